@@ -1,0 +1,4 @@
+//! The command lines of both programs.
+
+#[cfg(feature = "host")]
+pub mod lab;

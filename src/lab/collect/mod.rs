@@ -1,0 +1,1 @@
+//! Placeholder of floor work in progress.

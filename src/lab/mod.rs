@@ -1,0 +1,13 @@
+//! The host side: builds the guest image, runs VMs, drives migrations over QMP, collects, judges and reports.
+
+pub mod collect;
+pub mod hostclock;
+pub mod image;
+pub mod migrate;
+pub mod qmp;
+pub mod report;
+pub mod run;
+pub mod rundir;
+pub mod scenario;
+pub mod timeline;
+pub mod vm;

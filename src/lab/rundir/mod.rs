@@ -1,0 +1,19 @@
+//! A run directory: everything a report is made from, and nothing else.
+
+mod read;
+mod write;
+
+/// The scenario, provenance, milestones and verdict.
+pub const RUN_FILE: &str = "run.json";
+/// Guest records with the host's arrival stamps.
+pub const RECORDS_FILE: &str = "records.ndjson";
+/// QMP samples, events and commands.
+pub const QEMU_FILE: &str = "qemu.ndjson";
+/// Interval histograms in the field's standard log.
+pub const HLOG_FILE: &str = "latency.hlog";
+/// The source's serial console.
+pub const SOURCE_CONSOLE_FILE: &str = "console-source.log";
+/// The destination's serial console.
+pub const DESTINATION_CONSOLE_FILE: &str = "console-destination.log";
+/// The report.
+pub const REPORT_FILE: &str = "report.html";

@@ -1,0 +1,216 @@
+//! From what is asked to what will be done: every fault of a plan at once, each with its remedy.
+
+use super::{MemoryAmount, PatternSpec, Plan};
+use crate::units::{ByteSize, Nanos, PAGE_BYTES, PageCount, Rate};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// What the machine offers a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Machine {
+    /// Memory that can be had without swapping (MemAvailable, or less where a memory cgroup limits it).
+    pub available_bytes: u64,
+    /// CPUs this process may run on.
+    pub cpus: u32,
+}
+
+/// A plan that can be carried out, every value resolved. `hello` echoes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checked {
+    /// Memory to dirty, whole pages.
+    pub memory_bytes: u64,
+    /// The dirty rate asked for, as text.
+    pub rate: Rate,
+    /// The same in page visits a second; absent for `max`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_pages_per_s: Option<u64>,
+    /// The order of visits.
+    pub pattern: PatternSpec,
+    /// Writers.
+    pub threads: u32,
+    /// How long to run; absent means until told to stop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ns: Option<u64>,
+    /// The unperturbed time at the start.
+    pub baseline_ns: u64,
+    /// The length of one interval.
+    pub interval_ns: u64,
+    /// Where the page sequence and the content start from.
+    pub seed: u64,
+}
+
+impl Checked {
+    /// The pages of all writers together.
+    pub fn pages(&self) -> PageCount {
+        PageCount::in_bytes(self.memory_bytes)
+    }
+}
+
+/// One thing wrong with a plan, and the way out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// What is wrong, with the value that was given.
+    pub what: String,
+    /// What to change.
+    pub remedy: String,
+}
+
+/// All that is wrong with a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Faults(pub Vec<Fault>);
+
+impl fmt::Display for Faults {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, fault) in self.0.iter().enumerate() {
+            let end = if index + 1 == self.0.len() { "" } else { "\n" };
+            write!(out, "{}\n  {}{end}", fault.what, fault.remedy)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Faults {}
+
+/// The shortest interval that is worth a record.
+const INTERVAL_FLOOR: Nanos = Nanos::from_ms(20);
+/// The longest interval: an hour.
+const INTERVAL_CEILING: Nanos = Nanos::from_secs(3600);
+/// The least memory that stays free for the rest of the system.
+const RESERVE_FLOOR_BYTES: u64 = 24 << 20;
+/// Beyond one writer a page there is nothing to do; this bounds what the writers' own tables take.
+const THREADS_CEILING: u32 = 1024;
+
+/// Turns what is asked into what will be done on this machine.
+///
+/// # Errors
+/// Every fault of the plan, each with its remedy.
+pub fn check(plan: &Plan, machine: &Machine) -> Result<Checked, Faults> {
+    let mut faults = Vec::new();
+    let threads = threads(plan, machine, &mut faults);
+    let memory_bytes = memory(plan, machine, threads, &mut faults);
+    times(plan, &mut faults);
+    if !faults.is_empty() {
+        return Err(Faults(faults));
+    }
+    Ok(Checked {
+        memory_bytes,
+        rate: plan.rate,
+        target_pages_per_s: plan.rate.pages_per_s(),
+        pattern: plan.pattern,
+        threads,
+        duration_ns: plan.duration.map(|span| span.0),
+        baseline_ns: plan.baseline.0,
+        interval_ns: plan.interval.0,
+        seed: plan.seed,
+    })
+}
+
+fn threads(plan: &Plan, machine: &Machine, faults: &mut Vec<Fault>) -> u32 {
+    let threads = plan.threads.unwrap_or(machine.cpus.max(1));
+    if threads == 0 || threads > THREADS_CEILING {
+        faults.push(Fault {
+            what: format!("--threads {threads} cannot be: there are 1 to {THREADS_CEILING} writers"),
+            remedy: format!("leave --threads out for one writer per vCPU ({} here)", machine.cpus),
+        });
+    }
+    threads
+}
+
+fn memory(plan: &Plan, machine: &Machine, threads: u32, faults: &mut Vec<Fault>) -> u64 {
+    let asked = plan.memory.bytes(machine.available_bytes) / PAGE_BYTES * PAGE_BYTES;
+    if PageCount::in_bytes(asked).0 < u64::from(threads.max(1)) {
+        faults.push(Fault {
+            what: format!(
+                "--memory {} is less than one page of 4096 bytes for each of {threads} writers",
+                plan.memory
+            ),
+            remedy: "ask for more, for example --memory 64M".into(),
+        });
+    }
+    let usable = usable_bytes(machine.available_bytes);
+    if asked > usable {
+        faults.push(Fault {
+            what: format!(
+                "--memory {} is not there: {} are available, of which {} stay free for the system",
+                plan.memory,
+                ByteSize(machine.available_bytes).human(),
+                ByteSize(machine.available_bytes - usable).human(),
+            ),
+            remedy: format!(
+                "ask for at most --memory {}, or give this machine more memory",
+                suggestion(usable)
+            ),
+        });
+    }
+    asked
+}
+
+/// What may be taken of `available_bytes` without endangering the system.
+fn usable_bytes(available_bytes: u64) -> u64 {
+    available_bytes.saturating_sub((available_bytes / 20).max(RESERVE_FLOOR_BYTES))
+}
+
+/// A size to suggest: whole MiB, below `usable_bytes`.
+fn suggestion(usable_bytes: u64) -> MemoryAmount {
+    MemoryAmount::Bytes(ByteSize((usable_bytes >> 20) << 20))
+}
+
+fn times(plan: &Plan, faults: &mut Vec<Fault>) {
+    if plan.interval < INTERVAL_FLOOR || plan.interval > INTERVAL_CEILING {
+        faults.push(Fault {
+            what: format!("--interval {} is outside {INTERVAL_FLOOR} to {INTERVAL_CEILING}", plan.interval),
+            remedy: "use --interval 100ms for a fine resolution, 1s for a small report".into(),
+        });
+    }
+    if plan.duration.is_some_and(|duration| duration.0 == 0) {
+        faults.push(Fault {
+            what: "--duration 0s would end before it began".into(),
+            remedy: "leave --duration out to run until stopped, or give a time such as 10s".into(),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MACHINE: Machine = Machine { available_bytes: 1 << 30, cpus: 2 };
+
+    #[test]
+    fn the_default_plan_takes_one_writer_per_vcpu() {
+        let checked = check(&Plan::default(), &MACHINE).unwrap();
+        assert_eq!((checked.threads, checked.pages()), (2, PageCount(131_072)));
+        assert_eq!(checked.target_pages_per_s, Some(25_600));
+    }
+
+    #[test]
+    fn memory_that_is_not_there_is_refused_with_what_is_and_the_flag() {
+        let plan = Plan { memory: "2G".parse().unwrap(), ..Plan::default() };
+        let message = check(&plan, &MACHINE).unwrap_err().to_string();
+        assert!(
+            message.contains("2G") && message.contains("1.0 GiB") && message.contains("--memory 972M"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn a_share_of_all_memory_leaves_the_reserve_and_is_refused() {
+        let plan = Plan { memory: "100%".parse().unwrap(), ..Plan::default() };
+        assert!(check(&plan, &MACHINE).is_err());
+        let plan = Plan { memory: "90%".parse().unwrap(), ..Plan::default() };
+        assert!(check(&plan, &MACHINE).is_ok());
+    }
+
+    #[test]
+    fn every_fault_is_named_at_once() {
+        let plan = Plan {
+            memory: "1".parse().unwrap(),
+            threads: Some(0),
+            interval: Nanos::from_ms(1),
+            duration: Some(Nanos(0)),
+            ..Plan::default()
+        };
+        let faults = check(&plan, &MACHINE).unwrap_err();
+        assert_eq!(faults.0.len(), 4, "{faults}");
+    }
+}

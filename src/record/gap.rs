@@ -1,0 +1,49 @@
+//! One vCPU gap: a canary lost time beyond its nominal step.
+
+use serde::{Deserialize, Serialize};
+
+/// One gap that passed the threshold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// The CPU whose canary was late.
+    pub cpu: u32,
+    /// When the gap began, guest CLOCK_MONOTONIC, as near as the canary's period lets it be known.
+    pub start_ns: u64,
+    /// How long the vCPU was away: unbiased, within half the canary's period (see docs/MEASURING.md).
+    pub len_ns: u64,
+    /// Whose fault it was.
+    pub class: GapClass,
+    /// What the kernel counted for the canary's thread since shortly before the gap.
+    pub features: GapFeatures,
+}
+
+/// Whose fault a gap was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapClass {
+    /// The guest's own scheduler ran something else.
+    GuestSched,
+    /// The guest's own memory management: reclaim, swap, first touch.
+    GuestFault,
+    /// It cannot be told, or a later version's class.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Counters of the canary's thread over the gap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct GapFeatures {
+    /// Time the thread was runnable but not running (schedstat).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_delay_ns: Option<u64>,
+    /// CPU time the thread was charged.
+    pub cpu_ns: u64,
+    /// Page faults served without I/O.
+    pub minflt: u64,
+    /// Page faults served with I/O.
+    pub majflt: u64,
+    /// Voluntary context switches, the canary's own sleeps included.
+    pub nvcsw: u64,
+    /// Involuntary context switches.
+    pub nivcsw: u64,
+}

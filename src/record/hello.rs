@@ -1,0 +1,72 @@
+//! The first record of a session: who speaks, on what machine, with which plan and at what cost.
+
+use crate::plan::Checked;
+use serde::{Deserialize, Serialize};
+
+/// The first record of a session.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The schema all records of the session follow.
+    pub schema: u32,
+    /// The program's version.
+    pub version: String,
+    /// The kernel's random id of this boot.
+    pub boot_id: String,
+    /// The guest's host name.
+    pub hostname: String,
+    /// The guest's kernel release.
+    pub kernel: String,
+    /// CPUs the program may run on; each has a canary.
+    pub cpus: Vec<u32>,
+    /// All memory of the guest.
+    pub mem_total_bytes: u64,
+    /// The clock that stamps.
+    pub clock: ClockFacts,
+    /// The length of one interval.
+    pub interval_ns: u64,
+    /// The plan as resolved.
+    pub plan: Checked,
+    /// The region, as found after it was filled.
+    pub memory: MemoryFacts,
+    /// What the tool itself costs, as calibrated at the start.
+    #[serde(rename = "self")]
+    pub self_facts: SelfFacts,
+}
+
+/// The clock that stamps visits and gaps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClockFacts {
+    /// `monotonic` (CLOCK_MONOTONIC).
+    pub kind: String,
+    /// Ticks a second.
+    pub hz: u64,
+    /// What one reading costs, the median of many.
+    pub read_ns: f64,
+    /// The guest kernel's clocksource; absent where it cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clocksource: Option<String>,
+}
+
+/// The region, as found after it was filled and before the first visit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryFacts {
+    /// Bytes mapped.
+    pub bytes: u64,
+    /// Bytes of them that are resident (mincore).
+    pub resident_bytes: u64,
+    /// How long filling them took.
+    pub prefault_ns: u64,
+}
+
+/// What the tool itself costs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SelfFacts {
+    /// The shortest gap that gets a record.
+    pub gap_threshold_ns: u64,
+    /// How often a canary wakes.
+    pub canary_period_ns: u64,
+    /// Whether the canaries run under SCHED_FIFO.
+    pub canary_realtime: bool,
+    /// Memory the tool's own tables take and dirty.
+    pub tables_bytes: u64,
+}

@@ -1,0 +1,108 @@
+//! One interval of a run: what was asked, what was done, how long it took, who was away.
+
+use crate::histogram::Counts;
+use serde::{Deserialize, Serialize};
+
+/// One interval. Figures are sums over all writers unless they say otherwise.
+///
+/// Intervals of a session follow each other without a gap: where a reader was slow, one interval covers the time
+/// of several, and no count is lost.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// `baseline`, then `run`.
+    pub phase: String,
+    /// Guest CLOCK_MONOTONIC at its start.
+    pub start_ns: u64,
+    /// Guest CLOCK_MONOTONIC at its end.
+    pub end_ns: u64,
+    /// Page visits that wrote.
+    pub writes: u64,
+    /// Page visits the schedule asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offered: Option<u64>,
+    /// Visits that were given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missed: Option<u64>,
+    /// Visits the writers are behind the schedule at the interval's end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backlog: Option<u64>,
+    /// The rate asked for; absent for `max`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_pages_per_s: Option<u64>,
+    /// From actual start to end of a visit.
+    pub service_ns: Latency,
+    /// From intended start to end of a visit.
+    pub response_ns: Latency,
+    /// The same as a packed HdrHistogram V2.
+    pub service_hist: String,
+    /// The same as a packed HdrHistogram V2.
+    pub response_hist: String,
+    /// How long the longest visit that is still under way has lasted at the interval's end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_ns: Option<u64>,
+    /// vCPU gaps that ended in this interval, all canaries together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gaps: Option<GapSummary>,
+    /// Time the guest's vCPUs waited for a host CPU, sum over vCPUs (/proc/stat steal, ticks of 10 ms).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steal_ms: Option<u64>,
+    /// What the tool itself took in this interval.
+    #[serde(rename = "self")]
+    pub self_cost: SelfCost,
+}
+
+/// A latency distribution in short, in ns; a quantile is at most 0.8 % too high. Absent where nothing was counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Latency {
+    /// Visits counted.
+    pub count: u64,
+    /// Half of the visits took at most this long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p50: Option<u64>,
+    /// 90 %.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p90: Option<u64>,
+    /// 99 %.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p99: Option<u64>,
+    /// 99.9 %.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p999: Option<u64>,
+    /// The longest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<u64>,
+}
+
+impl From<&Counts> for Latency {
+    fn from(counts: &Counts) -> Self {
+        Self {
+            count: counts.count(),
+            p50: counts.quantile(0.5),
+            p90: counts.quantile(0.9),
+            p99: counts.quantile(0.99),
+            p999: counts.quantile(0.999),
+            max: counts.max(),
+        }
+    }
+}
+
+/// vCPU gaps of one interval, all canaries together. Nothing is left out of it, whatever records were dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct GapSummary {
+    /// Gaps above the threshold.
+    pub count: u64,
+    /// Their length, sum over canaries.
+    pub total_ns: u64,
+    /// The longest.
+    pub max_ns: u64,
+}
+
+/// What the tool itself took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SelfCost {
+    /// CPU time of everything but the writers: canaries, sampling, reporting.
+    pub cpu_ns: u64,
+    /// Pages the tool dirtied for itself; absent where the kernel cannot tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pages_dirtied: Option<u64>,
+}

@@ -1,0 +1,33 @@
+//! The nouns of the wire and of the run directory, schema 1: below everyone, so that whoever writes a record and
+//! whoever reads one need not know each other.
+//!
+//! A field whose measurement a version does not have is absent, never zero.
+
+mod body;
+mod command;
+mod end;
+mod envelope;
+mod gap;
+mod hello;
+mod interval;
+#[cfg(feature = "host")]
+mod migration;
+#[cfg(feature = "host")]
+mod run;
+
+pub use body::{Body, Heartbeat, MarkNote, Phase, Reply};
+pub use command::Command;
+pub use end::{End, EndReason, Totals};
+pub use envelope::{Record, SessionId};
+pub use gap::{Gap, GapClass, GapFeatures};
+pub use hello::{ClockFacts, Hello, MemoryFacts, SelfFacts};
+pub use interval::{GapSummary, Interval, Latency, SelfCost};
+#[cfg(feature = "host")]
+pub use migration::{MigrationSample, QemuBody, QemuLine, RamSample, Side};
+#[cfg(feature = "host")]
+pub use run::{
+    Accelerator, Arrival, ClockPair, Milestone, MilestoneName, Outcome, Provenance, Run, StreamAudit, Verdict,
+};
+
+/// The number of this schema: a change of meaning makes a new one.
+pub const SCHEMA: u32 = 1;

@@ -1,0 +1,69 @@
+//! The words every other module counts in: bytes, pages, rates, nanoseconds, shares.
+//!
+//! Each type parses (`FromStr`) and prints (`Display`) itself, and what it prints parses back to the same value.
+//! A text that does not parse is answered with the text itself, the grammar and an example.
+
+mod bytes;
+mod nanos;
+mod page;
+mod rate;
+mod share;
+
+pub use bytes::ByteSize;
+pub use nanos::Nanos;
+pub use page::{PAGE_BYTES, PageCount, PageIndex};
+pub use rate::Rate;
+pub use share::Share;
+
+/// A text that is not a value of the unit it was given for.
+///
+/// Prints as one sentence: what was given, what is expected, an example.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{input}' is not {what}: expected {grammar}, for example {example}")]
+pub struct UnitError {
+    /// What was given, shortened when very long.
+    pub input: String,
+    /// What it should have been: `a size`, `a rate`.
+    pub what: &'static str,
+    /// The accepted form.
+    pub grammar: &'static str,
+    /// A text that would have been accepted.
+    pub example: &'static str,
+}
+
+impl UnitError {
+    /// The longest part of an input that an error repeats, in characters.
+    const SHOWN_CHARS: usize = 60;
+
+    pub(crate) fn new(input: &str, what: &'static str, grammar: &'static str, example: &'static str) -> Self {
+        let mut shown: String = input.chars().take(Self::SHOWN_CHARS).map(printable).collect();
+        if input.chars().count() > Self::SHOWN_CHARS {
+            shown.push('…');
+        }
+        Self { input: shown, what, grammar, example }
+    }
+}
+
+/// Control characters must not reach a terminal through an error message.
+fn printable(character: char) -> char {
+    if character.is_control() { '\u{fffd}' } else { character }
+}
+
+/// Lets a type with `FromStr` and `Display` travel in JSON and TOML as its text.
+macro_rules! serde_as_text {
+    ($type:ty) => {
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <std::borrow::Cow<'de, str> as serde::Deserialize>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+pub(crate) use serde_as_text;
