@@ -68,16 +68,17 @@ fn start_one(cpu: u32, baseline_ns: u64, control: &Arc<Control>) -> Result<Canar
         run(&Monotonic, &own_control, &probe, &own_tally, Watch::new(t0_ns, baseline_ns));
     };
     let thread = threads::spawn(&name, control, body)?;
-    let died = |_| EngineError::Died(control.failure().unwrap_or_else(|| "a canary ended early".into()));
-    let realtime = ready.recv().map_err(died)??;
-    Ok(Canary { cpu, tally, realtime, thread: Some(thread) })
+    match ready.recv() {
+        Ok(settled) => Ok(Canary { cpu, tally, realtime: settled?, thread: Some(thread) }),
+        Err(_) => Err(threads::died(thread, control)),
+    }
 }
 
 /// Watches until told to stop.
 fn run<C: Clock>(clock: &C, control: &Control, probe: &ThreadProbe, tally: &GapTally, mut watch: Watch) {
     let mut base = probe.read();
     let mut wakes = 0;
-    let mut deadline_ns = next_deadline_ns(clock.now_ns(), clock.now_ns());
+    let mut deadline_ns = clock.now_ns().saturating_add(PERIOD_NS);
     loop {
         clock.sleep_until(deadline_ns);
         let now_ns = clock.now_ns();

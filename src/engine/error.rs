@@ -20,7 +20,9 @@ pub enum EngineError {
     #[error("no CPU was given to run on: allow this program at least one, for example with taskset")]
     NoCpu,
     /// A thread cannot be started.
-    #[error("the thread {name} cannot be started ({cause}): ask for fewer with --threads, or look at ulimit -u")]
+    #[error(
+        "the thread {name} cannot be started ({cause}): ask for fewer with --threads, or look at ulimit -u"
+    )]
     Spawn {
         /// The thread's name.
         name: String,
@@ -28,7 +30,9 @@ pub enum EngineError {
         cause: std::io::Error,
     },
     /// A thread cannot be pinned.
-    #[error("the thread {name} cannot be pinned to CPU {cpu} ({cause}): is it online, and allowed by taskset?")]
+    #[error(
+        "the thread {name} cannot be pinned to CPU {cpu} ({cause}): is it online, and allowed by taskset?"
+    )]
     Pin {
         /// The thread's name.
         name: String,

@@ -6,7 +6,7 @@ use crate::{
     histogram::Counts,
     pace::Schedule,
     plan::Checked,
-    probe::process_cpu_ns,
+    probe::{StealProbe, process_cpu_ns},
     record::{End, EndReason, Interval, Latency, SelfCost, Totals},
     tally::GapCounts,
 };
@@ -16,6 +16,8 @@ use crate::{
 pub struct Snapshot {
     /// CLOCK_MONOTONIC.
     pub at_ns: u64,
+    /// When the schedule began; none before the gate is open.
+    t0_ns: Option<u64>,
     service: Counts,
     response: Counts,
     /// Visits due so far and, of these, visits not done, all writers together; none without a schedule.
@@ -53,17 +55,18 @@ pub(super) fn take(engine: &Engine) -> Snapshot {
     }
     let mut gaps = GapCounts::default();
     engine.canaries.iter().for_each(|canary| gaps.add(&canary.tally.counts()));
-    let steal_ms = engine.steal.as_ref().and_then(|steal| steal.read_ms());
+    let steal_ms = engine.steal.as_ref().and_then(StealProbe::read_ms);
     // The writers first: what they take in between must not make our own share negative.
     let writers_cpu_ns: u64 = engine.writers.iter().map(super::Writer::cpu_ns).sum();
     let own_cpu_ns = process_cpu_ns().saturating_sub(writers_cpu_ns);
-    Snapshot { at_ns, service, response, due, open_ns, gaps, steal_ms, own_cpu_ns }
+    Snapshot { at_ns, t0_ns: engine.t0_ns, service, response, due, open_ns, gaps, steal_ms, own_cpu_ns }
 }
 
 fn offered(engine: &Engine, index: u32, at_ns: u64) -> u64 {
-    let schedule = engine.t0_ns.zip(engine.plan.rate.pages_per_s()).and_then(|(t0_ns, pages_per_s)| {
-        Schedule::new(t0_ns, pages_per_s, index, engine.plan.threads)
-    });
+    let schedule = engine
+        .t0_ns
+        .zip(engine.plan.rate.pages_per_s())
+        .and_then(|(t0_ns, pages_per_s)| Schedule::new(t0_ns, pages_per_s, index, engine.plan.threads));
     schedule.map_or(0, |schedule| schedule.offered(at_ns))
 }
 
@@ -83,7 +86,7 @@ impl Snapshot {
             end_ns: self.at_ns,
             writes: service.count(),
             offered: self.offered_since(earlier),
-            missed: self.due.map(|_| 0),
+            missed: plan.target_pages_per_s.map(|_| 0),
             backlog: self.due.map(|due| due.backlog),
             target_pages_per_s: plan.target_pages_per_s,
             service_ns: Latency::from(&service),
@@ -97,27 +100,30 @@ impl Snapshot {
         }
     }
 
-    /// The sums from `t0` on, an older snapshot of the same engine. `records_dropped` are those the caller gave up;
+    /// The sums from `t0` on, an older snapshot of the same engine, best from just before the gate was opened: a
+    /// later one cuts off what was done until then. `records_dropped` are those the caller gave up;
     /// gap records that found no room in the engine are added to them.
     pub fn end(
         &self,
         t0: &Self,
-        _plan: &Checked,
+        plan: &Checked,
         reason: EndReason,
         detail: Option<String>,
         records_dropped: u64,
     ) -> End {
         let service = self.service.since(&t0.service);
         let response = self.response.since(&t0.response);
+        // A snapshot from before the gate was opened is as good: nothing was due or done until then.
+        let begin_ns = self.t0_ns.map_or(t0.at_ns, |t0_ns| t0_ns.max(t0.at_ns));
         let lost_gaps = self.gaps.records_dropped().saturating_sub(t0.gaps.records_dropped());
         End {
             reason,
             detail,
             totals: Totals {
-                elapsed_ns: self.at_ns.saturating_sub(t0.at_ns),
+                elapsed_ns: self.at_ns.saturating_sub(begin_ns),
                 writes: service.count(),
                 offered: self.offered_since(t0),
-                missed: self.due.map(|_| 0),
+                missed: plan.target_pages_per_s.map(|_| 0),
                 backlog: self.due.map(|due| due.backlog),
                 gaps: Some(self.gaps.since(&t0.gaps)),
                 self_cpu_ns: self.own_cpu_since(t0),

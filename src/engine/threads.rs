@@ -51,6 +51,15 @@ pub(super) fn settle_on(name: &str, cpu: u32) -> Result<(), EngineError> {
     Ok(())
 }
 
+/// Why a thread that never said it was ready is not there.
+pub(super) fn died(thread: JoinHandle<()>, control: &Control) -> EngineError {
+    // It drops its end of the channel while it dies: only once it has ended is the reason noted.
+    let _ = thread.join();
+    EngineError::Died(
+        control.failure().unwrap_or_else(|| "a thread of the engine ended before it was ready".into()),
+    )
+}
+
 /// Joins those threads that end within `limit_ns` and leaves the others to themselves.
 pub(super) fn join(mut threads: Vec<JoinHandle<()>>, limit_ns: u64) {
     const LOOK_AGAIN_NS: u64 = 1_000_000;
@@ -92,7 +101,7 @@ mod tests {
     fn a_thread_that_hangs_is_left_after_the_limit() {
         let control: Arc<Control> = Arc::default();
         let held = Arc::clone(&control);
-        let thread = spawn("sully-test", &control, move || drop(held.wait_at_gate())).unwrap();
+        let thread = spawn("sully-test", &control, move || assert_eq!(held.wait_at_gate(), None)).unwrap();
         join(vec![thread], 1_000_000);
         control.stop();
     }

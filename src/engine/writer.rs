@@ -74,10 +74,8 @@ pub(super) fn start(
 ) -> Result<Vec<Writer>, EngineError> {
     let started = slices.into_iter().zip(0u32..).zip(cpus.iter().cycle());
     let started = started.map(|((slice, index), cpu)| Starting::spawn(plan, *cpu, index, slice, control));
-    let started = started.collect::<Result<Vec<_>, _>>();
-    // From the first error on nobody will open the gate: those already started are told to go home.
-    let ready = started.and_then(|started| started.into_iter().map(|writer| writer.wait(control)).collect());
-    ready.inspect_err(|_| control.stop())
+    let started = started.collect::<Result<Vec<_>, _>>()?;
+    started.into_iter().map(|writer| writer.wait(control)).collect()
 }
 
 /// A writer that has not said yet that it is ready.
@@ -99,13 +97,14 @@ impl Starting {
         let name = format!("sully-writer{index}");
         let (tally, meter) = (Arc::new(VisitTally::new(plan.rate.pages_per_s().is_some())), Arc::default());
         let (say, ready) = mpsc::sync_channel(1);
-        let (own_control, own_tally, own_meter) = (Arc::clone(control), Arc::clone(&tally), Arc::clone(&meter));
+        let (own_control, own_tally, own_meter) =
+            (Arc::clone(control), Arc::clone(&tally), Arc::clone(&meter));
         let (plan, own_name) = (plan.clone(), name.clone());
         let body = move || {
             let _meter = MeterAtEnd(own_meter);
             let settled = threads::settle_on(&own_name, cpu).map(|()| gettid());
             if settled.is_ok() {
-                prepare(&plan, index, &mut slice, &own_control);
+                prepare(&plan, index, &mut slice);
             }
             // Nobody listens any more when another writer failed: stop is then what the gate says.
             let _ = say.send(settled);
@@ -118,14 +117,17 @@ impl Starting {
     }
 
     fn wait(self, control: &Control) -> Result<Writer, EngineError> {
-        let died = |_| EngineError::Died(control.failure().unwrap_or_else(|| "a writer ended early".into()));
-        let id = self.ready.recv().map_err(died)??;
-        Ok(Writer { tally: self.tally, cpu: self.cpu, id, thread: Some(self.thread) })
+        match self.ready.recv() {
+            Ok(settled) => {
+                Ok(Writer { tally: self.tally, cpu: self.cpu, id: settled?, thread: Some(self.thread) })
+            }
+            Err(_) => Err(threads::died(self.thread, control)),
+        }
     }
 }
 
 /// Touches every page, so that no first touch falls into a measured visit.
-fn prepare(plan: &Checked, index: u32, slice: &mut Slice, control: &Control) {
+fn prepare(plan: &Checked, index: u32, slice: &mut Slice) {
     let mut filler = Filler::new(writer_seed(plan.seed, index) ^ CONTENT_SEED);
     slice.fill(|words| filler.fill(words));
 }

@@ -30,7 +30,6 @@ impl AddressPattern for Random {
 
 /// A uniform 64-bit number as a uniform number below `bound`: no page is likelier than another by more than
 /// `bound` / 2^64.
-#[expect(clippy::cast_possible_truncation, reason = "below bound, which is 64 bits wide")]
 fn scale(number: u64, bound: u64) -> u64 {
     ((u128::from(number) * u128::from(bound)) >> 64) as u64
 }

@@ -97,7 +97,10 @@ impl Region {
     fn mincore(&self, offset: usize, length: usize, present: &mut [u8]) -> Result<(), RegionError> {
         let page = PAGE_WORDS * size_of::<u64>();
         let inside = offset.checked_add(length).is_some_and(|end| end <= self.mapping.len());
-        assert!(inside && present.len() >= length.div_ceil(page), "a window of the mapping, a byte for each page");
+        assert!(
+            inside && present.len() >= length.div_ceil(page),
+            "a window of the mapping, a byte for each page"
+        );
         // SAFETY: the offset was just checked to lie within the mapping.
         let start = unsafe { self.mapping.as_mut_ptr().add(offset) };
         // SAFETY: the kernel reads no memory of the range and writes one byte a page to `present`, which has room.
@@ -154,7 +157,7 @@ impl Slice {
         let offset = offset as usize;
         // SAFETY: the slice's pages lie within the mapping, and the index was just checked.
         let address = unsafe { self.mapping.as_mut_ptr().add(offset) };
-        #[expect(clippy::cast_ptr_alignment, reason = "mmap aligns to pages, and the offset is whole pages")]
+        // mmap aligns to pages, and the offset is whole pages.
         address.cast()
     }
 }
@@ -175,8 +178,10 @@ mod tests {
             });
         }
         assert_eq!(region.resident().unwrap(), region.pages());
-        let read: Vec<u64> =
-            slices.iter().flat_map(|slice| (0..slice.pages().0).map(|page| slice.read(PageIndex(page)))).collect();
+        let read: Vec<u64> = slices
+            .iter()
+            .flat_map(|slice| (0..slice.pages().0).map(|page| slice.read(PageIndex(page))))
+            .collect();
         assert!(read.into_iter().eq(1..=1001));
     }
 

@@ -33,9 +33,17 @@ impl RawGap {
         ]
     }
 
-    fn from_words([start_ns, len_ns, run_delay, cpu_ns, minflt, majflt, nvcsw, nivcsw]: [u64; WORDS]) -> Self {
-        let run_delay_ns = (run_delay != ABSENT).then_some(run_delay);
-        Self { start_ns, len_ns, features: GapFeatures { run_delay_ns, cpu_ns, minflt, majflt, nvcsw, nivcsw } }
+    fn from_words(words: [u64; WORDS]) -> Self {
+        let [start_ns, len_ns, run_delay, cpu_ns, minflt, majflt, voluntary, involuntary] = words;
+        let features = GapFeatures {
+            run_delay_ns: (run_delay != ABSENT).then_some(run_delay),
+            cpu_ns,
+            minflt,
+            majflt,
+            nvcsw: voluntary,
+            nivcsw: involuntary,
+        };
+        Self { start_ns, len_ns, features }
     }
 }
 
