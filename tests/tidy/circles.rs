@@ -89,7 +89,7 @@ impl<'a> Graph<'a> {
 }
 
 fn is_test_file(path: &str) -> bool {
-    path.ends_with("/tests.rs") || path.contains("/tests/")
+    path.ends_with("tests.rs") || path.contains("/tests/")
 }
 
 fn children(files: &BTreeMap<Module, &File>, parent: &Module) -> Vec<String> {
