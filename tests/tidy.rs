@@ -107,3 +107,8 @@ fn no_test_is_ignored() {
 fn no_file_names_a_directory_of_one_machine() {
     none(&rules::machine_paths(&project()));
 }
+
+#[test]
+fn every_field_of_a_record_is_explained_in_the_page_about_the_wire() {
+    none(&rules::undocumented_fields(&project()));
+}

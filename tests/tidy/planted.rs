@@ -244,6 +244,13 @@ fn silenced_lints_and_ignored_tests_are_caught() {
 }
 
 #[test]
+fn a_field_that_nobody_explained_is_caught() {
+    let record = ("src/record/gap.rs", "pub struct Gap {\n    pub cpu: u32,\n    pub len_ns: u64,\n}");
+    let tree = Project::with_all(&[record, ("docs/WIRE.md", "`cpu`: whose canary was late.")]);
+    caught(&rules::undocumented_fields(&tree), "`len_ns`");
+}
+
+#[test]
 fn a_path_of_one_machine_is_caught() {
     let path = ["/", "home", "/someone"].concat();
     caught(&rules::machine_paths(&Project::with("docs/GUIDE.md", &path)), "docs/GUIDE.md:2");

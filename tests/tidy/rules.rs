@@ -150,6 +150,25 @@ fn in_attributes(tree: &Tree, word: &str, accept: impl Fn(&str) -> bool, what: &
     offences
 }
 
+/// Fields of records that the page about the wire does not name.
+pub fn undocumented_fields(tree: &Tree) -> Vec<String> {
+    let page = tree.files.get("docs/WIRE.md").map_or("", |file| file.text.as_str());
+    let mut offences = Vec::new();
+    for file in tree.sources().filter(|file| file.path.starts_with("src/record/")) {
+        for at in lex::words(&file.code, "pub") {
+            let rest = &file.code[at + 4..];
+            let field: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            let is_field = rest[field.len()..].starts_with(':') && !rest[field.len()..].starts_with("::");
+            let name = field.strip_prefix("self_").map_or(field.as_str(), |_| "self");
+            let known = page.contains(&format!("`{field}`")) || page.contains(&format!("`{name}`"));
+            if is_field && field != "body" && !known {
+                offences.push(format!("{}: `{field}` is not in docs/WIRE.md", file.path));
+            }
+        }
+    }
+    offences
+}
+
 /// Directories of one person's machine.
 pub fn machine_paths(tree: &Tree) -> Vec<String> {
     let roots = ["work", "root", "home"].map(|name| format!("/{name}/"));
