@@ -142,7 +142,7 @@ main() {
     step tests 600 tests rest --all-features
     step tests-guest 400 tests rest --no-default-features
     step doc-tests 300 cargo test --doc --all-features
-    step build 600 make --no-print-directory build
+    step build 900 make --no-print-directory build
     step image 300 make --no-print-directory image
     step sizes 60 sizes
     export SULLY_TEST_IMAGE=$PWD/target/image SULLY_TEST_LAB=$PWD/target/release/sully-lab
