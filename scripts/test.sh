@@ -146,7 +146,7 @@ main() {
     step image 300 make --no-print-directory image
     step sizes 60 sizes
     export SULLY_TEST_IMAGE=$PWD/target/image SULLY_TEST_LAB=$PWD/target/release/sully-lab
-    step real-vms 600 tests vm --all-features
+    step real-vms 720 tests vm --all-features
     printf '%s\n' "" "${reasons[@]}"
     echo "$passed passed, $failed failed, $skipped skipped"
     [ "$failed" -eq 0 ]
