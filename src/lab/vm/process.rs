@@ -47,13 +47,13 @@ impl Vm {
                 Ok(Self { process, qmp, events: Some(events), port_socket })
             }
             // A control channel that closes early is the shadow of an end that is about to be known.
-            Err(error) => match process.wait_within(LAST_WORDS_LIMIT).await {
-                Some(exit) => Err(VmError::DiedAtOnce { exit }),
-                None => {
-                    process.kill().await?;
-                    Err(error.into())
+            Err(error) => {
+                if let Some(exit) = process.wait_within(LAST_WORDS_LIMIT).await {
+                    return Err(VmError::DiedAtOnce { exit });
                 }
-            },
+                process.kill().await?;
+                Err(error.into())
+            }
         }
     }
 
@@ -137,3 +137,6 @@ fn spawn(config: &VmConfig) -> Result<Reaper, VmError> {
     command.process_group(0);
     command.spawn().map(Reaper::adopt).map_err(|source| VmError::Spawn { program: qemu, source })
 }
+
+#[cfg(test)]
+mod tests;
