@@ -10,7 +10,6 @@ use crate::{
 };
 use serde_json::json;
 use std::fs;
-use tokio::time;
 
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -216,8 +215,9 @@ async fn under_a_kvm_that_may_not_work_a_kill_works() {
 #[test]
 fn no_qemu_outlives_the_thread_that_started_it() {
     let Some(bench) = bench(&Guest::Silent) else { return };
-    if locate::program(Path::new("setpriv")).is_none() {
-        return println!("SKIPPED: no setpriv on this machine");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    if runtime.block_on(tether()).is_none() {
+        return println!("SKIPPED: no setpriv with --pdeathsig on this machine");
     }
     let config = bench.config.clone();
     // A lab that is killed drops nothing: neither does this one.
@@ -230,7 +230,6 @@ fn no_qemu_outlives_the_thread_that_started_it() {
         pid
     });
     let pid = starter.join().unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let gone = runtime.block_on(async {
         time::timeout(PATIENCE, async {
             while runs(pid) {
