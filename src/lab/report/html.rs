@@ -14,5 +14,6 @@ pub fn html(runs: &[RunData]) -> String {
 /// # Errors
 /// When the file cannot be written.
 pub fn write_html(runs: &[RunData], path: &Path) -> anyhow::Result<()> {
-    std::fs::write(path, html(runs)).with_context(|| format!("cannot write the report to '{}'", path.display()))
+    std::fs::write(path, html(runs))
+        .with_context(|| format!("cannot write the report to '{}'", path.display()))
 }

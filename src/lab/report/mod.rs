@@ -1,8 +1,14 @@
 //! The report: what happened in a run, in words, tables and charts. Nothing in it that is not in the run directory.
 
+mod compare;
+mod facts;
+mod headline;
 mod html;
 mod json;
+mod table;
+mod tables;
 mod text;
+mod words;
 
 pub use html::{html, write_html};
 pub use json::json;

@@ -81,7 +81,9 @@ pub enum ReadError {
         limit_bytes: u64,
     },
     /// Written by a later version.
-    #[error("'{path}' follows schema {found}, this sully-lab knows schema {known}: use the version that wrote it")]
+    #[error(
+        "'{path}' follows schema {found}, this sully-lab knows schema {known}: use the version that wrote it"
+    )]
     Schema {
         /// The file.
         path: PathBuf,
@@ -210,7 +212,21 @@ fn read_lines<T: DeserializeOwned>(
     Ok(found)
 }
 
-/// The last lines of a console, fit to print: no control characters, no empty lines.
+/// A line without control characters and terminal sequences (ESC `[` up to a letter).
+fn printable(line: &str) -> String {
+    let mut letters = line.chars().peekable();
+    let mut kept = String::new();
+    while let Some(letter) = letters.next() {
+        if letter == '\u{1b}' && letters.next_if_eq(&'[').is_some() {
+            letters.by_ref().find(|end| ('@'..='~').contains(end));
+        } else if !letter.is_control() {
+            kept.push(letter);
+        }
+    }
+    kept
+}
+
+/// The last lines of a console, fit to print; empty ones are left out.
 fn read_tail(path: &Path) -> Result<Vec<String>, ReadError> {
     let io_error = |source| ReadError::Io { path: path.to_path_buf(), source };
     let mut file = match File::open(path) {
@@ -222,8 +238,7 @@ fn read_tail(path: &Path) -> Result<Vec<String>, ReadError> {
     let mut bytes = Vec::new();
     file.take(CONSOLE_TAIL_BYTES).read_to_end(&mut bytes).map_err(io_error)?;
     let text = String::from_utf8_lossy(&bytes);
-    let printable = text.lines().map(|line| line.chars().filter(|letter| !letter.is_control()).collect());
-    let lines: Vec<String> = printable.filter(|line: &String| !line.trim().is_empty()).collect();
+    let lines: Vec<String> = text.lines().map(printable).filter(|line| !line.trim().is_empty()).collect();
     Ok(lines[lines.len().saturating_sub(CONSOLE_TAIL_LINES)..].to_vec())
 }
 

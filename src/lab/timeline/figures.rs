@@ -95,11 +95,7 @@ fn gaps(guest: &Guest<'_>, span: Span, inside: &[&IntervalAt<'_>]) -> Option<Gap
         // Gap records were given up: the intervals' sums hold what is missing, by interval instead of by gap.
         let sums = inside.iter().filter_map(|at| at.interval.gaps);
         let (summed, most, longest) = sums.fold((0u64, 0u64, 0u64), |(count, total, longest), gaps| {
-            (
-                count.saturating_add(gaps.count),
-                total.saturating_add(gaps.total_ns),
-                longest.max(gaps.max_ns),
-            )
+            (count.saturating_add(gaps.count), total.saturating_add(gaps.total_ns), longest.max(gaps.max_ns))
         });
         count = count.max(summed);
         total_s = total_s.max(most as f64 / 1e9);

@@ -80,7 +80,8 @@ impl<'a> Guest<'a> {
             }
         }
         let shares = self.intervals.iter().zip(lost_s).map(|(at, lost)| {
-            let summed = at.interval.gaps.filter(|_| self.gaps_dropped).map_or(0.0, |gaps| gaps.total_ns as f64 / 1e9);
+            let summed =
+                at.interval.gaps.filter(|_| self.gaps_dropped).map_or(0.0, |gaps| gaps.total_ns as f64 / 1e9);
             share(lost.max(summed), canaries, at.span.length_s())
         });
         shares.collect()

@@ -19,7 +19,7 @@ pub use figures::{Figures, GapFigures};
 pub use phases::{PhaseName, phases};
 pub use qemu::{DirtyRate, Pass};
 pub use series::{GuestPoint, QemuPoint};
-pub use span::Span;
+pub use span::{Span, nanos};
 
 use crate::{
     lab::rundir::RunData,
@@ -106,10 +106,13 @@ impl Timeline {
         let mut measured = |span| figures::figures(&guest, span, &mut unreadable);
         let phases: Vec<Phase> =
             spans.into_iter().map(|(name, span)| Phase { name, figures: measured(span) }).collect();
-        let throttle =
-            levels.into_iter().map(|(percent, span)| ThrottleLevel { percent, figures: measured(span) }).collect();
+        let throttle = levels
+            .into_iter()
+            .map(|(percent, span)| ThrottleLevel { percent, figures: measured(span) })
+            .collect();
         if unreadable > 0 {
-            remarks.push(format!("{unreadable} histograms cannot be read and are missing from the latencies"));
+            remarks
+                .push(format!("{unreadable} histograms cannot be read and are missing from the latencies"));
         }
         if guest.gaps_dropped {
             remarks.push("some gap records never arrived: gap figures come from the intervals' sums".into());

@@ -91,7 +91,8 @@ pub fn passes(samples: &[SampleAt<'_>]) -> Vec<Pass> {
             });
         }
         if let Some(last) = passes.last_mut() {
-            last.dirty_pages_per_s = ram.dirty_pages_per_s.filter(|rate| *rate > 0).or(last.dirty_pages_per_s);
+            last.dirty_pages_per_s =
+                ram.dirty_pages_per_s.filter(|rate| *rate > 0).or(last.dirty_pages_per_s);
         }
     }
     passes

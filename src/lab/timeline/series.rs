@@ -40,7 +40,8 @@ pub fn guest_points(guest: &Guest<'_>) -> Vec<GuestPoint> {
     let points = guest.intervals.iter().enumerate().map(|(index, at)| GuestPoint {
         span: at.span,
         asked_pages_per_s: at.interval.target_pages_per_s,
-        achieved_pages_per_s: (at.span.length_s() > 0.0).then(|| at.interval.writes as f64 / at.span.length_s()),
+        achieved_pages_per_s: (at.span.length_s() > 0.0)
+            .then(|| at.interval.writes as f64 / at.span.length_s()),
         service_p99_ns: at.interval.service_ns.p99,
         response_p99_ns: at.interval.response_ns.p99,
         gap_share: shares.get(index).copied(),
