@@ -4,10 +4,13 @@ use super::words::{counted, percent, time};
 use crate::{
     lab::{
         rundir::RunData,
-        timeline::{PhaseName, ThrottleLevel, Timeline},
+        timeline::{PhaseName, ThrottleLevel, Timeline, nanos},
     },
     record::{MilestoneName, Outcome},
 };
+
+/// A throttle level that held for this long, in seconds, is told apart well from its neighbours.
+const LASTED_S: f64 = 1.0;
 
 /// What happened: how the migration ended, what QEMU did to the guest, and what the guest had of it.
 pub fn headline(data: &RunData, timeline: &Timeline) -> String {
@@ -51,10 +54,8 @@ fn ending(data: &RunData, timeline: &Timeline) -> String {
         let why = error.map_or_else(String::new, |error| format!(": {error}"));
         return format!("{method}: the migration did not complete{why}.");
     };
-    let passes = timeline.pass_count.map_or_else(String::new, |passes| {
-        let when = if timeline.postcopy.is_some() { ", counting" } else { " after" };
-        format!("{when} {}", counted(passes, "pass", "passes"))
-    });
+    let passes = timeline.pass_count.map(|passes| format!(" after {}", counted(passes, "pass", "passes")));
+    let passes = passes.unwrap_or_default();
     format!("{method}: completed in {}{passes}.", time(Some(length_ns)))
 }
 
@@ -62,15 +63,11 @@ fn ending(data: &RunData, timeline: &Timeline) -> String {
 fn throttled(timeline: &Timeline) -> Option<String> {
     let highest = timeline.throttle.iter().filter_map(|level| level.percent).max()?;
     let share = |level: &ThrottleLevel| level.figures.gaps.map(|gaps| gaps.share);
-    // The level that lasted longest tells most; short ones are blurred by the time between two samples.
-    let levels = timeline.throttle.iter().filter(|level| level.percent.is_some() && share(level).is_some());
-    let longest = levels.max_by(|one, other| {
-        one.figures
-            .span
-            .length_s()
-            .total_cmp(&other.figures.span.length_s())
-            .then(one.percent.cmp(&other.percent))
-    });
+    let told = timeline.throttle.iter().filter(|level| level.percent.is_some() && share(level).is_some());
+    // A short level is blurred by the time between two samples: the highest that lasted tells most.
+    let lasted = |level: &&ThrottleLevel| level.figures.span.length_s() >= LASTED_S;
+    let highest_lasting = told.clone().filter(lasted).max_by_key(|level| level.percent);
+    let longest = highest_lasting.or_else(|| told.max_by_key(|level| nanos(level.figures.span.length_s())));
     let lost = longest.and_then(|level| Some((level.percent?, share(level)?)));
     let felt = lost.map_or_else(String::new, |(level, lost)| {
         format!("; the guest lost {} of its CPU time while throttled at {level} %", percent(Some(lost)))
@@ -131,7 +128,7 @@ mod tests {
             "{said}"
         );
         assert!(
-            said.contains("up to 90 %; the guest lost 90.0 % of its CPU time while throttled at 90 %"),
+            said.contains("up to 90 %; the guest lost 89.8 % of its CPU time while throttled at 90 %"),
             "{said}"
         );
     }

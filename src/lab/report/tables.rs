@@ -50,10 +50,13 @@ fn stage_row(name: PhaseName, figures: &Figures) -> Vec<String> {
         let of = |field: fn(Latency) -> Option<u64>| time(latency.and_then(field));
         [of(|latency| latency.p50), of(|latency| latency.p99), of(|latency| latency.max)]
     };
-    // The whole of a blackout is a gap; what canaries could tell of it depends on their clock. Its own table says it.
-    let gaps = figures.gaps.filter(|_| name != PhaseName::Blackout);
+    // Nothing runs in a blackout, whatever rate its interval shows, and what canaries can tell of it depends on their
+    // clock: it has a table of its own.
+    let ran = name != PhaseName::Blackout;
+    let gaps = figures.gaps.filter(|_| ran);
+    let rate = |rate: Option<f64>| mib_per_s(rate.filter(|_| ran));
     let mut row = vec![name.title().to_owned(), seconds(figures.span.length_s())];
-    row.extend([mib_per_s(figures.asked_pages_per_s), mib_per_s(figures.achieved_pages_per_s)]);
+    row.extend([rate(figures.asked_pages_per_s), rate(figures.achieved_pages_per_s)]);
     row.extend(latency(figures.service_ns));
     row.extend(latency(figures.response_ns));
     row.extend([time(gaps.map(|gaps| gaps.longest_ns)), time(gaps.map(|gaps| gaps.total_ns))]);

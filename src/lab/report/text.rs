@@ -11,8 +11,8 @@ use crate::lab::{rundir::RunData, timeline::Timeline};
 
 /// The widest line.
 const WIDTH: usize = 110;
-/// Runs whose comparison fits into [`WIDTH`] side by side.
-const COLUMNS: usize = 3;
+/// The most runs side by side.
+const COLUMNS: usize = 4;
 
 /// The report on these runs as plain text, at most 110 columns wide but for words that are longer. Where there are
 /// several, their comparison comes first.
@@ -21,10 +21,21 @@ pub fn text(runs: &[RunData]) -> String {
     let told: Vec<Told<'_>> = runs.iter().zip(&timelines).collect();
     let mut parts = Vec::new();
     if told.len() > 1 {
-        parts.extend(told.chunks(COLUMNS).map(|few| comparison(few).to_text(WIDTH)));
+        parts.extend(side_by_side(&told));
     }
     parts.extend(told.iter().map(|(data, timeline)| one(data, timeline)));
-    parts.join("\n")
+    // What a guest or QEMU said may hold anything: control characters must not reach a terminal.
+    parts.join("\n").replace(|letter: char| letter.is_control() && letter != '\n', "\u{fffd}")
+}
+
+/// As many runs side by side as fit.
+fn side_by_side(told: &[Told<'_>]) -> Vec<String> {
+    let in_columns =
+        |columns| -> Vec<String> { told.chunks(columns).map(|few| comparison(few).to_text(WIDTH)).collect() };
+    let fits = |tables: &Vec<String>| {
+        tables.iter().all(|table| table.lines().all(|line| line.chars().count() <= WIDTH))
+    };
+    (2..=COLUMNS).rev().map(in_columns).find(fits).unwrap_or_else(|| in_columns(1))
 }
 
 /// One run.

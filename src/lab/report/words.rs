@@ -3,9 +3,13 @@
 use super::table::ABSENT;
 use crate::units::{Nanos, PAGE_BYTES};
 
-/// A span of time.
+/// A span of time; none at all needs no unit.
 pub fn time(ns: Option<u64>) -> String {
-    ns.map_or_else(|| ABSENT.into(), |ns| Nanos(ns).human())
+    match ns {
+        None => ABSENT.into(),
+        Some(0) => "0".into(),
+        Some(ns) => Nanos(ns).human(),
+    }
 }
 
 /// A span of time given in seconds.

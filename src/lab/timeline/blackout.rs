@@ -13,8 +13,9 @@ use serde::Serialize;
 
 /// How far from the switch records still tell the offset, on each side.
 const OFFSET_REACH_NS: i128 = 3_000_000_000;
-/// How far from the switch, as well as it is known, the common gap of all vCPUs may lie.
-const GAP_REACH_NS: i128 = 50_000_000;
+/// How far from the switch the common gap of all vCPUs may lie: as far as STOP's arrival and the shortest delivery of
+/// a record blur it. More would take in the throttle's gap before the switch, or the first wait for a page after it.
+const GAP_REACH_NS: i128 = 5_000_000;
 
 /// How long the guest ran nowhere, three ways.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
