@@ -16,6 +16,8 @@
     return Math.round(ns) + " ns";
   };
   const tick = (value) => String(+value.toPrecision(4));
+  const tickTime = (ns) => time(ns).replace(/\.0+ /, " ");
+  const wholePower = (value) => Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-9;
   const or = (format) => (_, value) => (value == null ? "-" : format(value));
   const mib = (value) => figure(value) + " MiB";
   const mibPerS = (value) => figure(value) + " MiB/s";
@@ -35,12 +37,12 @@
         { label: "service p99", colour: "service", of: ["guest", "service_p99_ns"], say: time },
         { label: "response p99", colour: "response", of: ["guest", "response_p99_ns"], say: time },
       ],
-      axis: time, log: true,
+      axis: tickTime, log: true,
     },
     lost: {
       curves: [
         { label: "gap share (guest)", colour: "gap", of: ["guest", "gap_percent"], say: percent, fill: true },
-        { label: "throttle (QEMU)", colour: "throttle", of: ["qemu", "throttle_percent"], say: percent, steps: true },
+        { label: "throttle (QEMU)", colour: "throttle", of: ["qemu", "throttle_percent"], say: percent, steps: true, dash: [8, 4], width: 2.4 },
       ],
       axis: tick, floor: 0, ceiling: 100,
     },
@@ -100,7 +102,7 @@
     label: curve.label,
     stroke: colour(curve.colour),
     fill: curve.fill ? colour(curve.colour) + "2e" : undefined,
-    width: 1.6,
+    width: curve.width ?? 1.6,
     dash: curve.dash,
     scale: curve.right ? "right" : "y",
     paths: curve.steps ? uPlot.paths.stepped({ align: 1 }) : undefined,
@@ -108,15 +110,24 @@
     value: or(curve.say),
   });
 
-  const yAxis = (kind, right) => ({
+  const yAxis = (kind, right, size) => ({
     scale: right ? "right" : "y",
     side: right ? 1 : 3,
-    size: 62,
+    size,
     stroke: colour("soft"),
-    grid: { show: !right, stroke: colour("grid"), width: 1 },
+    grid: { show: !right, stroke: colour("grid"), width: 1, ...(kind.log && { filter: powers }) },
     ticks: { show: false },
+    ...(kind.log && { filter: everyPower }),
     values: (_, splits) => splits.map((value) => (value == null ? "" : kind.axis(value))),
   });
+
+  // On a logarithmic axis only whole powers of ten have a line, and every second a name where they stand close.
+  const powers = (_, splits) => splits.map((value) => (wholePower(value) ? value : null));
+  const everyPower = (_, splits) => {
+    const shown = splits.filter(wholePower);
+    const step = Math.ceil(shown.length / 6);
+    return splits.map((value) => (wholePower(value) && shown.indexOf(value) % step === 0 ? value : null));
+  };
 
   const options = (run, index, kind, width) => {
     const range = (_, low, high) => {
@@ -125,19 +136,26 @@
     };
     const linear = { range };
     const right = kind.curves.some((curve) => curve.right);
+    const side = width < 600 ? 48 : 62;
     const xAxis = {
-      stroke: colour("soft"), grid: { stroke: colour("grid"), width: 1 }, ticks: { show: false },
+      size: 28, stroke: colour("soft"), grid: { stroke: colour("grid"), width: 1 }, ticks: { show: false },
       values: (_, splits) => splits.map((value) => tick(value) + " s"),
     };
     return {
       width, height: HEIGHT,
       scales: { x: { time: false }, y: kind.log ? { distr: 3 } : linear, right: linear },
       series: [{ label: "time", value: or((value) => value.toFixed(2) + " s") }].concat(kind.curves.map((curve) => series(curve, kind))),
-      axes: [xAxis, yAxis(kind, false)].concat(right ? [yAxis(kind, true)] : []),
-      padding: [8, right ? 0 : 62, 0, 0],
+      axes: [xAxis, yAxis(kind, false, side)].concat(right ? [yAxis(kind, true, side)] : []),
+      padding: [8, right ? 0 : side, 0, 0],
       cursor: { sync: { key: "run-" + index }, points: { size: 7 }, drag: { x: true, y: false } },
-      hooks: { drawClear: [bands(run)] },
+      hooks: { drawClear: [bands(run)], draw: [finished] },
     };
+  };
+
+  // How many charts were drawn to their end: tests look for it.
+  const finished = (chart) => {
+    chart.root.dataset.drawn = "true";
+    document.documentElement.dataset.charts = String(document.querySelectorAll("[data-drawn]").length);
   };
 
   let drawn = [];
@@ -150,7 +168,6 @@
       const chart = new uPlot(options(runs[index], index, kind, width), table(runs[index], kind), place);
       return { place, chart };
     });
-    document.documentElement.dataset.charts = String(drawn.length);
   };
   draw();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);

@@ -32,18 +32,27 @@ pub struct ReportArgs {
 /// # Errors
 /// When a directory holds no run, a file in it cannot be read, or the page cannot be written.
 pub fn run(args: &ReportArgs) -> anyhow::Result<()> {
-    let runs: Vec<RunData> = args.dirs.iter().map(|dir| RunData::read(dir)).collect::<Result<_, _>>()?;
-    let mut shown = if args.json { json(&runs)? } else { text(&runs) };
-    if !args.text && !args.json {
-        let path = args.output.clone().unwrap_or_else(|| page_path(&args.dirs));
-        write_html(&runs, &path)?;
-        shown.push_str(&format!("\nThe same with charts: {}\n", path.display()));
-    }
+    let shown = made(args)?;
     match std::io::stdout().lock().write_all(shown.as_bytes()) {
         // Somebody read enough: `sully-lab report ... | head` is no failure.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => written.context("cannot print the report"),
     }
+}
+
+/// What is to be printed, after the page was written where one is wanted.
+fn made(args: &ReportArgs) -> anyhow::Result<String> {
+    let runs: Vec<RunData> = args.dirs.iter().map(|dir| RunData::read(dir)).collect::<Result<_, _>>()?;
+    if args.json {
+        return Ok(json(&runs)?);
+    }
+    let told = text(&runs);
+    if args.text {
+        return Ok(told);
+    }
+    let path = args.output.clone().unwrap_or_else(|| page_path(&args.dirs));
+    write_html(&runs, &path)?;
+    Ok(format!("{told}\nThe same with charts: {}\n", path.display()))
 }
 
 /// Where the page goes by default: into the only run directory, or beside the first of several.
@@ -67,6 +76,33 @@ fn beside(dir: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::timeline::fixture::{Story, write_dir};
+    use clap::{Args, FromArgMatches};
+
+    fn parsed(arguments: &[&str]) -> Result<ReportArgs, clap::Error> {
+        let command = ReportArgs::augment_args(clap::Command::new("report"));
+        let matches = command.try_get_matches_from(["report"].iter().chain(arguments))?;
+        ReportArgs::from_arg_matches(&matches)
+    }
+
+    #[test]
+    fn a_run_is_told_as_text_and_written_as_a_page_unless_only_one_of_them_is_wanted() {
+        let dir = tempfile::tempdir().unwrap();
+        write_dir(&Story::precopy().run_data(), dir.path());
+        let (place, page) = (dir.path().to_str().unwrap(), dir.path().join(REPORT_FILE));
+        let told = made(&parsed(&[place, "--text"]).unwrap()).unwrap();
+        let figures = made(&parsed(&[place, "--json"]).unwrap()).unwrap();
+        assert!(told.starts_with("smoke/precopy\n") && figures.starts_with('[') && !page.exists());
+        let both = made(&parsed(&[place]).unwrap()).unwrap();
+        assert!(both.starts_with(&told) && both.contains(page.to_str().unwrap()) && page.exists());
+    }
+
+    #[test]
+    fn contradicting_wishes_are_refused() {
+        for wrong in [&["a", "--text", "--json"][..], &["a", "--text", "-o", "x.html"], &[]] {
+            assert!(parsed(wrong).is_err(), "{wrong:?}");
+        }
+    }
 
     #[test]
     fn the_page_of_one_run_lies_in_it_and_of_several_beside_the_first() {
@@ -79,8 +115,7 @@ mod tests {
 
     #[test]
     fn a_directory_without_a_run_is_answered_with_what_a_run_directory_is() {
-        let args = ReportArgs { dirs: vec!["/nowhere".into()], output: None, text: true, json: false };
-        let message = format!("{:#}", run(&args).unwrap_err());
+        let message = format!("{:#}", made(&parsed(&["/nowhere"]).unwrap()).unwrap_err());
         assert!(message.contains("'/nowhere'") && message.contains("sully-lab run"), "{message}");
     }
 }

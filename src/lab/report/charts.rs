@@ -114,16 +114,14 @@ fn rounded(value: f64) -> f64 {
 
 /// JSON for a `<script>` element: no character in it can end the element or a line of the script.
 pub fn embedded(json: &str) -> String {
-    let mut safe = String::with_capacity(json.len());
-    for letter in json.chars() {
-        match letter {
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
-                safe.push_str(&format!("\\u{:04x}", u32::from(letter)))
-            }
-            _ => safe.push(letter),
-        }
-    }
-    safe
+    const UNSAFE: [(char, &str); 5] = [
+        ('<', "\\u003c"),
+        ('>', "\\u003e"),
+        ('&', "\\u0026"),
+        ('\u{2028}', "\\u2028"),
+        ('\u{2029}', "\\u2029"),
+    ];
+    UNSAFE.iter().fold(json.to_owned(), |safe, (letter, escape)| safe.replace(*letter, escape))
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ pub fn comparison(told: &[Told<'_>]) -> Table {
     table
 }
 
-fn figures<'a>((_, timeline): Told<'a>, name: PhaseName) -> Option<&'a Figures> {
+fn figures((_, timeline): Told<'_>, name: PhaseName) -> Option<&Figures> {
     timeline.phase(name).map(|phase| &phase.figures)
 }
 

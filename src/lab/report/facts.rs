@@ -77,17 +77,16 @@ fn canaries(hello: &Hello) -> String {
 fn stream(data: &RunData) -> String {
     let audit = &data.run.stream;
     let sound = if audit.is_sound() { "sound" } else { "NOT sound" };
-    let mut said = format!(
-        "{sound}: {} records, {} missing, {} double, {} torn",
-        audit.records, audit.holes, audit.doubles, audit.torn
-    );
-    if audit.unknown > 0 {
-        said.push_str(&format!(", {} of unknown type", audit.unknown));
-    }
-    if audit.dropped_by_guest > 0 {
-        said.push_str(&format!(", {} given up by the guest", audit.dropped_by_guest));
-    }
-    said
+    let more = |count: u64, what: &str| if count > 0 { format!(", {count} {what}") } else { String::new() };
+    format!(
+        "{sound}: {} records, {} missing, {} double, {} torn{}{}",
+        audit.records,
+        audit.holes,
+        audit.doubles,
+        audit.torn,
+        more(audit.unknown, "of unknown type"),
+        more(audit.dropped_by_guest, "given up by the guest"),
+    )
 }
 
 /// What the lab did on its own account, and what could not be worked out.

@@ -54,7 +54,7 @@ impl Table {
         if !self.note.is_empty() {
             lines.extend(wrap(&self.note, width - 2).into_iter().map(|line| format!("  {line}")));
         }
-        lines.iter().map(|line| format!("{}\n", line.trim_end())).collect()
+        lines.iter().flat_map(|line| [line.trim_end(), "\n"]).collect()
     }
 
     fn widths(&self, width: usize) -> Vec<usize> {
@@ -89,7 +89,7 @@ impl Table {
             let rule = if name.is_empty() { " " } else { "─" };
             let free = width.saturating_sub(chars(name) + usize::from(!name.is_empty()));
             let space = if name.is_empty() { "" } else { " " };
-            line.push_str(&format!("  {name}{space}{}", rule.repeat(free)));
+            line.extend(["  ", name, space, &rule.repeat(free)]);
             start = end;
         }
         line

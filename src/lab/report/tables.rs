@@ -37,7 +37,7 @@ fn stages(timeline: &Timeline) -> Table {
     ];
     table.note = "Service: from a visit's actual start to its end; response: from the start its schedule intended. \
                   Gaps: total over all vCPUs, share of the time of all vCPUs. Visits belong to the stage in which \
-                  the middle of their interval lies."
+                  the middle of their interval lies: a blackout's latencies are those of the interval it fell into."
         .into();
     for phase in &timeline.phases {
         table.rows.push(stage_row(phase.name, &phase.figures));
@@ -114,11 +114,8 @@ fn blackout(timeline: &Timeline) -> Table {
     table.fact("QEMU's STOP to RESUME", absent(time(blackout.stop_to_resume_ns)));
     let parts = match (blackout.offset_step_ns, blackout.common_gap_ns) {
         (Some(step), Some(gap)) => {
-            format!(
-                " (its clock stood still for {:.1} ms, gap of all vCPUs {})",
-                step as f64 / 1e6,
-                time(Some(gap))
-            )
+            let gap = if gap == 0 { "none seen".into() } else { time(Some(gap)) };
+            format!(" (step between their clocks: {:.1} ms; gap of all vCPUs: {gap})", step as f64 / 1e6)
         }
         _ => String::new(),
     };

@@ -56,8 +56,8 @@ fn one(data: &RunData, timeline: &Timeline) -> String {
     parts.push(shown(&facts(data)));
     let notes = notes(data, timeline);
     if !notes.is_empty() {
-        let noted = notes.iter().flat_map(|note| hanging(note));
-        parts.push(format!("\nNotes\n{}", lines(&noted.collect::<Vec<_>>())));
+        let items = notes.iter().flat_map(|note| hanging(note));
+        parts.push(format!("\nNotes\n{}", lines(&items.collect::<Vec<_>>())));
     }
     parts.concat()
 }
@@ -70,7 +70,7 @@ fn hanging(note: &str) -> Vec<String> {
 }
 
 fn lines(lines: &[String]) -> String {
-    lines.iter().map(|line| format!("{line}\n")).collect()
+    lines.iter().flat_map(|line| [line, "\n"]).collect()
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use std::{
 
 /// The longest line that is read, in bytes; the longest a guest may send is a quarter of it.
 const LINE_LIMIT_BYTES: u64 = 1 << 20;
-/// The largest file that is read, in bytes: a day of records.
-const FILE_LIMIT_BYTES: u64 = 1 << 30;
+/// The largest file that is read, in bytes: a day of records, one a second.
+const FILE_LIMIT_BYTES: u64 = 1 << 28;
 /// How much of a console's end is kept: bytes read, and lines of them.
 const CONSOLE_TAIL_BYTES: u64 = 16 * 1024;
 const CONSOLE_TAIL_LINES: usize = 20;

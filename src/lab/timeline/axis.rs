@@ -14,8 +14,10 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Axis {
     origin_ns: i128,
-    source_ns: Option<i128>,
-    destination_ns: Option<i128>,
+    /// Host clock less guest clock on the source, in ns, the shortest delivery included.
+    source_offset: Option<i128>,
+    /// The same on the destination.
+    destination_offset: Option<i128>,
     /// The guest's own clock when it left the source.
     switch_mono_ns: Option<i128>,
 }
@@ -25,14 +27,14 @@ impl Axis {
     /// was started.
     pub fn of(data: &RunData) -> Self {
         let offset = |side| smallest_offset(data.arrivals.iter().filter(|arrival| arrival.side == side));
-        let (source_ns, destination_ns) = (offset(Side::Source), offset(Side::Destination));
+        let (source_offset, destination_offset) = (offset(Side::Source), offset(Side::Destination));
         let first_destination = data.arrivals.iter().filter(|arrival| arrival.side == Side::Destination);
         let stop = after_migrate(data, MilestoneName::Stop);
-        let switch_mono_ns = match (stop, source_ns) {
+        let switch_mono_ns = match (stop, source_offset) {
             (Some(stop), Some(offset)) => Some(i128::from(stop) - offset),
             _ => first_destination.map(|arrival| i128::from(arrival.record.mono_ns)).min(),
         };
-        Self { origin_ns: origin_ns(data), source_ns, destination_ns, switch_mono_ns }
+        Self { origin_ns: origin_ns(data), source_offset, destination_offset, switch_mono_ns }
     }
 
     /// Seconds since the migration began of a moment on the host's monotonic clock.
@@ -46,9 +48,9 @@ impl Axis {
         let mono = i128::from(mono_ns);
         let switched = self.switch_mono_ns.is_some_and(|switch| mono > switch);
         let offset = if switched {
-            self.destination_ns.or(self.source_ns)
+            self.destination_offset.or(self.source_offset)
         } else {
-            self.source_ns.or(self.destination_ns)
+            self.source_offset.or(self.destination_offset)
         };
         offset.map(|offset| self.seconds(mono + offset))
     }
@@ -76,10 +78,7 @@ pub fn after_migrate(data: &RunData, name: MilestoneName) -> Option<u64> {
     later.find(|milestone| milestone.name == name).map(|milestone| milestone.host_ns)
 }
 
-/// The smallest difference of arrival and stamp.
-///
-/// An interval is stamped when it ends, a gap when its canary is back: only those that say what time it *is* when
-/// they are made would be exact, and all of them do by `mono_ns`.
+/// The smallest difference of arrival and stamp, in ns; every record is stamped when it is made.
 pub fn smallest_offset<'a>(arrivals: impl Iterator<Item = &'a Arrival>) -> Option<i128> {
     arrivals.map(|arrival| i128::from(arrival.host_ns) - i128::from(arrival.record.mono_ns)).min()
 }

@@ -54,9 +54,9 @@ pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
         return blackout;
     };
     let common = super::axis::canaries(data).map(|canaries| common_gap_ns(data, canaries, switch_mono_ns));
-    let step = after - before;
-    let estimate = (step + i128::from(common.unwrap_or(0))).max(0);
-    blackout.offset_step_ns = i64::try_from(step).ok();
+    let offset_step = after - before;
+    let estimate = (offset_step + i128::from(common.unwrap_or(0))).max(0);
+    blackout.offset_step_ns = i64::try_from(offset_step).ok();
     blackout.common_gap_ns = common;
     blackout.estimate_ns = u64::try_from(estimate).ok();
     blackout

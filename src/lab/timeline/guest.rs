@@ -62,9 +62,10 @@ impl<'a> Guest<'a> {
         Self { intervals, gaps, canaries, gaps_dropped: stream.dropped_by_guest > 0 || stream.holes > 0 }
     }
 
-    /// The share of vCPU time that was lost to gaps in each interval, 0 to 1; empty where nobody looked for gaps.
+    /// The share of vCPU time that was lost in each interval, 0 to 1; empty where nobody looked for gaps.
     ///
-    /// From the gaps' own times, so that a gap over several intervals counts in each of them.
+    /// From the gaps' own times, so that a gap over several intervals counts in each of them. Where the guest's clock
+    /// stood still in a blackout, the interval is longer on the host's clock: nothing ran in that time either.
     pub fn gap_share_per_interval(&self) -> Vec<f64> {
         let Some(canaries) = self.canaries else {
             return Vec::new();
@@ -80,11 +81,20 @@ impl<'a> Guest<'a> {
             }
         }
         let shares = self.intervals.iter().zip(lost_s).map(|(at, lost)| {
+            let stood_s = at.frozen_s() * canaries as f64;
             let summed =
                 at.interval.gaps.filter(|_| self.gaps_dropped).map_or(0.0, |gaps| gaps.total_ns as f64 / 1e9);
-            share(lost.max(summed), canaries, at.span.length_s())
+            share(lost.max(stood_s).max(summed), canaries, at.span.length_s())
         });
         shares.collect()
+    }
+}
+
+impl IntervalAt<'_> {
+    /// How much longer it was on the host's clock than on the guest's, in seconds.
+    fn frozen_s(&self) -> f64 {
+        let guest_s = self.interval.end_ns.saturating_sub(self.interval.start_ns) as f64 / 1e9;
+        self.span.length_s() - guest_s
     }
 }
 

@@ -50,8 +50,8 @@ fn guest_stamps_after_the_switch_lie_where_the_host_saw_them() {
 
 #[test]
 fn stages_follow_each_other_without_a_hole() {
-    let timeline = Timeline::of(&Story::post_copy().run_data());
     use PhaseName::{After, Baseline, Blackout, Postcopy, Precopy};
+    let timeline = Timeline::of(&Story::post_copy().run_data());
     assert_eq!(names(&timeline), [Baseline, Precopy, Blackout, Postcopy, After]);
     for pair in timeline.phases.windows(2) {
         assert!((pair[0].figures.span.end_s - pair[1].figures.span.start_s).abs() < 1e-9);
@@ -132,10 +132,21 @@ fn where_gap_records_were_dropped_the_sums_of_the_intervals_count() {
 
 #[test]
 fn a_gap_counts_in_each_interval_by_its_own_part() {
-    let story = Story { away: vec![(1050.0, 1250.0)], ..Story::precopy() };
+    let story = Story { away: vec![(1050.0, 1250.0)], blackout: None, ..Story::precopy() };
     let timeline = Timeline::of(&story.run_data());
     let lost_s: f64 = timeline.guest.iter().map(|at| at.gap_share.unwrap() * at.span.length_s()).sum();
     assert!((lost_s - 0.2).abs() < 0.001, "{lost_s}");
+}
+
+#[test]
+fn an_interval_that_holds_a_blackout_is_lost_but_for_what_the_guest_clock_saw() {
+    // The interval begins with the blackout of 400 ms. A clock that stands still still has its 100 ms to go; one that
+    // runs on has them behind it, and the interval ends as soon as the guest is back.
+    for (frozen_clock, truth) in [(true, 400.0 / 500.0), (false, 400.0 / 401.0)] {
+        let timeline = Timeline::of(&Story { frozen_clock, ..Story::precopy() }.run_data());
+        let most = timeline.guest.iter().filter_map(|at| at.gap_share).fold(0.0, f64::max);
+        assert!((most - truth).abs() < 0.005, "{most}, should be {truth}");
+    }
 }
 
 #[test]
@@ -182,7 +193,7 @@ fn a_pass_lasts_until_the_next_one_is_counted() {
 proptest! {
     #[test]
     fn no_stamp_of_a_guest_panics(stamps in prop::collection::vec(any::<u64>(), 8), length in any::<u64>()) {
-        let mut data = Story { end_ms: 0, begin_ms: -300, blackout: None, ..Story::precopy() }.run_data();
+        let mut data = SHORT.with(RunData::clone);
         for (arrival, stamp) in data.arrivals.iter_mut().zip(stamps) {
             arrival.record.mono_ns = stamp;
             if let Body::Interval(interval) = &mut arrival.record.body {
@@ -191,4 +202,9 @@ proptest! {
         }
         prop_assert!(Timeline::of(&data).phases.iter().all(|phase| phase.figures.span.length_s() > 0.0));
     }
+}
+
+std::thread_local! {
+    /// A run of a third of a second, made once.
+    static SHORT: RunData = Story { end_ms: 0, begin_ms: -300, blackout: None, ..Story::precopy() }.run_data();
 }

@@ -77,8 +77,8 @@ fn a_run_of_a_later_schema_is_refused_by_its_number() {
 #[test]
 fn a_console_is_shown_by_its_last_lines_without_control_characters() {
     let (dir, _) = written();
-    let text: String = (0..100).map(|line| format!("\x1b[31mline {line}\r\n\n")).collect();
-    fs::write(dir.path().join(DESTINATION_CONSOLE_FILE), text).unwrap();
+    let lines: Vec<String> = (0..100).map(|line| format!("\x1b[31mline {line}\r\n\n")).collect();
+    fs::write(dir.path().join(DESTINATION_CONSOLE_FILE), lines.concat()).unwrap();
     let tail = RunData::read(dir.path()).unwrap().destination_console;
     assert_eq!((tail.len(), tail.last().unwrap().as_str()), (CONSOLE_TAIL_LINES, "line 99"));
 }
