@@ -146,7 +146,7 @@
       scales: { x: { time: false }, y: kind.log ? { distr: 3 } : linear, right: linear },
       series: [{ label: "time", value: or((value) => value.toFixed(2) + " s") }].concat(kind.curves.map((curve) => series(curve, kind))),
       axes: [xAxis, yAxis(kind, false, side)].concat(right ? [yAxis(kind, true, side)] : []),
-      padding: [8, right ? 0 : side, 0, 0],
+      padding: [12, right ? 0 : side, 0, 0],
       cursor: { sync: { key: "run-" + index }, points: { size: 7 }, drag: { x: true, y: false } },
       hooks: { drawClear: [bands(run)], draw: [finished] },
     };
