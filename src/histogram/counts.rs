@@ -157,7 +157,9 @@ mod tests {
 
     fn counted(values: &[u64]) -> Counts {
         let mut counts = Counts::default();
-        values.iter().for_each(|value| counts.record_n(*value, 1));
+        for value in values {
+            counts.record_n(*value, 1);
+        }
         counts
     }
 

@@ -1,0 +1,129 @@
+//! Records as lines.
+
+use crate::record::{Body, Record};
+use serde::Deserialize;
+
+/// The longest record line that is read, in bytes: several times the fullest interval there can be.
+pub const RECORD_LIMIT_BYTES: usize = 256 * 1024;
+
+/// A line that is no record of this schema.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Not a JSON object with a record's fields: torn, or never one.
+    #[error("not a record: {0}")]
+    Malformed(String),
+    /// A whole record, of a type this version does not know.
+    #[error("a record of the unknown type '{type_name}'; known are {known}", known = Body::TYPE_NAMES.join(", "))]
+    UnknownType {
+        /// Its `type`, shortened and without control characters.
+        type_name: String,
+        /// Its place in the sequence.
+        seq: u64,
+        /// Its session.
+        session: crate::record::SessionId,
+    },
+}
+
+/// The envelope alone, for records whose type is not known.
+#[derive(Deserialize)]
+struct Envelope {
+    r#type: String,
+    session: crate::record::SessionId,
+    seq: u64,
+}
+
+/// A record as one line, newline included.
+pub fn encode_record(record: &Record) -> Vec<u8> {
+    let mut line = serde_json::to_vec(record).unwrap_or_default();
+    line.push(b'\n');
+    line
+}
+
+/// What a line (without its newline) says.
+///
+/// # Errors
+/// When the line is longer than [`RECORD_LIMIT_BYTES`], is no JSON object, lacks a field, has one of a wrong type,
+/// or is of a type this version does not know.
+pub fn decode_record(line: &[u8]) -> Result<Record, DecodeError> {
+    if line.len() > RECORD_LIMIT_BYTES {
+        return Err(DecodeError::Malformed(format!("{} bytes are too long", line.len())));
+    }
+    serde_json::from_slice(line).map_err(|error| explain(line, &error))
+}
+
+fn explain(line: &[u8], error: &serde_json::Error) -> DecodeError {
+    match serde_json::from_slice::<Envelope>(line) {
+        Ok(envelope) if !Body::TYPE_NAMES.contains(&envelope.r#type.as_str()) => DecodeError::UnknownType {
+            type_name: envelope.r#type.chars().filter(|character| !character.is_control()).take(40).collect(),
+            seq: envelope.seq,
+            session: envelope.session,
+        },
+        _ => DecodeError::Malformed(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Gap, GapClass, GapFeatures, Heartbeat, MarkNote, Phase, Reply, SessionId};
+    use proptest::prelude::*;
+
+    fn bodies() -> impl Strategy<Value = Body> {
+        prop_oneof![
+            (any::<u64>(), any::<Option<u64>>())
+                .prop_map(|(real_ns, tsc)| Body::Heartbeat(Heartbeat { real_ns, tsc })),
+            ".{0,40}".prop_map(|text| Body::Mark(MarkNote { text })),
+            ".{0,10}".prop_map(|phase| Body::Phase(Phase { phase })),
+            (any::<Option<u64>>(), any::<bool>(), any::<Option<String>>())
+                .prop_map(|(to, ok, error)| Body::Reply(Reply { to, ok, error })),
+            (any::<u32>(), any::<u64>(), any::<u64>()).prop_map(|(cpu, start_ns, len_ns)| Body::Gap(Gap {
+                cpu,
+                start_ns,
+                len_ns,
+                class: GapClass::Unknown,
+                features: GapFeatures::default()
+            })),
+        ]
+    }
+
+    #[test]
+    fn an_unknown_type_is_told_apart_from_a_torn_line() {
+        let line = br#"{"type":"omen","session":"0000000000000001","seq":3,"mono_ns":1}"#;
+        assert!(matches!(decode_record(line), Err(DecodeError::UnknownType { seq: 3, .. })));
+        assert!(matches!(decode_record(&line[..40]), Err(DecodeError::Malformed(_))));
+        assert!(matches!(
+            decode_record(br#"{"type":"gap","session":"0000000000000001","seq":3,"mono_ns":1}"#),
+            Err(DecodeError::Malformed(_))
+        ));
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_and_does_not_overflow_the_stack() {
+        let deep = [b"{\"type\":".as_slice(), &vec![b'['; 100_000]].concat();
+        assert!(matches!(decode_record(&deep), Err(DecodeError::Malformed(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_decodes_to_the_same_record(
+            session in any::<u64>(), seq in any::<u64>(), mono_ns in any::<u64>(), body in bodies()
+        ) {
+            let record = Record { session: SessionId(session), seq, mono_ns, body };
+            let line = encode_record(&record);
+            prop_assert_eq!(memchr::memchr(b'\n', &line), Some(line.len() - 1), "one line");
+            prop_assert_eq!(decode_record(&line[..line.len() - 1]), Ok(record));
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = decode_record(&bytes);
+        }
+
+        #[test]
+        fn a_line_cut_anywhere_is_no_record(cut in 0usize..80) {
+            let record = Record { session: SessionId(1), seq: 2, mono_ns: 3, body: Body::Phase(Phase { phase: "run".into() }) };
+            let line = encode_record(&record);
+            prop_assert!(decode_record(&line[..cut.min(line.len() - 2)]).is_err());
+        }
+    }
+}
