@@ -4,7 +4,7 @@
 //! shortest delivery. Each side has its own: where the guest's clock stands still while the guest does (emulation,
 //! kvm-clock), the destination's is larger by the blackout.
 
-use super::Span;
+use super::span::Span;
 use crate::{
     lab::rundir::RunData,
     record::{Arrival, Body, MilestoneName, Side},

@@ -4,7 +4,7 @@
 //! offset between the two clocks. One whose clock runs on sees it as a gap of all its vCPUs, and the offset has no
 //! step. The sum of both is right for either.
 
-use super::{Axis, axis::after_migrate, axis::smallest_offset};
+use super::axis::{Axis, after_migrate, smallest_offset};
 use crate::{
     lab::rundir::RunData,
     record::{Arrival, Body, Gap, MilestoneName, Side},

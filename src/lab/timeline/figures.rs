@@ -1,10 +1,7 @@
 //! What the guest measured in a stretch of time: rate, latency, gaps.
 
-use super::{
-    Span,
-    guest::{Guest, IntervalAt, share},
-    span::nanos,
-};
+use super::guest::{Guest, IntervalAt, share};
+use super::span::{Span, nanos};
 use crate::{histogram::Counts, record::Latency};
 use serde::Serialize;
 

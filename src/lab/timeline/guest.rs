@@ -1,6 +1,6 @@
 //! What the guest said, put on the time axis: intervals and gaps with the time they took on the host's clock.
 
-use super::{Axis, Span};
+use super::{axis::Axis, span::Span};
 use crate::{
     lab::rundir::RunData,
     record::{Body, Interval},

@@ -1,6 +1,7 @@
 //! The stages of a run: from milestones to stretches of the time axis.
 
-use super::{Axis, Span, axis::after_migrate};
+use super::axis::{Axis, after_migrate};
+use super::span::Span;
 use crate::{
     lab::rundir::RunData,
     record::{Body, MilestoneName},

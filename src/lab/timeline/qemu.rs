@@ -1,6 +1,6 @@
 //! What QEMU said, put on the time axis: samples, throttle levels, passes, dirty rate.
 
-use super::{Axis, Span};
+use super::{axis::Axis, span::Span};
 use crate::{
     lab::rundir::RunData,
     record::{MigrationSample, QemuBody, Side},

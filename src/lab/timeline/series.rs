@@ -1,6 +1,6 @@
 //! The curves of a run: one point per guest interval, one per answer of QEMU.
 
-use super::{Span, guest::Guest, qemu::SampleAt};
+use super::{guest::Guest, qemu::SampleAt, span::Span};
 use serde::Serialize;
 
 /// One interval of the guest.

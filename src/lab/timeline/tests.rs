@@ -1,3 +1,5 @@
+//! Runs made by hand, whose truth is known, told back by the timeline.
+
 use super::{fixture::Story, *};
 use crate::record::{Body, MilestoneName};
 use proptest::prelude::*;

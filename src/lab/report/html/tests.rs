@@ -1,3 +1,5 @@
+//! The page: nothing fetched, nothing broken out, every chart drawn.
+
 use super::*;
 use crate::lab::timeline::fixture::Story;
 use std::{path::PathBuf, process::Command};

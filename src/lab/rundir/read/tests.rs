@@ -1,3 +1,5 @@
+//! Reading back what was written, and what was written badly.
+
 use super::*;
 use crate::lab::timeline::fixture::{Story, write_dir};
 use std::{fs, io::Write};
