@@ -1,1 +1,18 @@
-//! Placeholder of floor work in progress.
+//! One virtual machine is one QEMU process: its options, its sockets, its console, its beginning and its end.
+
+pub mod accel;
+mod config;
+pub mod console;
+mod error;
+pub mod locate;
+mod process;
+mod ram;
+mod reaper;
+mod sockets;
+
+pub use config::VmConfig;
+pub use error::VmError;
+pub use process::Vm;
+pub use ram::ram_for;
+pub use reaper::Exit;
+pub use sockets::{Sockets, port_socket, qmp_socket};

@@ -1,0 +1,1 @@
+//! A client against a QEMU made of a script.

@@ -1,0 +1,149 @@
+//! KVM or emulation: found out by trying, because a KVM that opens is not yet a KVM that boots.
+
+use super::{Sockets, Vm, VmConfig, VmError, console, port_socket};
+use crate::record::{Accelerator, Side};
+use std::{
+    fs::OpenOptions,
+    io,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+use tokio::{io::AsyncReadExt, net::UnixStream, time};
+
+/// The door to hardware virtualisation.
+const KVM_DEVICE: &str = "/dev/kvm";
+/// How long a guest under KVM may take to its first record.
+const TRIAL_LIMIT: Duration = Duration::from_secs(10);
+/// What the guest of a trial is asked to do: next to nothing, but to report it.
+const TRIAL_ARGUMENTS: &str = "run -m 16M -r 0 -d 1s --baseline 0s --report virtio";
+/// Guest memory of a trial.
+const TRIAL_MEMORY_BYTES: u64 = 256 << 20;
+
+/// What the user wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Wanted {
+    /// KVM where it works, else emulation.
+    #[default]
+    Auto,
+    /// KVM or nothing.
+    Kvm,
+    /// Emulation.
+    Tcg,
+}
+
+/// A text that names no accelerator.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is no accelerator: expected auto, kvm or tcg, for example auto")]
+pub struct UnknownAccelerator(String);
+
+impl FromStr for Wanted {
+    type Err = UnknownAccelerator;
+
+    fn from_str(text: &str) -> Result<Self, UnknownAccelerator> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "kvm" => Ok(Self::Kvm),
+            "tcg" => Ok(Self::Tcg),
+            other => Err(UnknownAccelerator(other.chars().filter(|c| !c.is_control()).take(60).collect())),
+        }
+    }
+}
+
+/// What is tried under KVM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trial {
+    /// The QEMU program.
+    pub qemu: PathBuf,
+    /// The image's kernel.
+    pub kernel: PathBuf,
+    /// The image's initramfs.
+    pub initramfs: PathBuf,
+}
+
+/// What the guests will run on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen {
+    /// How their CPUs are run.
+    pub accelerator: Accelerator,
+    /// Why not KVM, where it was wanted or would have been taken.
+    pub reason: Option<String>,
+}
+
+/// Chooses. Takes up to about 12 s where KVM is there but does not work.
+///
+/// # Errors
+/// KVM was asked for and does not work, or there is no QEMU.
+pub async fn choose(wanted: Wanted, trial: &Trial) -> Result<Chosen, VmError> {
+    if wanted == Wanted::Tcg {
+        return Ok(Chosen { accelerator: Accelerator::Tcg, reason: None });
+    }
+    let obstacle = match device_obstacle(Path::new(KVM_DEVICE)) {
+        Some(obstacle) => Some(obstacle),
+        None => trial_obstacle(trial).await?,
+    };
+    match (obstacle, wanted) {
+        (None, _) => Ok(Chosen { accelerator: Accelerator::Kvm, reason: None }),
+        (Some(reason), Wanted::Kvm) => Err(VmError::NoKvm { reason }),
+        (reason, _) => Ok(Chosen { accelerator: Accelerator::Tcg, reason }),
+    }
+}
+
+/// What keeps this user from the device, if anything.
+fn device_obstacle(device: &Path) -> Option<String> {
+    let error = OpenOptions::new().read(true).write(true).open(device).err()?;
+    let shown = device.display();
+    Some(match error.kind() {
+        io::ErrorKind::NotFound => {
+            format!("{shown} does not exist (no hardware virtualisation, or the module kvm is not loaded)")
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("{shown}: permission denied (join the group kvm: sudo usermod -aG kvm $USER)")
+        }
+        _ => format!("{shown} cannot be opened: {error}"),
+    })
+}
+
+/// Boots the image under KVM and waits for its first record; what kept it from coming, if anything did.
+async fn trial_obstacle(trial: &Trial) -> Result<Option<String>, VmError> {
+    let sockets = Sockets::create()?;
+    let config = VmConfig {
+        qemu: trial.qemu.clone(),
+        accelerator: Accelerator::Kvm,
+        memory_bytes: TRIAL_MEMORY_BYTES,
+        cpus: 1,
+        kernel: trial.kernel.clone(),
+        initramfs: trial.initramfs.clone(),
+        guest_arguments: TRIAL_ARGUMENTS.to_owned(),
+        side: Side::Source,
+        incoming: false,
+        sockets: sockets.path().to_owned(),
+        console_log: sockets.path().join("console.log"),
+    };
+    let vm = match Vm::start(&config).await {
+        Ok(vm) => vm,
+        Err(VmError::DiedAtOnce { exit }) => return Ok(Some(format!("QEMU with KVM: {exit}"))),
+        Err(error) => return Err(error),
+    };
+    let port = port_socket(sockets.path(), Side::Source);
+    let heard = tokio::select! {
+        heard = time::timeout(TRIAL_LIMIT, first_bytes(&port)) => heard.unwrap_or(false),
+        _ = vm.wait() => false,
+    };
+    vm.kill().await?;
+    if heard {
+        return Ok(None);
+    }
+    let words = console::find_panic(&config.console_log).map(|words| format!("; the guest said: {words}"));
+    Ok(Some(format!(
+        "no record within {} s under KVM (nested virtualisation without hardware support?){}",
+        TRIAL_LIMIT.as_secs(),
+        words.unwrap_or_default()
+    )))
+}
+
+/// Whether the guest sent anything before its port was closed.
+async fn first_bytes(port: &Path) -> bool {
+    let Ok(mut stream) = UnixStream::connect(port).await else { return false };
+    stream.read(&mut [0; 64]).await.is_ok_and(|count| count > 0)
+}

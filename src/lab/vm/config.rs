@@ -1,0 +1,179 @@
+//! The options of one QEMU: everything both sides of a migration must have alike, said once.
+
+use super::sockets::{port_socket, qmp_socket, side_name};
+use crate::record::{Accelerator, Side};
+use std::path::{Path, PathBuf};
+
+/// The machine: of the two common ones the one that boots a small guest sooner.
+const MACHINE: &str = "pc";
+/// The name of the guest's virtio-serial port.
+const PORT_NAME: &str = "org.sully.0";
+/// The kernel's own arguments. A panic reboots at once, which `-no-reboot` makes the end of QEMU; the timer check is
+/// skipped because on a busy host an emulated timer fails it, and the guest would panic for no fault of its own.
+const KERNEL_ARGUMENTS: &str = "console=ttyS0 quiet panic=-1 no_timer_check";
+
+/// One virtual machine as it is to be started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VmConfig {
+    /// The QEMU program.
+    pub qemu: PathBuf,
+    /// How the guest's CPUs are run.
+    pub accelerator: Accelerator,
+    /// Guest memory, given in whole KiB, rounded up. See [`ram_for`](super::ram_for).
+    pub memory_bytes: u64,
+    /// vCPUs.
+    pub cpus: u32,
+    /// The guest's kernel.
+    pub kernel: PathBuf,
+    /// Its initramfs, with sully as init.
+    pub initramfs: PathBuf,
+    /// sully's arguments: what follows `--` on the kernel command line, such as `run -m 64M`.
+    pub guest_arguments: String,
+    /// Which side of a migration this is.
+    pub side: Side,
+    /// Whether it waits for a migration instead of booting.
+    pub incoming: bool,
+    /// The sockets directory.
+    pub sockets: PathBuf,
+    /// The file the guest's serial console is written to.
+    pub console_log: PathBuf,
+}
+
+impl VmConfig {
+    /// QEMU's arguments, without the program.
+    pub fn arguments(&self) -> Vec<String> {
+        let mut arguments = self.machine();
+        arguments.extend(self.guest());
+        arguments.extend(self.channels());
+        if self.incoming {
+            arguments.extend(["-incoming", "defer"].map(String::from));
+        }
+        arguments
+    }
+
+    fn machine(&self) -> Vec<String> {
+        let (accelerator, cpu) = match self.accelerator {
+            Accelerator::Kvm => ("kvm", "host"),
+            // One thread for all vCPUs would make one vCPU's work the other's stall.
+            Accelerator::Tcg => ("tcg,thread=multi", "max"),
+        };
+        let name = format!("sully-{}", side_name(self.side));
+        let cpus = self.cpus.to_string();
+        let memory = format!("{}K", self.memory_bytes.div_ceil(1024));
+        [
+            ["-name", &name],
+            ["-machine", MACHINE],
+            ["-accel", accelerator],
+            ["-cpu", cpu],
+            ["-smp", &cpus],
+            ["-m", &memory],
+            ["-display", "none"],
+            ["-rtc", "base=utc,clock=host"],
+        ]
+        .concat()
+        .into_iter()
+        .chain(["-nodefaults", "-no-user-config", "-no-reboot"])
+        .map(String::from)
+        .collect()
+    }
+
+    fn guest(&self) -> [String; 6] {
+        let append = if self.guest_arguments.trim().is_empty() {
+            KERNEL_ARGUMENTS.to_owned()
+        } else {
+            format!("{KERNEL_ARGUMENTS} -- {}", self.guest_arguments.trim())
+        };
+        [
+            "-kernel".to_owned(),
+            self.kernel.display().to_string(),
+            "-initrd".to_owned(),
+            self.initramfs.display().to_string().replace(',', ",,"),
+            "-append".to_owned(),
+            append,
+        ]
+    }
+
+    /// The console, the control channel, and the port the guest reports through.
+    fn channels(&self) -> Vec<String> {
+        let console = format!("file,id=console,path={}", option_value(&self.console_log));
+        let qmp = listening("qmp", &qmp_socket(&self.sockets, self.side));
+        let port = listening("sully0", &port_socket(&self.sockets, self.side));
+        // Without an id the port's opening and closing would not be announced.
+        let device = format!("virtserialport,chardev=sully0,name={PORT_NAME},id=sully0");
+        [
+            ["-chardev", &console],
+            ["-serial", "chardev:console"],
+            ["-chardev", &qmp],
+            ["-mon", "chardev=qmp,mode=control"],
+            ["-device", "virtio-serial-pci"],
+            ["-chardev", &port],
+            ["-device", &device],
+        ]
+        .concat()
+        .into_iter()
+        .map(String::from)
+        .collect()
+    }
+}
+
+/// A socket QEMU listens on without waiting for anybody.
+fn listening(id: &str, path: &Path) -> String {
+    format!("socket,id={id},path={},server=on,wait=off", option_value(path))
+}
+
+/// A path inside a list of options, where a comma is written twice.
+fn option_value(path: &Path) -> String {
+    path.display().to_string().replace(',', ",,")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> VmConfig {
+        VmConfig {
+            qemu: "qemu-system-x86_64".into(),
+            accelerator: Accelerator::Tcg,
+            memory_bytes: 262_152 << 10,
+            cpus: 2,
+            kernel: "image/vmlinuz".into(),
+            initramfs: "image/initramfs".into(),
+            guest_arguments: "run -m 64M --report virtio".into(),
+            side: Side::Source,
+            incoming: false,
+            sockets: "/tmp/s".into(),
+            console_log: "runs/a,b/console-source.log".into(),
+        }
+    }
+
+    #[test]
+    fn the_source_boots_the_image() {
+        insta::assert_snapshot!(config().arguments().join("\n"), @"");
+    }
+
+    #[test]
+    fn the_destination_differs_from_the_source_only_in_names_and_in_waiting() {
+        let source = config().arguments();
+        let destination = VmConfig { side: Side::Destination, incoming: true, ..config() }.arguments();
+        let different: Vec<_> = destination.iter().filter(|argument| !source.contains(argument)).collect();
+        insta::assert_snapshot!(format!("{different:#?}"), @"");
+    }
+
+    #[test]
+    fn kvm_runs_on_the_hosts_own_cpu_model() {
+        let arguments = VmConfig { accelerator: Accelerator::Kvm, ..config() }.arguments().join(" ");
+        assert!(arguments.contains("-accel kvm -cpu host"), "{arguments}");
+    }
+
+    #[test]
+    fn without_guest_arguments_nothing_is_passed_to_init() {
+        let arguments = VmConfig { guest_arguments: " ".into(), ..config() }.arguments();
+        assert!(arguments.contains(&KERNEL_ARGUMENTS.to_owned()));
+    }
+
+    #[test]
+    fn memory_is_given_in_whole_kib() {
+        let arguments = VmConfig { memory_bytes: 1025, ..config() }.arguments().join(" ");
+        assert!(arguments.contains("-m 2K"), "{arguments}");
+    }
+}

@@ -1,0 +1,139 @@
+//! A QEMU process from its start to its end, which it always comes to.
+
+use super::{Exit, VmConfig, VmError, locate, port_socket, qmp_socket, reaper::Reaper};
+use crate::lab::qmp::{Qmp, QmpEvent};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+use tokio::{process::Command, sync::mpsc};
+
+/// How long QEMU may take to answer on its control channel after its start.
+const START_LIMIT: Duration = Duration::from_secs(20);
+/// How long a QEMU whose control channel just closed may take to end.
+const LAST_WORDS_LIMIT: Duration = Duration::from_secs(2);
+/// How long QEMU may take to end after SIGTERM.
+const TERM_LIMIT: Duration = Duration::from_secs(1);
+
+/// A running QEMU. Dropping it kills it.
+#[derive(Debug)]
+pub struct Vm {
+    process: Reaper,
+    qmp: Qmp,
+    events: Option<mpsc::UnboundedReceiver<QmpEvent>>,
+    port_socket: PathBuf,
+}
+
+impl Vm {
+    /// Starts QEMU and connects to its control channel. The guest runs (or waits for a migration) from then on.
+    ///
+    /// QEMU dies with the thread that called this, where the machine has `setpriv`: call it from one that lasts.
+    ///
+    /// # Errors
+    /// There is no QEMU, it ends at once (the error has its own words), or it does not answer.
+    pub async fn start(config: &VmConfig) -> Result<Self, VmError> {
+        let process = spawn(config)?;
+        let socket = qmp_socket(&config.sockets, config.side);
+        let connected = tokio::select! {
+            connected = Qmp::connect(&socket, START_LIMIT) => connected,
+            exit = process.wait() => return Err(VmError::DiedAtOnce { exit }),
+        };
+        match connected {
+            Ok((qmp, events)) => {
+                let port_socket = port_socket(&config.sockets, config.side);
+                Ok(Self { process, qmp, events: Some(events), port_socket })
+            }
+            // A control channel that closes early is the shadow of an end that is about to be known.
+            Err(error) => match process.wait_within(LAST_WORDS_LIMIT).await {
+                Some(exit) => Err(VmError::DiedAtOnce { exit }),
+                None => {
+                    process.kill().await?;
+                    Err(error.into())
+                }
+            },
+        }
+    }
+
+    /// The control channel.
+    pub const fn qmp(&self) -> &Qmp {
+        &self.qmp
+    }
+
+    /// QEMU's events since its start; `None` when they were taken before.
+    pub const fn take_events(&mut self) -> Option<mpsc::UnboundedReceiver<QmpEvent>> {
+        self.events.take()
+    }
+
+    /// Where the guest's virtio-serial port is offered.
+    pub fn port_socket(&self) -> &Path {
+        &self.port_socket
+    }
+
+    /// The process id.
+    pub const fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Waits until QEMU ends. Cancel-safe, and may be called any number of times.
+    pub async fn wait(&self) -> Exit {
+        self.process.wait().await
+    }
+
+    /// Whether QEMU has ended and was reaped.
+    pub fn has_exited(&self) -> bool {
+        self.process.exit().is_some()
+    }
+
+    /// Ends QEMU: `quit`, which may take `limit`, then SIGTERM, then SIGKILL. Afterwards there is no process.
+    ///
+    /// # Errors
+    /// Not even SIGKILL ended it.
+    pub async fn shut_down(self, limit: Duration) -> Result<Exit, VmError> {
+        let quit = async {
+            // A QEMU that is gone, or too busy to answer, is dealt with below.
+            let _ = self.qmp.execute_within("quit", Value::Null, limit).await;
+            std::future::pending::<()>().await;
+        };
+        let polite = tokio::select! {
+            exit = self.process.wait_within(limit) => exit,
+            () = quit => None,
+        };
+        if let Some(exit) = polite {
+            return Ok(exit);
+        }
+        self.process.signal(Signal::SIGTERM);
+        match self.process.wait_within(TERM_LIMIT).await {
+            Some(exit) => Ok(exit),
+            None => self.process.kill().await,
+        }
+    }
+
+    /// Ends QEMU by SIGKILL, at once and without a word. Afterwards there is no process.
+    ///
+    /// # Errors
+    /// It did not end.
+    pub async fn kill(self) -> Result<Exit, VmError> {
+        self.process.kill().await
+    }
+}
+
+/// Creates the process, tied to the life of this one where `setpriv` is there to tie it.
+fn spawn(config: &VmConfig) -> Result<Reaper, VmError> {
+    let qemu = locate::find(Some(&config.qemu))?;
+    let mut command = match locate::program(Path::new("setpriv")) {
+        Some(setpriv) => {
+            let mut command = Command::new(setpriv);
+            command.args(["--pdeathsig", "KILL", "--"]).arg(&qemu);
+            command
+        }
+        None => Command::new(&qemu),
+    };
+    command.args(config.arguments()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.kill_on_drop(true);
+    // ^C goes to the whole process group of a terminal: the lab gets it, and ends its QEMUs in order.
+    command.process_group(0);
+    command.spawn().map(Reaper::adopt).map_err(|source| VmError::Spawn { program: qemu, source })
+}
