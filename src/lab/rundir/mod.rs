@@ -3,6 +3,8 @@
 mod read;
 mod write;
 
+pub use write::{RunWriter, WriteError};
+
 /// The scenario, provenance, milestones and verdict.
 pub const RUN_FILE: &str = "run.json";
 /// Guest records with the host's arrival stamps.
