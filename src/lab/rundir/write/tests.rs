@@ -1,3 +1,5 @@
+//! A run directory written, and every file of it read back.
+
 use super::*;
 use crate::histogram::Counts;
 use crate::record::{

@@ -1,3 +1,5 @@
+//! What reading a scenario answers to right and wrong texts.
+
 use super::*;
 use crate::lab::scenario::{Bandwidth, Trigger};
 use crate::units::{Nanos, Rate};
