@@ -1,0 +1,190 @@
+//! Reads a kernel and its modules out of a Debian package, without unpacking it anywhere.
+
+use super::kernel::{Kernel, LARGEST_KERNEL_BYTES};
+use super::supply::{BUILTIN_LIST, BUILTIN_MODINFO, LARGEST_MODULE_BYTES, Stored, Supply, name_of};
+use super::{ar, tar, unpack};
+use anyhow::{Context, bail, ensure};
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+/// Largest `data.tar` read; kernels with all their modules stay below 1 GiB.
+const LARGEST_DATA_BYTES: u64 = 8 << 30;
+/// Largest list of built-in modules read.
+const LARGEST_LIST_BYTES: u64 = 16 << 20;
+/// How many bytes of modules are kept on the way, so that the package need not be read twice.
+const KEPT_BYTES: u64 = 32 << 20;
+/// What is most likely needed.
+const KEPT_PREFIX: &str = "virtio";
+
+/// What a package holds.
+pub(super) struct Contents {
+    /// The kernel, when there is one.
+    pub(super) kernel: Option<Kernel>,
+    /// The modules; empty when there are none.
+    pub(super) modules: Supply,
+}
+
+/// Whether `path` is a package, by its first bytes.
+pub(super) fn is_package(path: &Path) -> bool {
+    let mut head = [0; 8];
+    File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok() && ar::is_archive(&head)
+}
+
+/// Reads a package once, from its beginning to its end.
+///
+/// # Errors
+/// No package or a damaged one, or one with several kernels.
+pub(super) fn open(path: &Path) -> anyhow::Result<Contents> {
+    collect(path).with_context(|| format!("cannot read the package '{}'", path.display()))
+}
+
+fn collect(path: &Path) -> anyhow::Result<Contents> {
+    let mut archive = data(path)?;
+    let mut found = Contents { kernel: None, modules: Supply::new(format!("'{}'", path.display()), None) };
+    let mut room_bytes = KEPT_BYTES;
+    while let Some(entry) = archive.next_entry()? {
+        if !entry.is_file {
+            continue;
+        }
+        if is_kernel(&entry.path) {
+            ensure!(found.kernel.is_none(), "it holds several kernels; give one with --kernel FILE");
+            let bytes = archive.read_contents(LARGEST_KERNEL_BYTES)?;
+            found.kernel = Some(Kernel::new(file_name(path), bytes).context(entry.path)?);
+        } else if let Some((release, rest)) = module_path(&entry.path) {
+            let known = found.modules.release.get_or_insert_with(|| release.to_owned());
+            ensure!(known == release, "it holds modules of several releases: {known} and {release}");
+            add_module_file(&mut found.modules, &mut archive, (path, &entry, rest), &mut room_bytes)?;
+        }
+    }
+    Ok(found)
+}
+
+/// Takes note of one file below `lib/modules/RELEASE`.
+fn add_module_file<R: Read>(
+    modules: &mut Supply,
+    archive: &mut tar::Archive<R>,
+    (package, entry, rest): (&Path, &tar::Entry, &str),
+    room_bytes: &mut u64,
+) -> anyhow::Result<()> {
+    match rest {
+        BUILTIN_LIST => modules.add_builtin_list(&archive.read_contents(LARGEST_LIST_BYTES)?),
+        BUILTIN_MODINFO => modules.add_builtin_modinfo(&archive.read_contents(LARGEST_LIST_BYTES)?),
+        _ => {
+            let Some(name) = name_of(rest) else {
+                return Ok(());
+            };
+            let keep = name.starts_with(KEPT_PREFIX) && entry.size_bytes <= *room_bytes;
+            let stored = if keep {
+                *room_bytes -= entry.size_bytes;
+                Stored::Kept(archive.read_contents(LARGEST_MODULE_BYTES)?)
+            } else {
+                Stored::Packed(package.to_path_buf(), entry.path.clone())
+            };
+            modules.add(name, stored);
+        }
+    }
+    Ok(())
+}
+
+/// The contents of the file `wanted` in a package.
+///
+/// # Errors
+/// A package that does not hold it any more, a damaged one, or more than `limit_bytes`.
+pub(super) fn member(package: &Path, wanted: &str, limit_bytes: u64) -> anyhow::Result<Vec<u8>> {
+    let mut archive = data(package)?;
+    while let Some(entry) = archive.next_entry()? {
+        if entry.is_file && entry.path == wanted {
+            return archive.read_contents(limit_bytes);
+        }
+    }
+    bail!("'{}' holds no '{wanted}' any more", package.display())
+}
+
+/// The files of a package.
+fn data(path: &Path) -> anyhow::Result<tar::Archive<impl Read>> {
+    let file = File::open(path).with_context(|| format!("cannot open '{}'", path.display()))?;
+    let member = ar::find_member(BufReader::with_capacity(1 << 16, file), "data.tar")?
+        .context("it has no data.tar: is it a Debian package?")?;
+    let plain = unpack::reader(member)?.take(LARGEST_DATA_BYTES);
+    Ok(tar::Archive::new(BufReader::with_capacity(1 << 16, plain)))
+}
+
+/// Kernels lie in /boot, or (in packages for image-based systems) beside their modules.
+fn is_kernel(path: &str) -> bool {
+    path.strip_prefix("boot/vmlinuz").is_some_and(|rest| !rest.contains('/'))
+        || module_path(path).is_some_and(|(_, rest)| rest == "vmlinuz")
+}
+
+/// Splits `lib/modules/RELEASE/REST`.
+fn module_path(path: &str) -> Option<(&str, &str)> {
+    path.strip_prefix("usr/").unwrap_or(path).strip_prefix("lib/modules/")?.split_once('/')
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::super::{ar, bzimage, elf_tests, tar};
+    use super::*;
+    use std::path::PathBuf;
+
+    /// Writes a package of these files, gzip-compressed.
+    pub(crate) fn write(directory: &Path, name: &str, files: &[(&str, &[u8])]) -> PathBuf {
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut packed, &tar::tests::archive(files)).unwrap();
+        let data = packed.finish().unwrap();
+        let path = directory.join(name);
+        std::fs::write(&path, ar::tests::archive(&[("debian-binary", b"2.0\n"), ("data.tar.gz", &data)]))
+            .unwrap();
+        path
+    }
+
+    #[test]
+    fn kernel_modules_and_built_in_list_are_found_in_both_layouts() {
+        let directory = tempfile::tempdir().unwrap();
+        let kernel = bzimage::tests::bzimage("6.1.0-9 #1");
+        let module = elf_tests::module("virtio", &[], "6.1.0-9");
+        for prefix in ["./lib", "./usr/lib"] {
+            let files: [(&str, &[u8]); 4] = [
+                ("./boot/vmlinuz-6.1.0-9", &kernel),
+                (&format!("{prefix}/modules/6.1.0-9/kernel/virtio.ko"), &module),
+                (&format!("{prefix}/modules/6.1.0-9/kernel/other-one.ko"), b"other"),
+                (&format!("{prefix}/modules/6.1.0-9/modules.builtin"), b"kernel/virtio_ring.ko\n"),
+            ];
+            let path = write(directory.path(), "linux.deb", &files);
+            assert!(is_package(&path));
+            let found = open(&path).unwrap();
+            let kernel = found.kernel.unwrap();
+            assert_eq!((kernel.label.as_str(), kernel.release.as_deref()), ("linux.deb", Some("6.1.0-9")));
+            assert_eq!(found.modules.release.as_deref(), Some("6.1.0-9"));
+            assert_eq!(found.modules.module("virtio").unwrap().unwrap(), module);
+            // Not kept on the way, hence read from the package again.
+            assert_eq!(found.modules.module("other_one").unwrap().unwrap(), b"other");
+            assert!(found.modules.is_builtin("virtio_ring"));
+        }
+    }
+
+    #[test]
+    fn a_package_of_two_kernels_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let kernel = bzimage::tests::bzimage("6.1.0-9");
+        let path =
+            write(directory.path(), "a.deb", &[("boot/vmlinuz-1", &kernel), ("boot/vmlinuz-2", &kernel)]);
+        let text = format!("{:#}", open(&path).err().unwrap());
+        assert!(text.contains("a.deb") && text.contains("several kernels"), "{text}");
+    }
+
+    #[test]
+    fn what_is_no_package_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("some.deb");
+        std::fs::write(&path, ar::tests::archive(&[("debian-binary", b"2.0\n")])).unwrap();
+        assert!(format!("{:#}", open(&path).err().unwrap()).contains("data.tar"));
+        std::fs::write(&path, b"text").unwrap();
+        assert!(!is_package(&path) && open(&path).is_err());
+        assert!(!is_package(&directory.path().join("absent")));
+    }
+}
