@@ -69,7 +69,13 @@ impl Qmp {
     async fn negotiate(stream: UnixStream) -> Result<(Self, mpsc::UnboundedReceiver<QmpEvent>), QmpError> {
         let (input, output) = stream.into_split();
         let (events, event_receiver) = mpsc::unbounded_channel();
-        let mut reader = Reader { input, decoder: Decoder::default(), waiters: Waiters::default(), events };
+        let mut reader = Reader {
+            input,
+            decoder: Decoder::default(),
+            waiters: Waiters::default(),
+            events,
+            chunk: vec![0; CHUNK_BYTES],
+        };
         let version = Arc::new(reader.greeting().await?);
         let (lines, line_receiver) = mpsc::channel(QUEUED_COMMANDS);
         let qmp = Self { waiters: reader.waiters.clone(), lines, version };
@@ -160,6 +166,7 @@ struct Reader {
     input: OwnedReadHalf,
     decoder: Decoder,
     waiters: Waiters,
+    chunk: Vec<u8>,
     events: mpsc::UnboundedSender<QmpEvent>,
 }
 
@@ -184,14 +191,13 @@ impl Reader {
     }
 
     async fn message(&mut self) -> Result<Incoming, QmpError> {
-        let mut chunk = vec![0; CHUNK_BYTES];
         loop {
             if let Some(message) = self.decoder.next_message() {
                 return Ok(message?);
             }
-            match self.input.read(&mut chunk).await {
+            match self.input.read(&mut self.chunk).await {
                 Ok(0) | Err(_) => return Err(QmpError::Closed),
-                Ok(count) => self.decoder.push(&chunk[..count]),
+                Ok(count) => self.decoder.push(&self.chunk[..count]),
             }
         }
     }

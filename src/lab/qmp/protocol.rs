@@ -52,7 +52,7 @@ pub enum ProtocolError {
         /// The longest line that is kept, in bytes.
         limit: usize,
     },
-    /// A line that is no JSON object, or none of QMP's.
+    /// A line that is no JSON object.
     #[error("QEMU sent '{shown}', which is no QMP message: {reason}")]
     Unintelligible {
         /// The beginning of the line.
@@ -69,77 +69,84 @@ pub struct Decoder {
     /// Bytes of `pending` already searched for a line end, so that a long line is searched once.
     searched: usize,
     limit: usize,
+    /// A line was too long: nothing that follows can be understood.
+    lost: bool,
 }
 
 impl Default for Decoder {
     fn default() -> Self {
-        Self { pending: Vec::new(), searched: 0, limit: MAX_LINE_BYTES }
+        Self { pending: Vec::new(), searched: 0, limit: MAX_LINE_BYTES, lost: false }
     }
 }
 
 impl Decoder {
     /// Takes the next bytes of the stream.
     pub fn push(&mut self, bytes: &[u8]) {
-        self.pending.extend_from_slice(bytes);
+        if !self.lost {
+            self.pending.extend_from_slice(bytes);
+        }
     }
 
-    /// The next whole message; `None` until more bytes come. Call it until it says so.
+    /// The next whole message; `None` until more bytes come. Call it until it says so. Messages of a kind this
+    /// version does not know are passed over.
     ///
     /// # Errors
-    /// A line that is no QMP is an error once, and is gone; a line that is too long cannot be got over, and every
-    /// further call says so again.
+    /// A line that is no JSON object is an error once, and is gone; a line that is too long cannot be got over, and
+    /// every further call says so again.
     pub fn next_message(&mut self) -> Option<Result<Incoming, ProtocolError>> {
         loop {
-            let Some(end) = memchr::memchr(b'\n', &self.pending[self.searched..]) else {
-                self.searched = self.pending.len();
-                return (self.searched > self.limit).then(|| self.too_long());
-            };
-            let end = self.searched + end;
-            if end > self.limit {
-                return Some(self.too_long());
+            if self.lost {
+                return Some(Err(ProtocolError::TooLong { limit: self.limit }));
             }
-            let line: Vec<u8> = self.pending.drain(..=end).collect();
-            self.searched = 0;
+            let line = self.next_line()?;
             let line = line.trim_ascii();
-            if !line.is_empty() {
-                return Some(message(line));
+            if line.is_empty() {
+                continue;
+            }
+            match message(line) {
+                Ok(None) => {}
+                Ok(Some(message)) => return Some(Ok(message)),
+                Err(error) => return Some(Err(error)),
             }
         }
     }
 
-    /// Gives the memory back: nothing that follows can be understood.
-    fn too_long(&mut self) -> Result<Incoming, ProtocolError> {
-        let limit = self.limit;
-        self.pending = vec![0; limit + 1];
-        self.searched = limit + 1;
-        Err(ProtocolError::TooLong { limit })
+    /// The next line; empty where it is too long, and then the decoder is lost.
+    fn next_line(&mut self) -> Option<Vec<u8>> {
+        let end = memchr::memchr(b'\n', &self.pending[self.searched..]).map(|offset| self.searched + offset);
+        if end.unwrap_or(self.pending.len()) > self.limit {
+            self.lost = true;
+            self.pending = Vec::new();
+            return Some(Vec::new());
+        }
+        self.searched = if end.is_some() { 0 } else { self.pending.len() };
+        end.map(|end| self.pending.drain(..=end).collect())
     }
 }
 
-/// Reads one line.
-fn message(line: &[u8]) -> Result<Incoming, ProtocolError> {
+/// Reads one line; `None` for a message of an unknown kind.
+fn message(line: &[u8]) -> Result<Option<Incoming>, ProtocolError> {
     let mut value: Value =
         serde_json::from_slice(line).map_err(|error| unintelligible(line, &error.to_string()))?;
     let Some(fields) = value.as_object_mut() else {
         return Err(unintelligible(line, "not an object"));
     };
     let id = fields.get("id").and_then(Value::as_u64);
-    if let Some(answer) = fields.remove("return") {
-        return Ok(Incoming::Return { id, value: answer });
+    if let Some(value) = fields.remove("return") {
+        return Ok(Some(Incoming::Return { id, value }));
     }
     if let Some(error) = fields.get("error") {
-        return Ok(Incoming::Error { id, class: text(&error["class"]), desc: text(&error["desc"]) });
+        return Ok(Some(Incoming::Error { id, class: text(&error["class"]), desc: text(&error["desc"]) }));
     }
     if let Some(name) = fields.get("event") {
         let name = text(name);
         let qemu_real_us = fields.get("timestamp").map_or(0, microseconds);
         let data = fields.remove("data").unwrap_or(Value::Null);
-        return Ok(Incoming::Event { name, qemu_real_us, data });
+        return Ok(Some(Incoming::Event { name, qemu_real_us, data }));
     }
-    if let Some(greeting) = fields.get("QMP") {
-        return Ok(Incoming::Greeting { version: QemuVersion::from_greeting(&greeting["version"]) });
-    }
-    Err(unintelligible(line, "neither greeting, return, error nor event"))
+    let greeting = fields.get("QMP");
+    Ok(greeting
+        .map(|greeting| Incoming::Greeting { version: QemuVersion::from_greeting(&greeting["version"]) }))
 }
 
 /// A text, or nothing where something else stands.

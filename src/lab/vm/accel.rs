@@ -61,6 +61,24 @@ pub struct Trial {
     pub initramfs: PathBuf,
 }
 
+impl Trial {
+    fn config(&self, sockets: &Path) -> VmConfig {
+        VmConfig {
+            qemu: self.qemu.clone(),
+            accelerator: Accelerator::Kvm,
+            memory_bytes: TRIAL_MEMORY_BYTES,
+            cpus: 1,
+            kernel: self.kernel.clone(),
+            initramfs: self.initramfs.clone(),
+            guest_arguments: TRIAL_ARGUMENTS.to_owned(),
+            side: Side::Source,
+            incoming: false,
+            sockets: sockets.to_owned(),
+            console_log: sockets.join("console.log"),
+        }
+    }
+}
+
 /// What the guests will run on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chosen {
@@ -80,7 +98,7 @@ pub async fn choose(wanted: Wanted, trial: &Trial) -> Result<Chosen, VmError> {
     }
     let obstacle = match device_obstacle(Path::new(KVM_DEVICE)) {
         Some(obstacle) => Some(obstacle),
-        None => trial_obstacle(trial).await?,
+        None => trial_obstacle(trial, TRIAL_LIMIT).await?,
     };
     match (obstacle, wanted) {
         (None, _) => Ok(Chosen { accelerator: Accelerator::Kvm, reason: None }),
@@ -105,45 +123,81 @@ fn device_obstacle(device: &Path) -> Option<String> {
 }
 
 /// Boots the image under KVM and waits for its first record; what kept it from coming, if anything did.
-async fn trial_obstacle(trial: &Trial) -> Result<Option<String>, VmError> {
+async fn trial_obstacle(trial: &Trial, limit: Duration) -> Result<Option<String>, VmError> {
     let sockets = Sockets::create()?;
-    let config = VmConfig {
-        qemu: trial.qemu.clone(),
-        accelerator: Accelerator::Kvm,
-        memory_bytes: TRIAL_MEMORY_BYTES,
-        cpus: 1,
-        kernel: trial.kernel.clone(),
-        initramfs: trial.initramfs.clone(),
-        guest_arguments: TRIAL_ARGUMENTS.to_owned(),
-        side: Side::Source,
-        incoming: false,
-        sockets: sockets.path().to_owned(),
-        console_log: sockets.path().join("console.log"),
-    };
+    let config = trial.config(sockets.path());
     let vm = match Vm::start(&config).await {
         Ok(vm) => vm,
-        Err(VmError::DiedAtOnce { exit }) => return Ok(Some(format!("QEMU with KVM: {exit}"))),
+        Err(VmError::DiedAtOnce { exit }) => {
+            return Ok(Some(format!("QEMU does not start with KVM: {exit}")));
+        }
         Err(error) => return Err(error),
     };
     let port = port_socket(sockets.path(), Side::Source);
-    let heard = tokio::select! {
-        heard = time::timeout(TRIAL_LIMIT, first_bytes(&port)) => heard.unwrap_or(false),
-        _ = vm.wait() => false,
-    };
+    let heard = time::timeout(limit, async {
+        tokio::select! {
+            heard = first_bytes(&port) => heard,
+            _ = vm.wait() => false,
+        }
+    });
+    let heard = heard.await;
     vm.kill().await?;
-    if heard {
-        return Ok(None);
-    }
+    let obstacle = match heard {
+        Ok(true) => return Ok(None),
+        Ok(false) => "the guest ended without a record under KVM".to_owned(),
+        Err(_) => format!(
+            "no record within {} s under KVM (nested virtualisation without hardware support?)",
+            limit.as_secs_f64()
+        ),
+    };
     let words = console::find_panic(&config.console_log).map(|words| format!("; the guest said: {words}"));
-    Ok(Some(format!(
-        "no record within {} s under KVM (nested virtualisation without hardware support?){}",
-        TRIAL_LIMIT.as_secs(),
-        words.unwrap_or_default()
-    )))
+    Ok(Some(obstacle + &words.unwrap_or_default()))
 }
 
 /// Whether the guest sent anything before its port was closed.
 async fn first_bytes(port: &Path) -> bool {
     let Ok(mut stream) = UnixStream::connect(port).await else { return false };
     stream.read(&mut [0; 64]).await.is_ok_and(|count| count > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::vm::made_kernel::{self, Guest};
+
+    #[test]
+    fn accelerators_are_named_and_strangers_are_repeated() {
+        assert_eq!("auto".parse(), Ok(Wanted::Auto));
+        assert_eq!("kvm".parse(), Ok(Wanted::Kvm));
+        assert_eq!("tcg".parse(), Ok(Wanted::Tcg));
+        let message = "xen".parse::<Wanted>().unwrap_err().to_string();
+        assert_eq!(message, "'xen' is no accelerator: expected auto, kvm or tcg, for example auto");
+    }
+
+    #[test]
+    fn a_door_that_is_not_there_and_one_that_is_are_told_apart() {
+        let reason = device_obstacle(Path::new("/dev/no-such-kvm")).unwrap();
+        assert!(reason.contains("/dev/no-such-kvm does not exist"), "{reason}");
+        assert_eq!(device_obstacle(Path::new("/dev/null")), None);
+    }
+
+    #[tokio::test]
+    async fn emulation_needs_no_trial() {
+        let trial = Trial { qemu: "/none".into(), kernel: "/none".into(), initramfs: "/none".into() };
+        let chosen = choose(Wanted::Tcg, &trial).await.unwrap();
+        assert_eq!(chosen, Chosen { accelerator: Accelerator::Tcg, reason: None });
+    }
+
+    #[tokio::test]
+    async fn a_guest_that_never_reports_speaks_against_kvm() {
+        let Some(qemu) = made_kernel::qemu() else { return };
+        if let Some(obstacle) = device_obstacle(Path::new(KVM_DEVICE)) {
+            println!("SKIPPED: {obstacle}");
+            return;
+        }
+        let files = made_kernel::write(&Guest::Silent);
+        let trial = Trial { qemu, kernel: files.kernel(), initramfs: files.initramfs() };
+        let obstacle = trial_obstacle(&trial, Duration::from_secs(1)).await.unwrap().unwrap();
+        assert!(obstacle.contains("KVM"), "{obstacle}");
+    }
 }

@@ -64,3 +64,35 @@ pub async fn version(qemu: &Path) -> Result<QemuVersion, VmError> {
         stranger(format!("said '{shown}' ({})", output.status))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::vm::made_kernel;
+
+    #[test]
+    fn a_missing_qemu_is_named_with_the_package_that_has_it() {
+        let named = find(Some(Path::new("/opt/none/qemu"))).unwrap_err().to_string();
+        assert!(
+            named.contains("/opt/none/qemu") && named.contains("apt-get install qemu-system-x86"),
+            "{named}"
+        );
+        let searched = find(Some(Path::new("qemu-system-none"))).unwrap_err().to_string();
+        assert!(searched.contains("'qemu-system-none' is not on PATH"), "{searched}");
+        assert!(find(Some(Path::new("/etc/passwd"))).is_err(), "a file nobody can run is no program");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_qemu_is_told_from_one() {
+        let shell = find(Some(Path::new("echo"))).unwrap();
+        let error = version(&shell).await.unwrap_err().to_string();
+        assert!(error.contains("said '-version'"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn the_installed_qemu_says_its_version() {
+        let Some(qemu) = made_kernel::qemu() else { return };
+        let version = version(&qemu).await.unwrap();
+        assert!(version.triple() >= (2, 0, 0), "{version}");
+    }
+}

@@ -5,6 +5,8 @@ mod config;
 pub mod console;
 mod error;
 pub mod locate;
+#[cfg(test)]
+mod made_kernel;
 mod process;
 mod ram;
 mod reaper;

@@ -9,7 +9,7 @@ use std::{
     process::Stdio,
     time::Duration,
 };
-use tokio::{process::Command, sync::mpsc};
+use tokio::{process::Command, sync::mpsc, time};
 
 /// How long QEMU may take to answer on its control channel after its start.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -17,6 +17,8 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 const LAST_WORDS_LIMIT: Duration = Duration::from_secs(2);
 /// How long QEMU may take to end after SIGTERM.
 const TERM_LIMIT: Duration = Duration::from_secs(1);
+/// How long trying `setpriv` out may take.
+const TETHER_LIMIT: Duration = Duration::from_secs(2);
 
 /// A running QEMU. Dropping it kills it.
 #[derive(Debug)]
@@ -30,12 +32,12 @@ pub struct Vm {
 impl Vm {
     /// Starts QEMU and connects to its control channel. The guest runs (or waits for a migration) from then on.
     ///
-    /// QEMU dies with the thread that called this, where the machine has `setpriv`: call it from one that lasts.
+    /// QEMU dies with the thread that called this, where the machine has a `setpriv` that can see to it: call it from one that lasts.
     ///
     /// # Errors
     /// There is no QEMU, it ends at once (the error has its own words), or it does not answer.
     pub async fn start(config: &VmConfig) -> Result<Self, VmError> {
-        let process = spawn(config)?;
+        let process = spawn(config).await?;
         let socket = qmp_socket(&config.sockets, config.side);
         let connected = tokio::select! {
             connected = Qmp::connect(&socket, START_LIMIT) => connected,
@@ -47,13 +49,13 @@ impl Vm {
                 Ok(Self { process, qmp, events: Some(events), port_socket })
             }
             // A control channel that closes early is the shadow of an end that is about to be known.
-            Err(error) => match process.wait_within(LAST_WORDS_LIMIT).await {
-                Some(exit) => Err(VmError::DiedAtOnce { exit }),
-                None => {
-                    process.kill().await?;
-                    Err(error.into())
+            Err(error) => {
+                if let Some(exit) = process.wait_within(LAST_WORDS_LIMIT).await {
+                    return Err(VmError::DiedAtOnce { exit });
                 }
-            },
+                process.kill().await?;
+                Err(error.into())
+            }
         }
     }
 
@@ -121,13 +123,12 @@ impl Vm {
 }
 
 /// Creates the process, tied to the life of this one where `setpriv` is there to tie it.
-fn spawn(config: &VmConfig) -> Result<Reaper, VmError> {
+async fn spawn(config: &VmConfig) -> Result<Reaper, VmError> {
     let qemu = locate::find(Some(&config.qemu))?;
-    let mut command = match locate::program(Path::new("setpriv")) {
-        Some(setpriv) => {
-            let mut command = Command::new(setpriv);
-            command.args(["--pdeathsig", "KILL", "--"]).arg(&qemu);
-            command
+    let mut command = match tether().await {
+        Some(mut tether) => {
+            tether.arg(&qemu);
+            tether
         }
         None => Command::new(&qemu),
     };
@@ -137,3 +138,21 @@ fn spawn(config: &VmConfig) -> Result<Reaper, VmError> {
     command.process_group(0);
     command.spawn().map(Reaper::adopt).map_err(|source| VmError::Spawn { program: qemu, source })
 }
+
+/// A command that runs what is added to it and has it killed when this thread ends; `None` where there is no
+/// `setpriv`, or one that cannot do it (older ones and BusyBox's), which is tried out.
+async fn tether() -> Option<Command> {
+    let setpriv = locate::program(Path::new("setpriv"))?;
+    let tethered = || {
+        let mut command = Command::new(&setpriv);
+        command.args(["--pdeathsig", "KILL", "--"]);
+        command
+    };
+    let mut trial = tethered();
+    trial.arg("true").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    let works = time::timeout(TETHER_LIMIT, trial.status()).await;
+    works.is_ok_and(|status| status.is_ok_and(|status| status.success())).then(tethered)
+}
+
+#[cfg(test)]
+mod tests;

@@ -120,11 +120,11 @@ async fn reap(
     let status = loop {
         tokio::select! {
             status = child.wait() => break status.ok(),
-            signal = signals.recv() => match signal {
-                Some(signal) => deliver(&child, signal),
-                // Whoever held the handle is gone.
-                None => {
-                    deliver(&child, Signal::SIGKILL);
+            signal = signals.recv() => {
+                // Whoever held the handle is gone: so shall the process be.
+                let abandoned = signal.is_none();
+                deliver(&child, signal.unwrap_or(Signal::SIGKILL));
+                if abandoned {
                     break child.wait().await.ok();
                 }
             },
@@ -160,4 +160,72 @@ async fn keep_tail(source: Option<impl AsyncRead + Unpin>) -> String {
     let text = String::from_utf8_lossy(tail.make_contiguous()).into_owned();
     let kept = text.chars().filter(|&character| character == '\n' || !character.is_control());
     kept.collect::<String>().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Stdio;
+    use tokio::process::Command;
+
+    fn shell(script: &str) -> Reaper {
+        let command =
+            Command::new("sh").args(["-c", script]).stderr(Stdio::piped()).kill_on_drop(true).spawn();
+        Reaper::adopt(command.unwrap())
+    }
+
+    fn is_there(pid: u32) -> bool {
+        std::path::Path::new(&format!("/proc/{pid}")).exists()
+    }
+
+    #[tokio::test]
+    async fn the_end_is_known_to_everybody_who_asks_and_as_often_as_they_ask() {
+        let process = shell("echo no such option >&2; exit 3");
+        let (one, other) = tokio::join!(process.wait(), process.wait());
+        assert_eq!(one, other);
+        assert_eq!(one.to_string(), "exit code 3, and it said: no such option");
+        assert_eq!(process.wait().await, one);
+        assert_eq!(process.exit(), Some(one));
+    }
+
+    #[tokio::test]
+    async fn a_wait_that_is_given_up_loses_nothing() {
+        let process = shell("exec sleep 60");
+        assert_eq!(process.wait_within(Duration::from_millis(1)).await, None);
+        assert_eq!(process.exit(), None);
+        process.signal(Signal::SIGTERM);
+        let exit = process.wait().await;
+        assert_eq!((exit.code, exit.signal), (None, Some(15)));
+        assert_eq!(exit.to_string(), "killed by SIGTERM, and it said nothing");
+    }
+
+    #[tokio::test]
+    async fn what_ignores_sigterm_is_killed_and_reaped() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' TERM; echo ready; exec sleep 60"]).stdout(Stdio::piped());
+        let mut child = command.kill_on_drop(true).spawn().unwrap();
+        child.stdout.take().unwrap().read_exact(&mut [0; 6]).await.unwrap();
+        let process = Reaper::adopt(child);
+        process.signal(Signal::SIGTERM);
+        assert_eq!(process.kill().await.unwrap().signal, Some(9));
+        assert!(!is_there(process.pid()));
+    }
+
+    #[tokio::test]
+    async fn a_dropped_handle_ends_the_process_and_leaves_no_zombie() {
+        let process = shell("exec sleep 60");
+        let (pid, mut ended) = (process.pid(), process.ended.clone());
+        drop(process);
+        ended.wait_for(Option::is_some).await.unwrap();
+        assert!(!is_there(pid));
+    }
+
+    #[tokio::test]
+    async fn of_much_talk_the_end_is_kept() {
+        let process =
+            shell("yes 'a line that says little' | head -c 100000 >&2; printf '\\033[1mthe reason' >&2");
+        let said = process.wait().await.stderr_tail;
+        assert!(said.ends_with("[1mthe reason"), "{said}");
+        assert!(said.len() <= STDERR_BYTES);
+    }
 }
