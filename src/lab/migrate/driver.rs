@@ -81,9 +81,8 @@ impl Driver {
     pub fn on(&mut self, now_ns: u64, input: Input) -> Vec<Action> {
         self.now_ns = self.now_ns.max(now_ns);
         match (input, &self.phase) {
-            (_, Phase::Over) => {}
             (Input::Start, Phase::Idle) => self.start(),
-            (Input::Start, _) => {}
+            (Input::Start, _) | (_, Phase::Over) => {}
             (Input::Tick, _) => self.tick(),
             (Input::CommandDone { side, command, value }, _) => self.done(side, command, &value),
             (Input::CommandFailed { side, command, error }, _) => self.refused(side, command, &error),

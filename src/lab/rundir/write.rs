@@ -136,7 +136,7 @@ fn numbered(out: &Path, name: &str) -> Result<PathBuf, WriteError> {
         match fs::create_dir(&dir) {
             Ok(()) => return Ok(dir),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < NUMBER_LIMIT => {
-                number += 1
+                number += 1;
             }
             Err(error) => return Err(WriteError::at(&dir)(error)),
         }

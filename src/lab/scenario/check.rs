@@ -114,8 +114,7 @@ mod tests {
 
     #[test]
     fn every_fault_is_said_at_once() {
-        let mut scenario = Scenario::default();
-        scenario.name = "../etc".into();
+        let mut scenario = Scenario { name: "../etc".into(), ..Scenario::default() };
         scenario.vm.cpus = 0;
         scenario.load.memory = ByteSize::mib(300);
         scenario.migration.preempt = true;

@@ -188,7 +188,7 @@ fn expectation(key: &str, kind: Kind) -> String {
 /// `:line:column` of a byte of the text, counted from 1.
 fn place(text: &str, start: usize) -> String {
     let before = &text.as_bytes()[..start.min(text.len())];
-    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let line = before.split(|byte| *byte == b'\n').count();
     let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
     let mut place = String::new();
     let _ = write!(place, ":{line}:{column}");
