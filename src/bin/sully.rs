@@ -1,2 +1,7 @@
-//! The guest program.
-fn main() {}
+//! `sully`, the guest program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sully::cli::guest::main()
+}

@@ -1,4 +1,5 @@
 //! The command lines of both programs.
 
+pub mod guest;
 #[cfg(feature = "host")]
 pub mod lab;

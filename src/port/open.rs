@@ -97,12 +97,12 @@ impl Port {
         Ok(Self { target: target.clone(), channel })
     }
 
-    /// What to poll: the descriptor, and whether this port can take commands. None while unconnected.
-    pub fn pollable(&self) -> Option<(BorrowedFd<'_>, bool)> {
+    /// What can be polled: the two kinds of port that also bring commands. None while unconnected.
+    pub fn pollable(&self) -> Option<BorrowedFd<'_>> {
         match &self.channel {
             Channel::Stdout | Channel::File(_) | Channel::Unconnected => None,
-            Channel::Virtio(file) => Some((file.as_fd(), true)),
-            Channel::Socket(socket) => Some((socket.as_fd(), true)),
+            Channel::Virtio(file) => Some(file.as_fd()),
+            Channel::Socket(socket) => Some(socket.as_fd()),
         }
     }
 

@@ -1,0 +1,169 @@
+//! The command line of `sully`.
+
+use crate::guest::{self, Options, RunError, boot};
+use crate::plan::{MemoryAmount, PatternSpec, Plan};
+use crate::port::Target;
+use crate::record::{End, EndReason};
+use crate::units::{Nanos, Rate};
+use clap::{Args, Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Dirties memory exactly as asked and measures what live migration does to it.
+#[derive(Debug, Parser)]
+#[command(name = "sully", version, arg_required_else_help = true, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: GuestCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum GuestCommand {
+    /// Dirty memory and report
+    Run(RunArgs),
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 failed; 2 the command line is wrong for this machine; 3 the load stayed below its target.
+
+A first look:           sully run -d 10s
+To a file, as NDJSON:   sully run -m 1G -r 200M/s -i 100ms --report file:records.ndjson
+In a VM, to its host:   sully run -m 75% -r 500M/s --report virtio";
+
+/// The flags of `sully run`.
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// Memory to dirty: a size (512M, 4G) or a share of the available memory (75%)
+    #[arg(short, long, allow_hyphen_values = true, value_name = "SIZE|PERCENT", default_value_t = Plan::default().memory)]
+    memory: MemoryAmount,
+    /// Pages dirtied, all writers together: 100M/s (MiB of 4 KiB pages a second), 25600p/s, max, or 0 (hold the
+    /// memory, stay silent)
+    #[arg(short, long, allow_hyphen_values = true, default_value_t = Plan::default().rate)]
+    rate: Rate,
+    /// Order of visits: sequential, shuffle (every page once per lap, seeded) or random (with replacement)
+    #[arg(short, long, allow_hyphen_values = true, default_value_t = Plan::default().pattern)]
+    pattern: PatternSpec,
+    /// Writers, each pinned to a CPU and owning an equal slice [default: one per online vCPU]
+    #[arg(short, long, allow_hyphen_values = true, value_name = "N")]
+    threads: Option<u32>,
+    /// End after this time, for example 10s or 5m [default: run until told to stop]
+    #[arg(short, long, allow_hyphen_values = true, value_name = "TIME")]
+    duration: Option<Nanos>,
+    /// Unperturbed time at the start that later degradation is judged against; 0s for none
+    #[arg(long, allow_hyphen_values = true, value_name = "TIME", default_value_t = Plan::default().baseline)]
+    baseline: Nanos,
+    /// Length of one interval record, 20ms to 1h
+    #[arg(short, long, allow_hyphen_values = true, value_name = "TIME", default_value_t = Plan::default().interval)]
+    interval: Nanos,
+    /// Where the page sequence and the content start from: the same seed visits the same pages for ever
+    #[arg(long, allow_hyphen_values = true, value_name = "N", default_value_t = Plan::default().seed)]
+    seed: u64,
+    /// Where records go: - (standard output), file:PATH, virtio[:NAME] (port org.sully.0), unix:PATH (connects,
+    /// and reconnects); may be repeated [default: a table on the terminal]
+    #[arg(long, allow_hyphen_values = true, value_name = "TARGET")]
+    report: Vec<Target>,
+}
+
+impl RunArgs {
+    fn options(&self) -> Options {
+        let plan = Plan {
+            memory: self.memory,
+            rate: self.rate,
+            pattern: self.pattern,
+            threads: self.threads,
+            duration: self.duration,
+            baseline: self.baseline,
+            interval: self.interval,
+            seed: self.seed,
+        };
+        Options { plan, targets: self.report.clone() }
+    }
+}
+
+/// The whole program: as a command, or as PID 1 of our image.
+pub fn main() -> ExitCode {
+    if boot::is_init() {
+        init();
+    }
+    let Cli { command: GuestCommand::Run(args) } = Cli::parse();
+    let (code, message) = perform(&args);
+    if let Some(message) = message {
+        eprintln!("sully: {message}");
+    }
+    ExitCode::from(code)
+}
+
+/// PID 1: prepares the system, does what the kernel command line says after `--`, and powers off, whatever happens.
+fn init() -> ! {
+    boot::install_panic_hook();
+    let prepared = boot::prepare();
+    let message = match prepared {
+        Err(error) => error.to_string(),
+        Ok(()) => match Cli::try_parse() {
+            Err(error) => format!("the kernel command line after -- is wrong: {error}"),
+            Ok(Cli { command: GuestCommand::Run(args) }) => {
+                boot::announce("starting");
+                let (code, message) = perform(&args);
+                message.unwrap_or_else(|| format!("done, exit code {code}"))
+            }
+        },
+    };
+    boot::announce(&message);
+    boot::power_off()
+}
+
+/// Runs, and says how: the exit code, and what is to be said about it.
+fn perform(args: &RunArgs) -> (u8, Option<String>) {
+    match guest::run(&args.options()) {
+        Ok(end) => judge(&end),
+        Err(error @ RunError::Plan(_)) => (2, Some(error.to_string())),
+        Err(error) => (1, Some(error.to_string())),
+    }
+}
+
+/// The load counts as below its target when more than this share of what was offered is left undone, in percent.
+const UNDONE_PERCENT: u64 = 5;
+
+fn judge(end: &End) -> (u8, Option<String>) {
+    let detail = end.detail.as_deref().unwrap_or_default();
+    match (end.reason, end.totals.offered, end.totals.backlog) {
+        (EndReason::ReportFailed, ..) => (1, Some(detail.to_owned())),
+        (EndReason::Failed | EndReason::Unknown, ..) => (1, Some(format!("the run failed: {detail}"))),
+        (_, Some(offered), Some(backlog))
+            if backlog.saturating_mul(100) > offered.saturating_mul(UNDONE_PERCENT) =>
+        {
+            let text = format!(
+                "the load stayed below its target: {backlog} of {offered} visits were left undone; \
+                 ask for a lower --rate, or for more --threads"
+            );
+            (3, Some(text))
+        }
+        _ => (0, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_left_out_make_the_default_plan() {
+        let Cli { command: GuestCommand::Run(args) } = Cli::try_parse_from(["sully", "run"]).unwrap();
+        assert_eq!(args.options().plan, Plan::default());
+    }
+
+    #[test]
+    fn every_flag_reaches_the_plan() {
+        let line = "sully run -m 75% -r 5000p/s -p random -t 3 -d 5s --baseline 1s -i 100ms --seed 9 --report - --report virtio";
+        let Cli { command: GuestCommand::Run(args) } = Cli::try_parse_from(line.split(' ')).unwrap();
+        let options = args.options();
+        assert_eq!(options.plan.memory, "75%".parse().unwrap());
+        assert_eq!((options.plan.threads, options.plan.seed), (Some(3), 9));
+        assert_eq!(options.targets, ["-".parse().unwrap(), "virtio".parse().unwrap()]);
+    }
+}

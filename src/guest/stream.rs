@@ -1,0 +1,115 @@
+//! One report target of a run: its session, its port, and the state its last interval was taken against.
+
+use super::session::{Asked, Session};
+use crate::engine::Snapshot;
+use crate::plan::Checked;
+use crate::port::{Port, PortError, Sent};
+use crate::record::{Body, End, SessionId};
+use nix::poll::PollFlags;
+use std::os::fd::BorrowedFd;
+
+/// One report target of a run.
+#[derive(Debug)]
+pub struct Stream {
+    port: Port,
+    session: Session,
+    /// What the last accepted interval ended with: the next one begins there, so no count is ever lost.
+    base: Snapshot,
+    failed: bool,
+}
+
+impl Stream {
+    /// The session `id` on an open port; its counts begin at `start`.
+    pub fn new(port: Port, id: SessionId, start: &Snapshot) -> Self {
+        Self { port, session: Session::new(id), base: start.clone(), failed: false }
+    }
+
+    /// Says something that must be said.
+    pub fn say(&mut self, mono_ns: u64, body: Body) {
+        self.session.say(mono_ns, body);
+    }
+
+    /// Offers a detail, which a slow reader does not get.
+    pub fn offer_detail(&mut self, mono_ns: u64, body: Body) {
+        self.session.offer_detail(mono_ns, body);
+    }
+
+    /// Offers the interval since the last accepted one.
+    pub fn offer_interval(&mut self, now: &Snapshot, plan: &Checked, phase: &str) {
+        let interval = now.interval_since(&self.base, plan, phase);
+        if interval.end_ns > interval.start_ns && self.session.offer_interval(now.at_ns, interval) {
+            self.base = now.clone();
+        }
+    }
+
+    /// Says why the run ended.
+    pub fn end(&mut self, mono_ns: u64, end: End) {
+        self.session.end(mono_ns, end);
+    }
+
+    /// Sends what the port takes now.
+    ///
+    /// # Errors
+    /// When the target is gone for good; it is not tried again.
+    pub fn pump(&mut self) -> Result<(), PortError> {
+        while !self.is_done() {
+            match self.port.send(self.session.outbox().next_bytes()) {
+                Ok(Sent::Bytes(0)) => break,
+                Ok(Sent::Bytes(count)) => self.session.outbox().mark_sent(count),
+                Ok(Sent::Reconnecting) => drop(self.session.outbox().rewind()),
+                Err(error) => {
+                    self.failed = true;
+                    let torn = self.session.outbox().rewind();
+                    self.port.take_back(torn as u64);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the host's commands that are there.
+    ///
+    /// # Errors
+    /// When the target is gone for good.
+    pub fn listen(&mut self, mono_ns: u64) -> Result<Vec<Asked>, PortError> {
+        let mut asked = Vec::new();
+        let mut buffer = [0; 4096];
+        for _ in 0..READS_AT_ONCE {
+            if self.failed {
+                break;
+            }
+            match self.port.receive(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => asked.extend(self.session.hear(mono_ns, &buffer[..count])),
+                Err(error) => {
+                    self.failed = true;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(asked)
+    }
+
+    /// Whether nothing can or need be sent any more.
+    pub fn is_done(&mut self) -> bool {
+        self.failed || self.session.outbox().is_empty()
+    }
+
+    /// Whether somebody seems to read.
+    pub fn has_reader(&self) -> bool {
+        !self.failed && self.port.has_reader()
+    }
+
+    /// What to wait for. A port nobody reads is not waited for: it would report its hang-up without end.
+    pub fn interest(&mut self) -> Option<(BorrowedFd<'_>, PollFlags)> {
+        if self.failed || !self.port.has_reader() {
+            return None;
+        }
+        let writes = if self.session.outbox().is_empty() { PollFlags::empty() } else { PollFlags::POLLOUT };
+        self.port.pollable().map(|fd| (fd, writes | PollFlags::POLLIN))
+    }
+}
+
+/// A host that floods the port with commands does not keep the run from its other work.
+const READS_AT_ONCE: usize = 16;

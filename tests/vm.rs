@@ -1,0 +1,260 @@
+//! Real VMs, real migrations: what `sully-lab run` does with the built-in scenarios, and with things that break.
+//!
+//! They need the built image and program, which `make test` provides through `SULLY_TEST_IMAGE` (a directory) and
+//! `SULLY_TEST_LAB` (the program); without them each test skips aloud.
+#![cfg(feature = "host")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+use sully::lab::hostclock;
+
+/// The program and the image, or a skip that is heard.
+fn lab_and_image(test: &str) -> Option<(PathBuf, PathBuf)> {
+    let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.exists());
+    match (variable("SULLY_TEST_LAB"), variable("SULLY_TEST_IMAGE")) {
+        (Some(lab), Some(image)) => Some((lab, image)),
+        _ => {
+            eprintln!("SKIPPED: {test}: set SULLY_TEST_LAB and SULLY_TEST_IMAGE (make test does)");
+            None
+        }
+    }
+}
+
+fn lab(program: &Path, image: &Path, out: &Path, arguments: &str) -> Command {
+    let mut command = Command::new(program);
+    command.arg("run").args(arguments.split_whitespace()).args(["--accel", "tcg"]);
+    command.arg("--image").arg(image).arg("--out").arg(out).stdin(Stdio::null());
+    command
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// The only run directory below `out`.
+fn run_directory(out: &Path) -> PathBuf {
+    let entries = std::fs::read_dir(out).unwrap().flatten().map(|entry| entry.path());
+    let directories: Vec<PathBuf> = entries.filter(|path| path.join("run.json").exists()).collect();
+    assert_eq!(directories.len(), 1, "{directories:?}");
+    directories.into_iter().next().unwrap()
+}
+
+fn run_json(directory: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(directory.join("run.json")).unwrap()).unwrap()
+}
+
+fn lines(directory: &Path, name: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(directory.join(name)).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn assert_sound_stream(run: &Value) {
+    for fault in ["holes", "doubles", "torn", "unknown"] {
+        assert_eq!(run["stream"][fault], 0, "{fault}: {}", run["stream"]);
+    }
+    assert!(run["stream"]["records"].as_u64().unwrap() > 50);
+}
+
+/// Runs a built-in scenario, which must pass, and hands back its directory.
+fn passes(test: &str, scenario: &str) -> Option<(tempfile::TempDir, PathBuf, Value)> {
+    let (program, image) = lab_and_image(test)?;
+    let out = tempfile::tempdir().unwrap();
+    let output = lab(&program, &image, out.path(), scenario).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    let directory = run_directory(out.path());
+    let run = run_json(&directory);
+    assert_eq!(run["verdict"]["outcome"], "passed", "{}", run["verdict"]);
+    assert_sound_stream(&run);
+    for file in ["records.ndjson", "qemu.ndjson", "latency.hlog", "console-source.log", "report.html"] {
+        assert!(directory.join(file).metadata().unwrap().len() > 0, "{file} is empty");
+    }
+    Some((out, directory, run))
+}
+
+#[test]
+fn a_guest_under_auto_converge_feels_the_throttle_that_qemu_reports() {
+    let test = "a_guest_under_auto_converge_feels_the_throttle_that_qemu_reports";
+    let Some((_out, directory, run)) = passes(test, "smoke/auto-converge") else { return };
+    let throttles: Vec<u64> = lines(&directory, "qemu.ndjson")
+        .iter()
+        .filter_map(|line| line["cpu_throttle_percent"].as_u64())
+        .collect();
+    assert!(throttles.iter().any(|percent| *percent >= 50), "{throttles:?}");
+    let gap_ms = |from: &str, to: &str| {
+        let when = |name: &str| {
+            let milestones = run["milestones"].as_array().unwrap();
+            milestones.iter().find(|milestone| milestone["name"] == name).unwrap()["host_ns"]
+                .as_u64()
+                .unwrap()
+        };
+        let records = lines(&directory, "records.ndjson");
+        let within = |record: &&Value| (when(from)..when(to)).contains(&record["host_ns"].as_u64().unwrap());
+        let gaps = records.iter().filter(|record| record["type"] == "interval").filter(within);
+        let total_ns: u64 = gaps.filter_map(|record| record["gaps"]["total_ns"].as_u64()).sum();
+        total_ns as f64 / (when(to) - when(from)) as f64
+    };
+    let (before, during) = (gap_ms("hello", "migrate"), gap_ms("migrate", "stop"));
+    assert!(
+        during > 2.0 * before && during > 0.15,
+        "gap share before {before:.3}, while migrating {during:.3}"
+    );
+}
+
+#[test]
+fn a_guest_in_post_copy_stalls_while_qemu_counts_blocktime() {
+    let test = "a_guest_in_post_copy_stalls_while_qemu_counts_blocktime";
+    let Some((_out, _directory, run)) = passes(test, "smoke/post-copy") else { return };
+    assert!(run["destination"]["postcopy_blocktime_ms"].as_u64().unwrap() > 0, "{}", run["destination"]);
+    assert!(run["source"]["ram"]["postcopy_requests"].as_u64().unwrap() > 0, "{}", run["source"]);
+}
+
+#[test]
+fn a_plain_pre_copy_migration_converges_and_loses_no_record() {
+    passes("a_plain_pre_copy_migration_converges_and_loses_no_record", "smoke/precopy");
+}
+
+/// Runs something that must end with exit code 3 within `limit_s`, and hands back all it said.
+fn is_judged(program: &Path, image: &Path, arguments: &str, limit_s: u64) -> String {
+    let out = tempfile::tempdir().unwrap();
+    let began_ns = hostclock::mono_ns();
+    let output = lab(program, image, out.path(), arguments).output().unwrap();
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    let seconds = (hostclock::mono_ns() - began_ns) / 1_000_000_000;
+    assert!(seconds < limit_s, "took {seconds} s\n{said}");
+    assert_eq!(run_json(&run_directory(out.path()))["verdict"]["outcome"], "judged");
+    said
+}
+
+#[test]
+fn a_guest_that_panics_ends_the_run_with_its_last_words() {
+    let Some((program, image)) = lab_and_image("a_guest_that_panics_ends_the_run_with_its_last_words") else {
+        return;
+    };
+    let broken = tempfile::tempdir().unwrap();
+    std::fs::copy(image.join("vmlinuz"), broken.path().join("vmlinuz")).unwrap();
+    std::fs::write(broken.path().join("initramfs"), b"").unwrap();
+    let said = is_judged(&program, broken.path(), "smoke/precopy", 60);
+    assert!(said.contains("Kernel panic"), "{said}");
+}
+
+#[test]
+fn a_kernel_without_virtio_ends_the_run_with_what_is_missing() {
+    let test = "a_kernel_without_virtio_ends_the_run_with_what_is_missing";
+    let Some((program, image)) = lab_and_image(test) else { return };
+    let bare = tempfile::tempdir().unwrap();
+    let guest = Path::new(&program).parent().unwrap().join("../guest/sully");
+    let built = Command::new(&program)
+        .args(["image", "-o"])
+        .arg(bare.path())
+        .arg("--guest")
+        .arg(guest)
+        .arg("--kernel")
+        .arg(image.join("vmlinuz"))
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{}", text(&built));
+    assert!(text(&built).contains("virtio_console"), "it warns:\n{}", text(&built));
+    let said = is_judged(&program, bare.path(), "smoke/precopy", 60);
+    assert!(said.contains("org.sully.0") && said.contains("virtio"), "{said}");
+}
+
+#[test]
+fn a_destination_that_dies_ends_the_run_at_once() {
+    let Some((program, image)) = lab_and_image("a_destination_that_dies_ends_the_run_at_once") else {
+        return;
+    };
+    let out = tempfile::tempdir().unwrap();
+    let mut command = lab(&program, &image, out.path(), "smoke/precopy --set migration.bandwidth=4M/s");
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (child, killed) = kill_destination_when_migrating(child, out.path());
+    let output = child.wait_with_output().unwrap();
+    assert!(killed, "the migration never began:\n{}", text(&output));
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+    assert!(text(&output).contains("destination"), "{}", text(&output));
+}
+
+/// Waits until the run's qemu.ndjson shows an active migration, then ends the destination QEMU.
+fn kill_destination_when_migrating(mut child: Child, out: &Path) -> (Child, bool) {
+    for _ in 0..900 {
+        wait(Duration::from_millis(100));
+        if child.try_wait().unwrap().is_some() {
+            return (child, false);
+        }
+        let qemu = std::fs::read_dir(out).unwrap().flatten().map(|entry| entry.path().join("qemu.ndjson"));
+        let active = qemu
+            .filter_map(|path| std::fs::read_to_string(path).ok())
+            .any(|text| text.contains("\"active\""));
+        if active && kill_incoming_child_of(child.id()) {
+            return (child, true);
+        }
+    }
+    child.kill().unwrap();
+    (child, false)
+}
+
+/// Ends the child of `parent` that was started with `-incoming`.
+fn kill_incoming_child_of(parent: u32) -> bool {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    for pid in processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()) {
+        let read = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
+        let is_child = read("stat").rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)?.parse().ok());
+        if is_child == Some(parent) && read("cmdline").split('\0').any(|argument| argument == "-incoming") {
+            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL)
+                .unwrap();
+            return true;
+        }
+    }
+    false
+}
+
+/// A test has no clock to move by hand when it watches other processes.
+#[expect(clippy::disallowed_methods, reason = "watching real processes takes real time")]
+fn wait(span: Duration) {
+    std::thread::sleep(span);
+}
+
+#[test]
+fn an_interrupted_run_leaves_no_qemu_and_no_socket_behind() {
+    let Some((program, image)) = lab_and_image("an_interrupted_run_leaves_no_qemu_and_no_socket_behind")
+    else {
+        return;
+    };
+    let (out, temporary) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut command = lab(&program, &image, out.path(), "smoke/precopy");
+    let child = command
+        .env("TMPDIR", temporary.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = i32::try_from(child.id()).unwrap();
+    let is_up =
+        || std::fs::read_dir(temporary.path()).unwrap().count() > 0 && !children_of(child.id()).is_empty();
+    let up = (0..300).any(|_| {
+        wait(Duration::from_millis(100));
+        is_up()
+    });
+    let qemus = children_of(child.id());
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGINT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(up, "no QEMU within 30 s:\n{}", text(&output));
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(qemus.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists()), "{qemus:?} still run");
+    let left: Vec<_> =
+        std::fs::read_dir(temporary.path()).unwrap().flatten().map(|entry| entry.path()).collect();
+    assert!(left.is_empty(), "left behind: {left:?}");
+}
+
+fn children_of(parent: u32) -> Vec<i32> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)?.parse().ok()) == Some(parent)
+    })
+    .collect()
+}
