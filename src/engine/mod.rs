@@ -1,1 +1,169 @@
-//! Placeholder of floor work in progress.
+//! The engine: writers that dirty the region on schedule, canaries that notice when a vCPU is away, and snapshots of
+//! what both counted. It knows neither wire nor host.
+
+mod canary;
+mod control;
+mod error;
+mod realtime;
+mod snapshot;
+mod threads;
+mod worker;
+mod writer;
+
+pub use error::EngineError;
+pub use snapshot::Snapshot;
+
+use crate::{
+    clock::{Clock, Monotonic, read_cost_ns},
+    diagnose::classify,
+    plan::Checked,
+    probe::{StealProbe, host_facts},
+    record::{ClockFacts, Gap, MemoryFacts, SelfFacts},
+    region::Region,
+    tally::GapTally,
+};
+use canary::Canary;
+use control::Control;
+use std::sync::Arc;
+use writer::Writer;
+
+/// How long [`Engine::stop`] waits for its threads. A writer may hang in a fault that the hypervisor does not answer;
+/// it is then left alone, and its memory with it.
+const STOP_LIMIT_NS: u64 = 5_000_000_000;
+
+/// A running load. Dropping it ends its threads.
+#[derive(Debug)]
+pub struct Engine {
+    plan: Checked,
+    control: Arc<Control>,
+    writers: Vec<Writer>,
+    canaries: Vec<Canary>,
+    steal: Option<StealProbe>,
+    memory: MemoryFacts,
+    t0_ns: Option<u64>,
+}
+
+/// What the engine is made of, for `hello`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Facts {
+    /// The region, as found after it was filled.
+    pub memory: MemoryFacts,
+    /// The clock that stamps.
+    pub clock: ClockFacts,
+    /// What the engine itself costs.
+    pub self_facts: SelfFacts,
+}
+
+impl Engine {
+    /// Maps and fills the region, proves it resident, and starts writers and canaries, which wait at a gate.
+    ///
+    /// Writers are pinned to `cpus` in turn; each of `cpus` has one canary.
+    ///
+    /// # Errors
+    /// When the memory cannot be had or kept, or a thread cannot be started or pinned.
+    pub fn start(plan: &Checked, cpus: &[u32]) -> Result<Self, EngineError> {
+        if cpus.is_empty() {
+            return Err(EngineError::NoCpu);
+        }
+        let begin_ns = Monotonic.now_ns();
+        let (region, slices) = Region::map(plan.pages(), plan.threads)?;
+        let mut engine = Self {
+            plan: plan.clone(),
+            control: Arc::default(),
+            writers: Vec::new(),
+            canaries: Vec::new(),
+            steal: StealProbe::open(),
+            memory: MemoryFacts { bytes: region.pages().bytes(), resident_bytes: 0, prefault_ns: 0 },
+            t0_ns: None,
+        };
+        engine.writers = writer::start(plan, cpus, slices, &engine.control)?;
+        engine.memory.prefault_ns = Monotonic.now_ns().saturating_sub(begin_ns);
+        engine.memory.resident_bytes = region.resident()?.bytes();
+        if engine.memory.resident_bytes < engine.memory.bytes {
+            return Err(EngineError::NotResident(engine.memory.clone()));
+        }
+        engine.canaries = canary::start(cpus, plan.baseline_ns, &engine.control)?;
+        Ok(engine)
+    }
+
+    /// What the engine is made of. Measures the clock: takes about a millisecond.
+    pub fn facts(&self) -> Facts {
+        let tallies = self.writers.iter().map(|writer| writer.tally.bytes()).sum::<usize>();
+        let tables_bytes = tallies + self.canaries.len() * GapTally::bytes();
+        Facts {
+            memory: self.memory.clone(),
+            clock: ClockFacts {
+                kind: "monotonic".into(),
+                hz: 1_000_000_000,
+                read_ns: read_cost_ns(&Monotonic),
+                clocksource: host_facts().clocksource,
+            },
+            self_facts: SelfFacts {
+                gap_threshold_ns: canary::THRESHOLD_FLOOR_NS,
+                canary_period_ns: canary::PERIOD_NS,
+                canary_realtime: self.canaries.iter().all(|canary| canary.realtime),
+                tables_bytes: tables_bytes as u64,
+            },
+        }
+    }
+
+    /// Lets writers and canaries go. Returns when the schedule begins: now, CLOCK_MONOTONIC.
+    ///
+    /// A gate that is open stays as it is.
+    pub fn open_gate(&mut self) -> u64 {
+        let control = &self.control;
+        *self.t0_ns.get_or_insert_with(|| {
+            let now_ns = Monotonic.now_ns();
+            control.open(now_ns);
+            now_ns
+        })
+    }
+
+    /// All counts so far. Only loads; never waits for a writer.
+    pub fn snapshot(&self) -> Snapshot {
+        snapshot::take(self)
+    }
+
+    /// Moves the gap records that came since the last call to `into`; at most as many as the rings hold.
+    pub fn take_gaps(&mut self, into: &mut Vec<Gap>) {
+        for canary in &self.canaries {
+            for _ in 0..crate::tally::Ring::CAPACITY {
+                let Some(gap) = canary.tally.take() else { break };
+                into.push(Gap {
+                    cpu: canary.cpu,
+                    start_ns: gap.start_ns,
+                    len_ns: gap.len_ns,
+                    class: classify(gap.len_ns, &gap.features),
+                    features: gap.features,
+                });
+            }
+        }
+    }
+
+    /// How a writer or canary died, if one did.
+    pub fn failure(&self) -> Option<String> {
+        self.control.failure()
+    }
+
+    /// Ends the load, waits for its threads (bounded), and takes the last snapshot.
+    pub fn stop(mut self) -> Snapshot {
+        self.halt();
+        self.snapshot()
+    }
+
+    fn halt(&mut self) {
+        self.control.stop();
+        let writers = self.writers.iter_mut().filter_map(|writer| writer.thread.take());
+        let canaries = self.canaries.iter_mut().filter_map(|canary| canary.thread.take());
+        threads::join(writers.chain(canaries).collect(), STOP_LIMIT_NS);
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.halt();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,22 @@
-//! Placeholder of floor work in progress.
+//! What was counted: cumulative cells with one writer each, and readers that only load.
+//!
+//! A writer stuck in a fault is exactly when a report is wanted, so nobody ever waits for anybody here: the writer
+//! stores, the reader loads and subtracts what it loaded before.
+
+mod cells;
+mod gaps;
+mod ring;
+mod visits;
+
+pub use cells::Cells;
+pub use gaps::{GapCounts, GapTally};
+pub use ring::{RawGap, Ring};
+pub use visits::{VisitCounts, VisitTally};
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Adds to a cell that only the calling thread stores to: a load and a store, no locked instruction.
+#[inline]
+fn add(cell: &AtomicU64, amount: u64) {
+    cell.store(cell.load(Ordering::Relaxed).saturating_add(amount), Ordering::Relaxed);
+}

@@ -11,7 +11,7 @@ mod share;
 
 pub use bytes::ByteSize;
 pub use nanos::Nanos;
-pub use page::{PAGE_BYTES, PageCount, PageIndex};
+pub use page::{PAGE_BYTES, PAGE_WORDS, PageCount, PageIndex};
 pub use rate::Rate;
 pub use share::Share;
 

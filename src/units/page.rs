@@ -3,6 +3,9 @@
 /// The size of a page in bytes.
 pub const PAGE_BYTES: u64 = 4096;
 
+/// The size of a page in words of 8 bytes.
+pub const PAGE_WORDS: usize = 512;
+
 /// The position of a page within a region, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct PageIndex(pub u64);

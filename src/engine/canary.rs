@@ -1,0 +1,146 @@
+//! Canaries: one thread on each CPU that wakes a thousand times a second and notices when the CPU was away.
+//!
+//! **Length.** A canary that should wake at d wakes at d + late. The CPU was away since some moment before d. For
+//! absences of a period and more that moment is uniform within the period before d: the absence was late plus half
+//! a period on average. Of shorter ones late is uniform between nothing and the absence: twice late on average. So
+//! len = late + min(late, period / 2), which is unbiased in both.
+//!
+//! **Threshold.** 100 us at first. Once the baseline is over, three times the p99.99 of the canary's own lateness in
+//! it, but from 100 us to 1 ms: on a busy or emulated host that quantile alone can be tens of ms, and a threshold as
+//! high would hide every sleep of a throttle.
+//!
+//! **Features.** Only when a gap fires are the thread's counters read; the base they are compared with is renewed
+//! every tenth wake and after each gap, and the next deadline is set after that, so that reading is no gap itself.
+
+use super::{EngineError, control::Control, realtime::become_realtime, threads};
+use crate::{
+    clock::{Clock, Monotonic},
+    histogram::Counts,
+    probe::ThreadProbe,
+    tally::{GapTally, RawGap},
+};
+use std::{
+    sync::{Arc, mpsc},
+    thread::JoinHandle,
+};
+
+/// How often a canary wakes.
+pub(super) const PERIOD_NS: u64 = 1_000_000;
+/// The lowest threshold, and the one before the baseline is over.
+pub(super) const THRESHOLD_FLOOR_NS: u64 = 100_000;
+/// The highest threshold.
+const THRESHOLD_CEILING_NS: u64 = 1_000_000;
+/// The base of the features is renewed every so many wakes.
+const REBASE_WAKES: u32 = 10;
+
+/// One canary, seen from outside.
+#[derive(Debug)]
+pub(super) struct Canary {
+    pub(super) cpu: u32,
+    pub(super) tally: Arc<GapTally>,
+    /// Whether it runs under SCHED_FIFO.
+    pub(super) realtime: bool,
+    /// None once it has been joined or given up.
+    pub(super) thread: Option<JoinHandle<()>>,
+}
+
+/// Starts a canary on each of `cpus` and returns when all wait at the gate.
+pub(super) fn start(
+    cpus: &[u32],
+    baseline_ns: u64,
+    control: &Arc<Control>,
+) -> Result<Vec<Canary>, EngineError> {
+    cpus.iter().map(|cpu| start_one(*cpu, baseline_ns, control)).collect()
+}
+
+fn start_one(cpu: u32, baseline_ns: u64, control: &Arc<Control>) -> Result<Canary, EngineError> {
+    let name = format!("sully-canary{cpu}");
+    let tally = Arc::new(GapTally::new());
+    let (say, ready) = mpsc::sync_channel(1);
+    let (own_name, own_control, own_tally) = (name.clone(), Arc::clone(control), Arc::clone(&tally));
+    let body = move || {
+        let settled = threads::settle_on(&own_name, cpu).map(|()| become_realtime());
+        let probe = ThreadProbe::open();
+        // Nobody listens any more when another canary failed: stop is then what the gate says.
+        let _ = say.send(settled);
+        drop(say);
+        let Some(t0_ns) = own_control.wait_at_gate() else { return };
+        run(&Monotonic, &own_control, &probe, &own_tally, Watch::new(t0_ns, baseline_ns));
+    };
+    let thread = threads::spawn(&name, control, body)?;
+    match ready.recv() {
+        Ok(settled) => Ok(Canary { cpu, tally, realtime: settled?, thread: Some(thread) }),
+        Err(_) => Err(threads::died(thread, control)),
+    }
+}
+
+/// Watches until told to stop.
+fn run<C: Clock>(clock: &C, control: &Control, probe: &ThreadProbe, tally: &GapTally, mut watch: Watch) {
+    let mut base = probe.read();
+    let mut wakes = 0;
+    let mut deadline_ns = clock.now_ns().saturating_add(PERIOD_NS);
+    loop {
+        clock.sleep_until(deadline_ns);
+        let now_ns = clock.now_ns();
+        if control.stopped() {
+            return;
+        }
+        wakes += 1;
+        if let Some(len_ns) = watch.gap_ns(deadline_ns, now_ns) {
+            let features = probe.read().since(&base);
+            tally.record(&RawGap { start_ns: now_ns.saturating_sub(len_ns), len_ns, features });
+            wakes = REBASE_WAKES;
+        }
+        if wakes >= REBASE_WAKES {
+            base = probe.read();
+            wakes = 0;
+        }
+        deadline_ns = next_deadline_ns(deadline_ns, clock.now_ns());
+    }
+}
+
+/// The first moment after `now_ns` that is whole periods after `deadline_ns`, which is past.
+fn next_deadline_ns(deadline_ns: u64, now_ns: u64) -> u64 {
+    let periods = now_ns.saturating_sub(deadline_ns) / PERIOD_NS + 1;
+    deadline_ns.saturating_add(periods * PERIOD_NS)
+}
+
+/// Judges how late a canary woke.
+struct Watch {
+    threshold_ns: u64,
+    baseline_end_ns: u64,
+    /// The lateness seen so far, until the baseline is over.
+    baseline: Option<Counts>,
+}
+
+impl Watch {
+    fn new(t0_ns: u64, baseline_ns: u64) -> Self {
+        Self {
+            threshold_ns: THRESHOLD_FLOOR_NS,
+            baseline_end_ns: t0_ns.saturating_add(baseline_ns),
+            baseline: Some(Counts::default()),
+        }
+    }
+
+    /// The length of the gap before a wake at `now_ns` that was due at `deadline_ns`, if it passes the threshold.
+    fn gap_ns(&mut self, deadline_ns: u64, now_ns: u64) -> Option<u64> {
+        let late_ns = now_ns.saturating_sub(deadline_ns);
+        if now_ns >= self.baseline_end_ns
+            && let Some(baseline) = self.baseline.take()
+        {
+            self.threshold_ns = threshold_ns(&baseline);
+        }
+        if let Some(baseline) = &mut self.baseline {
+            baseline.record_n(late_ns, 1);
+        }
+        (late_ns > self.threshold_ns).then(|| late_ns.saturating_add(late_ns.min(PERIOD_NS / 2)))
+    }
+}
+
+fn threshold_ns(lateness: &Counts) -> u64 {
+    let usual_ns = lateness.quantile(0.9999).unwrap_or(0);
+    usual_ns.saturating_mul(3).clamp(THRESHOLD_FLOOR_NS, THRESHOLD_CEILING_NS)
+}
+
+#[cfg(test)]
+mod tests;

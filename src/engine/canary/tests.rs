@@ -1,0 +1,108 @@
+//! Canaries on a clock moved by hand.
+
+use super::*;
+use crate::{clock::Fake, record::GapSummary, tally::GapCounts};
+use proptest::prelude::*;
+
+const T0_NS: u64 = 1_000_000_000;
+const NEVER_NS: u64 = u64::MAX;
+
+/// A clock that tells the canary to stop once it shows `end_ns`.
+#[derive(Clone)]
+struct Ending {
+    clock: Fake,
+    control: Arc<Control>,
+    end_ns: u64,
+}
+
+impl Clock for Ending {
+    fn now_ns(&self) -> u64 {
+        self.clock.now_ns()
+    }
+
+    fn sleep_until(&self, deadline_ns: u64) {
+        self.clock.sleep_until(deadline_ns);
+        if deadline_ns >= self.end_ns {
+            self.control.stop();
+        }
+    }
+}
+
+fn watched(clock: Fake, span_ns: u64) -> (Vec<RawGap>, GapSummary) {
+    let control = Arc::new(Control::default());
+    let clock = Ending { clock, control: Arc::clone(&control), end_ns: T0_NS + span_ns };
+    let tally = GapTally::new();
+    run(&clock, &control, &ThreadProbe::open(), &tally, Watch::new(T0_NS, NEVER_NS));
+    (std::iter::from_fn(|| tally.take()).collect(), tally.counts().since(&GapCounts::default()))
+}
+
+#[test]
+fn a_quiet_machine_has_no_gaps() {
+    let (gaps, summary) = watched(Fake::new(T0_NS, 100), 2_000_000_000);
+    assert_eq!((gaps.len(), summary), (0, GapSummary::default()));
+}
+
+#[test]
+fn an_absence_is_found_where_and_as_long_as_it_was() {
+    let (at_ns, len_ns) = (T0_NS + 300_400_000, 40_000_000);
+    let (gaps, summary) = watched(Fake::new(T0_NS, 100).with_pause(at_ns, len_ns), 500_000_000);
+    let [gap] = gaps[..] else { panic!("{gaps:?}") };
+    assert!(gap.len_ns.abs_diff(len_ns) <= PERIOD_NS / 2 + 1000, "{gap:?}");
+    assert!(gap.start_ns.abs_diff(at_ns) <= PERIOD_NS / 2 + 1000, "{gap:?}");
+    assert_eq!((summary.count, summary.total_ns), (1, gap.len_ns));
+}
+
+#[test]
+fn the_length_is_unbiased_for_absences_longer_than_the_period() {
+    // A hundred absences of 3 ms that begin everywhere within the period.
+    let len_ns = 3_000_000;
+    let clock = (0..100u64).fold(Fake::new(T0_NS, 100), |clock, number| {
+        clock.with_pause(T0_NS + 5_000 + number * 20_010_000, len_ns)
+    });
+    let (gaps, summary) = watched(clock, 2_200_000_000);
+    assert_eq!(gaps.len(), 100);
+    let mean_ns = summary.total_ns / 100;
+    assert!(mean_ns.abs_diff(len_ns) < 30_000, "{mean_ns}");
+}
+
+#[test]
+fn the_length_is_unbiased_for_shorter_absences_that_are_seen() {
+    // Absences of 0.4 ms, of which those that cover a deadline are seen: late is 0.1 to 0.4 ms, by half too little.
+    let mut watch = Watch::new(T0_NS, NEVER_NS);
+    let lates = (0..4000u64).map(|step| step * 100);
+    let found: Vec<u64> = lates.filter_map(|late_ns| watch.gap_ns(T0_NS, T0_NS + late_ns)).collect();
+    assert!(found.iter().all(|len_ns| (200_000..=800_000).contains(len_ns)));
+    // Seen are those that were later than 100 us: on average 250 us late, so 500 us long.
+    let mean_ns = found.iter().sum::<u64>() / found.len() as u64;
+    assert!(mean_ns.abs_diff(500_000) < 1000, "{mean_ns}");
+}
+
+#[test]
+fn the_threshold_follows_the_baseline_between_its_bounds() {
+    for (usual_ns, threshold) in [(5_000, 100_000), (100_000, 300_000), (40_000_000, 1_000_000)] {
+        let mut watch = Watch::new(T0_NS, 1_000_000);
+        for wake in 0..1000 {
+            watch.gap_ns(T0_NS + wake, T0_NS + wake + usual_ns.min(900_000));
+        }
+        assert_eq!(watch.threshold_ns, THRESHOLD_FLOOR_NS, "as long as the baseline lasts");
+        watch.gap_ns(T0_NS + 50_000_000, T0_NS + 50_000_000);
+        let found = watch.threshold_ns;
+        assert!(found.abs_diff(threshold) <= threshold / 100, "{usual_ns}: {found}");
+    }
+}
+
+#[test]
+fn without_a_baseline_the_threshold_stays() {
+    let mut watch = Watch::new(T0_NS, 0);
+    assert_eq!(watch.gap_ns(T0_NS, T0_NS + 100_000), None);
+    assert!(watch.gap_ns(T0_NS, T0_NS + 100_001).is_some());
+}
+
+proptest! {
+    #[test]
+    fn the_next_deadline_is_ahead_and_on_the_grid(deadline_ns in 0..1u64 << 60, late_ns in 0..1u64 << 40) {
+        let next_ns = next_deadline_ns(deadline_ns, deadline_ns + late_ns);
+        prop_assert!(next_ns > deadline_ns + late_ns && next_ns <= deadline_ns + late_ns + PERIOD_NS);
+        prop_assert_eq!((next_ns - deadline_ns) % PERIOD_NS, 0);
+    }
+}

@@ -1,0 +1,91 @@
+//! What the engine tells its threads (wait, go, stop) and what they tell it (how one died).
+
+use std::sync::{
+    Condvar, Mutex, OnceLock, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+/// Shared by the engine and all its threads.
+#[derive(Debug, Default)]
+pub(super) struct Control {
+    stop: AtomicBool,
+    /// The schedule's t0, once the gate is open.
+    gate: Mutex<Option<u64>>,
+    changed: Condvar,
+    failure: OnceLock<String>,
+}
+
+impl Control {
+    /// Opens the gate.
+    pub(super) fn open(&self, t0_ns: u64) {
+        *self.gate.lock().unwrap_or_else(PoisonError::into_inner) = Some(t0_ns);
+        self.changed.notify_all();
+    }
+
+    /// Waits until the gate opens, and returns t0; none when it is stop instead.
+    pub(super) fn wait_at_gate(&self) -> Option<u64> {
+        let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        let closed = |t0_ns: &mut Option<u64>| t0_ns.is_none() && !self.stopped();
+        let gate = self.changed.wait_while(gate, closed).unwrap_or_else(PoisonError::into_inner);
+        gate.filter(|_| !self.stopped())
+    }
+
+    /// Tells every thread to end.
+    pub(super) fn stop(&self) {
+        // Under the gate's lock, so that no thread is between looking and waiting.
+        let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        self.stop.store(true, Ordering::Relaxed);
+        drop(gate);
+        self.changed.notify_all();
+    }
+
+    /// Whether threads are to end.
+    #[inline]
+    pub(super) fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// A thread died; the first to say so is kept.
+    pub(super) fn fail(&self, how: String) {
+        let _ = self.failure.set(how);
+    }
+
+    /// How a thread died.
+    pub(super) fn failure(&self) -> Option<String> {
+        self.failure.get().cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gate_lets_everybody_through_with_the_same_t0() {
+        let control = Control::default();
+        std::thread::scope(|scope| {
+            let waiting: Vec<_> = (0..3).map(|_| scope.spawn(|| control.wait_at_gate())).collect();
+            control.open(42);
+            assert!(waiting.into_iter().all(|thread| thread.join().unwrap() == Some(42)));
+        });
+    }
+
+    #[test]
+    fn stop_frees_those_who_still_wait() {
+        let control = Control::default();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| control.wait_at_gate());
+            control.stop();
+            assert_eq!(waiting.join().unwrap(), None);
+        });
+    }
+
+    #[test]
+    fn the_first_failure_is_kept() {
+        let control = Control::default();
+        assert_eq!(control.failure(), None);
+        control.fail("first".into());
+        control.fail("second".into());
+        assert_eq!(control.failure().as_deref(), Some("first"));
+    }
+}

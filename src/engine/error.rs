@@ -1,0 +1,47 @@
+//! Why a load cannot be started.
+
+use crate::{record::MemoryFacts, region::RegionError, units::ByteSize};
+
+/// Why a load cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The memory cannot be had.
+    #[error(transparent)]
+    Region(#[from] RegionError),
+    /// The memory was filled, and is not all there.
+    #[error(
+        "only {} of {} stayed in memory after they were filled: something swaps or reclaims; ask for less with \
+         --memory, or switch swap off",
+        ByteSize(.0.resident_bytes).human(),
+        ByteSize(.0.bytes).human()
+    )]
+    NotResident(MemoryFacts),
+    /// There is no CPU to run on.
+    #[error("no CPU was given to run on: allow this program at least one, for example with taskset")]
+    NoCpu,
+    /// A thread cannot be started.
+    #[error(
+        "the thread {name} cannot be started ({cause}): ask for fewer with --threads, or look at ulimit -u"
+    )]
+    Spawn {
+        /// The thread's name.
+        name: String,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// A thread cannot be pinned.
+    #[error(
+        "the thread {name} cannot be pinned to CPU {cpu} ({cause}): is it online, and allowed by taskset?"
+    )]
+    Pin {
+        /// The thread's name.
+        name: String,
+        /// The CPU it belongs on.
+        cpu: u32,
+        /// What the kernel said.
+        cause: nix::Error,
+    },
+    /// A thread died before it was ready.
+    #[error("{0}")]
+    Died(String),
+}

@@ -1,0 +1,150 @@
+//! All counts at one moment, and the records that two such moments make.
+
+use super::Engine;
+use crate::{
+    clock::{Clock, Monotonic},
+    histogram::Counts,
+    pace::Schedule,
+    plan::Checked,
+    probe::{StealProbe, process_cpu_ns},
+    record::{End, EndReason, Interval, Latency, SelfCost, Totals},
+    tally::GapCounts,
+};
+
+/// All counts at one moment, cumulative since the engine was started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// CLOCK_MONOTONIC.
+    pub at_ns: u64,
+    /// When the schedule began; none before the gate is open.
+    t0_ns: Option<u64>,
+    service: Counts,
+    response: Counts,
+    /// Visits due so far and, of these, visits not done, all writers together; none without a schedule.
+    due: Option<Due>,
+    open_ns: Option<u64>,
+    gaps: GapCounts,
+    steal_ms: Option<u64>,
+    own_cpu_ns: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Due {
+    offered: u64,
+    backlog: u64,
+}
+
+/// Loads everything once. What is counted meanwhile may or may not be in it, and then is in the next.
+pub(super) fn take(engine: &Engine) -> Snapshot {
+    let at_ns = Monotonic.now_ns();
+    let (mut service, mut response) = (Counts::default(), Counts::default());
+    let mut due = engine.plan.rate.pages_per_s().map(|_| Due::default());
+    let mut open_ns: Option<u64> = None;
+    for (writer, index) in engine.writers.iter().zip(0u32..) {
+        let counts = writer.tally.counts();
+        if let Some(due) = &mut due {
+            let offered = offered(engine, index, at_ns);
+            due.offered += offered;
+            // Writers run up to a batch ahead: what one is ahead must not hide what another is behind.
+            due.backlog += offered.saturating_sub(counts.service.count());
+        }
+        let open = counts.open_since_ns.map(|since_ns| at_ns.saturating_sub(since_ns));
+        open_ns = open_ns.max(open.filter(|open_ns| *open_ns > 0));
+        service.add(&counts.service);
+        response.add(&counts.response);
+    }
+    let mut gaps = GapCounts::default();
+    engine.canaries.iter().for_each(|canary| gaps.add(&canary.tally.counts()));
+    let steal_ms = engine.steal.as_ref().and_then(StealProbe::read_ms);
+    // The writers first: what they take in between must not make our own share negative.
+    let writers_cpu_ns: u64 = engine.writers.iter().map(super::Writer::cpu_ns).sum();
+    let own_cpu_ns = process_cpu_ns().saturating_sub(writers_cpu_ns);
+    Snapshot { at_ns, t0_ns: engine.t0_ns, service, response, due, open_ns, gaps, steal_ms, own_cpu_ns }
+}
+
+fn offered(engine: &Engine, index: u32, at_ns: u64) -> u64 {
+    let schedule = engine
+        .t0_ns
+        .zip(engine.plan.rate.pages_per_s())
+        .and_then(|(t0_ns, pages_per_s)| Schedule::new(t0_ns, pages_per_s, index, engine.plan.threads));
+    schedule.map_or(0, |schedule| schedule.offered(at_ns))
+}
+
+impl Snapshot {
+    /// Page visits done so far.
+    pub fn writes(&self) -> u64 {
+        self.service.count()
+    }
+
+    /// What happened since `earlier`, an older snapshot of the same engine.
+    pub fn interval_since(&self, earlier: &Self, plan: &Checked, phase: &str) -> Interval {
+        let service = self.service.since(&earlier.service);
+        let response = self.response.since(&earlier.response);
+        Interval {
+            phase: phase.to_owned(),
+            start_ns: earlier.at_ns,
+            end_ns: self.at_ns,
+            writes: service.count(),
+            offered: self.offered_since(earlier),
+            missed: plan.target_pages_per_s.map(|_| 0),
+            backlog: self.due.map(|due| due.backlog),
+            target_pages_per_s: plan.target_pages_per_s,
+            service_ns: Latency::from(&service),
+            response_ns: Latency::from(&response),
+            service_hist: service.pack(),
+            response_hist: response.pack(),
+            open_ns: self.open_ns,
+            gaps: Some(self.gaps.since(&earlier.gaps)),
+            steal_ms: self.steal_ms.zip(earlier.steal_ms).map(|(now, then)| now.saturating_sub(then)),
+            self_cost: SelfCost { cpu_ns: self.own_cpu_since(earlier), pages_dirtied: None },
+        }
+    }
+
+    /// The sums from `t0` on, an older snapshot of the same engine, best from just before the gate was opened: a
+    /// later one cuts off what was done until then. `records_dropped` are those the caller gave up;
+    /// gap records that found no room in the engine are added to them.
+    pub fn end(
+        &self,
+        t0: &Self,
+        plan: &Checked,
+        reason: EndReason,
+        detail: Option<String>,
+        records_dropped: u64,
+    ) -> End {
+        let service = self.service.since(&t0.service);
+        let response = self.response.since(&t0.response);
+        // A snapshot from before the gate was opened is as good: nothing was due or done until then.
+        let begin_ns = self.t0_ns.map_or(t0.at_ns, |t0_ns| t0_ns.max(t0.at_ns));
+        let lost_gaps = self.gaps.records_dropped().saturating_sub(t0.gaps.records_dropped());
+        End {
+            reason,
+            detail,
+            totals: Totals {
+                elapsed_ns: self.at_ns.saturating_sub(begin_ns),
+                writes: service.count(),
+                offered: self.offered_since(t0),
+                missed: plan.target_pages_per_s.map(|_| 0),
+                backlog: self.due.map(|due| due.backlog),
+                gaps: Some(self.gaps.since(&t0.gaps)),
+                self_cpu_ns: self.own_cpu_since(t0),
+            },
+            service_ns: Latency::from(&service),
+            response_ns: Latency::from(&response),
+            service_hist: service.pack(),
+            response_hist: response.pack(),
+            records_dropped: records_dropped.saturating_add(lost_gaps),
+        }
+    }
+
+    fn offered_since(&self, earlier: &Self) -> Option<u64> {
+        let then = earlier.due.unwrap_or_default().offered;
+        self.due.map(|due| due.offered.saturating_sub(then))
+    }
+
+    fn own_cpu_since(&self, earlier: &Self) -> u64 {
+        self.own_cpu_ns.saturating_sub(earlier.own_cpu_ns)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! Records made of two snapshots.
+
+use super::*;
+use crate::{
+    plan::{self, Machine, Plan},
+    units::Rate,
+};
+
+fn checked(rate: Rate) -> Checked {
+    let plan = Plan { rate, ..Plan::default() };
+    plan::check(&plan, &Machine { available_bytes: 1 << 30, cpus: 2 }).unwrap()
+}
+
+fn snapshot(at_ns: u64, visits: &[u64], due: Option<Due>) -> Snapshot {
+    let mut service = Counts::default();
+    for value in visits {
+        service.record_n(*value, 1);
+    }
+    Snapshot {
+        at_ns,
+        t0_ns: None,
+        response: service.clone(),
+        service,
+        due,
+        open_ns: None,
+        gaps: GapCounts::default(),
+        steal_ms: Some(at_ns / 10),
+        own_cpu_ns: at_ns / 100,
+    }
+}
+
+#[test]
+fn an_interval_holds_what_came_between() {
+    let plan = checked(Rate::PagesPerSecond(10));
+    let earlier = snapshot(1000, &[5, 6], Some(Due { offered: 2, backlog: 0 }));
+    let later = snapshot(3000, &[5, 6, 70, 80, 90], Some(Due { offered: 9, backlog: 4 }));
+    let interval = later.interval_since(&earlier, &plan, "run");
+    assert_eq!((interval.start_ns, interval.end_ns, interval.writes), (1000, 3000, 3));
+    assert_eq!((interval.offered, interval.missed, interval.backlog), (Some(7), Some(0), Some(4)));
+    assert_eq!((interval.service_ns.count, interval.service_ns.p50), (3, Some(80)));
+    assert_eq!(Counts::unpack(&interval.service_hist).unwrap().count(), 3);
+    assert_eq!((interval.steal_ms, interval.self_cost.cpu_ns), (Some(200), 20));
+    assert_eq!((interval.phase.as_str(), interval.target_pages_per_s), ("run", Some(10)));
+}
+
+#[test]
+fn the_time_elapsed_begins_with_the_schedule() {
+    let plan = checked(Rate::PagesPerSecond(10));
+    let before = snapshot(1000, &[], Some(Due::default()));
+    let after = Snapshot { t0_ns: Some(1500), ..snapshot(4000, &[5], Some(Due::default())) };
+    assert_eq!(after.end(&before, &plan, EndReason::Stop, None, 0).totals.elapsed_ns, 2500);
+    let later = Snapshot { t0_ns: Some(1500), ..snapshot(2000, &[], Some(Due::default())) };
+    assert_eq!(after.end(&later, &plan, EndReason::Stop, None, 0).totals.elapsed_ns, 2000);
+}
+
+#[test]
+fn without_a_schedule_nothing_is_offered_missed_or_behind() {
+    let plan = checked(Rate::Max);
+    let (earlier, later) = (snapshot(1000, &[], None), snapshot(3000, &[5], None));
+    let interval = later.interval_since(&earlier, &plan, "run");
+    assert_eq!((interval.offered, interval.missed, interval.backlog), (None, None, None));
+    let totals = later.end(&earlier, &plan, EndReason::Stop, None, 0).totals;
+    assert_eq!((totals.offered, totals.missed, totals.backlog), (None, None, None));
+}
+
+#[test]
+fn intervals_add_up_to_the_end_however_they_are_cut() {
+    let plan = checked(Rate::PagesPerSecond(10));
+    let points: Vec<Snapshot> = (0..5usize)
+        .map(|n| {
+            snapshot(
+                n as u64 * 1000,
+                &[10, 200, 3000, 40_000][..n],
+                Some(Due { offered: n as u64, backlog: 0 }),
+            )
+        })
+        .collect();
+    let end = points[4].end(&points[0], &plan, EndReason::Duration, None, 3);
+    let intervals = points.windows(2).map(|pair| pair[1].interval_since(&pair[0], &plan, "run"));
+    let (writes, offered) = intervals.fold((0, 0), |(writes, offered), interval| {
+        (writes + interval.writes, offered + interval.offered.unwrap())
+    });
+    assert_eq!((writes, Some(offered)), (end.totals.writes, end.totals.offered));
+    assert_eq!((end.totals.elapsed_ns, end.records_dropped), (4000, 3));
+    let merged = points[4].interval_since(&points[1], &plan, "run");
+    assert_eq!(merged.writes, 3);
+}

@@ -1,0 +1,35 @@
+//! Any page at any time: uniform, with replacement.
+
+use super::AddressPattern;
+use crate::units::PageIndex;
+use rand_xoshiro::{
+    Xoshiro256PlusPlus,
+    rand_core::{Rng, SeedableRng},
+};
+
+#[derive(Debug)]
+pub(super) struct Random {
+    pages: u64,
+    numbers: Xoshiro256PlusPlus,
+}
+
+impl Random {
+    /// Over `pages` pages, at least 1.
+    pub(super) fn new(pages: u64, seed: u64) -> Self {
+        Self { pages, numbers: Xoshiro256PlusPlus::seed_from_u64(seed) }
+    }
+}
+
+impl AddressPattern for Random {
+    fn fill(&mut self, pages: &mut [PageIndex]) {
+        for page in pages {
+            *page = PageIndex(scale(self.numbers.next_u64(), self.pages));
+        }
+    }
+}
+
+/// A uniform 64-bit number as a uniform number below `bound`: no page is likelier than another by more than
+/// `bound` / 2^64.
+fn scale(number: u64, bound: u64) -> u64 {
+    ((u128::from(number) * u128::from(bound)) >> 64) as u64
+}

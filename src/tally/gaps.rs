@@ -1,0 +1,122 @@
+//! The counts of one canary's gaps, and the ring their records wait in.
+
+use super::{Cells, RawGap, Ring};
+use crate::{histogram::Counts, record::GapSummary};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Cumulative counts of one canary, on cache lines of its own.
+#[derive(Debug)]
+#[repr(align(128))]
+pub struct GapTally {
+    /// Every gap by its length: the longest of any span of time can be had from it, however late one asks.
+    lengths: Cells,
+    total_ns: AtomicU64,
+    ring: Ring,
+}
+
+impl GapTally {
+    /// Empty counts.
+    pub fn new() -> Self {
+        Self { lengths: Cells::touched(), total_ns: AtomicU64::new(0), ring: Ring::new() }
+    }
+
+    /// The memory they take, in bytes.
+    pub const fn bytes() -> usize {
+        size_of::<Self>() + Cells::BYTES + Ring::BYTES
+    }
+
+    /// Counts a gap and hands its record to the reader. Only the canary itself calls this.
+    pub fn record(&self, gap: &RawGap) {
+        self.lengths.record(gap.len_ns);
+        super::add(&self.total_ns, gap.len_ns);
+        self.ring.push(gap);
+    }
+
+    /// The oldest record not taken yet. Only one thread may take.
+    pub fn take(&self) -> Option<RawGap> {
+        self.ring.pop()
+    }
+
+    /// The counts now.
+    pub fn counts(&self) -> GapCounts {
+        GapCounts {
+            lengths: self.lengths.counts(),
+            total_ns: self.total_ns.load(Ordering::Relaxed),
+            records_dropped: self.ring.dropped(),
+        }
+    }
+}
+
+impl Default for GapTally {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What canaries had counted at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GapCounts {
+    lengths: Counts,
+    total_ns: u64,
+    records_dropped: u64,
+}
+
+impl GapCounts {
+    /// Adds what another canary counted.
+    pub fn add(&mut self, other: &Self) {
+        self.lengths.add(&other.lengths);
+        self.total_ns = self.total_ns.saturating_add(other.total_ns);
+        self.records_dropped = self.records_dropped.saturating_add(other.records_dropped);
+    }
+
+    /// Records that found the ring full; their gaps are counted all the same.
+    pub fn records_dropped(&self) -> u64 {
+        self.records_dropped
+    }
+
+    /// What was counted since `earlier`; the longest gap is at most 0.8 % too long.
+    pub fn since(&self, earlier: &Self) -> GapSummary {
+        let lengths = self.lengths.since(&earlier.lengths);
+        GapSummary {
+            count: lengths.count(),
+            total_ns: self.total_ns.saturating_sub(earlier.total_ns),
+            max_ns: lengths.max().unwrap_or(0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gap(len_ns: u64) -> RawGap {
+        RawGap { len_ns, ..RawGap::default() }
+    }
+
+    #[test]
+    fn each_span_of_time_has_its_own_longest_gap() {
+        let tally = GapTally::new();
+        let start = tally.counts();
+        tally.record(&gap(5_000_000));
+        let middle = tally.counts();
+        tally.record(&gap(200_000));
+        tally.record(&gap(100_000));
+        let end = tally.counts();
+        assert_eq!(middle.since(&start).count, 1);
+        assert!(end.since(&start).max_ns.abs_diff(5_000_000) <= 50_000);
+        let second = end.since(&middle);
+        assert_eq!((second.count, second.total_ns), (2, 300_000));
+        assert!(second.max_ns.abs_diff(200_000) <= 2_000, "{second:?}");
+        assert_eq!(end.since(&end), GapSummary::default());
+    }
+
+    #[test]
+    fn gaps_count_even_when_their_records_find_no_room() {
+        let tally = GapTally::new();
+        let gaps = Ring::CAPACITY as u64 + 7;
+        (0..gaps).for_each(|_| tally.record(&gap(1_000)));
+        assert_eq!(tally.counts().since(&GapCounts::default()).count, gaps);
+        assert_eq!(tally.counts().records_dropped(), 7);
+        assert_eq!(std::iter::from_fn(|| tally.take()).count(), Ring::CAPACITY);
+    }
+}

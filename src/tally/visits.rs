@@ -1,0 +1,146 @@
+//! The counts of one writer's visits.
+
+use super::Cells;
+use crate::histogram::Counts;
+use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
+
+/// No visit is under way.
+const NONE: u64 = 0;
+
+/// Cumulative counts of one writer, on cache lines of its own.
+#[derive(Debug)]
+#[repr(align(128))]
+pub struct VisitTally {
+    /// When the visit under way began, so that a stall shows while it lasts.
+    open_since: AtomicU64,
+    service: Cells,
+    /// None without a schedule: response is then service, and is not counted twice.
+    response: Option<Cells>,
+}
+
+/// What one writer had counted at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VisitCounts {
+    /// From actual start to end.
+    pub service: Counts,
+    /// From intended start to end.
+    pub response: Counts,
+    /// When the visit under way began.
+    pub open_since_ns: Option<u64>,
+}
+
+impl VisitTally {
+    /// Empty counts; `paced` says whether visits have intended starts.
+    pub fn new(paced: bool) -> Self {
+        Self {
+            open_since: AtomicU64::new(NONE),
+            service: Cells::touched(),
+            response: paced.then(Cells::touched),
+        }
+    }
+
+    /// The memory they take, in bytes.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + Cells::BYTES * (1 + usize::from(self.response.is_some()))
+    }
+
+    /// A visit begins. Only the writer itself calls this.
+    #[inline]
+    pub fn open(&self, start_ns: u64) {
+        self.open_since.store(start_ns, Ordering::Relaxed);
+        // The store into the page that follows may hang for seconds: this one must come before it.
+        compiler_fence(Ordering::SeqCst);
+    }
+
+    /// The visit ended. Only the writer itself calls this.
+    ///
+    /// A visit that ran ahead of its intended start was not waited for by anybody: it counts from its own start.
+    #[inline]
+    pub fn close(&self, start_ns: u64, end_ns: u64, intended_ns: u64) {
+        self.service.record(end_ns.saturating_sub(start_ns));
+        if let Some(response) = &self.response {
+            response.record(end_ns.saturating_sub(start_ns.min(intended_ns)));
+        }
+    }
+
+    /// No visit is under way. Only the writer itself calls this.
+    #[inline]
+    pub fn idle(&self) {
+        self.open_since.store(NONE, Ordering::Relaxed);
+    }
+
+    /// The counts now. Never waits: when the writer counts during each of a few readings, the last one is taken, and
+    /// the two histograms may differ by the visits of that moment.
+    pub fn counts(&self) -> VisitCounts {
+        const READINGS: usize = 4;
+        let mut counts = self.reading();
+        for _ in 1..READINGS {
+            if counts.service.count() == counts.response.count() {
+                break;
+            }
+            counts = self.reading();
+        }
+        counts
+    }
+
+    fn reading(&self) -> VisitCounts {
+        let open_since = self.open_since.load(Ordering::Relaxed);
+        let service = self.service.counts();
+        let response = self.response.as_ref().map_or_else(|| service.clone(), Cells::counts);
+        VisitCounts { service, response, open_since_ns: (open_since != NONE).then_some(open_since) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_late_visit_waited_and_an_early_one_did_not() {
+        let tally = VisitTally::new(true);
+        tally.close(1_000, 1_100, 200);
+        tally.close(1_000, 1_100, 5_000);
+        let counts = tally.counts();
+        assert_eq!(counts.service.occupied().collect::<Vec<_>>(), [(100, 2)]);
+        assert_eq!(counts.response.occupied().map(|(_, count)| count).collect::<Vec<_>>(), [1, 1]);
+        assert!(counts.response.max().unwrap().abs_diff(900) < 9);
+    }
+
+    #[test]
+    fn without_a_schedule_response_is_service() {
+        let tally = VisitTally::new(false);
+        tally.close(1_000, 1_100, u64::MAX);
+        let counts = tally.counts();
+        assert_eq!((counts.service.count(), &counts.response), (1, &counts.service));
+    }
+
+    #[test]
+    fn a_stall_shows_while_it_lasts() {
+        let tally = VisitTally::new(true);
+        tally.open(77);
+        assert_eq!(tally.counts().open_since_ns, Some(77));
+        tally.idle();
+        assert_eq!(tally.counts().open_since_ns, None);
+    }
+
+    #[test]
+    fn a_reader_beside_a_counting_writer_never_sees_counts_go_back() {
+        const VISITS: u64 = 200_000;
+        let tally = VisitTally::new(true);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for visit in 0..VISITS {
+                    tally.open(visit + 1);
+                    tally.close(visit, visit + visit % 3_000, visit / 2);
+                }
+            });
+            let mut seen = 0;
+            while seen < VISITS {
+                let counts = tally.counts();
+                assert!(counts.service.count() >= seen && counts.response.count() >= seen);
+                seen = counts.service.count().min(counts.response.count());
+            }
+        });
+        assert_eq!((tally.counts().service.count(), tally.counts().response.count()), (VISITS, VISITS));
+    }
+}
