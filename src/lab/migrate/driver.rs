@@ -28,6 +28,8 @@ pub struct Driver {
     blocktime: bool,
     postcopy_ordered: bool,
     postcopy: bool,
+    /// The destination began to run the guest.
+    resumed: bool,
     peak_throttle_percent: Option<u64>,
     last: [Option<MigrationSample>; 2],
     /// A side that has not answered yet is not asked again.
@@ -70,6 +72,7 @@ impl Driver {
             blocktime: false,
             postcopy_ordered: false,
             postcopy: false,
+            resumed: false,
             peak_throttle_percent: None,
             last: [None, None],
             asked: [false, false],
@@ -223,7 +226,12 @@ impl Driver {
             }
             Side::Destination => {}
         }
-        if matches!(self.phase, Phase::Figures { .. }) && self.figures_are_there() {
+        self.finish_with_figures();
+    }
+
+    /// The source can be through before the destination has said that the guest runs.
+    fn finish_with_figures(&mut self) {
+        if matches!(self.phase, Phase::Figures { .. }) && self.resumed && self.figures_are_there() {
             self.finish(MigrationResult::Completed, None);
         }
     }
@@ -231,7 +239,11 @@ impl Driver {
     fn event(&mut self, at_ns: u64, side: Side, name: &str, data: &Value) {
         match (side, name) {
             (Side::Source, "STOP") => self.milestone(at_ns, MilestoneName::Stop),
-            (Side::Destination, "RESUME") => self.milestone(at_ns, MilestoneName::Resume),
+            (Side::Destination, "RESUME") => {
+                self.resumed = true;
+                self.milestone(at_ns, MilestoneName::Resume);
+                self.finish_with_figures();
+            }
             (Side::Source, "MIGRATION_PASS") if data.get("pass").and_then(Value::as_u64) >= Some(2) => {
                 self.first_pass_done();
             }

@@ -13,6 +13,8 @@ const SETTLED_NS: u64 = 1_000_000_000;
 const SETTLED_PERCENT: u64 = 98;
 /// A response p99 below this is undisturbed whatever the baseline says, in ns.
 const P99_FLOOR_NS: u64 = 1_000_000;
+/// Intervals before the migration that are remembered: an hour at ten a second.
+const BEFORE_LIMIT: usize = 36_000;
 /// Phase of the unperturbed time at the start.
 const BASELINE: &str = "baseline";
 
@@ -49,11 +51,11 @@ fn done_and_asked(interval: &Interval, target: u64) -> (u128, u128) {
 }
 
 /// Whether the load is back where it was before the migration: for one second in a row the rate reaches 98 % of the
-/// target, and nine intervals in ten have a response p99 as it was seen before the migration.
+/// target, and nine intervals in ten have a response p99 as nine in ten had before the migration.
 #[derive(Debug, Default)]
 pub struct Settling {
-    /// The highest response p99 of an interval before the switch.
-    worst_p99_ns: u64,
+    /// The response p99 of every interval before the migration.
+    calm_p99_ns: Vec<u64>,
     window: VecDeque<Piece>,
     settled_at_ns: Option<u64>,
 }
@@ -70,7 +72,16 @@ struct Piece {
 impl Settling {
     /// An interval before the migration: what calm looks like.
     pub fn before(&mut self, interval: &Interval) {
-        self.worst_p99_ns = self.worst_p99_ns.max(interval.response_ns.p99.unwrap_or(0));
+        if self.calm_p99_ns.len() < BEFORE_LIMIT {
+            self.calm_p99_ns.push(interval.response_ns.p99.unwrap_or(0));
+        }
+    }
+
+    /// What nine intervals in ten stayed below before the migration.
+    fn limit_ns(&mut self) -> u64 {
+        self.calm_p99_ns.sort_unstable();
+        let ninth = self.calm_p99_ns.len() * 9 / 10;
+        self.calm_p99_ns.get(ninth).copied().unwrap_or(0).max(P99_FLOOR_NS)
     }
 
     /// An interval after the switch, which arrived at `arrived_ns`.
@@ -80,7 +91,7 @@ impl Settling {
         }
         let target = interval.target_pages_per_s.unwrap_or(0);
         let (done, asked) = done_and_asked(interval, target);
-        let limit_ns = self.worst_p99_ns.max(P99_FLOOR_NS);
+        let limit_ns = self.limit_ns();
         let length_ns = interval.end_ns.saturating_sub(interval.start_ns);
         let calm = interval.response_ns.p99.unwrap_or(0) <= limit_ns;
         self.window.push_back(Piece { arrived_ns, length_ns, done, asked, calm });

@@ -132,12 +132,14 @@ fn pre_copy_from_the_first_question_to_the_last_figure() {
 }
 
 #[test]
-fn without_events_the_answers_alone_carry_it_through() {
+fn without_migration_events_the_answers_carry_it_through_until_the_guest_runs() {
     let mut play = Play::prepared(|_| {});
     play.heard();
     play.says(Side::Source, &active(2));
     play.says(Side::Source, &json!({"status": "completed", "downtime": 3}));
-    assert_eq!(play.heard(), ["* Completed", "source ?", "Completed"]);
+    assert_eq!(play.heard(), ["* Completed", "source ?"], "the guest does not run yet");
+    play.event(Side::Destination, "RESUME", json!({}));
+    assert_eq!(play.heard(), ["* Resume", "Completed"]);
 }
 
 #[test]
@@ -155,6 +157,7 @@ fn auto_converge_remembers_its_highest_level() {
     for percent in [30, 50, 70] {
         play.says(Side::Source, &json!({"status": "active", "cpu-throttle-percentage": percent}));
     }
+    play.event(Side::Destination, "RESUME", json!({}));
     play.says(Side::Source, &json!({"status": "completed", "downtime": 5}));
     assert_eq!(play.end().peak_throttle_percent, Some(70));
 }
@@ -170,8 +173,10 @@ fn post_copy_is_ordered_once_after_the_first_pass_and_both_sides_are_asked_from_
     assert_eq!(play.heard(), ["* PostcopyStart", "source migrate-start-postcopy"]);
     play.tick(1);
     assert_eq!(play.heard(), ["source ?", "destination ?"]);
+    play.event(Side::Destination, "RESUME", json!({}));
     play.says(Side::Source, &json!({"status": "postcopy-active"}));
     play.says(Side::Destination, &json!({"status": "postcopy-active"}));
+    assert_eq!(play.heard(), ["* Resume"]);
     play.says(Side::Source, &json!({"status": "completed", "downtime": 2}));
     assert_eq!(play.heard(), ["* Completed", "source ?", "destination ?"], "the blocktime is missing");
     play.says(Side::Destination, &json!({"status": "completed", "postcopy-blocktime": 77}));
