@@ -1,1 +1,130 @@
-//! Placeholder of floor work in progress.
+//! One run of a scenario: boot, load, migrate, collect, judge, write.
+
+mod account;
+mod console;
+mod guest;
+mod host;
+mod judge;
+mod pair;
+mod stages;
+mod status;
+mod steady;
+
+pub use host::{Host, HostRequest};
+pub use status::{Status, Watch};
+
+use crate::lab::hostclock;
+use crate::lab::migrate::MigrationEnd;
+use crate::lab::rundir::RunWriter;
+use crate::lab::scenario::Scenario;
+use crate::lab::vm::{Sockets, ram_for};
+use crate::record::{ClockPair, MilestoneName, Provenance, Run};
+use account::Account;
+use judge::{Facts, Trouble, judge};
+use pair::{Pair, PairConfig};
+use std::path::{Path, PathBuf};
+
+/// A run that was carried out, whatever came of it.
+#[derive(Debug)]
+pub struct RunResult {
+    /// Its directory, complete.
+    pub dir: PathBuf,
+    /// What `run.json` says.
+    pub run: Run,
+}
+
+/// Carries out one run of `scenario` into a new directory below `out`.
+///
+/// Whatever becomes of the guest, of QEMU or of the migration is a result, written and judged. When it returns, no
+/// QEMU of the run is left.
+///
+/// # Errors
+/// When no directory can be made or written.
+pub async fn run_scenario(
+    scenario: &Scenario,
+    host: &Host,
+    out: &Path,
+    watch: &mut Watch<'_>,
+) -> anyhow::Result<RunResult> {
+    let sockets = Sockets::create()?;
+    let writer = RunWriter::create(out, &scenario.name)?;
+    let clock = hostclock::pair();
+    let mut account = Account::new(writer, scenario);
+    let workaround = scenario.vm.ram_workaround;
+    let wanted = scenario.vm.memory.0;
+    let (memory_bytes, note) = ram_for(host.accelerator(), host.version().triple(), wanted, workaround);
+    account.notes.extend(note);
+    account.milestone(MilestoneName::Boot, clock.mono_ns);
+    let config = PairConfig { scenario, host, memory_bytes, sockets };
+    let qemu_arguments = config.source(&account.writer).arguments();
+    let (migration, trouble) = carry_out(scenario, config, &mut account, watch).await;
+    account.close();
+    let provenance = host.provenance(memory_bytes, qemu_arguments, std::mem::take(&mut account.notes));
+    finish(scenario, account, clock, provenance, migration, trouble.as_ref())
+}
+
+/// Both VMs from their start to their end.
+async fn carry_out(
+    scenario: &Scenario,
+    config: PairConfig<'_>,
+    account: &mut Account,
+    watch: &mut Watch<'_>,
+) -> (Option<MigrationEnd>, Option<Trouble>) {
+    watch.show(&Status::step("starting both QEMUs"));
+    let mut interrupt = watch.interrupt.clone();
+    let started = tokio::select! {
+        started = Pair::start(config, &account.writer) => started,
+        _ = interrupt.wait_for(|interrupted| *interrupted) => return (None, Some(Trouble::Interrupted)),
+    };
+    let mut pair = match started {
+        Ok(pair) => pair,
+        Err(error) => return (None, Some(Trouble::Failed(format!("{error:#}")))),
+    };
+    let played = stages::play(scenario, &mut pair, account, watch).await;
+    watch.show(&Status::step("shutting down"));
+    let (left, stubborn) = pair.shut_down().await;
+    for message in &left {
+        account.port(message);
+    }
+    account.notes.extend(stubborn);
+    (played.migration, played.trouble)
+}
+
+fn finish(
+    scenario: &Scenario,
+    account: Account,
+    clock: ClockPair,
+    provenance: Provenance,
+    migration: Option<MigrationEnd>,
+    trouble: Option<&Trouble>,
+) -> anyhow::Result<RunResult> {
+    let stream = account.audit.found();
+    let verdict = judge(&Facts {
+        scenario,
+        trouble,
+        migration: migration.as_ref(),
+        stream,
+        sessions: account.audit.sessions(),
+        end: account.guest.end.as_ref(),
+    });
+    let (source, destination) = migration.map_or((None, None), |end| (end.source, end.destination));
+    let mut milestones = account.milestones;
+    milestones.sort_by_key(|milestone| milestone.host_ns);
+    let run = Run {
+        schema: Run::SCHEMA,
+        name: scenario.name.clone(),
+        scenario: serde_json::to_value(scenario)?,
+        provenance,
+        clock,
+        milestones,
+        stream,
+        source,
+        destination,
+        verdict,
+    };
+    if let Some(error) = account.fault {
+        return Err(error.into());
+    }
+    let dir = account.writer.finish(&run)?;
+    Ok(RunResult { dir, run })
+}

@@ -4,6 +4,7 @@ mod read;
 mod write;
 
 pub use read::{ReadError, RunData};
+pub use write::{RunWriter, WriteError};
 
 /// The scenario, provenance, milestones and verdict.
 pub const RUN_FILE: &str = "run.json";

@@ -1,1 +1,219 @@
-//! Placeholder of floor work in progress.
+//! A scenario: which VM, which load, which migration, and what is expected of it. TOML on disk.
+
+mod bandwidth;
+mod builtin;
+mod check;
+mod keys;
+mod load;
+mod trigger;
+
+pub use bandwidth::Bandwidth;
+pub use builtin::{BUILTIN, Builtin};
+pub use load::{ScenarioError, find, parse};
+pub use trigger::Trigger;
+
+use crate::plan::PatternSpec;
+use crate::units::{ByteSize, Nanos, Rate};
+use serde::{Deserialize, Serialize};
+
+/// What one run does, every value resolved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Scenario {
+    /// Names the run directory; parts are separated by `/`.
+    pub name: String,
+    /// One sentence for the list of scenarios.
+    pub summary: String,
+    /// The virtual machine, the same on both sides.
+    pub vm: VmSpec,
+    /// What the guest does.
+    pub load: LoadSpec,
+    /// How it is migrated.
+    pub migration: MigrationSpec,
+    /// What must come of it.
+    pub expect: ExpectSpec,
+}
+
+/// The virtual machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct VmSpec {
+    /// Guest memory.
+    pub memory: ByteSize,
+    /// vCPUs.
+    pub cpus: u32,
+    /// Whether guest memory is made a little larger where QEMU would corrupt it otherwise (emulation before 9.0).
+    pub ram_workaround: bool,
+}
+
+/// What the guest does: the options of `sully run`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LoadSpec {
+    /// Memory that is dirtied.
+    pub memory: ByteSize,
+    /// How fast.
+    pub rate: Rate,
+    /// In which order.
+    pub pattern: PatternSpec,
+    /// Writers; none means one per vCPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<u32>,
+    /// Unperturbed time before the migration.
+    pub baseline: Nanos,
+    /// Length of one interval record.
+    pub interval: Nanos,
+    /// Where the page sequence starts from.
+    pub seed: u64,
+}
+
+/// How the guest is migrated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MigrationSpec {
+    /// The link, before and after a switch to post-copy.
+    pub bandwidth: Bandwidth,
+    /// The downtime QEMU may plan with.
+    pub downtime_limit: Nanos,
+    /// Whether QEMU throttles a guest that dirties too fast.
+    pub auto_converge: bool,
+    /// The first throttle level, percent.
+    pub throttle_initial: u32,
+    /// What each further step adds, percentage points.
+    pub throttle_increment: u32,
+    /// The highest level, percent.
+    pub throttle_max: u32,
+    /// Whether the guest is switched over before its memory is.
+    pub postcopy: bool,
+    /// When it is.
+    pub postcopy_after: Trigger,
+    /// Whether pages the guest waits for overtake others on a channel of their own.
+    pub preempt: bool,
+    /// The longest the migration may take.
+    pub timeout: Nanos,
+    /// The longest the lab waits afterwards for the load to be steady again.
+    pub settle: Nanos,
+}
+
+/// What must come of it; what is absent is not judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ExpectSpec {
+    /// How the migration must end.
+    pub outcome: ExpectedOutcome,
+    /// The most downtime QEMU may report.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_downtime: Option<Nanos>,
+    /// Whether QEMU must (or must not) have throttled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub throttled: Option<bool>,
+    /// Whether the migration must (or must not) have gone through post-copy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub postcopy: Option<bool>,
+}
+
+/// How a migration must end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExpectedOutcome {
+    /// The guest runs at the destination.
+    #[default]
+    Completed,
+    /// It does not get there.
+    Failed,
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Self {
+            name: "unnamed".into(),
+            summary: String::new(),
+            vm: VmSpec::default(),
+            load: LoadSpec::default(),
+            migration: MigrationSpec::default(),
+            expect: ExpectSpec::default(),
+        }
+    }
+}
+
+impl Default for VmSpec {
+    fn default() -> Self {
+        Self { memory: ByteSize::mib(256), cpus: 1, ram_workaround: true }
+    }
+}
+
+impl Default for LoadSpec {
+    fn default() -> Self {
+        Self {
+            memory: ByteSize::mib(64),
+            rate: Rate::PagesPerSecond(60 * 256),
+            pattern: PatternSpec::Shuffle,
+            threads: None,
+            baseline: Nanos::from_secs(4),
+            interval: Nanos::from_ms(100),
+            seed: 1,
+        }
+    }
+}
+
+impl Default for MigrationSpec {
+    fn default() -> Self {
+        Self {
+            bandwidth: Bandwidth(30 << 20),
+            downtime_limit: Nanos::from_ms(300),
+            auto_converge: false,
+            throttle_initial: 20,
+            throttle_increment: 10,
+            throttle_max: 99,
+            postcopy: false,
+            postcopy_after: Trigger::FirstPass,
+            preempt: false,
+            timeout: Nanos::from_secs(120),
+            settle: Nanos::from_secs(10),
+        }
+    }
+}
+
+impl Default for ExpectSpec {
+    fn default() -> Self {
+        Self { outcome: ExpectedOutcome::Completed, max_downtime: None, throttled: None, postcopy: None }
+    }
+}
+
+impl LoadSpec {
+    /// The guest program's arguments: what follows `--` on the kernel command line.
+    pub fn guest_arguments(&self) -> String {
+        let threads = self.threads.map(|threads| format!(" -t {threads}")).unwrap_or_default();
+        format!(
+            "run -m {} -r {} -p {} --baseline {} -i {} --seed {}{threads} --report virtio",
+            self.memory, self.rate, self.pattern, self.baseline, self.interval, self.seed
+        )
+    }
+}
+
+impl Scenario {
+    /// As TOML that loads back to the same scenario.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_guest_is_told_are_options_of_sully_run() {
+        let load = LoadSpec { threads: Some(2), ..LoadSpec::default() };
+        assert_eq!(
+            load.guest_arguments(),
+            "run -m 64M -r 60M/s -p shuffle --baseline 4s -i 100ms --seed 1 -t 2 --report virtio"
+        );
+    }
+
+    #[test]
+    fn the_defaults_print_as_toml_and_load_back() {
+        let scenario = Scenario::default();
+        assert_eq!(parse(&scenario.to_toml(), "test").unwrap(), scenario);
+    }
+}

@@ -1,0 +1,395 @@
+//! The state machine that drives one migration.
+
+use super::setup::{Step, agree, names, steps};
+use super::{Action, Input, MigrationEnd, MigrationResult};
+use crate::lab::scenario::{MigrationSpec, Scenario, Trigger};
+use crate::record::{MigrationSample, Milestone, MilestoneName, Side};
+use crate::units::Nanos;
+use serde_json::Value;
+use std::collections::VecDeque;
+
+/// QEMU can say `completed` before it has filled in the figures: so long it is asked again.
+const FIGURES_LIMIT: Nanos = Nanos::from_secs(2);
+/// How long QEMU may take to give a migration up.
+const CANCEL_LIMIT: Nanos = Nanos::from_secs(5);
+
+/// Drives one migration.
+#[derive(Debug)]
+pub struct Driver {
+    spec: MigrationSpec,
+    uri: String,
+    phase: Phase,
+    /// The latest moment that was handed in.
+    now_ns: u64,
+    started_ns: u64,
+    setup: VecDeque<Step>,
+    /// What each side answered when asked for its capabilities.
+    known: [Option<Vec<String>>; 2],
+    blocktime: bool,
+    postcopy_ordered: bool,
+    postcopy: bool,
+    /// The destination began to run the guest.
+    resumed: bool,
+    peak_throttle_percent: Option<u64>,
+    last: [Option<MigrationSample>; 2],
+    /// A side that has not answered yet is not asked again.
+    asked: [bool; 2],
+    actions: Vec<Action>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Idle,
+    /// Both sides say what they can do.
+    Asking,
+    /// The steps of the preparation, one by one.
+    Preparing,
+    Running,
+    /// Complete; the last figures are missing.
+    Figures {
+        since_ns: u64,
+    },
+    /// Given up; QEMU is bringing the guest back.
+    Cancelling {
+        since_ns: u64,
+        result: MigrationResult,
+        reason: String,
+    },
+    Over,
+}
+
+impl Driver {
+    /// A driver for the scenario's migration through `uri`, for example `unix:/run/x/migration`.
+    pub fn new(scenario: &Scenario, uri: &str) -> Self {
+        Self {
+            spec: scenario.migration.clone(),
+            uri: uri.to_owned(),
+            phase: Phase::Idle,
+            now_ns: 0,
+            started_ns: 0,
+            setup: VecDeque::new(),
+            known: [None, None],
+            blocktime: false,
+            postcopy_ordered: false,
+            postcopy: false,
+            resumed: false,
+            peak_throttle_percent: None,
+            last: [None, None],
+            asked: [false, false],
+            actions: Vec::new(),
+        }
+    }
+
+    /// What to do about `input`, which happened at `now_ns` (host CLOCK_MONOTONIC).
+    pub fn on(&mut self, now_ns: u64, input: Input) -> Vec<Action> {
+        self.now_ns = self.now_ns.max(now_ns);
+        match (input, &self.phase) {
+            (Input::Start, Phase::Idle) => self.start(),
+            (Input::Start, _) | (_, Phase::Over) => {}
+            (Input::Tick, _) => self.tick(),
+            (Input::CommandDone { side, command, value }, _) => self.done(side, command, &value),
+            (Input::CommandFailed { side, command, error }, _) => self.refused(side, command, &error),
+            (Input::Sample(side, sample), _) => self.sample(side, *sample),
+            (Input::Event { side, name, data }, _) => self.event(now_ns, side, &name, &data),
+            (Input::VmExited { side, how }, _) => self.exited(side, &how),
+            (Input::Cancel, _) => self.give_up(MigrationResult::Cancelled, "it was cancelled".into()),
+        }
+        std::mem::take(&mut self.actions)
+    }
+
+    fn start(&mut self) {
+        self.phase = Phase::Asking;
+        for side in [Side::Source, Side::Destination] {
+            self.execute(side, "query-migrate-capabilities", Value::Null);
+        }
+    }
+
+    fn done(&mut self, side: Side, command: &'static str, value: &Value) {
+        match self.phase {
+            Phase::Asking if command == "query-migrate-capabilities" => {
+                self.known[index(side)] = Some(names(value));
+                if let [Some(source), Some(destination)] = &self.known {
+                    let agreement = agree(&self.spec, source, destination);
+                    self.actions.extend(agreement.notes.into_iter().map(Action::Note));
+                    if !agreement.missing.is_empty() {
+                        return self.finish(MigrationResult::Failed, Some(agreement.missing.join("; ")));
+                    }
+                    self.blocktime = agreement.enabled.contains(&"postcopy-blocktime");
+                    self.setup = steps(&self.spec, &agreement.enabled, &self.uri).into();
+                    self.phase = Phase::Preparing;
+                    self.tell();
+                }
+            }
+            Phase::Preparing if self.is_current(side, command) => {
+                self.setup.pop_front();
+                if self.setup.is_empty() {
+                    self.phase = Phase::Running;
+                    self.query(Side::Source);
+                } else {
+                    self.tell();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn refused(&mut self, side: Side, command: &'static str, error: &str) {
+        if command == "query-migrate" {
+            self.asked[index(side)] = false;
+            return;
+        }
+        let retry = if self.is_current(side, command) { self.setup.front_mut() } else { None };
+        if let Some(step) = retry
+            && let Some(otherwise) = step.otherwise.take()
+        {
+            step.arguments = otherwise;
+            return self.tell();
+        }
+        let hint = match command {
+            "migrate-set-capabilities" if self.spec.postcopy => {
+                "; post-copy needs userfaultfd: run as root or set the sysctl vm.unprivileged_userfaultfd=1"
+            }
+            _ => "",
+        };
+        let reason = format!("the {} QEMU refused {command}: {error}{hint}", word(side));
+        match self.phase {
+            Phase::Asking | Phase::Preparing => self.finish(MigrationResult::Failed, Some(reason)),
+            Phase::Running => self.give_up(MigrationResult::Failed, reason),
+            _ => {}
+        }
+    }
+
+    /// Gives the next step of the preparation.
+    fn tell(&mut self) {
+        if let Some(step) = self.setup.front().cloned() {
+            if step.command == "migrate" {
+                self.started_ns = self.now_ns;
+                self.milestone(self.now_ns, MilestoneName::Migrate);
+            }
+            self.execute(step.side, step.command, step.arguments);
+        }
+    }
+
+    fn is_current(&self, side: Side, command: &str) -> bool {
+        self.setup.front().is_some_and(|step| step.side == side && step.command == command)
+    }
+
+    fn tick(&mut self) {
+        match &self.phase {
+            Phase::Running => {
+                if self.elapsed_ns(self.started_ns) >= self.spec.timeout.0 {
+                    let reason =
+                        format!("it was not complete after migration.timeout = {}", self.spec.timeout);
+                    return self.give_up(MigrationResult::TimedOut, reason);
+                }
+                if let Trigger::After(time) = self.spec.postcopy_after
+                    && self.elapsed_ns(self.started_ns) >= time.0
+                {
+                    self.order_postcopy();
+                }
+                self.query_all();
+            }
+            Phase::Figures { since_ns } => {
+                if self.elapsed_ns(*since_ns) >= FIGURES_LIMIT.0 {
+                    return self.finish(MigrationResult::Completed, None);
+                }
+                self.query_all();
+            }
+            Phase::Cancelling { since_ns, result, reason } => {
+                if self.elapsed_ns(*since_ns) >= CANCEL_LIMIT.0 {
+                    let (result, reason) = (*result, format!("{reason}; QEMU did not give it up in time"));
+                    return self.finish(result, Some(reason));
+                }
+                self.query(Side::Source);
+            }
+            Phase::Idle | Phase::Asking | Phase::Preparing | Phase::Over => {}
+        }
+    }
+
+    fn sample(&mut self, side: Side, sample: MigrationSample) {
+        self.asked[index(side)] = false;
+        let status = sample.status.clone().unwrap_or_default();
+        let passes = sample.ram.as_ref().and_then(|ram| ram.dirty_sync_count).unwrap_or(0);
+        let error = sample.error.clone();
+        self.peak_throttle_percent = self.peak_throttle_percent.max(sample.cpu_throttle_percent);
+        self.last[index(side)] = Some(sample);
+        match side {
+            Side::Source => {
+                if status == "active" && passes >= 2 {
+                    self.first_pass_done();
+                }
+                self.status(&status, error.as_deref());
+            }
+            Side::Destination if status == "failed" => {
+                let reason = format!("the destination QEMU says: {}", error.as_deref().unwrap_or("failed"));
+                self.lost(reason);
+            }
+            Side::Destination => {}
+        }
+        self.finish_with_figures();
+    }
+
+    /// The source can be through before the destination has said that the guest runs.
+    fn finish_with_figures(&mut self) {
+        if matches!(self.phase, Phase::Figures { .. }) && self.resumed && self.figures_are_there() {
+            self.finish(MigrationResult::Completed, None);
+        }
+    }
+
+    fn event(&mut self, at_ns: u64, side: Side, name: &str, data: &Value) {
+        match (side, name) {
+            (Side::Source, "STOP") => self.milestone(at_ns, MilestoneName::Stop),
+            (Side::Destination, "RESUME") => {
+                self.resumed = true;
+                self.milestone(at_ns, MilestoneName::Resume);
+                self.finish_with_figures();
+            }
+            (Side::Source, "MIGRATION_PASS") if data.get("pass").and_then(Value::as_u64) >= Some(2) => {
+                self.first_pass_done();
+            }
+            (Side::Source, "MIGRATION") => {
+                let status = data.get("status").and_then(Value::as_str).unwrap_or_default();
+                match status {
+                    // Why it failed is in the next answer, not in the event.
+                    "failed" | "cancelled" => self.query(Side::Source),
+                    status => self.status(status, None),
+                }
+            }
+            (Side::Destination, "MIGRATION") if data.get("status") == Some(&Value::from("failed")) => {
+                self.query(Side::Destination);
+            }
+            _ => {}
+        }
+    }
+
+    /// What the source says of the migration, by event or by answer.
+    fn status(&mut self, status: &str, error: Option<&str>) {
+        match (status, &self.phase) {
+            ("postcopy-active", Phase::Running) => self.postcopy = true,
+            ("completed", Phase::Running | Phase::Cancelling { .. }) => {
+                self.milestone(self.now_ns, MilestoneName::Completed);
+                self.phase = Phase::Figures { since_ns: self.now_ns };
+                self.query_all();
+            }
+            ("failed" | "cancelled", Phase::Cancelling { result, reason, .. }) => {
+                let (result, reason) = (*result, reason.clone());
+                self.finish(result, Some(reason));
+            }
+            ("failed" | "cancelled", Phase::Running) => {
+                let why = error.unwrap_or("no reason given");
+                self.finish(MigrationResult::Failed, Some(format!("the source QEMU says {status}: {why}")));
+            }
+            ("postcopy-paused", Phase::Running) => {
+                let why = error.map(|error| format!(": {error}")).unwrap_or_default();
+                let reason = format!(
+                    "post-copy broke off{why}; the guest's memory is split between both sides and neither can run it"
+                );
+                self.finish(MigrationResult::Failed, Some(reason));
+            }
+            _ => {}
+        }
+    }
+
+    fn exited(&mut self, side: Side, how: &str) {
+        let reason = format!("the {} QEMU ended in the middle: {how}", word(side));
+        match (&self.phase, side) {
+            (Phase::Idle | Phase::Over, _) => {}
+            // The guest has left the source; what its QEMU could still say is missing, and nothing else.
+            (Phase::Figures { .. }, Side::Source) => self.finish(MigrationResult::Completed, None),
+            _ => self.lost(reason),
+        }
+    }
+
+    fn lost(&mut self, reason: String) {
+        self.finish(MigrationResult::Failed, Some(reason));
+    }
+
+    fn first_pass_done(&mut self) {
+        if self.spec.postcopy_after == Trigger::FirstPass {
+            self.order_postcopy();
+        }
+    }
+
+    fn order_postcopy(&mut self) {
+        let running = matches!(self.phase, Phase::Running);
+        if running && self.spec.postcopy && !self.postcopy_ordered {
+            self.postcopy_ordered = true;
+            self.milestone(self.now_ns, MilestoneName::PostcopyStart);
+            self.execute(Side::Source, "migrate-start-postcopy", Value::Null);
+        }
+    }
+
+    /// Ends a migration that still runs; the guest comes back to the source where that is possible.
+    fn give_up(&mut self, result: MigrationResult, reason: String) {
+        match self.phase {
+            // Cancelling a post-copy would kill the guest: it runs, let it be.
+            Phase::Running if !self.postcopy => {
+                self.phase = Phase::Cancelling { since_ns: self.now_ns, result, reason };
+                self.execute(Side::Source, "migrate_cancel", Value::Null);
+            }
+            Phase::Cancelling { .. } | Phase::Over => {}
+            _ => self.finish(result, Some(reason)),
+        }
+    }
+
+    fn figures_are_there(&self) -> bool {
+        let [source, destination] = &self.last;
+        let source = source.as_ref().is_some_and(|sample| {
+            sample.status.as_deref() == Some("completed") && sample.downtime_ms.is_some_and(|time| time > 0)
+        });
+        let blocktime = || destination.as_ref().is_some_and(|sample| sample.postcopy_blocktime_ms.is_some());
+        source && (!(self.postcopy_ordered && self.blocktime) || blocktime())
+    }
+
+    fn finish(&mut self, result: MigrationResult, reason: Option<String>) {
+        self.phase = Phase::Over;
+        let [source, destination] = std::mem::take(&mut self.last);
+        self.actions.push(Action::Finish(Box::new(MigrationEnd {
+            result,
+            reason,
+            source,
+            destination,
+            postcopy: self.postcopy,
+            peak_throttle_percent: self.peak_throttle_percent,
+        })));
+    }
+
+    fn query_all(&mut self) {
+        self.query(Side::Source);
+        if self.postcopy_ordered {
+            self.query(Side::Destination);
+        }
+    }
+
+    fn query(&mut self, side: Side) {
+        if !std::mem::replace(&mut self.asked[index(side)], true) {
+            self.actions.push(Action::Query(side));
+        }
+    }
+
+    fn execute(&mut self, side: Side, command: &'static str, arguments: Value) {
+        self.actions.push(Action::Execute { side, command, arguments });
+    }
+
+    fn milestone(&mut self, host_ns: u64, name: MilestoneName) {
+        self.actions.push(Action::Milestone(Milestone { name, host_ns }));
+    }
+
+    fn elapsed_ns(&self, since_ns: u64) -> u64 {
+        self.now_ns.saturating_sub(since_ns)
+    }
+}
+
+fn index(side: Side) -> usize {
+    usize::from(side == Side::Destination)
+}
+
+fn word(side: Side) -> &'static str {
+    match side {
+        Side::Source => "source",
+        Side::Destination => "destination",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,61 @@
+//! What is known of the guest from its records.
+
+use super::steady::{Settling, Steady};
+use crate::record::{Arrival, Body, End, Interval, Side};
+
+/// What the guest has said so far.
+#[derive(Debug, Default)]
+pub struct GuestView {
+    /// When its first record arrived.
+    pub hello_ns: Option<u64>,
+    /// Its last record, and when it arrived.
+    pub end: Option<End>,
+    /// When that arrived.
+    pub end_ns: Option<u64>,
+    /// Page visits a second in its last interval.
+    pub achieved_pages_per_s: Option<u64>,
+    steady: Steady,
+    settling: Settling,
+}
+
+impl GuestView {
+    /// Takes a record into account. `migrating`: the migration has begun.
+    pub fn on(&mut self, arrival: &Arrival, migrating: bool) {
+        match &arrival.record.body {
+            Body::Hello(_) => {
+                self.hello_ns.get_or_insert(arrival.host_ns);
+            }
+            Body::End(end) => {
+                self.end = Some((**end).clone());
+                self.end_ns = Some(arrival.host_ns);
+            }
+            Body::Interval(interval) => {
+                self.achieved_pages_per_s = achieved(interval);
+                match (arrival.side, migrating) {
+                    (Side::Destination, _) => self.settling.after(arrival.host_ns, interval),
+                    (Side::Source, true) => {}
+                    (Side::Source, false) => {
+                        self.steady.on(interval);
+                        self.settling.before(interval);
+                    }
+                }
+            }
+            Body::Gap(_) | Body::Heartbeat(_) | Body::Phase(_) | Body::Mark(_) | Body::Reply(_) => {}
+        }
+    }
+
+    /// Whether the baseline is over and the load steady.
+    pub const fn is_steady(&self) -> bool {
+        self.steady.is_steady()
+    }
+
+    /// When the load was back where it was, at the destination.
+    pub const fn settled_at_ns(&self) -> Option<u64> {
+        self.settling.settled_at_ns()
+    }
+}
+
+fn achieved(interval: &Interval) -> Option<u64> {
+    let length_ns = interval.end_ns.checked_sub(interval.start_ns).filter(|length| *length > 0)?;
+    u64::try_from(u128::from(interval.writes) * 1_000_000_000 / u128::from(length_ns)).ok()
+}

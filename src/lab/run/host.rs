@@ -1,0 +1,151 @@
+//! What runs run on: found and tried once, the same for every run of a command.
+
+use crate::lab::image::{INITRAMFS_FILE, KERNEL_FILE, MANIFEST_FILE};
+use crate::lab::qmp::QemuVersion;
+use crate::lab::vm::{
+    accel::{Chosen, Trial, Wanted, choose},
+    locate,
+};
+use crate::record::{Accelerator, Provenance};
+use crate::units::ByteSize;
+use anyhow::ensure;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    thread,
+};
+
+/// What the user said about it.
+#[derive(Debug, Clone)]
+pub struct HostRequest {
+    /// The image directory.
+    pub image: PathBuf,
+    /// QEMU, where it is not the one on PATH.
+    pub qemu: Option<PathBuf>,
+    /// How the guest's CPUs are to be run.
+    pub wanted: Wanted,
+}
+
+/// An image, a QEMU, and what it can run the guest's CPUs on.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// The guest's kernel.
+    pub kernel: PathBuf,
+    /// Its initramfs.
+    pub initramfs: PathBuf,
+    /// The QEMU program.
+    pub qemu: PathBuf,
+    version: QemuVersion,
+    chosen: Chosen,
+    guest_kernel: String,
+}
+
+impl Host {
+    /// Looks for the image and QEMU and tries the accelerator, which may take some seconds.
+    ///
+    /// # Errors
+    /// When one of them is missing or does not work; each says the way out.
+    pub async fn prepare(request: &HostRequest) -> anyhow::Result<Self> {
+        let (kernel, initramfs) = (request.image.join(KERNEL_FILE), request.image.join(INITRAMFS_FILE));
+        for file in [&kernel, &initramfs] {
+            ensure!(
+                file.is_file(),
+                "there is no guest image in {dir}: {file} is missing; build one with `sully-lab image -o {dir}`, \
+                 or name another with --image DIR",
+                dir = request.image.display(),
+                file = file.display(),
+            );
+        }
+        let qemu = locate::find(request.qemu.as_deref())?;
+        let version = locate::version(&qemu).await?;
+        let trial = Trial { qemu: qemu.clone(), kernel: kernel.clone(), initramfs: initramfs.clone() };
+        let chosen = choose(request.wanted, &trial).await?;
+        let guest_kernel = guest_kernel(&request.image);
+        Ok(Self { kernel, initramfs, qemu, version, chosen, guest_kernel })
+    }
+
+    /// How the guest's CPUs are run.
+    pub const fn accelerator(&self) -> Accelerator {
+        self.chosen.accelerator
+    }
+
+    /// Why not KVM, where it was tried.
+    pub fn accelerator_reason(&self) -> Option<&str> {
+        self.chosen.reason.as_deref()
+    }
+
+    /// QEMU's version.
+    pub const fn version(&self) -> &QemuVersion {
+        &self.version
+    }
+
+    /// What `run.json` says about it.
+    pub(super) fn provenance(
+        &self,
+        memory_bytes: u64,
+        qemu_arguments: Vec<String>,
+        notes: Vec<String>,
+    ) -> Provenance {
+        let uname = nix::sys::utsname::uname();
+        let release = uname.map(|facts| facts.release().to_string_lossy().into_owned());
+        Provenance {
+            version: env!("CARGO_PKG_VERSION").into(),
+            host_kernel: release.unwrap_or_default(),
+            host_cpus: thread::available_parallelism()
+                .map_or(0, |cpus| u32::try_from(cpus.get()).unwrap_or(u32::MAX)),
+            host_cpu_model: cpu_model(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default()),
+            qemu_version: self.version.text().to_owned(),
+            accelerator: self.chosen.accelerator,
+            accelerator_reason: self.chosen.reason.clone(),
+            guest_kernel: self.guest_kernel.clone(),
+            guest_memory: ByteSize(memory_bytes).to_string(),
+            qemu_arguments,
+            notes,
+        }
+    }
+}
+
+/// The processor as the kernel names it; empty where it does not.
+fn cpu_model(cpuinfo: &str) -> String {
+    let value = |line: &str| {
+        line.split_once(':')
+            .filter(|(key, _)| key.trim() == "model name")
+            .map(|(_, value)| value.trim().to_owned())
+    };
+    cpuinfo.lines().find_map(value).unwrap_or_default()
+}
+
+/// The guest kernel's release as the image's account has it; else its file name.
+fn guest_kernel(image: &Path) -> String {
+    let account = fs::read(image.join(MANIFEST_FILE)).unwrap_or_default();
+    let account: serde_json::Value = serde_json::from_slice(&account).unwrap_or_default();
+    account.get("kernel_release").and_then(|release| release.as_str()).unwrap_or(KERNEL_FILE).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_processor_is_named_as_the_kernel_names_it() {
+        assert_eq!(cpu_model("processor\t: 0\nmodel name\t: A Fine CPU @ 2 GHz\n"), "A Fine CPU @ 2 GHz");
+        assert_eq!(cpu_model("processor: 0\n"), "");
+    }
+
+    #[test]
+    fn without_an_image_the_message_names_the_command_that_builds_one() {
+        let empty = tempfile::tempdir().unwrap();
+        let request = HostRequest { image: empty.path().into(), qemu: None, wanted: Wanted::Tcg };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let message = runtime.block_on(Host::prepare(&request)).unwrap_err().to_string();
+        assert!(message.contains("vmlinuz") && message.contains("sully-lab image -o"), "{message}");
+    }
+
+    #[test]
+    fn the_guest_kernel_is_named_by_the_images_own_account() {
+        let image = tempfile::tempdir().unwrap();
+        assert_eq!(guest_kernel(image.path()), "vmlinuz");
+        fs::write(image.path().join(MANIFEST_FILE), r#"{"kernel_release":"6.1.0-cloud"}"#).unwrap();
+        assert_eq!(guest_kernel(image.path()), "6.1.0-cloud");
+    }
+}

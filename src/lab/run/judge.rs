@@ -1,0 +1,252 @@
+//! From what happened to the verdict, in sentences.
+
+use crate::lab::migrate::{MigrationEnd, MigrationResult};
+use crate::lab::scenario::{ExpectedOutcome, Scenario};
+use crate::record::{End, EndReason, Outcome, StreamAudit, Verdict};
+use crate::units::Nanos;
+
+/// What kept a run from going its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// It could not run at all.
+    Failed(String),
+    /// It ran, and something went wrong: sentences, the first says what.
+    Judged(Vec<String>),
+    /// Somebody ended it.
+    Interrupted,
+}
+
+/// What a verdict is made from.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    /// What was asked and expected.
+    pub scenario: &'a Scenario,
+    /// What kept the run from going its way.
+    pub trouble: Option<&'a Trouble>,
+    /// How the migration ended, where there was one.
+    pub migration: Option<&'a MigrationEnd>,
+    /// How the guest's records arrived.
+    pub stream: StreamAudit,
+    /// How many times the guest program spoke as a new one.
+    pub sessions: usize,
+    /// The guest's last record.
+    pub end: Option<&'a End>,
+}
+
+/// The verdict.
+pub fn judge(facts: &Facts<'_>) -> Verdict {
+    match facts.trouble {
+        Some(Trouble::Interrupted) => {
+            return Verdict { outcome: Outcome::Interrupted, reasons: vec!["it was interrupted".into()] };
+        }
+        Some(Trouble::Failed(reason)) => {
+            return Verdict { outcome: Outcome::Failed, reasons: vec![reason.clone()] };
+        }
+        Some(Trouble::Judged(_)) | None => {}
+    }
+    let mut reasons = Vec::new();
+    if let Some(migration) = facts.migration {
+        expectations(facts.scenario, migration, &mut reasons);
+    }
+    if let Some(Trouble::Judged(sentences)) = facts.trouble {
+        reasons.extend(sentences.iter().cloned());
+    }
+    stream(facts, &mut reasons);
+    if let Some(end) = facts.end {
+        last_record(end, &mut reasons);
+    }
+    let outcome = if reasons.is_empty() { Outcome::Passed } else { Outcome::Judged };
+    Verdict { outcome, reasons }
+}
+
+fn expectations(scenario: &Scenario, migration: &MigrationEnd, reasons: &mut Vec<String>) {
+    let expect = &scenario.expect;
+    let completed = migration.result == MigrationResult::Completed;
+    match (expect.outcome, completed) {
+        (ExpectedOutcome::Completed, false) => {
+            let word = match migration.result {
+                MigrationResult::TimedOut => "timed out",
+                MigrationResult::Cancelled => "was cancelled",
+                MigrationResult::Completed | MigrationResult::Failed => "failed",
+            };
+            let why = migration.reason.as_deref().unwrap_or("no reason is known");
+            reasons.push(format!("the migration {word}: {why}"));
+        }
+        (ExpectedOutcome::Failed, true) => {
+            reasons.push("the migration completed, expect.outcome is failed".into());
+        }
+        _ => {}
+    }
+    if !completed {
+        return;
+    }
+    let throttled = migration.peak_throttle_percent.is_some();
+    if expect.throttled.is_some_and(|wanted| wanted != throttled) {
+        reasons.push(match migration.peak_throttle_percent {
+            Some(percent) => {
+                format!("QEMU throttled the guest up to {percent} %, expect.throttled is false")
+            }
+            None => "QEMU never throttled the guest, expect.throttled is true".into(),
+        });
+    }
+    if expect.postcopy.is_some_and(|wanted| wanted != migration.postcopy) {
+        reasons.push(if migration.postcopy {
+            "the migration went through post-copy, expect.postcopy is false".into()
+        } else {
+            "the migration was complete before it came to post-copy, expect.postcopy is true".into()
+        });
+    }
+    let downtime = migration.source.as_ref().and_then(|sample| sample.downtime_ms).map(Nanos::from_ms);
+    if let (Some(most), Some(downtime)) = (expect.max_downtime, downtime)
+        && downtime > most
+    {
+        reasons.push(format!("QEMU reports a downtime of {downtime}, expect.max_downtime is {most}"));
+    }
+}
+
+fn stream(facts: &Facts<'_>, reasons: &mut Vec<String>) {
+    let StreamAudit { records, holes, doubles, torn, .. } = facts.stream;
+    if !facts.stream.is_sound() {
+        reasons.push(format!(
+            "the guest's records did not arrive whole: of {records}, {holes} are missing, {doubles} came twice, \
+             {torn} lines were torn"
+        ));
+    }
+    if facts.sessions > 1 {
+        reasons.push(format!("the guest program started {} times within one run", facts.sessions));
+    }
+}
+
+fn last_record(end: &End, reasons: &mut Vec<String>) {
+    let detail = end.detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
+    match end.reason {
+        EndReason::Stop => {}
+        EndReason::Failed => reasons.push(format!("the guest program failed{detail}")),
+        EndReason::ReportFailed => reasons.push(format!("the guest could not report{detail}")),
+        EndReason::Duration | EndReason::Signal | EndReason::Unknown => {
+            reasons.push(format!("the guest program ended before it was told to{detail}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Latency, MigrationSample, Totals};
+
+    fn completed() -> MigrationEnd {
+        MigrationEnd {
+            result: MigrationResult::Completed,
+            reason: None,
+            source: Some(MigrationSample { downtime_ms: Some(250), ..MigrationSample::default() }),
+            destination: None,
+            postcopy: false,
+            peak_throttle_percent: None,
+        }
+    }
+
+    fn end(reason: EndReason) -> End {
+        End {
+            reason,
+            detail: Some("why".into()),
+            totals: Totals::default(),
+            service_ns: Latency::default(),
+            response_ns: Latency::default(),
+            service_hist: String::new(),
+            response_hist: String::new(),
+            records_dropped: 0,
+        }
+    }
+
+    /// The verdict on a good run after `change`.
+    fn verdict(change: impl FnOnce(&mut Scenario, &mut MigrationEnd, &mut StreamAudit)) -> Verdict {
+        let (mut scenario, mut migration) = (Scenario::default(), completed());
+        let mut stream = StreamAudit { records: 100, ..StreamAudit::default() };
+        change(&mut scenario, &mut migration, &mut stream);
+        let end = end(EndReason::Stop);
+        judge(&Facts {
+            scenario: &scenario,
+            trouble: None,
+            migration: Some(&migration),
+            stream,
+            sessions: 1,
+            end: Some(&end),
+        })
+    }
+
+    fn reason(change: impl FnOnce(&mut Scenario, &mut MigrationEnd, &mut StreamAudit)) -> String {
+        let verdict = verdict(change);
+        assert_eq!(verdict.outcome, Outcome::Judged);
+        assert_eq!(verdict.reasons.len(), 1, "{:?}", verdict.reasons);
+        verdict.reasons[0].clone()
+    }
+
+    #[test]
+    fn a_run_in_which_all_is_well_passes_without_a_word() {
+        let verdict = verdict(|_, _, _| {});
+        assert_eq!((verdict.outcome, verdict.reasons.len()), (Outcome::Passed, 0));
+    }
+
+    #[test]
+    fn records_that_are_missing_are_judged() {
+        assert!(reason(|_, _, stream| stream.holes = 3).contains("3 are missing"));
+    }
+
+    #[test]
+    fn a_failed_migration_is_judged_in_its_own_words_unless_it_was_to_fail() {
+        let fail = |migration: &mut MigrationEnd| {
+            migration.result = MigrationResult::Failed;
+            migration.reason = Some("Broken pipe".into());
+        };
+        assert!(reason(|_, migration, _| fail(migration)).contains("failed: Broken pipe"));
+        let expected = verdict(|scenario, migration, _| {
+            scenario.expect.outcome = ExpectedOutcome::Failed;
+            fail(migration);
+        });
+        assert_eq!(expected.outcome, Outcome::Passed);
+        assert!(
+            reason(|scenario, _, _| scenario.expect.outcome = ExpectedOutcome::Failed).contains("completed")
+        );
+    }
+
+    #[test]
+    fn every_expectation_that_is_not_met_names_its_key() {
+        assert!(reason(|scenario, _, _| scenario.expect.throttled = Some(true)).contains("expect.throttled"));
+        assert!(reason(|scenario, _, _| scenario.expect.postcopy = Some(true)).contains("expect.postcopy"));
+        let downtime = reason(|scenario, _, _| scenario.expect.max_downtime = Some(Nanos::from_ms(200)));
+        assert!(downtime.contains("250ms") && downtime.contains("200ms"), "{downtime}");
+        let throttled = reason(|scenario, migration, _| {
+            scenario.expect.throttled = Some(false);
+            migration.peak_throttle_percent = Some(70);
+        });
+        assert!(throttled.contains("70 %"), "{throttled}");
+    }
+
+    #[test]
+    fn trouble_decides_how_bad_it_is() {
+        let scenario = Scenario::default();
+        let outcome = |trouble: Trouble| {
+            let facts = Facts {
+                scenario: &scenario,
+                trouble: Some(&trouble),
+                migration: None,
+                stream: StreamAudit { torn: 1, ..StreamAudit::default() },
+                sessions: 0,
+                end: None,
+            };
+            judge(&facts).outcome
+        };
+        assert_eq!(outcome(Trouble::Interrupted), Outcome::Interrupted);
+        assert_eq!(outcome(Trouble::Failed("no QEMU".into())), Outcome::Failed);
+        assert_eq!(outcome(Trouble::Judged(vec!["the guest died".into()])), Outcome::Judged);
+    }
+
+    #[test]
+    fn a_guest_that_ends_by_itself_is_judged() {
+        for bad in [EndReason::Failed, EndReason::Duration, EndReason::ReportFailed, EndReason::Signal] {
+            let mut reasons = Vec::new();
+            last_record(&end(bad), &mut reasons);
+            assert!(reasons.first().is_some_and(|reason| reason.ends_with("why")), "{reasons:?}");
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! The stages of a run, one after the other: boot, steady load, migration, settling, the end. Each is bounded.
+
+use super::account::Account;
+use super::console;
+use super::judge::Trouble;
+use super::pair::{Answer, Happening, Pair};
+use super::status::{Status, Watch};
+use crate::lab::hostclock;
+use crate::lab::migrate::{Action, Driver, Input, MigrationEnd, MigrationResult, sample};
+use crate::lab::scenario::Scenario;
+use crate::record::{Command, MilestoneName, Side};
+use crate::units::Nanos;
+
+/// How long an emulated guest may take from its start to its first record.
+const HELLO_LIMIT: Nanos = Nanos::from_secs(60);
+/// How long the load may take to be steady, beyond its baseline.
+const STEADY_LIMIT: Nanos = Nanos::from_secs(60);
+/// How long the guest may take to end when it is told to.
+const END_LIMIT: Nanos = Nanos::from_secs(20);
+/// How long it may take from its last record to powering off.
+const POWER_OFF_LIMIT: Nanos = Nanos::from_secs(20);
+/// What may be added to a migration's own limit: preparing, giving up, the last figures.
+const MIGRATION_SLACK: Nanos = Nanos::from_secs(60);
+
+/// What came of the stages.
+#[derive(Debug, Default)]
+pub struct Played {
+    /// How the migration ended, where it came to one.
+    pub migration: Option<MigrationEnd>,
+    /// What kept the run from going its way.
+    pub trouble: Option<Trouble>,
+}
+
+/// Plays all stages.
+pub async fn play(
+    scenario: &Scenario,
+    pair: &mut Pair,
+    account: &mut Account,
+    watch: &mut Watch<'_>,
+) -> Played {
+    let mut stage = Stage { scenario, pair, account, watch, step: "", migration: None };
+    let trouble = stage.all().await.err();
+    Played { migration: stage.migration, trouble }
+}
+
+struct Stage<'a, 'w> {
+    scenario: &'a Scenario,
+    pair: &'a mut Pair,
+    account: &'a mut Account,
+    watch: &'a mut Watch<'w>,
+    step: &'static str,
+    migration: Option<MigrationEnd>,
+}
+
+impl Stage<'_, '_> {
+    async fn all(&mut self) -> Result<(), Trouble> {
+        self.boot().await?;
+        self.steady_load().await?;
+        let end = self.migrate().await?;
+        let completed = end.result == MigrationResult::Completed;
+        self.migration = Some(end);
+        if completed {
+            self.settle().await?;
+        }
+        self.end_guest().await
+    }
+
+    async fn boot(&mut self) -> Result<(), Trouble> {
+        self.step = "booting the guest";
+        if !self.until(HELLO_LIMIT, |account| account.guest.hello_ns.is_some()).await? {
+            return Err(
+                self.about_guest(Side::Source, &format!("the guest sent no record within {HELLO_LIMIT}"))
+            );
+        }
+        if let Some(at_ns) = self.account.guest.hello_ns {
+            self.account.milestone(MilestoneName::Hello, at_ns);
+        }
+        Ok(())
+    }
+
+    async fn steady_load(&mut self) -> Result<(), Trouble> {
+        self.step = "measuring the baseline";
+        let limit = Nanos(self.scenario.load.baseline.0.saturating_add(STEADY_LIMIT.0));
+        let steady =
+            self.until(limit, |account| account.guest.is_steady() || account.guest.end.is_some()).await?;
+        if self.account.guest.end.is_some() {
+            return Err(self.about_guest(Side::Source, "the guest ended before the migration began"));
+        }
+        if steady {
+            self.account.milestone(MilestoneName::Steady, hostclock::mono_ns());
+            return Ok(());
+        }
+        let achieved = self.account.guest.achieved_pages_per_s.unwrap_or(0);
+        let sentence = format!(
+            "the load was never steady within {limit}: asked were {}, achieved in the last interval {achieved} pages/s; \
+             lower load.rate",
+            self.scenario.load.rate
+        );
+        // The guest is well: it is ended in order, so that its own account of the run is complete.
+        self.end_guest().await?;
+        Err(Trouble::Judged(vec![sentence]))
+    }
+
+    async fn migrate(&mut self) -> Result<MigrationEnd, Trouble> {
+        self.step = "migrating";
+        let mut driver = Driver::new(self.scenario, &self.pair.migration_uri());
+        let began_ns = hostclock::mono_ns();
+        let limit_ns = self.scenario.migration.timeout.0.saturating_add(MIGRATION_SLACK.0);
+        let mut input = Some((began_ns, Input::Start));
+        loop {
+            if let Some((at_ns, input)) = input.take() {
+                for action in driver.on(at_ns, input) {
+                    if let Some(end) = self.act(action) {
+                        return Ok(end);
+                    }
+                }
+            }
+            if hostclock::mono_ns().saturating_sub(began_ns) >= limit_ns {
+                return Err(Trouble::Judged(vec!["the migration neither ended nor could be ended".into()]));
+            }
+            let happening = self.next().await?;
+            input = self.input(happening);
+        }
+    }
+
+    /// Does what the driver wants.
+    fn act(&mut self, action: Action) -> Option<MigrationEnd> {
+        match action {
+            Action::Execute { side, command, arguments } => self.pair.execute(side, command, arguments),
+            Action::Query(side) => self.pair.execute(side, "query-migrate", serde_json::Value::Null),
+            Action::Milestone(milestone) => self.account.milestone(milestone.name, milestone.host_ns),
+            Action::Note(note) => self.account.notes.push(note),
+            Action::Finish(end) => return Some(*end),
+        }
+        None
+    }
+
+    /// What happened, as the driver takes it.
+    fn input(&self, happening: Happening) -> Option<(u64, Input)> {
+        let now_ns = hostclock::mono_ns();
+        Some(match happening {
+            Happening::Tick => (now_ns, Input::Tick),
+            Happening::Event(side, event) => {
+                (event.host_ns, Input::Event { side, name: event.name, data: event.data })
+            }
+            Happening::Answer(Answer { side, command, host_ns, result, .. }) => {
+                let input = match result {
+                    Ok(value) if command == "query-migrate" => Input::Sample(side, Box::new(sample(&value))),
+                    Ok(value) => Input::CommandDone { side, command, value },
+                    Err(error) => Input::CommandFailed { side, command, error },
+                };
+                (host_ns, input)
+            }
+            Happening::Exited(side, exit) => {
+                let cause = console::cause(&self.account.writer.console(side));
+                (now_ns, Input::VmExited { side, how: format!("{exit}{cause}") })
+            }
+            Happening::Port(_) | Happening::Interrupted => return None,
+        })
+    }
+
+    async fn settle(&mut self) -> Result<(), Trouble> {
+        self.step = "waiting for the load to be steady again";
+        let limit = self.scenario.migration.settle;
+        let over = |account: &Account| {
+            let (settled, ended) = (account.guest.settled_at_ns().is_some(), account.guest.end.is_some());
+            settled || ended || account.settling_is_over()
+        };
+        self.until(limit, over).await?;
+        match self.account.guest.settled_at_ns() {
+            Some(at_ns) => self.account.milestone(MilestoneName::Settled, at_ns),
+            None => self.account.notes.push(format!(
+                "the load was not steady again within migration.settle = {limit} after the migration"
+            )),
+        }
+        Ok(())
+    }
+
+    /// Tells the guest to end, and waits until it has powered off.
+    async fn end_guest(&mut self) -> Result<(), Trouble> {
+        self.step = "ending the guest";
+        let home = self.account.home;
+        self.account.milestone(MilestoneName::StopGuest, hostclock::mono_ns());
+        if let Err(error) = self.pair.tell_guest(home, &Command::Stop { id: Some(1) }).await {
+            return Err(self.about_guest(home, &error.to_string()));
+        }
+        if !self.until(END_LIMIT, |account| account.guest.end.is_some()).await? {
+            return Err(
+                self.about_guest(home, &format!("the guest did not end within {END_LIMIT} of being told"))
+            );
+        }
+        if !self.until(POWER_OFF_LIMIT, |account| account.gone(home).is_some()).await? {
+            self.account
+                .notes
+                .push(format!("the guest did not power off within {POWER_OFF_LIMIT} of its last record"));
+        }
+        Ok(())
+    }
+
+    /// Waits until `done`, at most `limit`; whether it came to it.
+    async fn until(&mut self, limit: Nanos, done: impl Fn(&Account) -> bool) -> Result<bool, Trouble> {
+        let began_ns = hostclock::mono_ns();
+        loop {
+            if done(self.account) {
+                return Ok(true);
+            }
+            if hostclock::mono_ns().saturating_sub(began_ns) >= limit.0 {
+                return Ok(false);
+            }
+            self.next().await?;
+            self.guest_is_there()?;
+        }
+    }
+
+    /// The next thing that happens, taken into account.
+    async fn next(&mut self) -> Result<Happening, Trouble> {
+        let happening = self.pair.next(&mut self.watch.interrupt).await;
+        self.account.on(&happening);
+        match happening {
+            Happening::Interrupted => return Err(Trouble::Interrupted),
+            Happening::Tick => self.watch.show(&Status {
+                step: self.step,
+                achieved_pages_per_s: self.account.guest.achieved_pages_per_s,
+                sample: self.account.sample.clone(),
+            }),
+            _ => {}
+        }
+        Ok(happening)
+    }
+
+    /// A guest whose QEMU ended without its last record is gone; before the migration either QEMU is one too many to
+    /// lose.
+    fn guest_is_there(&self) -> Result<(), Trouble> {
+        let before = !self.account.has(MilestoneName::Migrate);
+        let (home, step) = (self.account.home, self.step);
+        if self.account.gone(home).is_some() && self.account.guest.end.is_none() {
+            return Err(self.about_guest(home, &format!("the guest is gone while {step}")));
+        }
+        match self.account.gone(Side::Destination) {
+            Some(exit) if before => {
+                Err(Trouble::Judged(vec![format!("the destination QEMU ended while {step}: {exit}")]))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A sentence about a guest that is not well, with what QEMU and the console have to say.
+    fn about_guest(&self, side: Side, sentence: &str) -> Trouble {
+        let log = self.account.writer.console(side);
+        let exit =
+            self.account.gone(side).map(|exit| format!("; its QEMU ended: {exit}")).unwrap_or_default();
+        let mut sentences = vec![format!("{sentence}{}{exit}", console::cause(&log))];
+        sentences.extend(console::last_lines(&log));
+        Trouble::Judged(sentences)
+    }
+}

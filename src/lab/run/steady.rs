@@ -1,0 +1,213 @@
+//! When a load is steady: before the migration, and again after it. Pure functions of interval records.
+
+use crate::record::Interval;
+use std::collections::VecDeque;
+
+/// A steady load's intervals in a row.
+const IN_A_ROW: u32 = 3;
+/// How far a steady interval's rate may be from the target, percent.
+const STEADY_PERCENT: u64 = 10;
+/// A settled load has held so long.
+const SETTLED_NS: u64 = 1_000_000_000;
+/// A settled load reaches this share of the target, percent.
+const SETTLED_PERCENT: u64 = 98;
+/// A response p99 below this is undisturbed whatever the baseline says, in ns.
+const P99_FLOOR_NS: u64 = 1_000_000;
+/// Intervals before the migration that are remembered: an hour at ten a second.
+const BEFORE_LIMIT: usize = 36_000;
+/// Phase of the unperturbed time at the start.
+const BASELINE: &str = "baseline";
+
+/// Whether the load was steady when the baseline was over.
+#[derive(Debug, Default)]
+pub struct Steady {
+    in_a_row: u32,
+}
+
+impl Steady {
+    /// Takes the next interval into account.
+    pub fn on(&mut self, interval: &Interval) {
+        let steady = interval.phase != BASELINE && is_near_target(interval);
+        self.in_a_row = if steady { self.in_a_row.saturating_add(1) } else { 0 };
+    }
+
+    /// Whether it is steady now.
+    pub const fn is_steady(&self) -> bool {
+        self.in_a_row >= IN_A_ROW
+    }
+}
+
+fn is_near_target(interval: &Interval) -> bool {
+    // Without a target (as fast as the writers can) there is nothing to be near to.
+    let Some(target) = interval.target_pages_per_s else { return interval.writes > 0 };
+    let (done, asked) = done_and_asked(interval, target);
+    done.abs_diff(asked) * 100 <= asked * u128::from(STEADY_PERCENT)
+}
+
+/// Visits done and visits the target asks for in the interval, both times 10^9.
+fn done_and_asked(interval: &Interval, target: u64) -> (u128, u128) {
+    let length_ns = interval.end_ns.saturating_sub(interval.start_ns);
+    (u128::from(interval.writes) * 1_000_000_000, u128::from(target) * u128::from(length_ns))
+}
+
+/// Whether the load is back where it was before the migration: for one second in a row the rate reaches 98 % of the
+/// target, and nine intervals in ten have a response p99 as nine in ten had before the migration.
+#[derive(Debug, Default)]
+pub struct Settling {
+    /// The response p99 of every interval before the migration.
+    calm_p99_ns: Vec<u64>,
+    window: VecDeque<Piece>,
+    settled_at_ns: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Piece {
+    arrived_ns: u64,
+    length_ns: u64,
+    done: u128,
+    asked: u128,
+    calm: bool,
+}
+
+impl Settling {
+    /// An interval before the migration: what calm looks like.
+    pub fn before(&mut self, interval: &Interval) {
+        if self.calm_p99_ns.len() < BEFORE_LIMIT {
+            self.calm_p99_ns.push(interval.response_ns.p99.unwrap_or(0));
+        }
+    }
+
+    /// What nine intervals in ten stayed below before the migration.
+    fn limit_ns(&mut self) -> u64 {
+        self.calm_p99_ns.sort_unstable();
+        let ninth = self.calm_p99_ns.len() * 9 / 10;
+        self.calm_p99_ns.get(ninth).copied().unwrap_or(0).max(P99_FLOOR_NS)
+    }
+
+    /// An interval after the switch, which arrived at `arrived_ns`.
+    pub fn after(&mut self, arrived_ns: u64, interval: &Interval) {
+        if self.settled_at_ns.is_some() {
+            return;
+        }
+        let target = interval.target_pages_per_s.unwrap_or(0);
+        let (done, asked) = done_and_asked(interval, target);
+        let limit_ns = self.limit_ns();
+        let length_ns = interval.end_ns.saturating_sub(interval.start_ns);
+        let calm = interval.response_ns.p99.unwrap_or(0) <= limit_ns;
+        self.window.push_back(Piece { arrived_ns, length_ns, done, asked, calm });
+        while self.length_ns() - self.window.front().map_or(0, |piece| piece.length_ns) >= SETTLED_NS {
+            self.window.pop_front();
+        }
+        if self.holds() {
+            self.settled_at_ns = self.window.front().map(|first| first.arrived_ns);
+        }
+    }
+
+    /// When the second began in which the load was back, host CLOCK_MONOTONIC.
+    pub const fn settled_at_ns(&self) -> Option<u64> {
+        self.settled_at_ns
+    }
+
+    fn length_ns(&self) -> u64 {
+        self.window.iter().map(|piece| piece.length_ns).sum()
+    }
+
+    fn holds(&self) -> bool {
+        let sum = |of: fn(&Piece) -> u128| self.window.iter().map(of).sum::<u128>();
+        let calm = self.window.iter().filter(|piece| piece.calm).count();
+        self.length_ns() >= SETTLED_NS
+            && sum(|piece| piece.done) * 100 >= sum(|piece| piece.asked) * u128::from(SETTLED_PERCENT)
+            && calm * 10 >= self.window.len() * 9
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Latency, SelfCost};
+
+    /// The `index`th interval of 100 ms with a target of 1000 pages a second.
+    fn interval(index: u64, writes: u64, p99_ns: u64) -> Interval {
+        Interval {
+            phase: "run".into(),
+            start_ns: index * 100_000_000,
+            end_ns: (index + 1) * 100_000_000,
+            writes,
+            offered: Some(100),
+            missed: Some(0),
+            backlog: Some(0),
+            target_pages_per_s: Some(1000),
+            service_ns: Latency::default(),
+            response_ns: Latency { count: writes, p99: Some(p99_ns), ..Latency::default() },
+            service_hist: String::new(),
+            response_hist: String::new(),
+            open_ns: None,
+            gaps: None,
+            steal_ms: None,
+            self_cost: SelfCost::default(),
+        }
+    }
+
+    fn steady(intervals: &[Interval]) -> bool {
+        let mut steady = Steady::default();
+        for interval in intervals {
+            steady.on(interval);
+        }
+        steady.is_steady()
+    }
+
+    #[test]
+    fn three_intervals_in_a_row_near_the_target_are_steady() {
+        let good = |index| interval(index, 95, 0);
+        assert!(steady(&[good(0), good(1), good(2)]));
+        assert!(!steady(&[good(0), good(1)]));
+        assert!(!steady(&[good(0), good(1), interval(2, 89, 0)]));
+        assert!(!steady(&[good(0), good(1), interval(2, 111, 0)]), "catching up is not steady either");
+    }
+
+    #[test]
+    fn the_baseline_does_not_count_however_steady_it_is() {
+        let baseline = |index| Interval { phase: BASELINE.into(), ..interval(index, 100, 0) };
+        assert!(!steady(&[baseline(0), baseline(1), baseline(2)]));
+    }
+
+    #[test]
+    fn a_load_without_a_target_is_steady_when_it_writes_and_a_rate_of_none_when_it_is_silent() {
+        let max = |writes| Interval { target_pages_per_s: None, ..interval(0, writes, 0) };
+        assert!(steady(&[max(5), max(900), max(7)]));
+        assert!(!steady(&[max(5), max(0), max(7)]));
+        let silent = Interval { target_pages_per_s: Some(0), ..interval(0, 0, 0) };
+        assert!(steady(&[silent.clone(), silent.clone(), silent]));
+    }
+
+    fn settling(intervals: impl IntoIterator<Item = Interval>) -> Settling {
+        let mut settling = Settling::default();
+        settling.before(&interval(0, 100, 2_000_000));
+        for interval in intervals {
+            settling.after(interval.end_ns, &interval);
+        }
+        settling
+    }
+
+    #[test]
+    fn a_full_second_at_rate_and_calm_is_settled_from_its_beginning() {
+        let disturbed = (0..5).map(|index| interval(index, 20, 50_000_000));
+        let calm = |count: u64| (5..5 + count).map(|index| interval(index, 100, 2_000_000));
+        assert_eq!(settling(disturbed.clone().chain(calm(8))).settled_at_ns(), None);
+        // One disturbed interval in ten is let pass, but not the rate it cost.
+        assert_eq!(settling(disturbed.clone().chain(calm(9))).settled_at_ns(), None);
+        assert_eq!(settling(disturbed.chain(calm(10))).settled_at_ns(), Some(600_000_000));
+    }
+
+    #[test]
+    fn a_backlog_that_is_worked_off_at_full_rate_is_not_settled_while_responses_are_late() {
+        let late = (0..30).map(|index| interval(index, 300, 900_000_000));
+        assert_eq!(settling(late).settled_at_ns(), None);
+    }
+
+    #[test]
+    fn intervals_longer_than_a_second_do_as_well() {
+        let long = Interval { end_ns: 2_000_000_000, ..interval(0, 2000, 0) };
+        assert!(settling([long]).settled_at_ns().is_some());
+    }
+}

@@ -1,0 +1,126 @@
+//! A run directory written, and every file of it read back.
+
+use super::*;
+use crate::histogram::Counts;
+use crate::record::{
+    Body, ClockPair, Interval, Latency, Outcome, Provenance, QemuBody, Record, SelfCost, SessionId,
+    StreamAudit, Verdict,
+};
+use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
+
+fn interval(seq: u64, start_ns: u64, value_ns: u64) -> Arrival {
+    let mut counts = Counts::default();
+    counts.record_n(value_ns, 10);
+    let body = Body::Interval(Box::new(Interval {
+        phase: "run".into(),
+        start_ns,
+        end_ns: start_ns + 100_000_000,
+        writes: 10,
+        offered: Some(10),
+        missed: Some(0),
+        backlog: Some(0),
+        target_pages_per_s: Some(100),
+        service_ns: Latency::from(&counts),
+        response_ns: Latency::from(&counts),
+        service_hist: counts.pack(),
+        response_hist: counts.pack(),
+        open_ns: None,
+        gaps: None,
+        steal_ms: None,
+        self_cost: SelfCost::default(),
+    }));
+    let mono_ns = start_ns + 100_000_000;
+    // The second record took 5 ms longer to arrive than the first.
+    let host_ns = mono_ns + 7_000_000_000 + seq * 5_000_000;
+    Arrival { host_ns, side: Side::Source, record: Record { session: SessionId(1), seq, mono_ns, body } }
+}
+
+fn run() -> Run {
+    Run {
+        schema: Run::SCHEMA,
+        name: "smoke/precopy".into(),
+        scenario: serde_json::Value::Null,
+        provenance: Provenance::default(),
+        clock: ClockPair { mono_ns: 7_000_000_000, real_ns: 1_700_000_000_000_000_000 },
+        milestones: Vec::new(),
+        stream: StreamAudit::default(),
+        source: None,
+        destination: None,
+        verdict: Verdict { outcome: Outcome::Passed, reasons: Vec::new() },
+    }
+}
+
+#[test]
+fn numbers_go_on_where_they_are_free() {
+    let out = tempfile::tempdir().unwrap();
+    let name = |writer: &RunWriter| writer.dir().file_name().unwrap().to_string_lossy().into_owned();
+    let first = RunWriter::create(out.path(), "smoke/precopy").unwrap();
+    let second = RunWriter::create(out.path(), "smoke/precopy").unwrap();
+    assert_eq!([name(&first), name(&second)], ["smoke-precopy-001", "smoke-precopy-002"]);
+}
+
+#[test]
+fn what_was_flushed_is_there_though_the_run_never_ends() {
+    let out = tempfile::tempdir().unwrap();
+    let mut writer = RunWriter::create(out.path(), "x").unwrap();
+    let line = QemuLine {
+        host_ns: 1,
+        side: Side::Source,
+        body: QemuBody::Command {
+            command: "migrate".into(),
+            arguments: serde_json::Value::Null,
+            error: None,
+        },
+    };
+    writer.record(&interval(0, 0, 5)).unwrap();
+    writer.qemu(&line).unwrap();
+    writer.flush().unwrap();
+    let records = fs::read_to_string(writer.dir().join(RECORDS_FILE)).unwrap();
+    assert_eq!(serde_json::from_str::<Arrival>(records.trim()).unwrap(), interval(0, 0, 5));
+    let qemu = fs::read_to_string(writer.dir().join(QEMU_FILE)).unwrap();
+    assert_eq!(serde_json::from_str::<QemuLine>(qemu.trim()).unwrap(), line);
+    assert!(!writer.dir().join(RUN_FILE).exists());
+}
+
+#[test]
+fn the_histogram_log_reads_back_with_times_on_the_hosts_clock() {
+    let out = tempfile::tempdir().unwrap();
+    let mut writer = RunWriter::create(out.path(), "x").unwrap();
+    writer.record(&interval(0, 0, 1000)).unwrap();
+    writer.record(&interval(1, 100_000_000, 2000)).unwrap();
+    let dir = writer.finish(&run()).unwrap();
+    let log = fs::read(dir.join(HLOG_FILE)).unwrap();
+    let entries: Vec<_> = IntervalLogIterator::new(&log).map(Result::unwrap).collect();
+    assert!(matches!(entries[0], LogEntry::StartTime(_)) && matches!(entries[1], LogEntry::BaseTime(_)));
+    let lines: Vec<_> = entries
+        .iter()
+        .filter_map(|entry| match entry {
+            LogEntry::Interval(line) => {
+                let tag = line.tag().map(|tag| tag.as_str().to_owned()).unwrap();
+                let counts = Counts::unpack(line.encoded_histogram()).unwrap();
+                Some((tag, line.start_timestamp().as_millis(), line.duration().as_millis(), counts.count()))
+            }
+            _ => None,
+        })
+        .collect();
+    let expected = [("service", 0), ("response", 0), ("service", 100), ("response", 100)];
+    assert_eq!(lines, expected.map(|(tag, start)| (tag.to_owned(), start, 100, 10)));
+}
+
+#[test]
+fn run_json_reads_back_and_no_draft_is_left() {
+    let out = tempfile::tempdir().unwrap();
+    let dir = RunWriter::create(out.path(), "x").unwrap().finish(&run()).unwrap();
+    let text = fs::read_to_string(dir.join(RUN_FILE)).unwrap();
+    assert_eq!(serde_json::from_str::<Run>(&text).unwrap(), run());
+    let hidden = fs::read_dir(dir).unwrap().filter(|entry| {
+        entry.as_ref().is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with('.'))
+    });
+    assert_eq!(hidden.count(), 0);
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_named_with_the_way_out() {
+    let message = RunWriter::create(Path::new("/proc/nowhere"), "x").unwrap_err().to_string();
+    assert!(message.contains("/proc/nowhere") && message.contains("--out"), "{message}");
+}

@@ -1,0 +1,139 @@
+//! Whether the values of a scenario go together: every fault at once, each with its remedy.
+
+use super::Scenario;
+use crate::units::Nanos;
+
+/// What the kernel and the guest program need beside the load, in bytes: less than this does not boot.
+const GUEST_FLOOR_BYTES: u64 = 96 << 20;
+/// The longest any wait of a scenario may be.
+const LONGEST: Nanos = Nanos::from_secs(24 * 3600);
+/// The shortest interval `sully run` takes.
+const INTERVAL_FLOOR: Nanos = Nanos::from_ms(20);
+
+/// Every fault of the scenario as a sentence that names the value and the way out.
+pub fn check(scenario: &Scenario) -> Vec<String> {
+    let mut faults = Vec::new();
+    name(scenario, &mut faults);
+    vm(scenario, &mut faults);
+    throttle(scenario, &mut faults);
+    times(scenario, &mut faults);
+    let migration = &scenario.migration;
+    if migration.preempt && !migration.postcopy {
+        faults.push("migration.preempt = true needs migration.postcopy = true".into());
+    }
+    if scenario.expect.postcopy == Some(true) && !migration.postcopy {
+        faults.push("expect.postcopy = true cannot be met: set migration.postcopy = true".into());
+    }
+    if scenario.expect.throttled == Some(true) && !migration.auto_converge {
+        faults.push("expect.throttled = true cannot be met: set migration.auto_converge = true".into());
+    }
+    faults
+}
+
+/// The name becomes part of a path, so it must not be able to leave its directory.
+fn name(scenario: &Scenario, faults: &mut Vec<String>) {
+    let part_is_good = |part: &str| {
+        let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        !part.is_empty() && !part.starts_with('.') && part.bytes().all(good)
+    };
+    if scenario.name.len() > 100 || !scenario.name.split('/').all(part_is_good) {
+        let shown: String = scenario.name.chars().filter(|letter| !letter.is_control()).take(60).collect();
+        faults.push(format!(
+            "name = \"{shown}\" cannot name a directory: expected letters, digits, - _ . and / between parts, \
+             for example smoke/precopy"
+        ));
+    }
+}
+
+fn vm(scenario: &Scenario, faults: &mut Vec<String>) {
+    let (vm, load) = (&scenario.vm, &scenario.load);
+    if !(1..=255).contains(&vm.cpus) {
+        faults.push(format!("vm.cpus = {} cannot be: a VM has 1 to 255 vCPUs", vm.cpus));
+    }
+    let needed = load.memory.0.saturating_add(GUEST_FLOOR_BYTES);
+    if vm.memory.0 < needed {
+        faults.push(format!(
+            "load.memory = {} does not fit into vm.memory = {}: the guest needs 96M beside it; lower load.memory \
+             or raise vm.memory to {}M",
+            load.memory,
+            vm.memory,
+            needed.div_ceil(1 << 20)
+        ));
+    }
+    if load.memory.0 == 0 {
+        faults.push("load.memory = 0 dirties nothing: expected a size, for example 64M".into());
+    }
+}
+
+fn throttle(scenario: &Scenario, faults: &mut Vec<String>) {
+    let migration = &scenario.migration;
+    let levels = [
+        ("throttle_initial", migration.throttle_initial),
+        ("throttle_increment", migration.throttle_increment),
+        ("throttle_max", migration.throttle_max),
+    ];
+    for (key, level) in levels {
+        if !(1..=99).contains(&level) {
+            faults.push(format!("migration.{key} = {level} cannot be: QEMU takes 1 to 99 percent"));
+        }
+    }
+    if migration.throttle_max < migration.throttle_initial {
+        faults.push(format!(
+            "migration.throttle_max = {} is below migration.throttle_initial = {}: raise the one or lower the other",
+            migration.throttle_max, migration.throttle_initial
+        ));
+    }
+}
+
+fn times(scenario: &Scenario, faults: &mut Vec<String>) {
+    let (load, migration) = (&scenario.load, &scenario.migration);
+    if load.interval < INTERVAL_FLOOR {
+        faults.push(format!("load.interval = {} is too short: at least {INTERVAL_FLOOR}", load.interval));
+    }
+    let times = [
+        ("load.baseline", load.baseline),
+        ("load.interval", load.interval),
+        ("migration.downtime_limit", migration.downtime_limit),
+        ("migration.timeout", migration.timeout),
+        ("migration.settle", migration.settle),
+    ];
+    for (key, time) in times {
+        if time > LONGEST {
+            faults.push(format!("{key} = {time} is too long: at most {LONGEST}"));
+        }
+    }
+    if migration.timeout == Nanos(0) {
+        faults.push("migration.timeout = 0s ends every migration at once: for example 120s".into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::ByteSize;
+
+    #[test]
+    fn every_fault_is_said_at_once() {
+        let mut scenario = Scenario { name: "../etc".into(), ..Scenario::default() };
+        scenario.vm.cpus = 0;
+        scenario.load.memory = ByteSize::mib(300);
+        scenario.migration.preempt = true;
+        scenario.migration.throttle_initial = 100;
+        scenario.expect.postcopy = Some(true);
+        let faults = check(&scenario).join("\n");
+        for part in
+            ["../etc", "vm.cpus = 0", "load.memory = 300M", "preempt", "throttle_initial = 100", "expect"]
+        {
+            assert!(faults.contains(part), "{part} in {faults}");
+        }
+    }
+
+    #[test]
+    fn names_stay_within_their_directory() {
+        for name in ["..", "a/../b", "/etc", "a//b", "", ".hidden", "a b", "a\n"] {
+            let scenario = Scenario { name: name.into(), ..Scenario::default() };
+            assert_eq!(check(&scenario).len(), 1, "{name:?}");
+        }
+        assert!(check(&Scenario::default()).is_empty());
+    }
+}

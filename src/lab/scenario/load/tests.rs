@@ -1,0 +1,91 @@
+//! What reading a scenario answers to right and wrong texts.
+
+use super::*;
+use crate::lab::scenario::{Bandwidth, Trigger};
+use crate::units::{Nanos, Rate};
+use proptest::prelude::*;
+
+fn message(text: &str) -> String {
+    parse(text, "my.toml").unwrap_err().to_string()
+}
+
+#[test]
+fn a_wrong_key_is_answered_with_its_place_and_the_nearest_right_one() {
+    let said = message("name = \"x\"\n[load]\n  rat = \"80M/s\"\n");
+    assert!(said.starts_with("my.toml:3:3:"), "{said}");
+    assert!(said.contains("'load.rat'") && said.contains("did you mean load.rate?"), "{said}");
+    assert!(message("[lod]\nrate = \"1M/s\"").contains("did you mean load?"));
+}
+
+#[test]
+fn a_wrong_value_is_answered_with_its_place_and_the_grammar() {
+    let said = message("[load]\nrate = \"fast\"\n");
+    assert!(said.starts_with("my.toml:2:8:") && said.contains("'fast' is not a dirty rate"), "{said}");
+    let said = message("[vm]\ncpus = \"two\"\n");
+    assert!(said.starts_with("my.toml:2:8:"), "{said}");
+    assert!(message("[load\n").starts_with("my.toml:1:"));
+    assert!(message("vm = 3\n").starts_with("my.toml:1:"));
+    assert!(message("[expect]\noutcome = \"fine\"\n").contains("completed"));
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let scenario = parse("[load]\nrate = \"80M/s\"\n", "my.toml").unwrap();
+    assert_eq!(scenario.load.rate, Rate::PagesPerSecond(80 * 256));
+    assert_eq!(scenario.load.memory, Scenario::default().load.memory);
+}
+
+#[test]
+fn an_override_changes_one_value_and_keeps_the_others() {
+    let set = |assignment: &str| find("smoke/post-copy", &[assignment.to_owned()]).unwrap();
+    let plain = find("smoke/post-copy", &[]).unwrap();
+    assert_eq!(set("load.rate=80M/s").load.rate, Rate::PagesPerSecond(80 * 256));
+    assert_eq!(set("load.rate=0").load.rate, Rate::PagesPerSecond(0));
+    assert_eq!(set("load.threads=1").load.threads, Some(1));
+    assert_eq!(set("expect.max_downtime=1s").expect.max_downtime, Some(Nanos::from_secs(1)));
+    assert_eq!(
+        set("migration.postcopy_after=5s").migration.postcopy_after,
+        Trigger::After(Nanos::from_secs(5))
+    );
+    let changed = set("migration.bandwidth=10M/s");
+    assert_eq!(changed.migration.bandwidth, Bandwidth(10 << 20));
+    assert_eq!((changed.load, changed.vm, changed.name), (plain.load, plain.vm, plain.name));
+}
+
+#[test]
+fn an_override_that_does_not_fit_says_what_does() {
+    let said = |assignment: &str| find("smoke/precopy", &[assignment.to_owned()]).unwrap_err().to_string();
+    assert!(said("load.rate").contains("KEY=VALUE"));
+    assert!(said("load.rat=1M/s").contains("did you mean load.rate?"));
+    assert!(said("load.rate=fast").contains("'fast' is not a dirty rate"));
+    assert!(said("vm.cpus=many").contains("vm.cpus takes a whole number"));
+    assert!(said("vm.cpus=-1").starts_with("--set vm.cpus=-1:"));
+    assert!(said("migration.postcopy=maybe").contains("true or false"));
+    assert!(said("vm=1").contains("there is no key 'vm'"));
+}
+
+#[test]
+fn an_unknown_scenario_is_answered_with_the_nearest_and_the_list_command() {
+    let said = find("smoke/pre-copy", &[]).unwrap_err().to_string();
+    assert!(said.contains("'smoke/pre-copy'") && said.contains("did you mean smoke/precopy?"), "{said}");
+    assert!(said.contains("sully-lab scenarios"), "{said}");
+    assert!(find("zzz", &[]).unwrap_err().to_string().contains("built in are smoke/precopy"));
+}
+
+#[test]
+fn a_file_is_taken_by_its_path_and_named_by_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("tiny.toml");
+    fs::write(&path, "[load]\nmemory = \"1M\"\n").unwrap();
+    let scenario = find(&path.to_string_lossy(), &[]).unwrap();
+    assert_eq!(scenario.name, "tiny");
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in ".{0,200}", assignment in ".{0,60}") {
+        let _ = parse(&text, "x");
+        let _ = set(&Scenario::default(), &assignment);
+        let _ = set(&Scenario::default(), &format!("load.memory={assignment}"));
+    }
+}
