@@ -42,17 +42,29 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<()> {
 
 /// What is to be printed, after the page was written where one is wanted.
 fn made(args: &ReportArgs) -> anyhow::Result<String> {
-    let runs: Vec<RunData> = args.dirs.iter().map(|dir| RunData::read(dir)).collect::<Result<_, _>>()?;
-    if args.json {
-        return Ok(json(&runs)?);
+    if args.json || args.text {
+        let runs = read(&args.dirs)?;
+        return if args.json { Ok(json(&runs)?) } else { Ok(text(&runs)) };
     }
-    let told = text(&runs);
-    if args.text {
-        return Ok(told);
-    }
-    let path = args.output.clone().unwrap_or_else(|| page_path(&args.dirs));
-    write_html(&runs, &path)?;
-    Ok(format!("{told}\nThe same with charts: {}\n", path.display()))
+    explain(&args.dirs, &args.output.clone().unwrap_or_else(|| page_path(&args.dirs)))
+}
+
+/// The report of `dirs` as text, after its page was written where it goes by default.
+///
+/// # Errors
+/// When a directory holds no run, a file in it cannot be read, or the page cannot be written.
+pub fn told(dirs: &[PathBuf]) -> anyhow::Result<String> {
+    explain(dirs, &page_path(dirs))
+}
+
+fn explain(dirs: &[PathBuf], page: &Path) -> anyhow::Result<String> {
+    let runs = read(dirs)?;
+    write_html(&runs, page)?;
+    Ok(format!("{}\nThe same with charts: {}\n", text(&runs), page.display()))
+}
+
+fn read(dirs: &[PathBuf]) -> anyhow::Result<Vec<RunData>> {
+    Ok(dirs.iter().map(|dir| RunData::read(dir)).collect::<Result<_, _>>()?)
 }
 
 /// Where the page goes by default: into the only run directory, or beside the first of several.
