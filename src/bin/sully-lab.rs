@@ -1,2 +1,7 @@
-//! The host program.
-fn main() {}
+//! `sully-lab`, the host program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sully::cli::lab::main()
+}

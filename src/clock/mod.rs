@@ -3,10 +3,10 @@
 //! Everything is written against [`Clock`], with [`Monotonic`] for real and [`Fake`] for tests, which never sleep.
 
 mod fake;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod tsc;
 
 pub use fake::Fake;
-pub use tsc::cycles;
 
 use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
 
@@ -42,6 +42,19 @@ impl Clock for Monotonic {
 /// CLOCK_REALTIME: ns since 1970. For joining guest and host, never for measuring.
 pub fn realtime_ns() -> u64 {
     read_ns(ClockId::CLOCK_REALTIME)
+}
+
+/// The CPU's cycle counter (TSC, CNTVCT), where the architecture has one that programs may read.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[inline]
+pub fn cycles() -> Option<u64> {
+    Some(tsc::read())
+}
+
+/// The CPU's cycle counter (TSC, CNTVCT), where the architecture has one that programs may read.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub fn cycles() -> Option<u64> {
+    None
 }
 
 /// What one reading of `clock` costs in ns: the median of many short series.

@@ -40,7 +40,10 @@ pub struct Engine {
     canaries: Vec<Canary>,
     steal: Option<StealProbe>,
     memory: MemoryFacts,
+    /// Kept to the end: giving gigabytes back takes seconds, and no writer is to spend them.
+    region: Region,
     t0_ns: Option<u64>,
+    stopped_ns: Option<u64>,
 }
 
 /// What the engine is made of, for `hello`.
@@ -74,11 +77,13 @@ impl Engine {
             canaries: Vec::new(),
             steal: StealProbe::open(),
             memory: MemoryFacts { bytes: region.pages().bytes(), resident_bytes: 0, prefault_ns: 0 },
+            region,
             t0_ns: None,
+            stopped_ns: None,
         };
         engine.writers = writer::start(plan, cpus, slices, &engine.control)?;
         engine.memory.prefault_ns = Monotonic.now_ns().saturating_sub(begin_ns);
-        engine.memory.resident_bytes = region.resident()?.bytes();
+        engine.memory.resident_bytes = engine.region.resident()?.bytes();
         if engine.memory.resident_bytes < engine.memory.bytes {
             return Err(EngineError::NotResident(engine.memory.clone()));
         }
@@ -120,8 +125,10 @@ impl Engine {
     }
 
     /// All counts so far. Only loads; never waits for a writer.
+    ///
+    /// After [`Self::stop`] its time stays the moment of stopping.
     pub fn snapshot(&self) -> Snapshot {
-        snapshot::take(self)
+        snapshot::take(self, self.stopped_ns.unwrap_or_else(|| Monotonic.now_ns()))
     }
 
     /// Moves the gap records that came since the last call to `into`; at most as many as the rings hold.
@@ -146,12 +153,16 @@ impl Engine {
     }
 
     /// Ends the load, waits for its threads (bounded), and takes the last snapshot.
-    pub fn stop(mut self) -> Snapshot {
+    ///
+    /// What the threads took to end is not in its time, or every mean rate would come out too low. The memory is
+    /// given back when the engine is dropped, which may take seconds: tell the world first.
+    pub fn stop(&mut self) -> Snapshot {
         self.halt();
         self.snapshot()
     }
 
     fn halt(&mut self) {
+        self.stopped_ns.get_or_insert_with(|| Monotonic.now_ns());
         self.control.stop();
         let writers = self.writers.iter_mut().filter_map(|writer| writer.thread.take());
         let canaries = self.canaries.iter_mut().filter_map(|canary| canary.thread.take());

@@ -2,7 +2,6 @@
 
 use super::Engine;
 use crate::{
-    clock::{Clock, Monotonic},
     histogram::Counts,
     pace::Schedule,
     plan::Checked,
@@ -34,9 +33,9 @@ struct Due {
     backlog: u64,
 }
 
-/// Loads everything once. What is counted meanwhile may or may not be in it, and then is in the next.
-pub(super) fn take(engine: &Engine) -> Snapshot {
-    let at_ns = Monotonic.now_ns();
+/// Loads everything once, for the time `at_ns`, which is now or just past. What is counted meanwhile may or may not
+/// be in it, and then is in the next.
+pub(super) fn take(engine: &Engine, at_ns: u64) -> Snapshot {
     let (mut service, mut response) = (Counts::default(), Counts::default());
     let mut due = engine.plan.rate.pages_per_s().map(|_| Due::default());
     let mut open_ns: Option<u64> = None;

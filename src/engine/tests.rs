@@ -61,7 +61,7 @@ fn every_count_agrees_with_every_other() {
 #[test]
 fn the_region_is_resident_before_the_gate_opens_and_nothing_is_visited() {
     let plan = checked("max", 3);
-    let engine = Engine::start(&plan, &probe::cpus().unwrap()).unwrap();
+    let mut engine = Engine::start(&plan, &probe::cpus().unwrap()).unwrap();
     let facts = engine.facts();
     assert_eq!((facts.memory.bytes, facts.memory.resident_bytes), (8 << 20, 8 << 20));
     assert!(
@@ -86,7 +86,9 @@ fn stop_ends_every_thread_and_counts_its_cpu_time_still() {
     let t0_ns = engine.open_gate();
     assert_eq!(engine.open_gate(), t0_ns);
     Monotonic.sleep_until(t0_ns + 100_000_000);
-    engine.halt();
+    let last = engine.stop();
+    assert!(last.at_ns >= t0_ns + 100_000_000);
+    assert_eq!((engine.snapshot().at_ns, engine.stop().writes()), (last.at_ns, last.writes()));
     assert!(engine.writers.iter().all(|writer| writer.thread.is_none()));
     assert!(engine.canaries.iter().all(|canary| canary.thread.is_none()));
     // The tallies are shared with threads that still run: nobody else holds them any more.
@@ -102,7 +104,7 @@ fn gap_records_and_gap_counts_tell_the_same() {
     let begin = engine.snapshot();
     let t0_ns = engine.open_gate();
     Monotonic.sleep_until(t0_ns + 300_000_000);
-    engine.halt();
+    engine.stop();
     let mut gaps = Vec::new();
     engine.take_gaps(&mut gaps);
     let summary = engine.snapshot().interval_since(&begin, &plan, "run").gaps.unwrap();

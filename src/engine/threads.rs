@@ -103,6 +103,8 @@ mod tests {
         let held = Arc::clone(&control);
         let thread = spawn("sully-test", &control, move || assert_eq!(held.wait_at_gate(), None)).unwrap();
         join(vec![thread], 1_000_000);
+        assert_eq!(control.failure(), None);
+        assert!(Arc::strong_count(&control) > 1, "the thread still runs, and nobody waits for it");
         control.stop();
     }
 }

@@ -79,7 +79,7 @@ impl Audience {
 
     /// Tells everybody why the run ended, with the sums.
     pub fn end(&mut self, last: &Snapshot, plan: &Checked, reason: EndReason, detail: Option<String>) -> End {
-        let end = last.end(&self.start, plan, reason, detail);
+        let end = last.end(&self.start, plan, reason, detail, 0);
         for stream in &mut self.streams {
             stream.end(last.at_ns, end.clone());
         }

@@ -5,7 +5,7 @@ use super::hello::hello;
 use super::signals::Signals;
 use super::{beat::Beat, session::Asked};
 use crate::clock::{Clock, Monotonic, cycles, realtime_ns};
-use crate::engine::{Engine, Snapshot};
+use crate::engine::Engine;
 use crate::plan::{self, Checked, Faults, Plan};
 use crate::port::{PortError, Target};
 use crate::probe;
@@ -57,8 +57,8 @@ pub fn run(options: &Options) -> Result<End, RunError> {
     let ports = Audience::open(&options.targets)?;
     let mut engine = Engine::start(&checked, &cpus)?;
     let first = hello(&checked, &cpus, engine.facts());
-    let began_ns = engine.open_gate();
     let audience = Audience::new(ports, &engine.snapshot());
+    let began_ns = engine.open_gate();
     let mut run = Run::new(checked, engine, audience, signals, began_ns);
     run.audience.say(began_ns, &Body::Hello(Box::new(first)));
     run.begin_phase(began_ns, if run.baseline_end_ns.is_some() { "baseline" } else { "run" });
@@ -163,11 +163,10 @@ impl Run {
 
     /// The last interval, the last record, and both sent as far as somebody reads.
     fn finish(mut self, (reason, detail): Ending) -> End {
-        let last: Snapshot = self.engine.snapshot();
+        let last = self.engine.stop();
         self.report_gaps(last.at_ns);
         self.audience.offer_interval(&last, &self.plan, self.phase);
         let end = self.audience.end(&last, &self.plan, reason, detail);
-        self.engine.stop();
         self.audience.flush(&self.signals, Monotonic.now_ns().saturating_add(FLUSH_LIMIT.0));
         end
     }

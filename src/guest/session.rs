@@ -79,15 +79,15 @@ impl Session {
                 Line::TooLong { bytes } => Err(CommandError::too_long(bytes)),
             });
         });
-        commands.into_iter().filter_map(|command| self.obey(mono_ns, command)).collect()
+        commands.iter().filter_map(|command| self.obey(mono_ns, command)).collect()
     }
 
-    fn obey(&mut self, mono_ns: u64, command: Result<Command, CommandError>) -> Option<Asked> {
-        let (to, error) = match &command {
+    fn obey(&mut self, mono_ns: u64, command: &Result<Command, CommandError>) -> Option<Asked> {
+        let (to, error) = match command {
             Ok(command) => (command.id(), None),
             Err(error) => (error.id, Some(error.message.clone())),
         };
-        if let Ok(Command::Mark { text, .. }) = &command {
+        if let Ok(Command::Mark { text, .. }) = command {
             self.offer_detail(mono_ns, Body::Mark(MarkNote { text: text.clone() }));
         }
         self.offer_detail(mono_ns, Body::Reply(Reply { to, ok: error.is_none(), error }));

@@ -1,5 +1,63 @@
 //! The command line of `sully-lab`.
 
-pub mod image;
-pub mod report;
-pub mod run;
+mod image;
+mod report;
+mod run;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Builds guest images, drives real QEMU migrations under load, and explains what the guest felt.
+#[derive(Debug, Parser)]
+#[command(name = "sully-lab", version, arg_required_else_help = true, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: LabCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum LabCommand {
+    Image(image::ImageArgs),
+    Run(run::RunArgs),
+    Scenarios(run::ScenariosArgs),
+    Report(report::ReportArgs),
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 failed; 2 the command line or a file is wrong; 3 it ran, and a judgement failed (migration
+failed, records lost, load below target, an expectation of the scenario not met).
+
+From nothing to a report:
+  sully-lab image -o sully-image --kernel linux-image-*-cloud-amd64_*.deb
+  sully-lab run smoke/auto-converge smoke/post-copy
+  sully-lab report runs/smoke-auto-converge-001 runs/smoke-post-copy-001";
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    let done = match &Cli::parse().command {
+        LabCommand::Image(args) => image::run(args).map(|()| ExitCode::SUCCESS),
+        LabCommand::Run(args) => run::run(args),
+        LabCommand::Scenarios(args) => Ok(run::scenarios(args)),
+        LabCommand::Report(args) => report::run(args).map(|()| ExitCode::SUCCESS),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(code(&error))
+    })
+}
+
+/// A directory that holds no run is a wrong command line; everything else is a failure.
+fn code(error: &anyhow::Error) -> u8 {
+    if error.is::<crate::lab::rundir::ReadError>() { 2 } else { 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

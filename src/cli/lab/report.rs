@@ -1,1 +1,133 @@
-//! Placeholder of floor work in progress.
+//! `sully-lab report`: one run explained, or several compared.
+
+use crate::lab::{
+    report::{json, text, write_html},
+    rundir::{REPORT_FILE, RunData},
+};
+use anyhow::Context;
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+/// One run explained, or several compared.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ReportArgs {
+    /// Run directories, as `sully-lab run` wrote them
+    #[arg(required = true, value_name = "DIR")]
+    pub dirs: Vec<PathBuf>,
+    /// Where the page goes [default: report.html in DIR, or beside several]
+    #[arg(short = 'o', long = "output", value_name = "FILE.html", conflicts_with_all = ["text", "json"])]
+    pub output: Option<PathBuf>,
+    /// Print the text only, write no page
+    #[arg(long, conflicts_with = "json")]
+    pub text: bool,
+    /// Print the figures as JSON only, write no page
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Prints the report, and writes the page unless only text or JSON was asked for.
+///
+/// # Errors
+/// When a directory holds no run, a file in it cannot be read, or the page cannot be written.
+pub fn run(args: &ReportArgs) -> anyhow::Result<()> {
+    let shown = made(args)?;
+    match std::io::stdout().lock().write_all(shown.as_bytes()) {
+        // Somebody read enough: `sully-lab report ... | head` is no failure.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot print the report"),
+    }
+}
+
+/// What is to be printed, after the page was written where one is wanted.
+fn made(args: &ReportArgs) -> anyhow::Result<String> {
+    if args.json || args.text {
+        let runs = read(&args.dirs)?;
+        return if args.json { Ok(json(&runs)?) } else { Ok(text(&runs)) };
+    }
+    explain(&args.dirs, &args.output.clone().unwrap_or_else(|| page_path(&args.dirs)))
+}
+
+/// The report of `dirs` as text, after its page was written where it goes by default.
+///
+/// # Errors
+/// When a directory holds no run, a file in it cannot be read, or the page cannot be written.
+pub fn told(dirs: &[PathBuf]) -> anyhow::Result<String> {
+    explain(dirs, &page_path(dirs))
+}
+
+fn explain(dirs: &[PathBuf], page: &Path) -> anyhow::Result<String> {
+    let runs = read(dirs)?;
+    write_html(&runs, page)?;
+    Ok(format!("{}\nThe same with charts: {}\n", text(&runs), page.display()))
+}
+
+fn read(dirs: &[PathBuf]) -> anyhow::Result<Vec<RunData>> {
+    Ok(dirs.iter().map(|dir| RunData::read(dir)).collect::<Result<_, _>>()?)
+}
+
+/// Where the page goes by default: into the only run directory, or beside the first of several.
+pub fn page_path(dirs: &[PathBuf]) -> PathBuf {
+    match dirs {
+        [only] => only.join(REPORT_FILE),
+        [first, ..] => beside(first).join(REPORT_FILE),
+        [] => PathBuf::from(REPORT_FILE),
+    }
+}
+
+/// The directory `dir` lies in, also for `.` and `..`.
+fn beside(dir: &Path) -> PathBuf {
+    match dir.parent() {
+        Some(parent) if dir.file_name().is_some() && parent.as_os_str().is_empty() => PathBuf::from("."),
+        Some(parent) if dir.file_name().is_some() => parent.to_path_buf(),
+        _ => dir.join(".."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::timeline::fixture::{Story, write_dir};
+    use clap::{Args, FromArgMatches};
+
+    fn parsed(arguments: &[&str]) -> Result<ReportArgs, clap::Error> {
+        let command = ReportArgs::augment_args(clap::Command::new("report"));
+        let matches = command.try_get_matches_from(["report"].iter().chain(arguments))?;
+        ReportArgs::from_arg_matches(&matches)
+    }
+
+    #[test]
+    fn a_run_is_told_as_text_and_written_as_a_page_unless_only_one_of_them_is_wanted() {
+        let dir = tempfile::tempdir().unwrap();
+        write_dir(&Story::precopy().run_data(), dir.path());
+        let (place, page) = (dir.path().to_str().unwrap(), dir.path().join(REPORT_FILE));
+        let told = made(&parsed(&[place, "--text"]).unwrap()).unwrap();
+        let figures = made(&parsed(&[place, "--json"]).unwrap()).unwrap();
+        assert!(told.starts_with("smoke/precopy\n") && figures.starts_with('[') && !page.exists());
+        let both = made(&parsed(&[place]).unwrap()).unwrap();
+        assert!(both.starts_with(&told) && both.contains(page.to_str().unwrap()) && page.exists());
+    }
+
+    #[test]
+    fn contradicting_wishes_are_refused() {
+        for wrong in [&["a", "--text", "--json"][..], &["a", "--text", "-o", "x.html"], &[]] {
+            assert!(parsed(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_page_of_one_run_lies_in_it_and_of_several_beside_the_first() {
+        let path = |dirs: &[&str]| page_path(&dirs.iter().map(PathBuf::from).collect::<Vec<_>>());
+        assert_eq!(path(&["runs/a"]), Path::new("runs/a/report.html"));
+        assert_eq!(path(&["runs/a", "runs/b"]), Path::new("runs/report.html"));
+        assert_eq!(path(&["a/", "b"]), Path::new("./report.html"));
+        assert_eq!(path(&["..", "b"]), Path::new("../../report.html"));
+    }
+
+    #[test]
+    fn a_directory_without_a_run_is_answered_with_what_a_run_directory_is() {
+        let message = format!("{:#}", made(&parsed(&["/nowhere"]).unwrap()).unwrap_err());
+        assert!(message.contains("'/nowhere'") && message.contains("sully-lab run"), "{message}");
+    }
+}

@@ -2,7 +2,10 @@
 
 mod progress;
 
+use super::report::{page_path, told};
+use crate::lab::report::write_html;
 use crate::lab::run::{Host, HostRequest, RunResult, Watch, run_scenario};
+use crate::lab::rundir::RunData;
 use crate::lab::scenario::{BUILTIN, Scenario, ScenarioError, find};
 use crate::lab::vm::accel::Wanted;
 use crate::record::{Outcome, Run};
@@ -72,7 +75,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     };
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let results = runtime.block_on(run_all(args, &scenarios))?;
-    after_runs(&results);
+    after_runs(&results)?;
     Ok(ExitCode::from(
         results
             .iter()
@@ -83,26 +86,29 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Lists the built-in scenarios, or prints one.
-///
-/// # Errors
-/// Those of printing.
-pub fn scenarios(args: &ScenariosArgs) -> anyhow::Result<ExitCode> {
+pub fn scenarios(args: &ScenariosArgs) -> ExitCode {
     let text = match &args.name {
         None => listing(),
         Some(name) => match find(name, &[]) {
             Ok(scenario) => scenario.to_toml(),
-            Err(error) => return Ok(wrong(&error)),
+            Err(error) => return wrong(&error),
         },
     };
     print!("{text}");
-    Ok(ExitCode::SUCCESS)
+    ExitCode::SUCCESS
 }
 
-/// What happens with the run directories when all runs are done.
-fn after_runs(results: &[RunResult]) {
+/// Explains what was run: a page in each run directory, one that compares them beside several, and the text.
+fn after_runs(results: &[RunResult]) -> anyhow::Result<()> {
+    let dirs: Vec<PathBuf> = results.iter().map(|result| result.dir.clone()).collect();
+    for dir in &dirs {
+        write_html(&[RunData::read(dir)?], &page_path(std::slice::from_ref(dir)))?;
+    }
+    println!("\n{}", told(&dirs)?);
     for RunResult { dir, run } in results {
         println!("{}", conclusion(dir, run));
     }
+    Ok(())
 }
 
 async fn run_all(args: &RunArgs, scenarios: &[Scenario]) -> anyhow::Result<Vec<RunResult>> {

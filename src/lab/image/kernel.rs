@@ -45,6 +45,10 @@ pub(super) fn gather(
 ) -> anyhow::Result<(Kernel, Option<Supply>)> {
     let (kernel, own) = match kernel {
         None => of_host(&host_release()?, Path::new("/"))?,
+        Some(path) if !path.exists() => bail!(
+            "there is no '{}'; expected a bzImage, a kernel package (.deb) or its unpacked tree; {WAY_OUT}",
+            path.display()
+        ),
         Some(path) if path.is_dir() => of_tree(path)?,
         Some(path) if package::is_package(path) => of_package(path)?,
         Some(path) => (Kernel::read(path)?, None),

@@ -51,6 +51,7 @@ fn beside(directory: &Path) -> anyhow::Result<Program> {
 }
 
 fn read(path: &Path) -> anyhow::Result<Program> {
+    ensure!(path.is_file(), "there is no guest program '{}'; build it: {BUILD}", path.display());
     let bytes = super::read_file(path, LARGEST_BYTES)?;
     check(&bytes).with_context(|| format!("'{}' cannot be the guest program", path.display()))?;
     Ok(Program { path: path.to_path_buf(), version: version(&bytes), bytes })
@@ -108,6 +109,9 @@ mod tests {
 
     #[test]
     fn what_is_no_program_is_refused() {
+        assert!(
+            read(Path::new("/absent/sully")).unwrap_err().to_string().contains("'/absent/sully'; build it")
+        );
         assert!(check(b"#!/bin/sh").unwrap_err().to_string().contains("no 64-bit ELF"));
         assert!(check(&module("virtio", &[], "6.1.0")).unwrap_err().to_string().contains("no program"));
         let mut foreign = program(false);

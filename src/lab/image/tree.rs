@@ -2,7 +2,7 @@
 
 use super::modinfo;
 use super::supply::{BUILTIN_LIST, BUILTIN_MODINFO, Stored, Supply, file, name_of};
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use std::path::{Path, PathBuf};
 
 /// Deepest directory looked into; the kernel's own module trees have nine levels.
@@ -13,17 +13,28 @@ const MOST_FILES: usize = 100_000;
 const MOST_FLAT_MODULES: usize = 1024;
 const LARGEST_LIST_BYTES: u64 = 16 << 20;
 
+/// What `--modules` takes, for messages.
+const EXPECTED: &str = "expected /lib/modules/RELEASE, a directory around one, .ko files, or a .deb";
+
 /// The modules in `directory`. Where it holds several releases, that of the kernel is taken.
 ///
 /// # Errors
 /// No modules, or several releases none of which is the kernel's.
 pub(super) fn open(directory: &Path, kernel_release: Option<&str>) -> anyhow::Result<Supply> {
-    if is_release(directory) {
-        return release(directory);
-    }
+    ensure!(directory.is_dir(), "'{}' is no directory of kernel modules; {EXPECTED}", directory.display());
+    let supply = if is_release(directory) { release(directory) } else { below(directory, kernel_release) }?;
+    ensure!(!supply.is_empty(), "'{}' holds no kernel modules; {EXPECTED}", directory.display());
+    Ok(supply)
+}
+
+/// The modules of the one release below `directory`, or those right in it.
+fn below(directory: &Path, kernel_release: Option<&str>) -> anyhow::Result<Supply> {
     let mut releases = releases_below(directory);
     if let Some(wanted) = kernel_release.filter(|_| releases.len() > 1) {
-        releases.retain(|path| path.file_name().is_some_and(|name| name == wanted));
+        let is_wanted = |path: &PathBuf| path.file_name().is_some_and(|name| name == wanted);
+        if releases.iter().any(is_wanted) {
+            releases.retain(is_wanted);
+        }
     }
     match releases.as_slice() {
         [only] => release(only),
@@ -97,12 +108,6 @@ fn add_below(
 /// A directory of modules: few, hence each is asked for its name, whatever its file is called.
 fn flat(directory: &Path) -> anyhow::Result<Supply> {
     let modules: Vec<_> = sorted(directory)?.into_iter().filter(|path| module_name(path).is_some()).collect();
-    if modules.is_empty() {
-        bail!(
-            "'{}' holds no kernel modules; expected /lib/modules/RELEASE, a directory around one, or .ko files",
-            directory.display()
-        );
-    }
     if modules.len() > MOST_FLAT_MODULES {
         bail!("'{}' holds {} modules; give /lib/modules/RELEASE instead", directory.display(), modules.len());
     }
@@ -181,6 +186,8 @@ mod tests {
         assert_eq!(open(root.path(), Some("6.12.0")).unwrap().release.as_deref(), Some("6.12.0"));
         let text = open(root.path(), None).unwrap_err().to_string();
         assert!(text.contains("6.1.0") && text.contains("6.12.0") && text.contains("--modules"), "{text}");
+        let text = open(root.path(), Some("6.6.0")).unwrap_err().to_string();
+        assert!(text.contains("several kernels"), "{text}");
     }
 
     #[test]
@@ -198,8 +205,11 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let text = open(root.path(), None).unwrap_err().to_string();
         assert!(text.contains("no kernel modules") && text.contains("/lib/modules/RELEASE"), "{text}");
-        let absent = root.path().join("absent");
-        assert!(open(&absent, None).unwrap_err().to_string().contains("absent"));
+        // A directory called `kernel` does not make one of modules.
+        put(root.path(), "kernel/install.d/notes", b"");
+        assert!(open(root.path(), None).unwrap_err().to_string().contains("no kernel modules"));
+        let text = open(&root.path().join("absent"), None).unwrap_err().to_string();
+        assert!(text.contains("absent' is no directory") && text.contains("/lib/modules/RELEASE"), "{text}");
     }
 
     #[test]

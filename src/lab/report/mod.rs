@@ -1,1 +1,16 @@
-//! Placeholder of floor work in progress.
+//! The report: what happened in a run, in words, tables and charts. Nothing in it that is not in the run directory.
+
+mod charts;
+mod compare;
+mod facts;
+mod headline;
+mod html;
+mod json;
+mod table;
+mod tables;
+mod text;
+mod words;
+
+pub use html::{html, write_html};
+pub use json::json;
+pub use text::text;

@@ -3,6 +3,7 @@
 mod read;
 mod write;
 
+pub use read::{ReadError, RunData};
 pub use write::{RunWriter, WriteError};
 
 /// The scenario, provenance, milestones and verdict.

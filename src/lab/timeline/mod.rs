@@ -1,1 +1,175 @@
-//! Placeholder of floor work in progress.
+//! One run on one time axis: what the guest measured beside what QEMU said, stage by stage.
+//!
+//! Everything here is a pure function of a run directory.
+
+mod axis;
+mod blackout;
+mod figures;
+#[cfg(test)]
+pub mod fixture;
+mod guest;
+mod phases;
+mod qemu;
+mod series;
+mod span;
+
+pub use axis::Axis;
+pub use blackout::Blackout;
+pub use figures::{Figures, GapFigures};
+pub use phases::{PhaseName, phases};
+pub use qemu::{DirtyRate, Pass};
+pub use series::{GuestPoint, QemuPoint};
+pub use span::{Span, nanos};
+
+use crate::{
+    lab::rundir::RunData,
+    record::{MigrationSample, MilestoneName},
+};
+use guest::Guest;
+use serde::Serialize;
+
+/// All figures of one run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Timeline {
+    /// The stages, in order.
+    pub phases: Vec<Phase>,
+    /// What auto-converge did, and what the guest had of it; empty where it never throttled.
+    pub throttle: Vec<ThrottleLevel>,
+    /// How long the guest ran nowhere.
+    pub blackout: Blackout,
+    /// The waiting for pages, where the migration switched to post-copy.
+    pub postcopy: Option<Postcopy>,
+    /// From the start of the migration to its end; none where it did not complete.
+    pub migration_ns: Option<u64>,
+    /// How many passes QEMU made.
+    pub pass_count: Option<u64>,
+    /// The passes that samples saw.
+    pub passes: Vec<Pass>,
+    /// The dirty rate as QEMU counts it.
+    pub dirty_rate: Option<DirtyRate>,
+    /// Bytes QEMU sent in all.
+    pub sent_bytes: Option<u64>,
+    /// The guest's intervals, for charts.
+    pub guest: Vec<GuestPoint>,
+    /// QEMU's samples, for charts.
+    pub qemu: Vec<QemuPoint>,
+    /// What could not be worked out, and why, in sentences.
+    pub remarks: Vec<String>,
+}
+
+/// One stage of the run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Phase {
+    /// Which.
+    pub name: PhaseName,
+    /// What the guest measured in it.
+    #[serde(flatten)]
+    pub figures: Figures,
+}
+
+/// The time QEMU throttled by one percentage.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ThrottleLevel {
+    /// QEMU's percentage; none for the time before it began.
+    pub percent: Option<u64>,
+    /// What the guest measured at the same time.
+    #[serde(flatten)]
+    pub figures: Figures,
+}
+
+/// The waiting for pages after a switch to post-copy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Postcopy {
+    /// QEMU: the time all vCPUs waited at once.
+    pub qemu_blocktime_ns: Option<u64>,
+    /// QEMU: the time each vCPU waited.
+    pub qemu_vcpu_blocktime_ns: Option<Vec<u64>>,
+    /// QEMU: pages the destination asked for.
+    pub requests: Option<u64>,
+    /// The guest: total gap time in the stage, sum over vCPUs.
+    pub guest_stall_ns: Option<u64>,
+    /// The guest: the longest of them.
+    pub guest_longest_stall_ns: Option<u64>,
+}
+
+impl Timeline {
+    /// Works out all figures of a run. What a broken histogram hides is said in [`Self::remarks`].
+    pub fn of(data: &RunData) -> Self {
+        let axis = Axis::of(data);
+        let guest = Guest::of(data, &axis);
+        let samples = qemu::samples(data, &axis);
+        let spans = phases(data, &axis);
+        let running = running_before_the_switch(&spans);
+        let levels = running.map_or_else(Vec::new, |running| qemu::throttle_spans(&samples, running));
+        let mut remarks = data.remarks.clone();
+        let mut unreadable = 0;
+        let mut measured = |span| figures::figures(&guest, span, &mut unreadable);
+        let phases: Vec<Phase> =
+            spans.into_iter().map(|(name, span)| Phase { name, figures: measured(span) }).collect();
+        let throttle = levels
+            .into_iter()
+            .map(|(percent, span)| ThrottleLevel { percent, figures: measured(span) })
+            .collect();
+        if unreadable > 0 {
+            remarks
+                .push(format!("{unreadable} histograms cannot be read and are missing from the latencies"));
+        }
+        if guest.gaps_dropped {
+            remarks.push("some gap records never arrived: gap figures come from the intervals' sums".into());
+        }
+        let passes = qemu::passes(&samples);
+        let ram = data.run.source.as_ref().and_then(|sample| sample.ram.as_ref());
+        Self {
+            postcopy: postcopy(data, &phases),
+            phases,
+            throttle,
+            blackout: blackout::blackout(data, &axis),
+            migration_ns: migration_ns(data),
+            pass_count: ram.and_then(|ram| ram.dirty_sync_count).or(passes.last().map(|pass| pass.number)),
+            passes,
+            dirty_rate: qemu::dirty_rate(&samples),
+            sent_bytes: ram.and_then(|ram| ram.transferred_bytes),
+            guest: series::guest_points(&guest),
+            qemu: series::qemu_points(&samples),
+            remarks,
+        }
+    }
+
+    /// The stage of that name, where the run had it.
+    pub fn phase(&self, name: PhaseName) -> Option<&Phase> {
+        self.phases.iter().find(|phase| phase.name == name)
+    }
+}
+
+/// The stretch in which a throttle can act.
+fn running_before_the_switch(spans: &[(PhaseName, Span)]) -> Option<Span> {
+    spans.iter().find(|(name, _)| *name == PhaseName::Precopy).map(|(_, span)| *span)
+}
+
+fn migration_ns(data: &RunData) -> Option<u64> {
+    let total_ms = data.run.source.as_ref().and_then(|sample| sample.total_time_ms);
+    let completed = axis::after_migrate(data, MilestoneName::Completed)?;
+    let measured = completed.checked_sub(data.run.when(MilestoneName::Migrate)?);
+    total_ms.map(|ms| ms.saturating_mul(1_000_000)).or(measured)
+}
+
+fn postcopy(data: &RunData, phases: &[Phase]) -> Option<Postcopy> {
+    axis::after_migrate(data, MilestoneName::PostcopyStart)?;
+    let ns = |ms: u64| ms.saturating_mul(1_000_000);
+    let stage = phases.iter().find(|phase| phase.name == PhaseName::Postcopy);
+    let gaps = stage.and_then(|stage| stage.figures.gaps);
+    let (source, destination) = (data.run.source.as_ref(), data.run.destination.as_ref());
+    let requests = |sample: &MigrationSample| sample.ram.as_ref()?.postcopy_requests;
+    Some(Postcopy {
+        qemu_blocktime_ns: destination.and_then(|sample| sample.postcopy_blocktime_ms).map(ns),
+        qemu_vcpu_blocktime_ns: destination
+            .and_then(|sample| sample.postcopy_vcpu_blocktime_ms.as_ref())
+            .map(|vcpus| vcpus.iter().copied().map(ns).collect()),
+        requests: source.and_then(requests).or_else(|| destination.and_then(requests)),
+        guest_stall_ns: gaps.map(|gaps| gaps.total_ns),
+        guest_longest_stall_ns: gaps.map(|gaps| gaps.longest_ns),
+    })
+}
+
+#[cfg(test)]
+mod tests;

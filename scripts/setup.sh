@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# Installs what `make demo` and `make test` need and what is not there yet; does nothing the second time.
+# usage: scripts/setup.sh [demo|test]
+set -euo pipefail
+
+purpose=${1:-demo}
+missing=()   # packages to install
+listed=0     # whether apt's lists are known to be fresh
+
+say() { printf 'setup: %s\n' "$*"; }
+die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+# need COMMAND "PACKAGE..." WHY: notes the packages when the command is not there.
+need() {
+    command -v "$1" >/dev/null 2>&1 && return 0
+    say "$1 is missing; it $3"
+    # shellcheck disable=SC2206  # several packages in one word on purpose
+    missing+=($2)
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        env DEBIAN_FRONTEND=noninteractive "$@"
+    elif command -v sudo >/dev/null 2>&1; then
+        sudo env DEBIAN_FRONTEND=noninteractive "$@"
+    else
+        die "this needs root, and there is no sudo; run as root: $*"
+    fi
+}
+
+update_lists() {
+    [ "$listed" -eq 1 ] && return 0
+    say "apt-get update (as root)"
+    as_root apt-get update -qq </dev/null
+    listed=1
+}
+
+install_missing() {
+    [ "${#missing[@]}" -eq 0 ] && return 0
+    if ! command -v apt-get >/dev/null 2>&1; then
+        die "this is no Debian or Ubuntu (there is no apt-get). Install by hand what these packages hold there: ${missing[*]}"
+    fi
+    update_lists
+    say "apt-get install ${missing[*]} (as root)"
+    as_root apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null
+}
+
+# The guest's kernel is downloaded as a package, not installed: apt must only know of it.
+know_kernel_package() {
+    [ -n "${KERNEL:-}" ] && return 0
+    ls target/kernel/*.deb >/dev/null 2>&1 && return 0
+    command -v apt-cache >/dev/null 2>&1 || return 0
+    for package in linux-image-cloud-amd64 linux-image-virtual; do
+        apt-cache show "$package" >/dev/null 2>&1 && return 0
+    done
+    say "apt does not know of any kernel package yet"
+    update_lists
+}
+
+need_cargo() {
+    command -v cargo >/dev/null 2>&1 || die "cargo is missing: install Rust 1.95 or newer from https://rustup.rs"
+    [ "$purpose" = test ] || return 0
+    for component in fmt clippy; do
+        cargo "$component" --version >/dev/null 2>&1 && continue
+        command -v rustup >/dev/null 2>&1 || die "cargo $component is missing, and there is no rustup to add it"
+        say "cargo $component is missing; it checks the sources: rustup component add"
+        rustup component add "${component/fmt/rustfmt}"
+    done
+}
+
+# QEMU's post-copy needs userfaultfd. Whether people without root may use it is the owner's decision.
+tell_about_userfaultfd() {
+    [ "$(id -u)" -eq 0 ] && return 0
+    [ -r /dev/userfaultfd ] && [ -w /dev/userfaultfd ] && return 0
+    [ "$(cat /proc/sys/vm/unprivileged_userfaultfd 2>/dev/null || echo 1)" = 1 ] && return 0
+    say "note: post-copy needs userfaultfd, which this kernel gives to root only. Run as root, or allow it until"
+    say "      the next boot: sudo sysctl vm.unprivileged_userfaultfd=1"
+}
+
+case $purpose in demo | test) ;; *) die "'$purpose' is not a purpose: expected demo or test" ;; esac
+[ "$(uname -m)" = x86_64 ] || die "the virtual machines are x86_64, this machine is $(uname -m)"
+need_cargo
+need cc "gcc libc6-dev" "links what cargo compiles"
+need qemu-system-x86_64 "qemu-system-x86" "runs the virtual machines"
+need setpriv "util-linux" "lets no QEMU outlive the program that started it"
+need timeout "coreutils" "bounds every step in time"
+install_missing
+know_kernel_package
+tell_about_userfaultfd
+say "everything is there for make $purpose"

@@ -1,0 +1,148 @@
+//! What happened in a run, in a few plain sentences.
+
+use super::words::{counted, percent, time};
+use crate::{
+    lab::{
+        rundir::RunData,
+        timeline::{PhaseName, ThrottleLevel, Timeline, nanos},
+    },
+    record::{MilestoneName, Outcome},
+};
+
+/// A throttle level that held for this long, in seconds, is told apart well from its neighbours.
+const LASTED_S: f64 = 1.0;
+
+/// What happened: how the migration ended, what QEMU did to the guest, and what the guest had of it.
+pub fn headline(data: &RunData, timeline: &Timeline) -> String {
+    let parts = [
+        Some(ending(data, timeline)),
+        throttled(timeline),
+        waited(timeline),
+        stood_still(timeline),
+        slowed(timeline),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+/// How a run ended, in a word.
+pub const fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Passed => "passed",
+        Outcome::Judged => "ran, but was judged bad",
+        Outcome::Failed => "failed",
+        Outcome::Interrupted => "interrupted",
+    }
+}
+
+/// The method that the run shows, not the one that was asked for.
+pub fn method(timeline: &Timeline) -> &'static str {
+    match (timeline.postcopy.is_some(), timeline.throttle.is_empty()) {
+        (true, true) => "Post-copy",
+        (true, false) => "Auto-converge, then post-copy",
+        (false, false) => "Auto-converge",
+        (false, true) => "Pre-copy",
+    }
+}
+
+fn ending(data: &RunData, timeline: &Timeline) -> String {
+    if data.run.when(MilestoneName::Migrate).is_none() {
+        return "No migration was started.".into();
+    }
+    let method = method(timeline);
+    let Some(length_ns) = timeline.migration_ns else {
+        let error = data.run.source.as_ref().and_then(|sample| sample.error.as_deref());
+        let why = error.map_or_else(String::new, |error| format!(": {error}"));
+        return format!("{method}: the migration did not complete{why}.");
+    };
+    let passes = timeline.pass_count.map(|passes| format!(" after {}", counted(passes, "pass", "passes")));
+    let passes = passes.unwrap_or_default();
+    format!("{method}: completed in {}{passes}.", time(Some(length_ns)))
+}
+
+/// The highest throttle, and the level at which the guest lost most.
+fn throttled(timeline: &Timeline) -> Option<String> {
+    let highest = timeline.throttle.iter().filter_map(|level| level.percent).max()?;
+    let share = |level: &ThrottleLevel| level.figures.gaps.map(|gaps| gaps.share);
+    let told = timeline.throttle.iter().filter(|level| level.percent.is_some() && share(level).is_some());
+    // A short level is blurred by the time between two samples: the highest that lasted tells most.
+    let lasted = |level: &&ThrottleLevel| level.figures.span.length_s() >= LASTED_S;
+    let highest_lasting = told.clone().filter(lasted).max_by_key(|level| level.percent);
+    let longest = highest_lasting.or_else(|| told.max_by_key(|level| nanos(level.figures.span.length_s())));
+    let lost = longest.and_then(|level| Some((level.percent?, share(level)?)));
+    let felt = lost.map_or_else(String::new, |(level, lost)| {
+        format!("; the guest lost {} of its CPU time while throttled at {level} %", percent(Some(lost)))
+    });
+    Some(format!("QEMU throttled the guest up to {highest} %{felt}."))
+}
+
+fn waited(timeline: &Timeline) -> Option<String> {
+    let postcopy = timeline.postcopy.as_ref()?;
+    let stall = postcopy.guest_stall_ns?;
+    let requests = postcopy.requests.map_or_else(String::new, |requests| {
+        format!(" ({} by QEMU's count)", counted(requests, "page request", "page requests"))
+    });
+    let longest = postcopy.guest_longest_stall_ns.filter(|longest| *longest > 0);
+    let longest =
+        longest.map_or_else(String::new, |longest| format!(", at longest {} at once", time(Some(longest))));
+    Some(format!(
+        "After the switch the guest's vCPUs stood still for {} in all{longest}{requests}.",
+        time(Some(stall))
+    ))
+}
+
+fn stood_still(timeline: &Timeline) -> Option<String> {
+    let blackout = &timeline.blackout;
+    let felt = blackout.estimate_ns.or(blackout.stop_to_resume_ns)?;
+    let said = blackout
+        .qemu_downtime_ns
+        .map_or_else(String::new, |said| format!(" (QEMU says {})", time(Some(said))));
+    Some(format!("At the switch it ran nowhere for {}{said}.", time(Some(felt))))
+}
+
+/// How the response changed from the baseline to the worse of the stages in which QEMU copies.
+fn slowed(timeline: &Timeline) -> Option<String> {
+    let p99 = |name| timeline.phase(name)?.figures.response_ns?.p99;
+    let before = p99(PhaseName::Baseline)?;
+    let during = [PhaseName::Precopy, PhaseName::Postcopy];
+    let (name, worst) =
+        during.iter().filter_map(|name| Some((*name, p99(*name)?))).max_by_key(|(_, p99)| *p99)?;
+    let (before, worst) = (time(Some(before)), time(Some(worst)));
+    Some(format!("The response's p99 was {before} in the baseline and {worst} in {}.", name.title()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::timeline::fixture::Story;
+
+    fn of(story: &Story) -> String {
+        let data = story.run_data();
+        headline(&data, &Timeline::of(&data))
+    }
+
+    #[test]
+    fn auto_converge_tells_its_highest_throttle_and_what_the_guest_lost() {
+        let said = of(&Story::auto_converge());
+        assert!(
+            said.starts_with("Auto-converge: completed in 20.4 s after 11 passes. QEMU throttled"),
+            "{said}"
+        );
+        assert!(
+            said.contains("up to 90 %; the guest lost 89.8 % of its CPU time while throttled at 90 %"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn post_copy_tells_the_waiting_and_the_blackout_beside_what_qemu_says() {
+        let said = of(&Story::post_copy());
+        assert!(said.contains("at longest 50.0 ms at once (100 page requests by QEMU's count)"), "{said}");
+        assert!(said.contains("it ran nowhere for 10") && said.contains("(QEMU says 2.00 ms)"), "{said}");
+    }
+
+    #[test]
+    fn a_migration_that_did_not_complete_is_not_told_as_one_that_did() {
+        let said = of(&Story { completed_ms: None, blackout: None, ..Story::precopy() });
+        assert!(said.contains("did not complete") && !said.contains("ran nowhere"), "{said}");
+    }
+}

@@ -1,0 +1,58 @@
+//! The figures of the report as JSON, for `jq` and its kind.
+
+use super::headline::headline;
+use crate::{
+    lab::{rundir::RunData, timeline::Timeline},
+    record::{Provenance, StreamAudit, Verdict},
+};
+use serde::Serialize;
+
+/// One run: the same figures as in text and page. What was not measured is null, never zero.
+#[derive(Serialize)]
+struct RunFigures<'a> {
+    directory: &'a str,
+    name: &'a str,
+    headline: String,
+    verdict: &'a Verdict,
+    provenance: &'a Provenance,
+    stream: &'a StreamAudit,
+    #[serde(flatten)]
+    timeline: &'a Timeline,
+}
+
+/// The figures of these runs: an array with an object for each, in the order given.
+///
+/// # Errors
+/// When a figure cannot be written as JSON, which would be a fault of this program.
+pub fn json(runs: &[RunData]) -> serde_json::Result<String> {
+    let timelines: Vec<Timeline> = runs.iter().map(Timeline::of).collect();
+    let figures = runs.iter().zip(&timelines).map(|(data, timeline)| RunFigures {
+        directory: &data.dir_name,
+        name: &data.run.name,
+        headline: headline(data, timeline),
+        verdict: &data.run.verdict,
+        provenance: &data.run.provenance,
+        stream: &data.run.stream,
+        timeline,
+    });
+    Ok(serde_json::to_string_pretty(&figures.collect::<Vec<_>>())? + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::timeline::fixture::Story;
+    use serde_json::Value;
+
+    #[test]
+    fn each_run_is_an_object_with_the_reports_figures() {
+        let runs = [Story::precopy().run_data(), Story::post_copy().run_data()];
+        let figures: Value = serde_json::from_str(&json(&runs).unwrap()).unwrap();
+        assert_eq!(figures[0]["directory"], "smoke-precopy-001");
+        assert_eq!(figures[0]["verdict"]["outcome"], "passed");
+        assert_eq!(figures[0]["phases"][2]["name"], "blackout");
+        assert_eq!(figures[0]["postcopy"], Value::Null);
+        assert_eq!(figures[1]["postcopy"]["requests"], 100);
+        assert!(figures[1]["phases"][3]["gaps"]["share"].as_f64().is_some_and(|share| share > 0.2));
+    }
+}

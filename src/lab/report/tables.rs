@@ -1,0 +1,212 @@
+//! The tables of one run: what the guest measured beside what QEMU said.
+
+use super::{
+    table::{ABSENT, Table},
+    words::{count, mib, mib_per_s, percent, seconds, time},
+};
+use crate::{
+    lab::timeline::{Figures, PhaseName, Timeline},
+    record::Latency,
+};
+
+/// All tables of measurements, in the order they are read; a table that would say nothing is left out.
+pub fn tables(timeline: &Timeline) -> Vec<Table> {
+    let all = [
+        Some(stages(timeline)),
+        throttle(timeline),
+        postcopy(timeline),
+        Some(blackout(timeline)),
+        Some(copying(timeline)),
+    ];
+    all.into_iter().flatten().filter(|table| !table.rows.is_empty()).collect()
+}
+
+fn stages(timeline: &Timeline) -> Table {
+    let head = [
+        "stage", "time", "asked", "done", "p50", "p99", "max", "p50", "p99", "max", "longest", "total",
+        "share",
+    ];
+    let mut table = Table::with_head("What the guest measured, by stage", &head);
+    let group = |name: &str, columns| (name.to_owned(), columns);
+    table.groups = vec![
+        group("", 2),
+        group("MiB/s", 2),
+        group("service", 3),
+        group("response", 3),
+        group("vCPU gaps", 3),
+    ];
+    table.note = "Service: from a visit's actual start to its end; response: from the start its schedule intended. \
+                  Gaps: total over all vCPUs, share of the time of all vCPUs. Visits belong to the stage in which \
+                  the middle of their interval lies: a blackout's latencies are those of the interval it fell into."
+        .into();
+    for phase in &timeline.phases {
+        table.rows.push(stage_row(phase.name, &phase.figures));
+    }
+    table
+}
+
+fn stage_row(name: PhaseName, figures: &Figures) -> Vec<String> {
+    let latency = |latency: Option<Latency>| {
+        let of = |field: fn(Latency) -> Option<u64>| time(latency.and_then(field));
+        [of(|latency| latency.p50), of(|latency| latency.p99), of(|latency| latency.max)]
+    };
+    // Nothing runs in a blackout, whatever rate its interval shows, and what canaries can tell of it depends on their
+    // clock: it has a table of its own.
+    let ran = name != PhaseName::Blackout;
+    let gaps = figures.gaps.filter(|_| ran);
+    let rate = |rate: Option<f64>| mib_per_s(rate.filter(|_| ran));
+    let mut row = vec![name.title().to_owned(), seconds(figures.span.length_s())];
+    row.extend([rate(figures.asked_pages_per_s), rate(figures.achieved_pages_per_s)]);
+    row.extend(latency(figures.service_ns));
+    row.extend(latency(figures.response_ns));
+    row.extend([time(gaps.map(|gaps| gaps.longest_ns)), time(gaps.map(|gaps| gaps.total_ns))]);
+    row.push(percent(gaps.map(|gaps| gaps.share)));
+    row
+}
+
+fn throttle(timeline: &Timeline) -> Option<Table> {
+    timeline.throttle.iter().find(|level| level.percent.is_some())?;
+    let head =
+        ["QEMU's throttle", "from", "for", "guest's gap share", "longest gap", "done MiB/s", "response p99"];
+    let mut table = Table::with_head("Auto-converge: QEMU's throttle beside what the guest lost", &head);
+    table.note =
+        "Both over the same time, in the order it happened; QEMU is asked ten times a second.".into();
+    for level in &timeline.throttle {
+        let figures = &level.figures;
+        table.rows.push(vec![
+            level.percent.map_or_else(|| "none yet".into(), |percent| format!("{percent} %")),
+            at(figures.span.start_s),
+            seconds(figures.span.length_s()),
+            percent(figures.gaps.map(|gaps| gaps.share)),
+            time(figures.gaps.map(|gaps| gaps.longest_ns)),
+            mib_per_s(figures.achieved_pages_per_s),
+            time(figures.response_ns.and_then(|response| response.p99)),
+        ]);
+    }
+    Some(table)
+}
+
+fn postcopy(timeline: &Timeline) -> Option<Table> {
+    let postcopy = timeline.postcopy.as_ref()?;
+    let mut table = Table::of_facts("Post-copy: QEMU's blocktime beside the guest's stalls");
+    let vcpus = postcopy.qemu_vcpu_blocktime_ns.as_ref();
+    let each = vcpus.filter(|vcpus| vcpus.len() > 1).map_or_else(String::new, |vcpus| {
+        let each: Vec<String> = vcpus.iter().map(|vcpu| time(Some(*vcpu))).collect();
+        format!(" ({})", each.join(", "))
+    });
+    let sum = vcpus.map(|vcpus| vcpus.iter().fold(0, |sum: u64, vcpu| sum.saturating_add(*vcpu)));
+    table.fact("QEMU: vCPU blocktime, sum over vCPUs", absent(time(sum) + &each));
+    table.fact("guest: total gap time, sum over vCPUs", absent(time(postcopy.guest_stall_ns)));
+    table.fact("guest: longest stall", absent(time(postcopy.guest_longest_stall_ns)));
+    table.fact("QEMU: blocktime, all vCPUs at once", absent(time(postcopy.qemu_blocktime_ns)));
+    table.fact("QEMU: pages asked for", absent(count(postcopy.requests)));
+    Some(table)
+}
+
+fn blackout(timeline: &Timeline) -> Table {
+    let blackout = &timeline.blackout;
+    let mut table = Table::of_facts("The switch: how long the guest ran nowhere");
+    let all = [blackout.qemu_downtime_ns, blackout.stop_to_resume_ns, blackout.estimate_ns];
+    if all.iter().all(Option::is_none) {
+        return table;
+    }
+    table.fact("QEMU's downtime", absent(time(blackout.qemu_downtime_ns)));
+    table.fact("QEMU's STOP to RESUME", absent(time(blackout.stop_to_resume_ns)));
+    let parts = match (blackout.offset_step_ns, blackout.common_gap_ns) {
+        (Some(step), Some(gap)) => {
+            let gap = if gap == 0 { "none seen".into() } else { time(Some(gap)) };
+            format!(" (step between their clocks: {:.1} ms; gap of all vCPUs: {gap})", step as f64 / 1e6)
+        }
+        _ => String::new(),
+    };
+    table.fact("guest and host together", absent(time(blackout.estimate_ns) + &parts));
+    table
+}
+
+fn copying(timeline: &Timeline) -> Table {
+    let mut table = Table::of_facts("Copying, by QEMU's count");
+    if timeline.qemu.is_empty() && timeline.pass_count.is_none() {
+        return table;
+    }
+    table.fact("migration", absent(time(timeline.migration_ns)));
+    table.fact("passes", absent(count(timeline.pass_count)));
+    let rate = timeline.dirty_rate.map_or_else(
+        || ABSENT.to_owned(),
+        |rate| {
+            let mib = |pages: u64| mib_per_s(Some(pages as f64));
+            format!(
+                "median {}, highest {} MiB/s",
+                mib(rate.median_pages_per_s),
+                mib(rate.highest_pages_per_s)
+            )
+        },
+    );
+    table.fact("dirty rate", absent(rate));
+    table.fact("sent", absent(mib(timeline.sent_bytes)));
+    table
+}
+
+/// The passes one by one; long, so the page alone shows it.
+pub fn passes(timeline: &Timeline) -> Option<Table> {
+    let head = ["pass", "from", "for", "to send MiB", "sent MiB", "dirty rate MiB/s"];
+    let mut table = Table::with_head("Pass by pass", &head);
+    let bare = |bytes: Option<u64>| mib(bytes).trim_end_matches(" MiB").to_owned();
+    for pass in &timeline.passes {
+        table.rows.push(vec![
+            pass.number.to_string(),
+            at(pass.span.start_s),
+            seconds(pass.span.length_s()),
+            bare(pass.remaining_bytes),
+            bare(pass.sent_bytes),
+            mib_per_s(pass.dirty_pages_per_s.map(|pages| pages as f64)),
+        ]);
+    }
+    (!table.rows.is_empty()).then_some(table)
+}
+
+/// A moment on the time axis.
+fn at(seconds: f64) -> String {
+    format!("{seconds:.1} s")
+}
+
+/// In prose a dash alone would be taken for a sign: say it.
+fn absent(value: String) -> String {
+    if value == ABSENT { "n/a".into() } else { value }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::timeline::fixture::Story;
+
+    #[test]
+    fn what_a_run_did_not_have_gets_no_table() {
+        let titles = |story: &Story| -> String {
+            tables(&Timeline::of(&story.run_data())).iter().map(|table| table.title.clone() + "\n").collect()
+        };
+        let precopy = titles(&Story::precopy());
+        assert!(!precopy.contains("Auto-converge") && !precopy.contains("Post-copy"), "{precopy}");
+        assert!(titles(&Story::auto_converge()).contains("Auto-converge"));
+        assert!(titles(&Story::post_copy()).contains("Post-copy"));
+    }
+
+    #[test]
+    fn rows_have_a_cell_for_each_column() {
+        for story in [Story::precopy(), Story::auto_converge(), Story::post_copy()] {
+            for table in tables(&Timeline::of(&story.run_data())) {
+                let columns = if table.head.is_empty() { 2 } else { table.head.len() };
+                assert!(table.rows.iter().all(|row| row.len() == columns), "{}", table.title);
+                let grouped: usize = table.groups.iter().map(|(_, columns)| columns).sum();
+                assert!(table.groups.is_empty() || grouped == columns, "{}", table.title);
+            }
+        }
+    }
+
+    #[test]
+    fn a_figure_qemu_never_gave_is_said_to_be_absent() {
+        let mut data = Story::post_copy().run_data();
+        data.run.destination = None;
+        let table = postcopy(&Timeline::of(&data)).unwrap();
+        assert_eq!(table.rows[0][1], "n/a");
+    }
+}

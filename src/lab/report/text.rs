@@ -1,0 +1,118 @@
+//! The report for a terminal: plain text, at most 110 columns wide.
+
+use super::{
+    compare::{Told, comparison},
+    facts::{EMULATED, consoles, facts, is_emulated, notes, verdict},
+    headline::headline,
+    table::{Table, wrap},
+    tables::tables,
+};
+use crate::lab::{rundir::RunData, timeline::Timeline};
+
+/// The widest line.
+const WIDTH: usize = 110;
+/// The most runs side by side.
+const COLUMNS: usize = 4;
+
+/// The report on these runs as plain text, at most 110 columns wide but for words that are longer. Where there are
+/// several, their comparison comes first.
+pub fn text(runs: &[RunData]) -> String {
+    let timelines: Vec<Timeline> = runs.iter().map(Timeline::of).collect();
+    let told: Vec<Told<'_>> = runs.iter().zip(&timelines).collect();
+    let mut parts = Vec::new();
+    if told.len() > 1 {
+        parts.extend(side_by_side(&told));
+    }
+    parts.extend(told.iter().map(|(data, timeline)| one(data, timeline)));
+    // What a guest or QEMU said may hold anything: control characters must not reach a terminal.
+    parts.join("\n").replace(|letter: char| letter.is_control() && letter != '\n', "\u{fffd}")
+}
+
+/// As many runs side by side as fit.
+fn side_by_side(told: &[Told<'_>]) -> Vec<String> {
+    let in_columns =
+        |columns| -> Vec<String> { told.chunks(columns).map(|few| comparison(few).to_text(WIDTH)).collect() };
+    let fits = |tables: &Vec<String>| {
+        tables.iter().all(|table| table.lines().all(|line| line.chars().count() <= WIDTH))
+    };
+    (2..=COLUMNS).rev().map(in_columns).find(fits).unwrap_or_else(|| in_columns(1))
+}
+
+/// One run.
+fn one(data: &RunData, timeline: &Timeline) -> String {
+    let name = &data.run.name;
+    let mut parts = vec![format!("{name}\n{}\n", "═".repeat(name.chars().count()))];
+    parts.push(lines(&wrap(&headline(data, timeline), WIDTH)));
+    parts.push(lines(&wrap(&format!("Verdict: {}.", verdict(data)), WIDTH)));
+    for (title, console) in consoles(data) {
+        let indented: Vec<String> = console.iter().map(|line| format!("  {line}")).collect();
+        parts.push(format!("\n{title}\n{}", lines(&indented)));
+    }
+    if is_emulated(data) {
+        parts.push(lines(&wrap(EMULATED, WIDTH)));
+    }
+    let shown = |table: &Table| format!("\n{}", table.to_text(WIDTH));
+    parts.extend(tables(timeline).iter().map(shown));
+    parts.push(shown(&facts(data)));
+    let notes = notes(data, timeline);
+    if !notes.is_empty() {
+        let items = notes.iter().flat_map(|note| hanging(note));
+        parts.push(format!("\nNotes\n{}", lines(&items.collect::<Vec<_>>())));
+    }
+    parts.concat()
+}
+
+/// A note as an item of a list.
+fn hanging(note: &str) -> Vec<String> {
+    let wrapped = wrap(note, WIDTH - 4);
+    let lines = wrapped.iter().enumerate();
+    lines.map(|(index, line)| format!("  {} {line}", if index == 0 { '·' } else { ' ' })).collect()
+}
+
+fn lines(lines: &[String]) -> String {
+    lines.iter().flat_map(|line| [line, "\n"]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{lab::timeline::fixture::Story, record::Outcome};
+
+    fn stories() -> Vec<RunData> {
+        [Story::precopy(), Story::auto_converge(), Story::post_copy()].map(|story| story.run_data()).to_vec()
+    }
+
+    #[test]
+    fn no_line_is_wider_than_a_terminal() {
+        for line in text(&stories()).lines() {
+            assert!(line.chars().count() <= WIDTH, "{} wide: {line}", line.chars().count());
+        }
+    }
+
+    #[test]
+    fn the_report_reads_as_it_always_did() {
+        insta::assert_snapshot!(text(&stories()));
+    }
+
+    #[test]
+    fn a_run_that_ended_badly_shows_why_and_its_consoles() {
+        let mut data = Story { completed_ms: None, blackout: None, ..Story::precopy() }.run_data();
+        data.run.verdict.outcome = Outcome::Judged;
+        data.destination_console = vec!["Kernel panic - not syncing".into()];
+        let said = text(&[data]);
+        assert!(said.contains("Verdict: ran, but was judged bad: the migration did not complete."), "{said}");
+        assert!(
+            said.contains("The destination's console ended with\n  Kernel panic - not syncing\n"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn a_run_without_any_record_is_still_reported() {
+        let mut data = Story::precopy().run_data();
+        (data.arrivals, data.qemu, data.run.milestones) = (Vec::new(), Vec::new(), Vec::new());
+        (data.run.source, data.run.destination) = (None, None);
+        let said = text(&[data]);
+        assert!(said.contains("No migration was started.") && !said.contains("by stage"), "{said}");
+    }
+}

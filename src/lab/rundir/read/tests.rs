@@ -1,0 +1,86 @@
+//! Reading back what was written, and what was written badly.
+
+use super::*;
+use crate::lab::timeline::fixture::{Story, write_dir};
+use std::{fs, io::Write};
+
+fn written() -> (tempfile::TempDir, RunData) {
+    let data = Story { begin_ms: -500, end_ms: 500, blackout: None, ..Story::precopy() }.run_data();
+    let dir = tempfile::tempdir().unwrap();
+    write_dir(&data, dir.path());
+    (dir, data)
+}
+
+fn append(dir: &Path, name: &str, text: &str) {
+    let mut file = fs::OpenOptions::new().append(true).open(dir.join(name)).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
+#[test]
+fn what_was_written_is_read_back() {
+    let (dir, data) = written();
+    let expected = RunData { dir_name: name_of(dir.path()), ..data };
+    assert_eq!(RunData::read(dir.path()).unwrap(), expected);
+}
+
+#[test]
+fn a_last_line_cut_short_is_left_out_and_said() {
+    let (dir, data) = written();
+    append(dir.path(), RECORDS_FILE, r#"{"host_ns":1,"side":"sou"#);
+    let read = RunData::read(dir.path()).unwrap();
+    assert_eq!(read.arrivals, data.arrivals);
+    let line = data.arrivals.len() + 1;
+    assert_eq!(read.remarks, [format!("records.ndjson: the last line, {line}, is incomplete and left out")]);
+}
+
+#[test]
+fn a_malformed_line_within_is_an_error_that_names_file_and_line() {
+    let (dir, data) = written();
+    append(dir.path(), QEMU_FILE, "{\"host_ns\":true}\n");
+    let message = RunData::read(dir.path()).unwrap_err().to_string();
+    let place = format!("{QEMU_FILE}', line {}: expected a line about QEMU", data.qemu.len() + 1);
+    assert!(message.contains(&place), "{message}");
+}
+
+#[test]
+fn a_line_without_an_end_is_refused_before_it_fills_the_memory() {
+    let (dir, _) = written();
+    append(dir.path(), QEMU_FILE, &"x".repeat(3 << 20));
+    let error = RunData::read(dir.path()).unwrap_err();
+    assert!(matches!(error, ReadError::TooLong { .. }), "{error}");
+}
+
+#[test]
+fn a_run_that_ended_before_its_first_record_is_still_a_run() {
+    let (dir, _) = written();
+    fs::remove_file(dir.path().join(RECORDS_FILE)).unwrap();
+    let read = RunData::read(dir.path()).unwrap();
+    assert!(read.arrivals.is_empty() && read.remarks[0].starts_with("records.ndjson is missing"));
+}
+
+#[test]
+fn a_parent_of_run_directories_is_answered_with_their_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("smoke-precopy-001");
+    fs::create_dir(&run).unwrap();
+    fs::write(run.join(RUN_FILE), "{}").unwrap();
+    let message = RunData::read(dir.path()).unwrap_err().to_string();
+    assert!(message.contains("has no run.json") && message.contains("smoke-precopy-001"), "{message}");
+}
+
+#[test]
+fn a_run_of_a_later_schema_is_refused_by_its_number() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join(RUN_FILE), r#"{"schema":7,"novel":true}"#).unwrap();
+    let message = RunData::read(dir.path()).unwrap_err().to_string();
+    assert!(message.contains("schema 7"), "{message}");
+}
+
+#[test]
+fn a_console_is_shown_by_its_last_lines_without_control_characters() {
+    let (dir, _) = written();
+    let lines: Vec<String> = (0..100).map(|line| format!("\x1b[31mline {line}\r\n\n")).collect();
+    fs::write(dir.path().join(DESTINATION_CONSOLE_FILE), lines.concat()).unwrap();
+    let tail = RunData::read(dir.path()).unwrap().destination_console;
+    assert_eq!((tail.len(), tail.last().unwrap().as_str()), (CONSOLE_TAIL_LINES, "line 99"));
+}

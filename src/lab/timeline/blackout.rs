@@ -1,0 +1,90 @@
+//! How long the guest ran nowhere: what QEMU says, what the host saw, and what guest and host know together.
+//!
+//! A guest whose clock stands still while it is stopped cannot see its blackout; but the host can, as a step of the
+//! offset between the two clocks. One whose clock runs on sees it as a gap of all its vCPUs, and the offset has no
+//! step. The sum of both is right for either.
+
+use super::axis::{Axis, after_migrate, smallest_offset};
+use crate::{
+    lab::rundir::RunData,
+    record::{Arrival, Body, Gap, MilestoneName, Side},
+};
+use serde::Serialize;
+
+/// How far from the switch records still tell the offset, on each side.
+const OFFSET_REACH_NS: i128 = 3_000_000_000;
+/// How far from the switch the common gap of all vCPUs may lie: as far as STOP's arrival and the shortest delivery of
+/// a record blur it. More would take in the throttle's gap before the switch, or the first wait for a page after it.
+const GAP_REACH_NS: i128 = 5_000_000;
+
+/// How long the guest ran nowhere, three ways.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct Blackout {
+    /// QEMU's downtime: both edges on the source, a lower bound.
+    pub qemu_downtime_ns: Option<u64>,
+    /// From the source's STOP to the destination's RESUME, by the host's clock.
+    pub stop_to_resume_ns: Option<u64>,
+    /// From guest and host together: offset step plus common gap.
+    pub estimate_ns: Option<u64>,
+    /// The part of the estimate that is the step of the clocks' offset: the guest's clock stood still so long.
+    pub offset_step_ns: Option<i64>,
+    /// The part of it that is a gap of all vCPUs at once: the guest's clock ran on.
+    pub common_gap_ns: Option<u64>,
+}
+
+/// The blackout of one run.
+pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
+    let stop = after_migrate(data, MilestoneName::Stop);
+    let resume = after_migrate(data, MilestoneName::Resume);
+    let downtime_ms = data.run.source.as_ref().and_then(|sample| sample.downtime_ms);
+    let mut blackout = Blackout {
+        qemu_downtime_ns: downtime_ms.map(|ms| ms.saturating_mul(1_000_000)),
+        stop_to_resume_ns: stop.zip(resume).and_then(|(stop, resume)| resume.checked_sub(stop)),
+        ..Blackout::default()
+    };
+    let Some(switch_mono_ns) = axis.switch_mono_ns() else {
+        return blackout;
+    };
+    let near = |side| {
+        let own = data.arrivals.iter().filter(move |arrival| arrival.side == side);
+        let distance = move |arrival: &&Arrival| (i128::from(arrival.record.mono_ns) - switch_mono_ns).abs();
+        smallest_offset(own.filter(move |arrival| distance(arrival) <= OFFSET_REACH_NS))
+    };
+    let (Some(before), Some(after)) = (near(Side::Source), near(Side::Destination)) else {
+        return blackout;
+    };
+    let common = super::axis::canaries(data).map(|canaries| common_gap_ns(data, canaries, switch_mono_ns));
+    let offset_step = after - before;
+    let estimate = (offset_step + i128::from(common.unwrap_or(0))).max(0);
+    blackout.offset_step_ns = i64::try_from(offset_step).ok();
+    blackout.common_gap_ns = common;
+    blackout.estimate_ns = u64::try_from(estimate).ok();
+    blackout
+}
+
+/// The longest time near the switch in which every canary was away at once, by the guest's clock; 0 where there was
+/// none above the canaries' threshold.
+fn common_gap_ns(data: &RunData, canaries: usize, switch_mono_ns: i128) -> u64 {
+    let reach = (switch_mono_ns - GAP_REACH_NS)..=(switch_mono_ns + GAP_REACH_NS);
+    let span = |gap: &Gap| (i128::from(gap.start_ns), i128::from(gap.start_ns) + i128::from(gap.len_ns));
+    let mut edges = Vec::new();
+    for arrival in &data.arrivals {
+        if let Body::Gap(gap) = &arrival.record.body {
+            let (start, end) = span(gap);
+            if start <= *reach.end() && end >= *reach.start() {
+                edges.extend([(start, true), (end, false)]);
+            }
+        }
+    }
+    // Ends sort before starts, so that gaps which only touch are never counted as one.
+    edges.sort_unstable();
+    let (mut away, mut longest) = (0usize, 0i128);
+    for (index, (moment, begins)) in edges.iter().enumerate() {
+        away = if *begins { away + 1 } else { away.saturating_sub(1) };
+        let until = edges.get(index + 1).map_or(*moment, |(next, _)| *next);
+        if away >= canaries && until >= *reach.start() && moment <= reach.end() {
+            longest = longest.max(until - moment);
+        }
+    }
+    u64::try_from(longest).unwrap_or(0)
+}

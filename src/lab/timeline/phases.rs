@@ -1,0 +1,83 @@
+//! The stages of a run: from milestones to stretches of the time axis.
+
+use super::axis::{Axis, after_migrate};
+use super::span::Span;
+use crate::{
+    lab::rundir::RunData,
+    record::{Body, MilestoneName},
+};
+use serde::Serialize;
+
+/// A stage of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PhaseName {
+    /// The load runs undisturbed.
+    Baseline,
+    /// Memory is copied while the guest runs on the source.
+    Precopy,
+    /// The guest runs nowhere: QEMU's STOP to RESUME.
+    Blackout,
+    /// The guest runs on the destination and waits for pages that are still on the source.
+    Postcopy,
+    /// The migration is over.
+    After,
+}
+
+impl PhaseName {
+    /// For people.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Baseline => "baseline",
+            Self::Precopy => "pre-copy",
+            Self::Blackout => "blackout",
+            Self::Postcopy => "post-copy",
+            Self::After => "after",
+        }
+    }
+}
+
+/// The stages of a run in order, each beginning where the one before ends; a stage that never came is left out.
+pub fn phases(data: &RunData, axis: &Axis) -> Vec<(PhaseName, Span)> {
+    let Some(measured) = measured(data, axis) else {
+        return Vec::new();
+    };
+    let at = |name| after_migrate(data, name).map(|host_ns| axis.host_s(host_ns));
+    let Some(migrate) = at(MilestoneName::Migrate) else {
+        return vec![(PhaseName::Baseline, measured)];
+    };
+    let (stop, completed) = (at(MilestoneName::Stop), at(MilestoneName::Completed));
+    let resume = at(MilestoneName::Resume).filter(|resume| stop.is_none_or(|stop| *resume >= stop));
+    let postcopy = at(MilestoneName::PostcopyStart);
+    let end = measured.end_s;
+
+    // Each entry: when the stage begins. It lasts until the next one begins, the last one until the end.
+    let mut begins = vec![(PhaseName::Baseline, Some(measured.start_s)), (PhaseName::Precopy, Some(migrate))];
+    begins.push((PhaseName::Blackout, stop));
+    if postcopy.is_some() {
+        begins.push((PhaseName::Postcopy, resume.or(postcopy.filter(|_| stop.is_none()))));
+        begins.push((PhaseName::After, completed));
+    } else {
+        begins.push((PhaseName::After, resume.or(completed.filter(|_| stop.is_none()))));
+    }
+    let begins: Vec<_> = begins.into_iter().filter_map(|(name, start)| Some((name, start?))).collect();
+    let ends = begins.iter().skip(1).map(|(_, start)| *start).chain([end.max(migrate)]);
+    let spans = begins.iter().zip(ends).map(|((name, start), end)| (*name, Span::new(*start, end)));
+    spans.filter(|(_, span)| span.length_s() > 0.0).collect()
+}
+
+/// From the first interval's start to the last one's end; where there is none, from the first milestone to the last.
+fn measured(data: &RunData, axis: &Axis) -> Option<Span> {
+    let intervals = data.arrivals.iter().filter_map(|arrival| match &arrival.record.body {
+        Body::Interval(interval) => axis.guest_span(interval.start_ns, interval.end_ns),
+        _ => None,
+    });
+    let reach = |whole: Option<Span>, span: Span| match whole {
+        Some(whole) => Some(Span::new(whole.start_s.min(span.start_s), whole.end_s.max(span.end_s))),
+        None => Some(span),
+    };
+    intervals.fold(None, reach).or_else(|| {
+        let (first, last) = (data.run.milestones.first()?, data.run.milestones.last()?);
+        Some(Span::new(axis.host_s(first.host_ns), axis.host_s(last.host_ns)))
+    })
+}
