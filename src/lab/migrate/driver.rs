@@ -1,6 +1,8 @@
 //! The state machine that drives one migration.
 
-use super::setup::{Step, agree, names, steps};
+mod prepare;
+
+use super::setup::Step;
 use super::{Action, Input, MigrationEnd, MigrationResult};
 use crate::lab::scenario::{MigrationSpec, Scenario, Trigger};
 use crate::record::{MigrationSample, Milestone, MilestoneName, Side};
@@ -95,83 +97,6 @@ impl Driver {
             (Input::Cancel, _) => self.give_up(MigrationResult::Cancelled, "it was cancelled".into()),
         }
         std::mem::take(&mut self.actions)
-    }
-
-    fn start(&mut self) {
-        self.phase = Phase::Asking;
-        for side in [Side::Source, Side::Destination] {
-            self.execute(side, "query-migrate-capabilities", Value::Null);
-        }
-    }
-
-    fn done(&mut self, side: Side, command: &'static str, value: &Value) {
-        match self.phase {
-            Phase::Asking if command == "query-migrate-capabilities" => {
-                self.known[index(side)] = Some(names(value));
-                if let [Some(source), Some(destination)] = &self.known {
-                    let agreement = agree(&self.spec, source, destination);
-                    self.actions.extend(agreement.notes.into_iter().map(Action::Note));
-                    if !agreement.missing.is_empty() {
-                        return self.finish(MigrationResult::Failed, Some(agreement.missing.join("; ")));
-                    }
-                    self.blocktime = agreement.enabled.contains(&"postcopy-blocktime");
-                    self.setup = steps(&self.spec, &agreement.enabled, &self.uri).into();
-                    self.phase = Phase::Preparing;
-                    self.tell();
-                }
-            }
-            Phase::Preparing if self.is_current(side, command) => {
-                self.setup.pop_front();
-                if self.setup.is_empty() {
-                    self.phase = Phase::Running;
-                    self.query(Side::Source);
-                } else {
-                    self.tell();
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn refused(&mut self, side: Side, command: &'static str, error: &str) {
-        if command == "query-migrate" {
-            self.asked[index(side)] = false;
-            return;
-        }
-        let retry = if self.is_current(side, command) { self.setup.front_mut() } else { None };
-        if let Some(step) = retry
-            && let Some(otherwise) = step.otherwise.take()
-        {
-            step.arguments = otherwise;
-            return self.tell();
-        }
-        let hint = match command {
-            "migrate-set-capabilities" if self.spec.postcopy => {
-                "; post-copy needs userfaultfd: run as root or set the sysctl vm.unprivileged_userfaultfd=1"
-            }
-            _ => "",
-        };
-        let reason = format!("the {} QEMU refused {command}: {error}{hint}", word(side));
-        match self.phase {
-            Phase::Asking | Phase::Preparing => self.finish(MigrationResult::Failed, Some(reason)),
-            Phase::Running => self.give_up(MigrationResult::Failed, reason),
-            _ => {}
-        }
-    }
-
-    /// Gives the next step of the preparation.
-    fn tell(&mut self) {
-        if let Some(step) = self.setup.front().cloned() {
-            if step.command == "migrate" {
-                self.started_ns = self.now_ns;
-                self.milestone(self.now_ns, MilestoneName::Migrate);
-            }
-            self.execute(step.side, step.command, step.arguments);
-        }
-    }
-
-    fn is_current(&self, side: Side, command: &str) -> bool {
-        self.setup.front().is_some_and(|step| step.side == side && step.command == command)
     }
 
     fn tick(&mut self) {
@@ -296,6 +221,8 @@ impl Driver {
             (Phase::Idle | Phase::Over, _) => {}
             // The guest has left the source; what its QEMU could still say is missing, and nothing else.
             (Phase::Figures { .. }, Side::Source) => self.finish(MigrationResult::Completed, None),
+            // Before 9.1 a destination ends when its migration is cancelled: what the source says is what counts.
+            (Phase::Cancelling { .. }, Side::Destination) => self.query(Side::Source),
             _ => self.lost(reason),
         }
     }

@@ -8,6 +8,7 @@ use super::status::{Status, Watch};
 use crate::lab::hostclock;
 use crate::lab::migrate::{Action, Driver, Input, MigrationEnd, MigrationResult, sample};
 use crate::lab::scenario::Scenario;
+use crate::lab::vm::Exit;
 use crate::record::{Command, MilestoneName, Side};
 use crate::units::Nanos;
 
@@ -66,7 +67,7 @@ impl Stage<'_, '_> {
     }
 
     async fn boot(&mut self) -> Result<(), Trouble> {
-        self.step = "booting the guest";
+        self.step = "booting";
         if !self.until(HELLO_LIMIT, |account| account.guest.hello_ns.is_some()).await? {
             return Err(
                 self.about_guest(Side::Source, &format!("the guest sent no record within {HELLO_LIMIT}"))
@@ -153,14 +154,14 @@ impl Stage<'_, '_> {
             }
             Happening::Exited(side, exit) => {
                 let cause = console::cause(&self.account.writer.console(side));
-                (now_ns, Input::VmExited { side, how: format!("{exit}{cause}") })
+                (now_ns, Input::VmExited { side, how: format!("{}{cause}", one_line(&exit)) })
             }
             Happening::Port(_) | Happening::Interrupted => return None,
         })
     }
 
     async fn settle(&mut self) -> Result<(), Trouble> {
-        self.step = "waiting for the load to be steady again";
+        self.step = "settling";
         let limit = self.scenario.migration.settle;
         let over = |account: &Account| {
             let (settled, ended) = (account.guest.settled_at_ns().is_some(), account.guest.end.is_some());
@@ -178,7 +179,7 @@ impl Stage<'_, '_> {
 
     /// Tells the guest to end, and waits until it has powered off.
     async fn end_guest(&mut self) -> Result<(), Trouble> {
-        self.step = "ending the guest";
+        self.step = "ending";
         let home = self.account.home;
         self.account.milestone(MilestoneName::StopGuest, hostclock::mono_ns());
         if let Err(error) = self.pair.tell_guest(home, &Command::Stop { id: Some(1) }).await {
@@ -234,12 +235,13 @@ impl Stage<'_, '_> {
         let before = !self.account.has(MilestoneName::Migrate);
         let (home, step) = (self.account.home, self.step);
         if self.account.gone(home).is_some() && self.account.guest.end.is_none() {
-            return Err(self.about_guest(home, &format!("the guest is gone while {step}")));
+            return Err(self.about_guest(home, &format!("the guest was lost while {step}")));
         }
         match self.account.gone(Side::Destination) {
-            Some(exit) if before => {
-                Err(Trouble::Judged(vec![format!("the destination QEMU ended while {step}: {exit}")]))
-            }
+            Some(exit) if before => Err(Trouble::Judged(vec![format!(
+                "the destination QEMU ended while {step}: {}",
+                one_line(exit)
+            )])),
             _ => Ok(()),
         }
     }
@@ -247,10 +249,15 @@ impl Stage<'_, '_> {
     /// A sentence about a guest that is not well, with what QEMU and the console have to say.
     fn about_guest(&self, side: Side, sentence: &str) -> Trouble {
         let log = self.account.writer.console(side);
-        let exit =
-            self.account.gone(side).map(|exit| format!("; its QEMU ended: {exit}")).unwrap_or_default();
+        let exit = self.account.gone(side).map(|exit| format!("; its QEMU ended: {}", one_line(exit)));
+        let exit = exit.unwrap_or_default();
         let mut sentences = vec![format!("{sentence}{}{exit}", console::cause(&log))];
         sentences.extend(console::last_lines(&log));
         Trouble::Judged(sentences)
     }
+}
+
+/// How a QEMU ended and what it said, on one line.
+fn one_line(exit: &Exit) -> String {
+    exit.to_string().trim().replace('\n', "; ")
 }

@@ -51,7 +51,7 @@ fn done_and_asked(interval: &Interval, target: u64) -> (u128, u128) {
 }
 
 /// Whether the load is back where it was before the migration: for one second in a row the rate reaches 98 % of the
-/// target, and nine intervals in ten have a response p99 as nine in ten had before the migration.
+/// target, and nine intervals in ten have a response p99 at most twice as long as nine in ten had before the migration.
 #[derive(Debug, Default)]
 pub struct Settling {
     /// The response p99 of every interval before the migration.
@@ -77,11 +77,11 @@ impl Settling {
         }
     }
 
-    /// What nine intervals in ten stayed below before the migration.
+    /// Twice what nine intervals in ten stayed below before the migration.
     fn limit_ns(&mut self) -> u64 {
         self.calm_p99_ns.sort_unstable();
         let ninth = self.calm_p99_ns.len() * 9 / 10;
-        self.calm_p99_ns.get(ninth).copied().unwrap_or(0).max(P99_FLOOR_NS)
+        self.calm_p99_ns.get(ninth).map_or(0, |p99| p99.saturating_mul(2)).max(P99_FLOOR_NS)
     }
 
     /// An interval after the switch, which arrived at `arrived_ns`.

@@ -239,6 +239,7 @@ fn a_migration_that_takes_too_long_is_cancelled_and_the_guest_comes_back() {
     play.heard();
     play.tick(10);
     assert_eq!(play.heard(), ["source migrate_cancel"]);
+    play.hand(Input::VmExited { side: Side::Destination, how: "exit code 1".into() });
     play.tick(1);
     play.says(Side::Source, &json!({"status": "cancelled"}));
     assert_eq!(play.end().result, MigrationResult::TimedOut);
