@@ -31,7 +31,7 @@ setup:
 
 build:
 	@echo "== build: target/guest/sully (static) and $(LAB)"
-	@cargo rustc --profile guest --bin sully --no-default-features -- -C target-feature=+crt-static
+	@cargo guest
 	@cargo build --release --bin sully-lab
 
 image: build

@@ -65,7 +65,7 @@ fn the_region_is_resident_before_the_gate_opens_and_nothing_is_visited() {
     let facts = engine.facts();
     assert_eq!((facts.memory.bytes, facts.memory.resident_bytes), (8 << 20, 8 << 20));
     assert!(
-        facts.memory.prefault_ns > 0 && facts.clock.read_ns > 0.0 && facts.self_facts.tables_bytes > 100_000
+        facts.memory.prefault_ns > 0 && facts.clock.read_ns > 0 && facts.self_facts.tables_bytes > 100_000
     );
     assert_eq!(engine.snapshot().writes(), 0);
     assert_eq!(engine.stop().writes(), 0);

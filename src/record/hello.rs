@@ -40,8 +40,8 @@ pub struct ClockFacts {
     pub kind: String,
     /// Ticks a second.
     pub hz: u64,
-    /// What one reading costs, the median of many.
-    pub read_ns: f64,
+    /// What one reading costs, the median of many, rounded.
+    pub read_ns: u64,
     /// The guest kernel's clocksource; absent where it cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clocksource: Option<String>,
