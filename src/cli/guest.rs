@@ -3,7 +3,7 @@
 use crate::guest::{self, Options, RunError, boot};
 use crate::plan::{MemoryAmount, PatternSpec, Plan};
 use crate::port::Target;
-use crate::record::{End, EndReason};
+use crate::record::{End, EndReason, Totals};
 use crate::units::{Nanos, Rate};
 use clap::{Args, Parser, Subcommand};
 use std::process::ExitCode;
@@ -120,25 +120,35 @@ fn perform(args: &RunArgs) -> (u8, Option<String>) {
     }
 }
 
-/// The load counts as below its target when more than this share of what was offered is left undone, in percent.
+/// The load counts as below its target when more than this share of what was offered is left undone, in percent...
 const UNDONE_PERCENT: u64 = 5;
+/// ...and when it would take longer than this to do it, so that a run that ends in a short stall is no failure.
+const UNDONE_NS: u64 = 200_000_000;
 
 fn judge(end: &End) -> (u8, Option<String>) {
     let detail = end.detail.as_deref().unwrap_or_default();
-    match (end.reason, end.totals.offered, end.totals.backlog) {
-        (EndReason::ReportFailed, ..) => (1, Some(detail.to_owned())),
-        (EndReason::Failed | EndReason::Unknown, ..) => (1, Some(format!("the run failed: {detail}"))),
-        (_, Some(offered), Some(backlog))
-            if backlog.saturating_mul(100) > offered.saturating_mul(UNDONE_PERCENT) =>
-        {
-            let text = format!(
-                "the load stayed below its target: {backlog} of {offered} visits were left undone; \
-                 ask for a lower --rate, or for more --threads"
-            );
-            (3, Some(text))
-        }
-        _ => (0, None),
+    match end.reason {
+        EndReason::ReportFailed => (1, Some(detail.to_owned())),
+        EndReason::Failed | EndReason::Unknown => (1, Some(format!("the run failed: {detail}"))),
+        EndReason::Duration | EndReason::Stop | EndReason::Signal => match undone(&end.totals) {
+            Some(text) => (3, Some(text)),
+            None => (0, None),
+        },
     }
+}
+
+/// What to say about a load that stayed below its target.
+fn undone(totals: &Totals) -> Option<String> {
+    let (offered, backlog) = (totals.offered?, totals.backlog?);
+    let behind_ns = u128::from(totals.elapsed_ns) * u128::from(backlog) / u128::from(offered.max(1));
+    let is_below = backlog.saturating_mul(100) > offered.saturating_mul(UNDONE_PERCENT)
+        && behind_ns > u128::from(UNDONE_NS);
+    is_below.then(|| {
+        format!(
+            "the load stayed below its target: {backlog} of {offered} visits were left undone; \
+             ask for a lower --rate, or for more --threads"
+        )
+    })
 }
 
 #[cfg(test)]
@@ -149,6 +159,21 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn only_a_load_that_is_far_and_long_behind_is_below_its_target() {
+        let left = |elapsed_ns, offered, backlog| {
+            undone(&Totals {
+                elapsed_ns,
+                offered: Some(offered),
+                backlog: Some(backlog),
+                ..Totals::default()
+            })
+        };
+        assert_eq!(left(10_000_000_000, 256_000, 2_000), None, "0.8 % behind");
+        assert_eq!(left(1_000_000, 25, 25), None, "a run of a millisecond");
+        assert!(left(10_000_000_000, 256_000, 20_000).unwrap().contains("20000 of 256000"));
     }
 
     #[test]

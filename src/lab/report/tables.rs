@@ -113,6 +113,9 @@ fn blackout(timeline: &Timeline) -> Table {
     table.fact("QEMU's downtime", absent(time(blackout.qemu_downtime_ns)));
     table.fact("QEMU's STOP to RESUME", absent(time(blackout.stop_to_resume_ns)));
     let parts = match (blackout.offset_step_ns, blackout.common_gap_ns) {
+        (Some(_), Some(gap)) if gap > 0 && blackout.gap_is_beside() => {
+            format!(" (step between their clocks; beside it a gap of all vCPUs: {})", time(Some(gap)))
+        }
         (Some(step), Some(gap)) => {
             let gap = if gap == 0 { "none seen".into() } else { time(Some(gap)) };
             format!(" (step between their clocks: {:.1} ms; gap of all vCPUs: {gap})", step as f64 / 1e6)

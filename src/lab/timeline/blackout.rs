@@ -2,7 +2,8 @@
 //!
 //! A guest whose clock stands still while it is stopped cannot see its blackout; but the host can, as a step of the
 //! offset between the two clocks. One whose clock runs on sees it as a gap of all its vCPUs, and the offset has no
-//! step. The sum of both is right for either.
+//! step. The sum of both is right for either, but for one thing: next to a blackout that the clocks' step explains
+//! there may be a gap that is none, the throttle's last sleep or the first wait for a page, and that is not added.
 
 use super::axis::{Axis, after_migrate, smallest_offset};
 use crate::{
@@ -24,12 +25,25 @@ pub struct Blackout {
     pub qemu_downtime_ns: Option<u64>,
     /// From the source's STOP to the destination's RESUME, by the host's clock.
     pub stop_to_resume_ns: Option<u64>,
-    /// From guest and host together: offset step plus common gap.
+    /// From guest and host together: the offset step, and the common gap where the step does not explain the blackout.
     pub estimate_ns: Option<u64>,
     /// The part of the estimate that is the step of the clocks' offset: the guest's clock stood still so long.
     pub offset_step_ns: Option<i64>,
-    /// The part of it that is a gap of all vCPUs at once: the guest's clock ran on.
+    /// A gap of all vCPUs at once at the switch: part of the estimate when the guest's clock ran on, its neighbour
+    /// when the clock stood still.
     pub common_gap_ns: Option<u64>,
+}
+
+impl Blackout {
+    /// Whether a step of the clocks' offset explains at least half of what the host saw from STOP to RESUME.
+    fn clock_stood_still(&self, offset_step_ns: i128) -> bool {
+        self.stop_to_resume_ns.is_some_and(|seen_ns| offset_step_ns.saturating_mul(2) >= i128::from(seen_ns))
+    }
+
+    /// Whether the common gap lies beside the blackout instead of being it.
+    pub fn gap_is_beside(&self) -> bool {
+        self.offset_step_ns.is_some_and(|step_ns| self.clock_stood_still(i128::from(step_ns)))
+    }
 }
 
 /// The blackout of one run.
@@ -55,7 +69,9 @@ pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
     };
     let common = super::axis::canaries(data).map(|canaries| common_gap_ns(data, canaries, switch_mono_ns));
     let offset_step = after - before;
-    let estimate = (offset_step + i128::from(common.unwrap_or(0))).max(0);
+    let stood_still = blackout.clock_stood_still(offset_step);
+    let gap = if stood_still { 0 } else { i128::from(common.unwrap_or(0)) };
+    let estimate = (offset_step + gap).max(0);
     blackout.offset_step_ns = i64::try_from(offset_step).ok();
     blackout.common_gap_ns = common;
     blackout.estimate_ns = u64::try_from(estimate).ok();

@@ -1,7 +1,7 @@
 //! Runs made by hand, whose truth is known, told back by the timeline.
 
 use super::{fixture::Story, *};
-use crate::record::{Body, MilestoneName};
+use crate::record::{Body, Gap, GapClass, GapFeatures, MilestoneName};
 use proptest::prelude::*;
 
 fn within(found: Option<u64>, truth_ms: f64, tolerance_ms: f64) {
@@ -29,6 +29,27 @@ fn a_blackout_that_the_guest_clock_ran_through_is_found_in_the_gaps_of_all_vcpus
     within(blackout.estimate_ns, 400.0, 1.0);
     within(blackout.common_gap_ns, 400.0, 0.001);
     assert!(blackout.offset_step_ns.is_some_and(|step| step.abs() < 1_000_000));
+}
+
+#[test]
+fn a_throttle_sleep_that_ends_at_a_blackout_the_clock_slept_through_is_not_added_to_it() {
+    let mut data = Story::precopy().run_data();
+    let switch_ns = u64::try_from(Axis::of(&data).switch_mono_ns().unwrap()).unwrap();
+    let sleep_ns = 90_000_000;
+    let mut sleeping = data.arrivals.clone();
+    sleeping.truncate(2);
+    for (arrival, cpu) in sleeping.iter_mut().zip(0..) {
+        arrival.record.mono_ns = switch_ns;
+        let (start_ns, features) = (switch_ns - sleep_ns, GapFeatures::default());
+        let gap = Gap { cpu, start_ns, len_ns: sleep_ns, class: GapClass::Unknown, features };
+        arrival.record.body = Body::Gap(gap);
+        arrival.host_ns = u64::MAX / 2;
+    }
+    data.arrivals.extend(sleeping);
+    let blackout = Timeline::of(&data).blackout;
+    within(blackout.estimate_ns, 400.0, 1.0);
+    within(blackout.common_gap_ns, 90.0, 0.001);
+    assert!(blackout.gap_is_beside());
 }
 
 #[test]
