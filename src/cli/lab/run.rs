@@ -135,7 +135,7 @@ async fn run_all(args: &RunArgs, scenarios: &[Scenario]) -> anyhow::Result<Vec<R
         let mut on_status = |status: &_| progress.show(status);
         let mut watch = Watch { on_status: &mut on_status, interrupt: interrupt.clone() };
         let result = run_scenario(scenario, &host, &args.out, &mut watch).await?;
-        progress.finish(result.run.verdict.outcome);
+        progress.finish(word(result.run.verdict.outcome));
         let interrupted = result.run.verdict.outcome == Outcome::Interrupted;
         results.push(result);
         if interrupted {

@@ -1,8 +1,6 @@
 //! The progress of a run: one living line on a terminal, a plain line for each step elsewhere.
 
-use super::word;
 use crate::lab::run::Status;
-use crate::record::Outcome;
 use crate::units::{ByteSize, PAGE_BYTES};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, stderr};
@@ -51,12 +49,12 @@ impl Progress {
         }
     }
 
-    /// Shows how it ended.
-    pub fn finish(&self, outcome: Outcome) {
+    /// Shows how it ended, in a word.
+    pub fn finish(&self, outcome: &'static str) {
         match &self.out {
             Out::Silent => {}
-            Out::Terminal(bar) => bar.finish_with_message(word(outcome)),
-            Out::Plain => eprintln!("{}: {}", self.title, word(outcome)),
+            Out::Terminal(bar) => bar.finish_with_message(outcome),
+            Out::Plain => eprintln!("{}: {outcome}", self.title),
         }
     }
 }
