@@ -5,9 +5,10 @@
 //! a period on average. Of shorter ones late is uniform between nothing and the absence: twice late on average. So
 //! len = late + min(late, period / 2), which is unbiased in both.
 //!
-//! **Threshold.** 100 us at first. Once the baseline is over, three times the p99.99 of the canary's own lateness in
-//! it, but from 100 us to 1 ms: on a busy or emulated host that quantile alone can be tens of ms, and a threshold as
-//! high would hide every sleep of a throttle.
+//! **Threshold.** Three times the p99 of the canary's own lateness in a rehearsal of 300 wakes before the first
+//! visit, so that a host on which every wake is late does not make every wake a gap. Once the baseline is over, three
+//! times the p99.99 of the lateness in it. Always from 100 us to 1 ms: on a busy or emulated host those quantiles
+//! alone can be tens of ms, and a threshold as high would hide every sleep of a throttle.
 //!
 //! **Features.** Only when a gap fires are the thread's counters read; the base they are compared with is renewed
 //! every tenth wake and after each gap, and the next deadline is set after that, so that reading is no gap itself.
@@ -26,10 +27,14 @@ use std::{
 
 /// How often a canary wakes.
 pub(super) const PERIOD_NS: u64 = 1_000_000;
-/// The lowest threshold, and the one before the baseline is over.
-pub(super) const THRESHOLD_FLOOR_NS: u64 = 100_000;
+/// The lowest threshold.
+const THRESHOLD_FLOOR_NS: u64 = 100_000;
 /// The highest threshold.
 const THRESHOLD_CEILING_NS: u64 = 1_000_000;
+/// So many wakes tell what lateness is usual before there is any load.
+const REHEARSAL_WAKES: u64 = 300;
+/// A baseline of fewer wakes has no p99.99 and leaves the threshold as it was.
+const BASELINE_WAKES: u64 = 1_000;
 /// The base of the features is renewed every so many wakes.
 const REBASE_WAKES: u32 = 10;
 
@@ -44,16 +49,34 @@ pub(super) struct Canary {
     pub(super) thread: Option<JoinHandle<()>>,
 }
 
-/// Starts a canary on each of `cpus` and returns when all wait at the gate.
+/// A canary that may still be rehearsing.
+struct Starting {
+    canary: Canary,
+    ready: mpsc::Receiver<Result<bool, EngineError>>,
+}
+
+/// Starts a canary on each of `cpus` and returns when all have rehearsed (together: it takes as long as one) and wait
+/// at the gate.
 pub(super) fn start(
     cpus: &[u32],
     baseline_ns: u64,
     control: &Arc<Control>,
 ) -> Result<Vec<Canary>, EngineError> {
-    cpus.iter().map(|cpu| start_one(*cpu, baseline_ns, control)).collect()
+    let starting: Vec<Starting> =
+        cpus.iter().map(|cpu| start_one(*cpu, baseline_ns, control)).collect::<Result<_, _>>()?;
+    starting.into_iter().map(|starting| started(starting, control)).collect()
 }
 
-fn start_one(cpu: u32, baseline_ns: u64, control: &Arc<Control>) -> Result<Canary, EngineError> {
+fn started(starting: Starting, control: &Control) -> Result<Canary, EngineError> {
+    let Starting { mut canary, ready } = starting;
+    match (ready.recv(), canary.thread.take()) {
+        (Ok(settled), thread) => Ok(Canary { realtime: settled?, thread, ..canary }),
+        (Err(_), Some(thread)) => Err(threads::died(thread, control)),
+        (Err(_), None) => Ok(canary),
+    }
+}
+
+fn start_one(cpu: u32, baseline_ns: u64, control: &Arc<Control>) -> Result<Starting, EngineError> {
     let name = format!("sully-canary{cpu}");
     let tally = Arc::new(GapTally::new());
     let (say, ready) = mpsc::sync_channel(1);
@@ -61,17 +84,32 @@ fn start_one(cpu: u32, baseline_ns: u64, control: &Arc<Control>) -> Result<Canar
     let body = move || {
         let settled = threads::settle_on(&own_name, cpu).map(|()| become_realtime());
         let probe = ThreadProbe::open();
+        own_tally.set_threshold(rehearse(&Monotonic, &own_control));
         // Nobody listens any more when another canary failed: stop is then what the gate says.
         let _ = say.send(settled);
         drop(say);
         let Some(t0_ns) = own_control.wait_at_gate() else { return };
-        run(&Monotonic, &own_control, &probe, &own_tally, Watch::new(t0_ns, baseline_ns));
+        let watch = Watch::new(t0_ns, baseline_ns, own_tally.threshold());
+        run(&Monotonic, &own_control, &probe, &own_tally, watch);
     };
     let thread = threads::spawn(&name, control, body)?;
-    match ready.recv() {
-        Ok(settled) => Ok(Canary { cpu, tally, realtime: settled?, thread: Some(thread) }),
-        Err(_) => Err(threads::died(thread, control)),
+    Ok(Starting { canary: Canary { cpu, tally, realtime: false, thread: Some(thread) }, ready })
+}
+
+/// The threshold that fits a clock on which this thread wakes without any load.
+fn rehearse<C: Clock>(clock: &C, control: &Control) -> u64 {
+    let mut lateness = Counts::default();
+    let mut deadline_ns = clock.now_ns().saturating_add(PERIOD_NS);
+    for _ in 0..REHEARSAL_WAKES {
+        if control.stopped() {
+            break;
+        }
+        clock.sleep_until(deadline_ns);
+        let now_ns = clock.now_ns();
+        lateness.record_n(now_ns.saturating_sub(deadline_ns), 1);
+        deadline_ns = next_deadline_ns(deadline_ns, now_ns);
     }
+    threshold_ns(&lateness, 0.99)
 }
 
 /// Watches until told to stop.
@@ -86,7 +124,9 @@ fn run<C: Clock>(clock: &C, control: &Control, probe: &ThreadProbe, tally: &GapT
             return;
         }
         wakes += 1;
-        if let Some(len_ns) = watch.gap_ns(deadline_ns, now_ns) {
+        let gap_ns = watch.gap_ns(deadline_ns, now_ns);
+        tally.set_threshold(watch.threshold_ns);
+        if let Some(len_ns) = gap_ns {
             let features = probe.read().since(&base);
             tally.record(&RawGap { start_ns: now_ns.saturating_sub(len_ns), len_ns, features });
             wakes = REBASE_WAKES;
@@ -114,9 +154,9 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(t0_ns: u64, baseline_ns: u64) -> Self {
+    fn new(t0_ns: u64, baseline_ns: u64, threshold_ns: u64) -> Self {
         Self {
-            threshold_ns: THRESHOLD_FLOOR_NS,
+            threshold_ns,
             baseline_end_ns: t0_ns.saturating_add(baseline_ns),
             baseline: Some(Counts::default()),
         }
@@ -127,8 +167,9 @@ impl Watch {
         let late_ns = now_ns.saturating_sub(deadline_ns);
         if now_ns >= self.baseline_end_ns
             && let Some(baseline) = self.baseline.take()
+            && baseline.count() >= BASELINE_WAKES
         {
-            self.threshold_ns = threshold_ns(&baseline);
+            self.threshold_ns = threshold_ns(&baseline, 0.9999);
         }
         if let Some(baseline) = &mut self.baseline {
             baseline.record_n(late_ns, 1);
@@ -137,8 +178,8 @@ impl Watch {
     }
 }
 
-fn threshold_ns(lateness: &Counts) -> u64 {
-    let usual_ns = lateness.quantile(0.9999).unwrap_or(0);
+fn threshold_ns(lateness: &Counts, quantile: f64) -> u64 {
+    let usual_ns = lateness.quantile(quantile).unwrap_or(0);
     usual_ns.saturating_mul(3).clamp(THRESHOLD_FLOOR_NS, THRESHOLD_CEILING_NS)
 }
 

@@ -104,7 +104,12 @@ impl Engine {
                 clocksource: host_facts().clocksource,
             },
             self_facts: SelfFacts {
-                gap_threshold_ns: canary::THRESHOLD_FLOOR_NS,
+                gap_threshold_ns: self
+                    .canaries
+                    .iter()
+                    .map(|canary| canary.tally.threshold())
+                    .max()
+                    .unwrap_or(0),
                 canary_period_ns: canary::PERIOD_NS,
                 canary_realtime: self.canaries.iter().all(|canary| canary.realtime),
                 tables_bytes: tables_bytes as u64,

@@ -102,6 +102,7 @@ fn gap_records_and_gap_counts_tell_the_same() {
     let plan = checked("1000p/s", 1);
     let mut engine = Engine::start(&plan, &probe::cpus().unwrap()).unwrap();
     let begin = engine.snapshot();
+    let threshold_ns = engine.facts().self_facts.gap_threshold_ns;
     let t0_ns = engine.open_gate();
     Monotonic.sleep_until(t0_ns + 300_000_000);
     engine.stop();
@@ -110,7 +111,7 @@ fn gap_records_and_gap_counts_tell_the_same() {
     let summary = engine.snapshot().interval_since(&begin, &plan, "run").gaps.unwrap();
     assert_eq!(summary.count, gaps.len() as u64);
     assert_eq!(summary.total_ns, gaps.iter().map(|gap| gap.len_ns).sum::<u64>());
-    assert!(gaps.iter().all(|gap| gap.len_ns > canary::THRESHOLD_FLOOR_NS));
+    assert!(gaps.iter().all(|gap| gap.len_ns > threshold_ns));
 }
 
 #[test]

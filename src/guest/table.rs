@@ -116,7 +116,12 @@ mod tests {
             service_hist: String::new(),
             response_hist: String::new(),
             open_ns: None,
-            gaps: Some(GapSummary { count: 1, total_ns: 10_000_000, max_ns: 10_000_000 }),
+            gaps: Some(GapSummary {
+                count: 1,
+                total_ns: 10_000_000,
+                max_ns: 10_000_000,
+                threshold_ns: 100_000,
+            }),
             steal_ms: None,
             self_cost: crate::record::SelfCost::default(),
         }

@@ -61,7 +61,7 @@ pub struct MemoryFacts {
 /// What the tool itself costs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SelfFacts {
-    /// The shortest gap that gets a record.
+    /// From which lateness on a canary's wake counts as a gap, at first; intervals say what became of it.
     pub gap_threshold_ns: u64,
     /// How often a canary wakes.
     pub canary_period_ns: u64,

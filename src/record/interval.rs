@@ -95,6 +95,8 @@ pub struct GapSummary {
     pub total_ns: u64,
     /// The longest.
     pub max_ns: u64,
+    /// From which lateness on a canary's wake counted as a gap, at the end; the highest of all canaries.
+    pub threshold_ns: u64,
 }
 
 /// What the tool itself took.

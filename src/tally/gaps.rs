@@ -11,13 +11,25 @@ pub struct GapTally {
     /// Every gap by its length: the longest of any span of time can be had from it, however late one asks.
     lengths: Cells,
     total_ns: AtomicU64,
+    threshold_ns: AtomicU64,
     ring: Ring,
 }
 
 impl GapTally {
     /// Empty counts.
     pub fn new() -> Self {
-        Self { lengths: Cells::touched(), total_ns: AtomicU64::new(0), ring: Ring::new() }
+        let (total_ns, threshold_ns) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { lengths: Cells::touched(), total_ns, threshold_ns, ring: Ring::new() }
+    }
+
+    /// Says from which lateness on a wake counts as a gap. Only the canary itself calls this.
+    pub fn set_threshold(&self, threshold_ns: u64) {
+        self.threshold_ns.store(threshold_ns, Ordering::Relaxed);
+    }
+
+    /// From which lateness on a wake counts as a gap now.
+    pub fn threshold(&self) -> u64 {
+        self.threshold_ns.load(Ordering::Relaxed)
     }
 
     /// The memory they take, in bytes.
@@ -42,6 +54,7 @@ impl GapTally {
         GapCounts {
             lengths: self.lengths.counts(),
             total_ns: self.total_ns.load(Ordering::Relaxed),
+            threshold_ns: self.threshold(),
             records_dropped: self.ring.dropped(),
         }
     }
@@ -58,6 +71,7 @@ impl Default for GapTally {
 pub struct GapCounts {
     lengths: Counts,
     total_ns: u64,
+    threshold_ns: u64,
     records_dropped: u64,
 }
 
@@ -66,6 +80,7 @@ impl GapCounts {
     pub fn add(&mut self, other: &Self) {
         self.lengths.add(&other.lengths);
         self.total_ns = self.total_ns.saturating_add(other.total_ns);
+        self.threshold_ns = self.threshold_ns.max(other.threshold_ns);
         self.records_dropped = self.records_dropped.saturating_add(other.records_dropped);
     }
 
@@ -81,6 +96,7 @@ impl GapCounts {
             count: lengths.count(),
             total_ns: self.total_ns.saturating_sub(earlier.total_ns),
             max_ns: lengths.max().unwrap_or(0),
+            threshold_ns: self.threshold_ns,
         }
     }
 }

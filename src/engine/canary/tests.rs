@@ -28,18 +28,35 @@ impl Clock for Ending {
     }
 }
 
+/// A clock on which every sleep ends 150 us late.
+#[derive(Clone)]
+struct Late(Fake);
+
+impl Clock for Late {
+    fn now_ns(&self) -> u64 {
+        self.0.now_ns()
+    }
+
+    fn sleep_until(&self, deadline_ns: u64) {
+        self.0.sleep_until(deadline_ns + 150_000);
+    }
+}
+
 fn watched(clock: Fake, span_ns: u64) -> (Vec<RawGap>, GapSummary) {
     let control = Arc::new(Control::default());
     let clock = Ending { clock, control: Arc::clone(&control), end_ns: T0_NS + span_ns };
     let tally = GapTally::new();
-    run(&clock, &control, &ThreadProbe::open(), &tally, Watch::new(T0_NS, NEVER_NS));
+    run(&clock, &control, &ThreadProbe::open(), &tally, Watch::new(T0_NS, NEVER_NS, THRESHOLD_FLOOR_NS));
     (std::iter::from_fn(|| tally.take()).collect(), tally.counts().since(&GapCounts::default()))
 }
 
 #[test]
 fn a_quiet_machine_has_no_gaps() {
     let (gaps, summary) = watched(Fake::new(T0_NS, 100), 2_000_000_000);
-    assert_eq!((gaps.len(), summary), (0, GapSummary::default()));
+    assert_eq!(
+        (gaps.len(), summary),
+        (0, GapSummary { threshold_ns: THRESHOLD_FLOOR_NS, ..GapSummary::default() })
+    );
 }
 
 #[test]
@@ -68,7 +85,7 @@ fn the_length_is_unbiased_for_absences_longer_than_the_period() {
 #[test]
 fn the_length_is_unbiased_for_shorter_absences_that_are_seen() {
     // Absences of 0.4 ms, of which those that cover a deadline are seen: late is 0.1 to 0.4 ms, by half too little.
-    let mut watch = Watch::new(T0_NS, NEVER_NS);
+    let mut watch = Watch::new(T0_NS, NEVER_NS, THRESHOLD_FLOOR_NS);
     let lates = (0..4000u64).map(|step| step * 100);
     let found: Vec<u64> = lates.filter_map(|late_ns| watch.gap_ns(T0_NS, T0_NS + late_ns)).collect();
     assert!(found.iter().all(|len_ns| (200_000..=800_000).contains(len_ns)));
@@ -80,7 +97,7 @@ fn the_length_is_unbiased_for_shorter_absences_that_are_seen() {
 #[test]
 fn the_threshold_follows_the_baseline_between_its_bounds() {
     for (usual_ns, threshold) in [(5_000, 100_000), (100_000, 300_000), (40_000_000, 1_000_000)] {
-        let mut watch = Watch::new(T0_NS, 1_000_000);
+        let mut watch = Watch::new(T0_NS, 1_000_000, THRESHOLD_FLOOR_NS);
         for wake in 0..1000 {
             watch.gap_ns(T0_NS + wake, T0_NS + wake + usual_ns.min(900_000));
         }
@@ -93,9 +110,16 @@ fn the_threshold_follows_the_baseline_between_its_bounds() {
 
 #[test]
 fn without_a_baseline_the_threshold_stays() {
-    let mut watch = Watch::new(T0_NS, 0);
-    assert_eq!(watch.gap_ns(T0_NS, T0_NS + 100_000), None);
-    assert!(watch.gap_ns(T0_NS, T0_NS + 100_001).is_some());
+    let mut watch = Watch::new(T0_NS, 0, 150_000);
+    assert_eq!(watch.gap_ns(T0_NS, T0_NS + 150_000), None);
+    assert!(watch.gap_ns(T0_NS, T0_NS + 150_001).is_some());
+}
+
+#[test]
+fn a_host_on_which_every_wake_is_late_does_not_make_every_wake_a_gap() {
+    let threshold_ns = rehearse(&Late(Fake::new(T0_NS, 100)), &Control::default());
+    assert!(threshold_ns.abs_diff(450_000) < 4_500, "{threshold_ns}");
+    assert_eq!(rehearse(&Fake::new(T0_NS, 100), &Control::default()), THRESHOLD_FLOOR_NS);
 }
 
 proptest! {
