@@ -128,7 +128,9 @@ fn in_group(group: &str) -> Vec<(Vec<String>, Option<String>)> {
                 start = at + 1;
             }
             b'}' if depth == 0 => {
-                found.extend(use_tree(group[start..at].trim()));
+                // Nothing stands between a trailing comma and the brace: no import of the parent itself.
+                let last = group[start..at].trim();
+                found.extend((!last.is_empty()).then(|| use_tree(last)).into_iter().flatten());
                 return found;
             }
             b'}' => depth -= 1,

@@ -177,6 +177,24 @@ fn a_parent_and_a_child_that_need_each_other_are_caught() {
 }
 
 #[test]
+fn a_trailing_comma_names_no_parent_and_a_star_or_self_does() {
+    let parent = ("src/wire/mod.rs", "mod limit;\nmod line;\npub struct Wire;\nfn f() { line::line() }");
+    let limit = ("src/wire/limit.rs", "pub struct Limit;");
+    let with = |import| {
+        let child = ("src/wire/line.rs", import);
+        circles::circles(&Project::with_all(&[parent, limit, child]))
+    };
+    for harmless in
+        ["use super::{\n    limit::{self, Limit,},\n};", "use super::{limit::Limit , };", "use super::{};"]
+    {
+        assert_eq!(with(harmless), Vec::<String>::new(), "{harmless}");
+    }
+    for needy in ["use super::{\n    Wire,\n};", "use super::{self,};", "use super::{limit::Limit, *,};"] {
+        caught(&with(needy), "src/wire/line.rs");
+    }
+}
+
+#[test]
 fn tests_may_look_both_ways() {
     let tree = Project::with_all(&[
         ("src/lab/a.rs", "use super::b::B;\npub struct A;"),
