@@ -196,11 +196,18 @@ fn a_trailing_comma_names_no_parent_and_a_star_or_self_does() {
 
 #[test]
 fn tests_may_look_both_ways() {
-    let tree = Project::with_all(&[
-        ("src/lab/a.rs", "use super::b::B;\npub struct A;"),
-        ("src/lab/b.rs", "pub struct B;\n#[cfg(test)]\nmod tests {\n    use crate::lab::a::A;\n}"),
-    ]);
-    assert_eq!(circles::circles(&tree), Vec::<String>::new());
+    let with = |attribute_and_visibility: &str| {
+        let b =
+            format!("pub struct B;\n{attribute_and_visibility}mod tests {{\n    use crate::lab::a::A;\n}}");
+        circles::circles(&Project::with_all(&[
+            ("src/lab/a.rs", "use super::b::B;\npub struct A;"),
+            ("src/lab/b.rs", &b),
+        ]))
+    };
+    for visibility in ["", "pub ", "pub(super) ", "pub(in crate::lab) "] {
+        assert_eq!(with(&format!("#[cfg(test)]\n{visibility}")), Vec::<String>::new(), "{visibility}");
+        caught(&with(visibility), "src/lab/b.rs");
+    }
 }
 
 #[test]
