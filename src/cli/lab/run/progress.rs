@@ -1,6 +1,6 @@
 //! The progress of a run: one living line on a terminal, a plain line for each step elsewhere.
 
-use super::word;
+use super::outcome::word;
 use crate::lab::run::Status;
 use crate::record::Outcome;
 use crate::units::{ByteSize, PAGE_BYTES};
