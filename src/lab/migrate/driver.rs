@@ -28,8 +28,7 @@ pub struct Driver {
     /// What each side answered when asked for its capabilities.
     known: [Option<Vec<String>>; 2],
     blocktime: bool,
-    postcopy_ordered: bool,
-    postcopy: bool,
+    postcopy: Postcopy,
     /// The destination began to run the guest.
     resumed: bool,
     peak_throttle_percent: Option<u64>,
@@ -37,6 +36,16 @@ pub struct Driver {
     /// A side that has not answered yet is not asked again.
     asked: [bool; 2],
     actions: Vec<Action>,
+}
+
+/// How far a migration has gone over to post-copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Postcopy {
+    Off,
+    /// QEMU was told to go over.
+    Ordered,
+    /// The guest runs on the destination while its memory follows.
+    Active,
 }
 
 #[derive(Debug)]
@@ -72,8 +81,7 @@ impl Driver {
             setup: VecDeque::new(),
             known: [None, None],
             blocktime: false,
-            postcopy_ordered: false,
-            postcopy: false,
+            postcopy: Postcopy::Off,
             resumed: false,
             peak_throttle_percent: None,
             last: [None, None],
@@ -190,7 +198,7 @@ impl Driver {
     /// What the source says of the migration, by event or by answer.
     fn status(&mut self, status: &str, error: Option<&str>) {
         match (status, &self.phase) {
-            ("postcopy-active", Phase::Running) => self.postcopy = true,
+            ("postcopy-active", Phase::Running) => self.postcopy = Postcopy::Active,
             ("completed", Phase::Running | Phase::Cancelling { .. }) => {
                 self.milestone(self.now_ns, MilestoneName::Completed);
                 self.phase = Phase::Figures { since_ns: self.now_ns };
@@ -239,8 +247,8 @@ impl Driver {
 
     fn order_postcopy(&mut self) {
         let running = matches!(self.phase, Phase::Running);
-        if running && self.spec.postcopy && !self.postcopy_ordered {
-            self.postcopy_ordered = true;
+        if running && self.spec.postcopy && self.postcopy == Postcopy::Off {
+            self.postcopy = Postcopy::Ordered;
             self.milestone(self.now_ns, MilestoneName::PostcopyStart);
             self.execute(Side::Source, "migrate-start-postcopy", Value::Null);
         }
@@ -250,7 +258,7 @@ impl Driver {
     fn give_up(&mut self, result: MigrationResult, reason: String) {
         match self.phase {
             // Cancelling a post-copy would kill the guest: it runs, let it be.
-            Phase::Running if !self.postcopy => {
+            Phase::Running if self.postcopy != Postcopy::Active => {
                 self.phase = Phase::Cancelling { since_ns: self.now_ns, result, reason };
                 self.execute(Side::Source, "migrate_cancel", Value::Null);
             }
@@ -265,7 +273,7 @@ impl Driver {
             sample.status.as_deref() == Some("completed") && sample.downtime_ms.is_some_and(|time| time > 0)
         });
         let blocktime = || destination.as_ref().is_some_and(|sample| sample.postcopy_blocktime_ms.is_some());
-        source && (!(self.postcopy_ordered && self.blocktime) || blocktime())
+        source && (self.postcopy == Postcopy::Off || !self.blocktime || blocktime())
     }
 
     fn finish(&mut self, result: MigrationResult, reason: Option<String>) {
@@ -276,14 +284,14 @@ impl Driver {
             reason,
             source,
             destination,
-            postcopy: self.postcopy,
+            postcopy: self.postcopy == Postcopy::Active,
             peak_throttle_percent: self.peak_throttle_percent,
         })));
     }
 
     fn query_all(&mut self) {
         self.query(Side::Source);
-        if self.postcopy_ordered {
+        if self.postcopy != Postcopy::Off {
             self.query(Side::Destination);
         }
     }
