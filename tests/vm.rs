@@ -14,13 +14,11 @@ use sully::lab::hostclock;
 /// The program and the image, or a skip that is heard.
 fn lab_and_image(test: &str) -> Option<(PathBuf, PathBuf)> {
     let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.exists());
-    match (variable("SULLY_TEST_LAB"), variable("SULLY_TEST_IMAGE")) {
-        (Some(lab), Some(image)) => Some((lab, image)),
-        _ => {
-            eprintln!("SKIPPED: {test}: set SULLY_TEST_LAB and SULLY_TEST_IMAGE (make test does)");
-            None
-        }
-    }
+    let (Some(lab), Some(image)) = (variable("SULLY_TEST_LAB"), variable("SULLY_TEST_IMAGE")) else {
+        eprintln!("SKIPPED: {test}: set SULLY_TEST_LAB and SULLY_TEST_IMAGE (make test does)");
+        return None;
+    };
+    Some((lab, image))
 }
 
 fn lab(program: &Path, image: &Path, out: &Path, arguments: &str) -> Command {
