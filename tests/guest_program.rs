@@ -14,7 +14,7 @@ use sully::wire::decode_record;
 
 fn sully(arguments: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sully"));
-    command.args(arguments.split_whitespace()).timeout(Duration::from_secs(60));
+    command.args(arguments.split_whitespace()).timeout(Duration::from_mins(1));
     command
 }
 

@@ -24,6 +24,7 @@ use crate::{
 };
 use canary::Canary;
 use control::Control;
+use snapshot::Sources;
 use std::sync::Arc;
 use writer::Writer;
 
@@ -133,7 +134,14 @@ impl Engine {
     ///
     /// After [`Self::stop`] its time stays the moment of stopping.
     pub fn snapshot(&self) -> Snapshot {
-        snapshot::take(self, self.stopped_ns.unwrap_or_else(|| Monotonic.now_ns()))
+        let sources = Sources {
+            plan: &self.plan,
+            t0_ns: self.t0_ns,
+            writers: &self.writers,
+            canaries: &self.canaries,
+            steal: self.steal.as_ref(),
+        };
+        snapshot::take(&sources, self.stopped_ns.unwrap_or_else(|| Monotonic.now_ns()))
     }
 
     /// Moves the gap records that came since the last call to `into`; at most as many as the rings hold.

@@ -1,6 +1,6 @@
 //! All counts at one moment, and the records that two such moments make.
 
-use super::Engine;
+use super::{canary::Canary, writer::Writer};
 use crate::{
     histogram::Counts,
     pace::Schedule,
@@ -33,16 +33,28 @@ struct Due {
     backlog: u64,
 }
 
+/// What a snapshot is taken of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sources<'a> {
+    pub(super) plan: &'a Checked,
+    /// When the schedule began; none before the gate is open.
+    pub(super) t0_ns: Option<u64>,
+    pub(super) writers: &'a [Writer],
+    pub(super) canaries: &'a [Canary],
+    /// None where the kernel does not count steal.
+    pub(super) steal: Option<&'a StealProbe>,
+}
+
 /// Loads everything once, for the time `at_ns`, which is now or just past. What is counted meanwhile may or may not
 /// be in it, and then is in the next.
-pub(super) fn take(engine: &Engine, at_ns: u64) -> Snapshot {
+pub(super) fn take(sources: &Sources<'_>, at_ns: u64) -> Snapshot {
     let (mut service, mut response) = (Counts::default(), Counts::default());
-    let mut due = engine.plan.rate.pages_per_s().map(|_| Due::default());
+    let mut due = sources.plan.rate.pages_per_s().map(|_| Due::default());
     let mut open_ns: Option<u64> = None;
-    for (writer, index) in engine.writers.iter().zip(0u32..) {
+    for (writer, index) in sources.writers.iter().zip(0u32..) {
         let counts = writer.tally.counts();
         if let Some(due) = &mut due {
-            let offered = offered(engine, index, at_ns);
+            let offered = offered(sources, index, at_ns);
             due.offered += offered;
             // Writers run up to a batch ahead: what one is ahead must not hide what another is behind.
             due.backlog += offered.saturating_sub(counts.service.count());
@@ -53,19 +65,19 @@ pub(super) fn take(engine: &Engine, at_ns: u64) -> Snapshot {
         response.add(&counts.response);
     }
     let mut gaps = GapCounts::default();
-    engine.canaries.iter().for_each(|canary| gaps.add(&canary.tally.counts()));
-    let steal_ms = engine.steal.as_ref().and_then(StealProbe::read_ms);
+    sources.canaries.iter().for_each(|canary| gaps.add(&canary.tally.counts()));
+    let steal_ms = sources.steal.and_then(StealProbe::read_ms);
     // The writers first: what they take in between must not make our own share negative.
-    let writers_cpu_ns: u64 = engine.writers.iter().map(super::Writer::cpu_ns).sum();
+    let writers_cpu_ns: u64 = sources.writers.iter().map(Writer::cpu_ns).sum();
     let own_cpu_ns = process_cpu_ns().saturating_sub(writers_cpu_ns);
-    Snapshot { at_ns, t0_ns: engine.t0_ns, service, response, due, open_ns, gaps, steal_ms, own_cpu_ns }
+    Snapshot { at_ns, t0_ns: sources.t0_ns, service, response, due, open_ns, gaps, steal_ms, own_cpu_ns }
 }
 
-fn offered(engine: &Engine, index: u32, at_ns: u64) -> u64 {
-    let schedule = engine
+fn offered(sources: &Sources<'_>, index: u32, at_ns: u64) -> u64 {
+    let schedule = sources
         .t0_ns
-        .zip(engine.plan.rate.pages_per_s())
-        .and_then(|(t0_ns, pages_per_s)| Schedule::new(t0_ns, pages_per_s, index, engine.plan.threads));
+        .zip(sources.plan.rate.pages_per_s())
+        .and_then(|(t0_ns, pages_per_s)| Schedule::new(t0_ns, pages_per_s, index, sources.plan.threads));
     schedule.map_or(0, |schedule| schedule.offered(at_ns))
 }
 

@@ -1,23 +1,17 @@
 //! In which order pages are visited: seeded sequences that are the same for ever, drawn a batch at a time.
 
+mod address;
 mod random;
 mod sequential;
 mod shuffle;
 
-use crate::{
-    plan::PatternSpec,
-    units::{PageCount, PageIndex},
-};
+pub use address::AddressPattern;
+
+use crate::{plan::PatternSpec, units::PageCount};
 use rand_xoshiro::{
     SplitMix64,
     rand_core::{Rng, SeedableRng},
 };
-
-/// An endless sequence of pages of one writer's slice.
-pub trait AddressPattern: Send {
-    /// The next `pages.len()` pages of the sequence; each is within the slice, counted from its first page.
-    fn fill(&mut self, pages: &mut [PageIndex]);
-}
 
 /// The sequence that `spec` names over a slice of `pages` (an empty one counts as one page).
 pub fn pattern(spec: PatternSpec, pages: PageCount, seed: u64) -> Box<dyn AddressPattern> {

@@ -1,6 +1,6 @@
 //! Any page at any time: uniform, with replacement.
 
-use super::AddressPattern;
+use super::address::AddressPattern;
 use crate::units::PageIndex;
 use rand_xoshiro::{
     Xoshiro256PlusPlus,

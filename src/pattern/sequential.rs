@@ -1,6 +1,6 @@
 //! Page after page, and from the start again.
 
-use super::AddressPattern;
+use super::address::AddressPattern;
 use crate::units::PageIndex;
 
 #[derive(Debug)]

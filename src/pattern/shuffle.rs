@@ -3,7 +3,7 @@
 //! The cipher permutes the smallest power of two that holds the slice; positions that land outside are enciphered
 //! again until they land inside (cycle walking, fewer than two rounds of it on average). Each lap has new keys.
 
-use super::AddressPattern;
+use super::address::AddressPattern;
 use crate::units::PageIndex;
 use rand_xoshiro::{
     SplitMix64,

@@ -1,6 +1,7 @@
 //! The sequences: in range, complete where they promise it, and the same for ever.
 
 use super::*;
+use crate::units::PageIndex;
 use proptest::prelude::*;
 use std::collections::HashSet;
 

@@ -36,12 +36,17 @@ pub fn inline_modules(code: &str) -> Vec<Inline> {
         let behind = rest[name.len()..].trim_start();
         if !name.is_empty() && behind.starts_with('{') {
             let start = code.len() - behind.len();
-            let before = code[..at].trim_end();
-            let test = before.ends_with("#[cfg(test)]");
+            let test = without_visibility(code[..at].trim_end()).ends_with("#[cfg(test)]");
             found.push(Inline { name, start, end: lex::closing_brace(code, start), test });
         }
     }
     found
+}
+
+/// What stands before `pub` or `pub(...)` at the end of `before`; all of it where neither does.
+fn without_visibility(before: &str) -> &str {
+    let scope = before.strip_suffix(')').and_then(|open| open.rfind('(')).map(|at| before[..at].trim_end());
+    scope.unwrap_or(before).strip_suffix("pub").map_or(before, str::trim_end)
 }
 
 /// Whether `offset` lies in a module that only tests see.
@@ -128,7 +133,9 @@ fn in_group(group: &str) -> Vec<(Vec<String>, Option<String>)> {
                 start = at + 1;
             }
             b'}' if depth == 0 => {
-                found.extend(use_tree(group[start..at].trim()));
+                // Nothing stands between a trailing comma and the brace: no import of the parent itself.
+                let last = group[start..at].trim();
+                found.extend((!last.is_empty()).then(|| use_tree(last)).into_iter().flatten());
                 return found;
             }
             b'}' => depth -= 1,

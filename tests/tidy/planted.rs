@@ -177,12 +177,37 @@ fn a_parent_and_a_child_that_need_each_other_are_caught() {
 }
 
 #[test]
+fn a_trailing_comma_names_no_parent_and_a_star_or_self_does() {
+    let parent = ("src/wire/mod.rs", "mod limit;\nmod line;\npub struct Wire;\nfn f() { line::line() }");
+    let limit = ("src/wire/limit.rs", "pub struct Limit;");
+    let with = |import| {
+        let child = ("src/wire/line.rs", import);
+        circles::circles(&Project::with_all(&[parent, limit, child]))
+    };
+    for harmless in
+        ["use super::{\n    limit::{self, Limit,},\n};", "use super::{limit::Limit , };", "use super::{};"]
+    {
+        assert_eq!(with(harmless), Vec::<String>::new(), "{harmless}");
+    }
+    for needy in ["use super::{\n    Wire,\n};", "use super::{self,};", "use super::{limit::Limit, *,};"] {
+        caught(&with(needy), "src/wire/line.rs");
+    }
+}
+
+#[test]
 fn tests_may_look_both_ways() {
-    let tree = Project::with_all(&[
-        ("src/lab/a.rs", "use super::b::B;\npub struct A;"),
-        ("src/lab/b.rs", "pub struct B;\n#[cfg(test)]\nmod tests {\n    use crate::lab::a::A;\n}"),
-    ]);
-    assert_eq!(circles::circles(&tree), Vec::<String>::new());
+    let with = |attribute_and_visibility: &str| {
+        let b =
+            format!("pub struct B;\n{attribute_and_visibility}mod tests {{\n    use crate::lab::a::A;\n}}");
+        circles::circles(&Project::with_all(&[
+            ("src/lab/a.rs", "use super::b::B;\npub struct A;"),
+            ("src/lab/b.rs", &b),
+        ]))
+    };
+    for visibility in ["", "pub ", "pub(super) ", "pub(in crate::lab) "] {
+        assert_eq!(with(&format!("#[cfg(test)]\n{visibility}")), Vec::<String>::new(), "{visibility}");
+        caught(&with(visibility), "src/lab/b.rs");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `sully-lab run` and `sully-lab scenarios`.
 
+mod outcome;
 mod progress;
 
 use super::report::{page_path, told};
@@ -10,6 +11,7 @@ use crate::lab::scenario::{BUILTIN, Scenario, ScenarioError, find};
 use crate::lab::vm::accel::Wanted;
 use crate::record::{Outcome, Run};
 use anyhow::Context;
+use outcome::{badness, exit_code, word};
 use progress::Progress;
 use std::{
     path::{Path, PathBuf},
@@ -167,32 +169,6 @@ fn wrong(error: &ScenarioError) -> ExitCode {
     ExitCode::from(WRONG)
 }
 
-fn exit_code(outcome: Outcome) -> u8 {
-    match outcome {
-        Outcome::Passed => 0,
-        Outcome::Judged => 3,
-        Outcome::Failed | Outcome::Interrupted => 1,
-    }
-}
-
-/// A run that could not be is worse than one with a bad result.
-fn badness(code: u8) -> u8 {
-    match code {
-        0 => 0,
-        3 => 1,
-        _ => 2,
-    }
-}
-
-fn word(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Passed => "passed",
-        Outcome::Judged => "judged",
-        Outcome::Failed => "failed",
-        Outcome::Interrupted => "interrupted",
-    }
-}
-
 /// One run's end: its directory, its outcome, and each reason on a line of its own.
 fn conclusion(dir: &Path, run: &Run) -> String {
     let mut text = format!("{:<11} {}", word(run.verdict.outcome), dir.display());
@@ -241,16 +217,6 @@ mod tests {
         let error = Line::try_parse_from(["x", "a", "--accel", "hvf"]).err().unwrap().to_string();
         assert!(error.contains("'hvf'") && error.contains("auto, kvm or tcg"), "{error}");
         assert!(Line::try_parse_from(["x", "a", "--repeat", "0"]).is_err());
-    }
-
-    #[test]
-    fn the_exit_code_is_that_of_the_worst_run() {
-        let worst = |outcomes: &[Outcome]| {
-            outcomes.iter().map(|outcome| exit_code(*outcome)).max_by_key(|code| badness(*code))
-        };
-        assert_eq!(worst(&[Outcome::Passed, Outcome::Judged, Outcome::Passed]), Some(3));
-        assert_eq!(worst(&[Outcome::Judged, Outcome::Failed, Outcome::Passed]), Some(1));
-        assert_eq!(worst(&[Outcome::Passed]), Some(0));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Loads the image's modules; their file names carry the order (`00-virtio.ko`, `01-virtio_ring.ko`, ...).
 
-use super::BootError;
+use super::error::BootError;
 use nix::errno::Errno;
 use nix::kmod::{ModuleInitFlags, finit_module};
 use std::fs::File;

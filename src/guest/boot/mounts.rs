@@ -1,6 +1,6 @@
 //! The three file systems a workload cannot do without: proc, sysfs, devtmpfs.
 
-use super::BootError;
+use super::error::BootError;
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 

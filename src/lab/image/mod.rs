@@ -1,7 +1,9 @@
 //! Builds the guest image: a kernel, and an initramfs with the guest program as init and the modules it needs.
 
 mod ar;
+mod bounded;
 mod bzimage;
+mod deb;
 #[cfg(test)]
 mod elf_tests;
 mod initramfs;
@@ -10,6 +12,7 @@ mod modinfo;
 mod order;
 mod package;
 mod program;
+mod source;
 mod store;
 mod supply;
 mod tar;
@@ -23,9 +26,7 @@ use kernel::Kernel;
 use order::{Found, Module};
 use program::Program;
 use serde::{Deserialize, Serialize};
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use supply::Supply;
 
 /// What the guest cannot do without: the bus that QEMU puts virtio devices on, and the port for its records.
@@ -100,7 +101,7 @@ pub struct Manifest {
 /// that is wanted and not to be found. Each says what was looked at and the way out.
 pub fn build(request: &Request) -> anyhow::Result<Built> {
     let program = program::find(request.guest.as_deref())?;
-    let (kernel, supply) = kernel::gather(request.kernel.as_deref(), request.modules.as_deref())?;
+    let (kernel, supply) = source::gather(request.kernel.as_deref(), request.modules.as_deref())?;
     let modules = supply.as_ref().map(|supply| choose(supply, &kernel)).transpose()?;
     let warnings = warnings(&program, &kernel, modules.is_none());
     let modules = modules.unwrap_or_default();
@@ -188,17 +189,4 @@ fn warnings(program: &Program, kernel: &Kernel, is_bare: bool) -> Vec<String> {
         ));
     }
     warnings
-}
-
-/// A whole file, unless it is larger than makes sense.
-fn read_file(path: &Path, limit_bytes: u64) -> anyhow::Result<Vec<u8>> {
-    let failed = || format!("cannot read '{}'", path.display());
-    let mut bytes = Vec::new();
-    File::open(path)
-        .with_context(failed)?
-        .take(limit_bytes + 1)
-        .read_to_end(&mut bytes)
-        .with_context(failed)?;
-    ensure!(bytes.len() as u64 <= limit_bytes, "'{}' has more than {limit_bytes} bytes", path.display());
-    Ok(bytes)
 }

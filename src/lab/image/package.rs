@@ -1,15 +1,12 @@
-//! Reads a kernel and its modules out of a Debian package, without unpacking it anywhere.
+//! Finds a kernel and its modules in a Debian package.
 
 use super::kernel::{Kernel, LARGEST_KERNEL_BYTES};
 use super::supply::{BUILTIN_LIST, BUILTIN_MODINFO, LARGEST_MODULE_BYTES, Stored, Supply, name_of};
-use super::{ar, tar, unpack};
-use anyhow::{Context, bail, ensure};
-use std::fs::File;
-use std::io::{BufReader, Read};
+use super::{deb, tar};
+use anyhow::{Context, ensure};
+use std::io::Read;
 use std::path::Path;
 
-/// Largest `data.tar` read; kernels with all their modules stay below 1 GiB.
-const LARGEST_DATA_BYTES: u64 = 8 << 30;
 /// Largest list of built-in modules read.
 const LARGEST_LIST_BYTES: u64 = 16 << 20;
 /// How many bytes of modules are kept on the way, so that the package need not be read twice.
@@ -25,12 +22,6 @@ pub(super) struct Contents {
     pub(super) modules: Supply,
 }
 
-/// Whether `path` is a package, by its first bytes.
-pub(super) fn is_package(path: &Path) -> bool {
-    let mut head = [0; 8];
-    File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok() && ar::is_archive(&head)
-}
-
 /// Reads a package once, from its beginning to its end.
 ///
 /// # Errors
@@ -40,7 +31,7 @@ pub(super) fn open(path: &Path) -> anyhow::Result<Contents> {
 }
 
 fn collect(path: &Path) -> anyhow::Result<Contents> {
-    let mut archive = data(path)?;
+    let mut archive = deb::files(path)?;
     let mut found = Contents { kernel: None, modules: Supply::new(format!("'{}'", path.display()), None) };
     let mut room_bytes = KEPT_BYTES;
     while let Some(entry) = archive.next_entry()? {
@@ -87,29 +78,6 @@ fn add_module_file<R: Read>(
     Ok(())
 }
 
-/// The contents of the file `wanted` in a package.
-///
-/// # Errors
-/// A package that does not hold it any more, a damaged one, or more than `limit_bytes`.
-pub(super) fn member(package: &Path, wanted: &str, limit_bytes: u64) -> anyhow::Result<Vec<u8>> {
-    let mut archive = data(package)?;
-    while let Some(entry) = archive.next_entry()? {
-        if entry.is_file && entry.path == wanted {
-            return archive.read_contents(limit_bytes);
-        }
-    }
-    bail!("'{}' holds no '{wanted}' any more", package.display())
-}
-
-/// The files of a package.
-fn data(path: &Path) -> anyhow::Result<tar::Archive<impl Read>> {
-    let file = File::open(path).with_context(|| format!("cannot open '{}'", path.display()))?;
-    let member = ar::find_member(BufReader::with_capacity(1 << 16, file), "data.tar")?
-        .context("it has no data.tar: is it a Debian package?")?;
-    let plain = unpack::reader(member)?.take(LARGEST_DATA_BYTES);
-    Ok(tar::Archive::new(BufReader::with_capacity(1 << 16, plain)))
-}
-
 /// Kernels lie in /boot, or (in packages for image-based systems) beside their modules.
 fn is_kernel(path: &str) -> bool {
     path.strip_prefix("boot/vmlinuz").is_some_and(|rest| !rest.contains('/'))
@@ -127,7 +95,7 @@ fn file_name(path: &Path) -> String {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::{ar, bzimage, elf_tests, tar};
+    use super::super::{ar, bzimage, elf_tests};
     use super::*;
     use std::path::PathBuf;
 
@@ -155,7 +123,7 @@ pub(super) mod tests {
                 (&format!("{prefix}/modules/6.1.0-9/modules.builtin"), b"kernel/virtio_ring.ko\n"),
             ];
             let path = write(directory.path(), "linux.deb", &files);
-            assert!(is_package(&path));
+            assert!(deb::is_package(&path));
             let found = open(&path).unwrap();
             let kernel = found.kernel.unwrap();
             assert_eq!((kernel.label.as_str(), kernel.release.as_deref()), ("linux.deb", Some("6.1.0-9")));
@@ -184,7 +152,7 @@ pub(super) mod tests {
         std::fs::write(&path, ar::tests::archive(&[("debian-binary", b"2.0\n")])).unwrap();
         assert!(format!("{:#}", open(&path).err().unwrap()).contains("data.tar"));
         std::fs::write(&path, b"text").unwrap();
-        assert!(!is_package(&path) && open(&path).is_err());
-        assert!(!is_package(&directory.path().join("absent")));
+        assert!(!deb::is_package(&path) && open(&path).is_err());
+        assert!(!deb::is_package(&directory.path().join("absent")));
     }
 }

@@ -1,5 +1,6 @@
 //! Finds the guest program and makes sure that it can be init: a static program for this machine.
 
+use super::bounded::read_file;
 use anyhow::{Context, bail, ensure};
 use object::elf::{ET_DYN, ET_EXEC, PT_INTERP};
 use object::read::elf::{ElfFile64, FileHeader as _, ProgramHeader as _};
@@ -51,7 +52,7 @@ fn beside(directory: &Path) -> anyhow::Result<Program> {
 
 fn read(path: &Path) -> anyhow::Result<Program> {
     ensure!(path.is_file(), "there is no guest program '{}'; build it: {BUILD}", path.display());
-    let bytes = super::read_file(path, LARGEST_BYTES)?;
+    let bytes = read_file(path, LARGEST_BYTES)?;
     check(&bytes).with_context(|| format!("'{}' cannot be the guest program", path.display()))?;
     Ok(Program { path: path.to_path_buf(), version: version(&bytes), bytes })
 }

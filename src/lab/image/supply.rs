@@ -1,7 +1,8 @@
 //! The modules of one kernel, wherever they lie: in a directory or in a package.
 
+use super::bounded::read_file;
 use super::modinfo::canonical;
-use super::{package, unpack};
+use super::{deb, unpack};
 use anyhow::Context;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -85,7 +86,7 @@ fn contents(stored: &Stored) -> anyhow::Result<Vec<u8>> {
         Stored::File(path) => file(path),
         Stored::Kept(bytes) => unpack::bytes(bytes, LARGEST_MODULE_BYTES),
         Stored::Packed(archive, path) => {
-            let packed = package::member(archive, path, LARGEST_MODULE_BYTES)?;
+            let packed = deb::member(archive, path, LARGEST_MODULE_BYTES)?;
             unpack::bytes(&packed, LARGEST_MODULE_BYTES)
         }
     }
@@ -93,7 +94,7 @@ fn contents(stored: &Stored) -> anyhow::Result<Vec<u8>> {
 
 /// The uncompressed contents of a module file.
 pub(super) fn file(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let packed = super::read_file(path, LARGEST_MODULE_BYTES)?;
+    let packed = read_file(path, LARGEST_MODULE_BYTES)?;
     unpack::bytes(&packed, LARGEST_MODULE_BYTES).with_context(|| format!("'{}'", path.display()))
 }
 

@@ -1,5 +1,6 @@
 //! Finds the modules of one kernel in a directory: `/lib/modules/RELEASE`, a tree around it, or a flat directory.
 
+use super::bounded::read_file;
 use super::modinfo;
 use super::supply::{BUILTIN_LIST, BUILTIN_MODINFO, Stored, Supply, file, name_of};
 use anyhow::{Context, bail, ensure};
@@ -126,11 +127,11 @@ fn with_builtin(directory: &Path, release: Option<String>) -> anyhow::Result<Sup
     let mut supply = Supply::new(format!("'{}'", directory.display()), release);
     let list = directory.join(BUILTIN_LIST);
     if list.exists() {
-        supply.add_builtin_list(&super::read_file(&list, LARGEST_LIST_BYTES)?);
+        supply.add_builtin_list(&read_file(&list, LARGEST_LIST_BYTES)?);
     }
     let modinfo = directory.join(BUILTIN_MODINFO);
     if modinfo.exists() {
-        supply.add_builtin_modinfo(&super::read_file(&modinfo, LARGEST_LIST_BYTES)?);
+        supply.add_builtin_modinfo(&read_file(&modinfo, LARGEST_LIST_BYTES)?);
     }
     Ok(supply)
 }

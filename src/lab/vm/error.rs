@@ -1,6 +1,6 @@
 //! What can go wrong with a virtual machine before, while and after it runs.
 
-use super::Exit;
+use super::exit::Exit;
 use crate::lab::qmp::QmpError;
 use std::{io, path::PathBuf, time::Duration};
 

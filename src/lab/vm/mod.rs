@@ -4,6 +4,7 @@ pub mod accel;
 mod config;
 pub mod console;
 mod error;
+mod exit;
 pub mod locate;
 #[cfg(test)]
 mod made_kernel;
@@ -14,7 +15,7 @@ mod sockets;
 
 pub use config::VmConfig;
 pub use error::VmError;
+pub use exit::Exit;
 pub use process::Vm;
 pub use ram::ram_for;
-pub use reaper::Exit;
 pub use sockets::{Sockets, port_socket, qmp_socket};

@@ -1,14 +1,12 @@
 //! The one who owns a child process: it alone signals and reaps it, so that a signal can never hit a stranger who
 //! got the process id later.
 
-use super::VmError;
+use super::{error::VmError, exit::Exit};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use std::{
-    collections::VecDeque, fmt, os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration,
-};
+use std::{collections::VecDeque, os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     process::Child,
@@ -22,34 +20,6 @@ const STDERR_BYTES: usize = 16 << 10;
 const STDERR_LIMIT: Duration = Duration::from_millis(500);
 /// How long a process may take to be gone after SIGKILL.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
-
-/// How a QEMU ended.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Exit {
-    /// Its exit code, where it ended by itself.
-    pub code: Option<i32>,
-    /// The signal that ended it, where one did.
-    pub signal: Option<i32>,
-    /// The end of what it said on stderr; control characters but line ends removed.
-    pub stderr_tail: String,
-}
-
-impl fmt::Display for Exit {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.code, self.signal) {
-            (Some(code), _) => write!(out, "exit code {code}")?,
-            (None, Some(number)) => match Signal::try_from(number) {
-                Ok(signal) => write!(out, "killed by {signal}")?,
-                Err(_) => write!(out, "killed by signal {number}")?,
-            },
-            (None, None) => out.write_str("ended in an unknown way")?,
-        }
-        if self.stderr_tail.is_empty() {
-            return out.write_str(", and it said nothing");
-        }
-        write!(out, ", and it said: {}", self.stderr_tail)
-    }
-}
 
 /// The handle of a child process. Dropping it kills the process, and the reaper behind it still reaps.
 #[derive(Debug)]

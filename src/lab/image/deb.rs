@@ -1,0 +1,42 @@
+//! A Debian package as the archive that it is: read from its beginning to its end, and unpacked nowhere.
+
+use super::{ar, tar, unpack};
+use anyhow::{Context, bail};
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+/// Largest `data.tar` read; kernels with all their modules stay below 1 GiB.
+const LARGEST_DATA_BYTES: u64 = 8 << 30;
+
+/// Whether `path` is a package, by its first bytes.
+pub(super) fn is_package(path: &Path) -> bool {
+    let mut head = [0; 8];
+    File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok() && ar::is_archive(&head)
+}
+
+/// The contents of the file `wanted` in a package.
+///
+/// # Errors
+/// A package that does not hold it any more, a damaged one, or more than `limit_bytes`.
+pub(super) fn member(package: &Path, wanted: &str, limit_bytes: u64) -> anyhow::Result<Vec<u8>> {
+    let mut archive = files(package)?;
+    while let Some(entry) = archive.next_entry()? {
+        if entry.is_file && entry.path == wanted {
+            return archive.read_contents(limit_bytes);
+        }
+    }
+    bail!("'{}' holds no '{wanted}' any more", package.display())
+}
+
+/// The files of a package, one after another.
+///
+/// # Errors
+/// A file that cannot be opened, or that is no package.
+pub(super) fn files(path: &Path) -> anyhow::Result<tar::Archive<impl Read>> {
+    let file = File::open(path).with_context(|| format!("cannot open '{}'", path.display()))?;
+    let member = ar::find_member(BufReader::with_capacity(1 << 16, file), "data.tar")?
+        .context("it has no data.tar: is it a Debian package?")?;
+    let plain = unpack::reader(member)?.take(LARGEST_DATA_BYTES);
+    Ok(tar::Archive::new(BufReader::with_capacity(1 << 16, plain)))
+}

@@ -1,0 +1,9 @@
+//! What every pattern does, whatever its order: name the next pages.
+
+use crate::units::PageIndex;
+
+/// An endless sequence of pages of one writer's slice.
+pub trait AddressPattern: Send {
+    /// The next `pages.len()` pages of the sequence; each is within the slice, counted from its first page.
+    fn fill(&mut self, pages: &mut [PageIndex]);
+}
