@@ -44,11 +44,6 @@ fn run_json(directory: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(directory.join("run.json")).unwrap()).unwrap()
 }
 
-fn lines(directory: &Path, name: &str) -> Vec<Value> {
-    let text = std::fs::read_to_string(directory.join(name)).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
 fn assert_sound_stream(run: &Value) {
     for fault in ["holes", "doubles", "torn", "unknown"] {
         assert_eq!(run["stream"][fault], 0, "{fault}: {}", run["stream"]);
@@ -90,10 +85,6 @@ fn a_guest_under_auto_converge_feels_the_throttle_that_qemu_reports() {
     assert!(
         lasting.iter().all(|(qemu, guest)| *guest >= 0.85 * qemu),
         "QEMU's throttle, guest's loss: {lasting:?}"
-    );
-    assert!(
-        lasting.windows(2).all(|pair| pair[0].1 < pair[1].1 + 5.0),
-        "it grows with the throttle: {lasting:?}"
     );
 }
 
