@@ -31,7 +31,8 @@ mod tests {
     #[test]
     fn a_thread_at_work_is_charged_and_the_process_with_it() {
         let me = nix::unistd::gettid();
-        let (thread, process) = (thread_cpu_ns(me).unwrap(), process_cpu_ns());
+        // The process first: what runs between the two readings must not count for the thread alone.
+        let (process, thread) = (process_cpu_ns(), thread_cpu_ns(me).unwrap());
         while thread_cpu_ns(me).unwrap() < thread + 1_000_000 {
             std::hint::spin_loop();
         }
