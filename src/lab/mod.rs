@@ -11,3 +11,4 @@ pub mod rundir;
 pub mod scenario;
 pub mod timeline;
 pub mod vm;
+pub mod wrong;

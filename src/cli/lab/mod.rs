@@ -4,6 +4,7 @@ mod image;
 mod report;
 mod run;
 
+use crate::lab::{rundir::ReadError, wrong::WrongInput};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -46,9 +47,9 @@ pub fn main() -> ExitCode {
     })
 }
 
-/// A directory that holds no run is a wrong command line; everything else is a failure.
+/// What the user gave and has to mend is a wrong command line; everything else is a failure.
 fn code(error: &anyhow::Error) -> u8 {
-    if error.is::<crate::lab::rundir::ReadError>() { 2 } else { 1 }
+    if error.is::<ReadError>() || error.is::<WrongInput>() { 2 } else { 1 }
 }
 
 #[cfg(test)]

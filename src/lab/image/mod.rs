@@ -21,6 +21,7 @@ mod tests;
 mod tree;
 mod unpack;
 
+use super::wrong::given;
 use anyhow::{Context, ensure};
 use kernel::Kernel;
 use order::{Found, Module};
@@ -100,9 +101,9 @@ pub struct Manifest {
 /// Whatever keeps the image from booting and working: no guest program or a dynamic one, no kernel, a module
 /// that is wanted and not to be found. Each says what was looked at and the way out.
 pub fn build(request: &Request) -> anyhow::Result<Built> {
-    let program = program::find(request.guest.as_deref())?;
-    let (kernel, supply) = source::gather(request.kernel.as_deref(), request.modules.as_deref())?;
-    let modules = supply.as_ref().map(|supply| choose(supply, &kernel)).transpose()?;
+    let program = given(program::find(request.guest.as_deref()))?;
+    let (kernel, supply) = given(source::gather(request.kernel.as_deref(), request.modules.as_deref()))?;
+    let modules = given(supply.as_ref().map(|supply| choose(supply, &kernel)).transpose())?;
     let warnings = warnings(&program, &kernel, modules.is_none());
     let modules = modules.unwrap_or_default();
     let initramfs = initramfs::pack(&program.bytes, &modules)?;

@@ -6,6 +6,7 @@ use crate::lab::vm::{
     accel::{Chosen, Trial, Wanted, choose},
     locate,
 };
+use crate::lab::wrong::given;
 use crate::record::{Accelerator, Provenance};
 use crate::units::ByteSize;
 use anyhow::ensure;
@@ -40,6 +41,18 @@ pub struct Host {
     guest_kernel: String,
 }
 
+/// Whether a file of the image is there.
+fn is_there(file: &Path, image: &Path) -> anyhow::Result<()> {
+    ensure!(
+        file.is_file(),
+        "there is no guest image in {dir}: {file} is missing; build one with `sully-lab image -o {dir}`, \
+         or name another with --image DIR",
+        dir = image.display(),
+        file = file.display(),
+    );
+    Ok(())
+}
+
 impl Host {
     /// Looks for the image and QEMU and tries the accelerator, which may take some seconds.
     ///
@@ -47,15 +60,7 @@ impl Host {
     /// When one of them is missing or does not work; each says the way out.
     pub async fn prepare(request: &HostRequest) -> anyhow::Result<Self> {
         let (kernel, initramfs) = (request.image.join(KERNEL_FILE), request.image.join(INITRAMFS_FILE));
-        for file in [&kernel, &initramfs] {
-            ensure!(
-                file.is_file(),
-                "there is no guest image in {dir}: {file} is missing; build one with `sully-lab image -o {dir}`, \
-                 or name another with --image DIR",
-                dir = request.image.display(),
-                file = file.display(),
-            );
-        }
+        given([&kernel, &initramfs].into_iter().try_for_each(|file| is_there(file, &request.image)))?;
         let qemu = locate::find(request.qemu.as_deref())?;
         let version = locate::version(&qemu).await?;
         let trial = Trial { qemu: qemu.clone(), kernel: kernel.clone(), initramfs: initramfs.clone() };
