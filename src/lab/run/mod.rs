@@ -23,6 +23,12 @@ use account::Account;
 use judge::{Facts, Trouble, judge};
 use pair::{Pair, PairConfig};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::time::Duration;
+use tokio::{sync::watch, time::timeout};
+
+/// How long QEMUs that were being started when somebody interrupted may take to be up, before they are killed.
+const START_AFTER_INTERRUPT: Duration = Duration::from_secs(5);
 
 /// A run that was carried out, whatever came of it.
 #[derive(Debug)]
@@ -71,14 +77,9 @@ async fn carry_out(
     watch: &mut Watch<'_>,
 ) -> (Option<MigrationEnd>, Option<Trouble>) {
     watch.show(&Status::step("starting both QEMUs"));
-    let mut interrupt = watch.interrupt.clone();
-    let started = tokio::select! {
-        started = Pair::start(config, &account.writer) => started,
-        _ = interrupt.wait_for(|interrupted| *interrupted) => return (None, Some(Trouble::Interrupted)),
-    };
-    let mut pair = match started {
+    let mut pair = match start(config, &account.writer, watch.interrupt.clone()).await {
         Ok(pair) => pair,
-        Err(error) => return (None, Some(Trouble::Failed(format!("{error:#}")))),
+        Err(trouble) => return (None, Some(trouble)),
     };
     let played = stages::play(scenario, &mut pair, account, watch).await;
     watch.show(&Status::step("shutting down"));
@@ -88,6 +89,25 @@ async fn carry_out(
     }
     account.notes.extend(stubborn);
     (played.migration, played.trouble)
+}
+
+/// Starts both QEMUs, unless somebody interrupts.
+async fn start(
+    config: PairConfig<'_>,
+    writer: &RunWriter,
+    mut interrupt: watch::Receiver<bool>,
+) -> Result<Pair, Trouble> {
+    let mut starting = pin!(Pair::start(config, writer));
+    tokio::select! {
+        started = &mut starting => started.map_err(|error| Trouble::Failed(format!("{error:#}"))),
+        _ = interrupt.wait_for(|interrupted| *interrupted) => {
+            // A QEMU that is half started is let in and shown out, so that it is gone when the lab is.
+            if let Ok(Ok(pair)) = timeout(START_AFTER_INTERRUPT, starting).await {
+                pair.shut_down().await;
+            }
+            Err(Trouble::Interrupted)
+        }
+    }
 }
 
 fn finish(
