@@ -5,6 +5,7 @@
 #![cfg(feature = "host")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -169,84 +170,80 @@ fn a_destination_that_dies_ends_the_run_at_once() {
     };
     let out = tempfile::tempdir().unwrap();
     let mut command = lab(&program, &image, out.path(), "smoke/precopy --set migration.bandwidth=4M/s");
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let (child, killed) = kill_destination_when_migrating(child, out.path());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let killed = comes_to(&mut child, || is_migrating(out.path())) && kill_incoming_child_of(child.id());
     let output = child.wait_with_output().unwrap();
     assert!(killed, "the migration never began:\n{}", text(&output));
     assert_eq!(output.status.code(), Some(3), "{}", text(&output));
     assert!(text(&output).contains("destination"), "{}", text(&output));
 }
 
-/// Waits until the run's qemu.ndjson shows an active migration, then ends the destination QEMU.
-fn kill_destination_when_migrating(mut child: Child, out: &Path) -> (Child, bool) {
-    for _ in 0..900 {
+#[test]
+fn a_run_interrupted_at_its_start_leaves_no_qemu_and_no_socket_behind() {
+    leaves_nothing("a_run_interrupted_at_its_start_leaves_no_qemu_and_no_socket_behind", |_, child| {
+        !children_of(child).is_empty()
+    });
+}
+
+#[test]
+fn a_run_interrupted_while_it_migrates_leaves_no_qemu_and_no_socket_behind() {
+    leaves_nothing("a_run_interrupted_while_it_migrates_leaves_no_qemu_and_no_socket_behind", |out, _| {
+        is_migrating(out)
+    });
+}
+
+/// Interrupts a run when `moment` has come, and sees that nothing of it is left.
+fn leaves_nothing(test: &str, moment: impl Fn(&Path, u32) -> bool) {
+    let Some((program, image)) = lab_and_image(test) else { return };
+    let (out, temporary) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut command = lab(&program, &image, out.path(), "smoke/precopy");
+    command.env("TMPDIR", temporary.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let id = child.id();
+    let came = comes_to(&mut child, || moment(out.path(), id));
+    let qemus = children_of(id);
+    signal(i32::try_from(id).unwrap(), Signal::SIGINT);
+    let output = child.wait_with_output().unwrap();
+    assert!(came && !qemus.is_empty(), "nothing to interrupt:\n{}", text(&output));
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(qemus.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists()), "{qemus:?} still run");
+    let left: Vec<_> = std::fs::read_dir(temporary.path()).unwrap().flatten().collect();
+    assert!(left.is_empty(), "left behind: {left:?}");
+    assert_eq!(run_json(&run_directory(out.path()))["verdict"]["outcome"], "interrupted");
+}
+
+/// Waits, at most a minute and a half, until something is so; false when the program ends before.
+fn comes_to(child: &mut Child, is_so: impl Fn() -> bool) -> bool {
+    (0..900).any(|_| {
         wait(Duration::from_millis(100));
-        if child.try_wait().unwrap().is_some() {
-            return (child, false);
-        }
-        let qemu = std::fs::read_dir(out).unwrap().flatten().map(|entry| entry.path().join("qemu.ndjson"));
-        let active = qemu
-            .filter_map(|path| std::fs::read_to_string(path).ok())
-            .any(|text| text.contains("\"active\""));
-        if active && kill_incoming_child_of(child.id()) {
-            return (child, true);
-        }
-    }
-    child.kill().unwrap();
-    (child, false)
+        child.try_wait().unwrap().is_some() || is_so()
+    }) && child.try_wait().unwrap().is_none()
+}
+
+/// Whether the run's qemu.ndjson shows an active migration.
+fn is_migrating(out: &Path) -> bool {
+    let qemu = std::fs::read_dir(out).unwrap().flatten().map(|entry| entry.path().join("qemu.ndjson"));
+    qemu.filter_map(|path| std::fs::read_to_string(path).ok()).any(|text| text.contains("\"active\""))
 }
 
 /// Ends the child of `parent` that was started with `-incoming`.
 fn kill_incoming_child_of(parent: u32) -> bool {
-    let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    for pid in processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()) {
-        let read = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
-        let is_child = read("stat").rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)?.parse().ok());
-        if is_child == Some(parent) && read("cmdline").split('\0').any(|argument| argument == "-incoming") {
-            nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL)
-                .unwrap();
-            return true;
-        }
-    }
-    false
+    let waits = |pid: &i32| {
+        let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split('\0').any(|argument| argument == "-incoming")
+    };
+    let found = children_of(parent).into_iter().find(waits);
+    found.inspect(|pid| signal(*pid, Signal::SIGKILL)).is_some()
+}
+
+fn signal(pid: i32, signal: Signal) {
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).unwrap();
 }
 
 /// A test has no clock to move by hand when it watches other processes.
 #[expect(clippy::disallowed_methods, reason = "watching real processes takes real time")]
 fn wait(span: Duration) {
     std::thread::sleep(span);
-}
-
-#[test]
-fn an_interrupted_run_leaves_no_qemu_and_no_socket_behind() {
-    let Some((program, image)) = lab_and_image("an_interrupted_run_leaves_no_qemu_and_no_socket_behind")
-    else {
-        return;
-    };
-    let (out, temporary) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let mut command = lab(&program, &image, out.path(), "smoke/precopy");
-    let child = command
-        .env("TMPDIR", temporary.path())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let pid = i32::try_from(child.id()).unwrap();
-    let is_up =
-        || std::fs::read_dir(temporary.path()).unwrap().count() > 0 && !children_of(child.id()).is_empty();
-    let up = (0..300).any(|_| {
-        wait(Duration::from_millis(100));
-        is_up()
-    });
-    let qemus = children_of(child.id());
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGINT).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(up, "no QEMU within 30 s:\n{}", text(&output));
-    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
-    assert!(qemus.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists()), "{qemus:?} still run");
-    let left: Vec<_> =
-        std::fs::read_dir(temporary.path()).unwrap().flatten().map(|entry| entry.path()).collect();
-    assert!(left.is_empty(), "left behind: {left:?}");
 }
 
 fn children_of(parent: u32) -> Vec<i32> {
