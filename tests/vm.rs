@@ -181,7 +181,7 @@ fn a_destination_that_dies_ends_the_run_at_once() {
 #[test]
 fn a_run_interrupted_at_its_start_leaves_no_qemu_and_no_socket_behind() {
     leaves_nothing("a_run_interrupted_at_its_start_leaves_no_qemu_and_no_socket_behind", |_, child| {
-        !children_of(child).is_empty()
+        !qemus_of(child).is_empty()
     });
 }
 
@@ -201,7 +201,7 @@ fn leaves_nothing(test: &str, moment: impl Fn(&Path, u32) -> bool) {
     let mut child = command.spawn().unwrap();
     let id = child.id();
     let came = comes_to(&mut child, || moment(out.path(), id));
-    let qemus = children_of(id);
+    let qemus = qemus_of(id);
     signal(i32::try_from(id).unwrap(), Signal::SIGINT);
     let output = child.wait_with_output().unwrap();
     assert!(came && !qemus.is_empty(), "nothing to interrupt:\n{}", text(&output));
@@ -228,12 +228,18 @@ fn is_migrating(out: &Path) -> bool {
 
 /// Ends the child of `parent` that was started with `-incoming`.
 fn kill_incoming_child_of(parent: u32) -> bool {
-    let waits = |pid: &i32| {
-        let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        line.split('\0').any(|argument| argument == "-incoming")
-    };
-    let found = children_of(parent).into_iter().find(waits);
+    let found = qemus_of(parent).into_iter().find(|pid| has_argument(*pid, "-incoming"));
     found.inspect(|pid| signal(*pid, Signal::SIGKILL)).is_some()
+}
+
+/// The VMs that `parent` started (and not a QEMU that is only asked for its version).
+fn qemus_of(parent: u32) -> Vec<i32> {
+    children_of(parent).into_iter().filter(|pid| has_argument(*pid, "-nodefaults")).collect()
+}
+
+fn has_argument(pid: i32, wanted: &str) -> bool {
+    let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    line.split('\0').any(|argument| argument == wanted)
 }
 
 fn signal(pid: i32, signal: Signal) {
