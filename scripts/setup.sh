@@ -45,6 +45,17 @@ install_missing() {
     as_root apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null
 }
 
+# The report's page is looked at in a real browser. Without one that test skips aloud, and the others still count.
+wish_for_chromium() {
+    [ "$purpose" = test ] || return 0
+    command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 && return 0
+    command -v apt-get >/dev/null 2>&1 || return 0
+    say "chromium is missing; it draws the report in the tests"
+    update_lists
+    as_root apt-get install -y -qq --no-install-recommends chromium </dev/null ||
+        say "chromium cannot be installed; the test that draws the report will be skipped"
+}
+
 # The guest's kernel is downloaded as a package, not installed: apt must only know of it.
 know_kernel_package() {
     [ -n "${KERNEL:-}" ] && return 0
@@ -58,7 +69,7 @@ know_kernel_package() {
 }
 
 need_cargo() {
-    command -v cargo >/dev/null 2>&1 || die "cargo is missing: install Rust 1.95 or newer from https://rustup.rs"
+    command -v cargo >/dev/null 2>&1 || die "cargo is missing: install Rust 1.95 or newer, for example with rustup"
     [ "$purpose" = test ] || return 0
     for component in fmt clippy; do
         cargo "$component" --version >/dev/null 2>&1 && continue
@@ -85,6 +96,7 @@ need qemu-system-x86_64 "qemu-system-x86" "runs the virtual machines"
 need setpriv "util-linux" "lets no QEMU outlive the program that started it"
 need timeout "coreutils" "bounds every step in time"
 install_missing
+wish_for_chromium
 know_kernel_package
 tell_about_userfaultfd
 say "everything is there for make $purpose"
