@@ -16,6 +16,7 @@ pub use snapshot::Snapshot;
 use crate::{
     clock::{Clock, Monotonic, read_cost_ns},
     diagnose::classify,
+    pace::{Part, Schedule},
     plan::Checked,
     probe::{StealProbe, host_facts},
     record::{ClockFacts, Gap, MemoryFacts, SelfFacts},
@@ -95,7 +96,10 @@ impl Engine {
     /// What the engine is made of. Measures the clock: takes about a millisecond.
     pub fn facts(&self) -> Facts {
         let tallies = self.writers.iter().map(|writer| writer.tally.bytes()).sum::<usize>();
-        let tables_bytes = tallies + self.canaries.len() * GapTally::bytes();
+        let schedules =
+            (0..self.plan.threads).filter_map(|writer| Schedule::new(0, &Part::of(&self.plan, writer)));
+        let starts = schedules.map(|schedule| schedule.table_bytes()).sum::<usize>();
+        let tables_bytes = tallies + starts + self.canaries.len() * GapTally::bytes();
         Facts {
             memory: self.memory.clone(),
             clock: ClockFacts {

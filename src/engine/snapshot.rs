@@ -3,7 +3,7 @@
 use super::{canary::Canary, writer::Writer};
 use crate::{
     histogram::Counts,
-    pace::Schedule,
+    pace::{Part, Schedule},
     plan::Checked,
     probe::{StealProbe, process_cpu_ns},
     record::{End, EndReason, Interval, Latency, SelfCost, Totals},
@@ -19,7 +19,7 @@ pub struct Snapshot {
     t0_ns: Option<u64>,
     service: Counts,
     response: Counts,
-    /// Visits due so far and, of these, visits not done, all writers together; none without a schedule.
+    /// What became of the visits due so far, all writers together; none without a schedule.
     due: Option<Due>,
     open_ns: Option<u64>,
     gaps: GapCounts,
@@ -29,8 +29,28 @@ pub struct Snapshot {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Due {
+    /// Always the sum of those done, missed and in the backlog.
     offered: u64,
+    missed: u64,
     backlog: u64,
+}
+
+impl Due {
+    /// Of one writer.
+    ///
+    /// Writers run up to a batch ahead: a visit that is done counts as offered, and what one writer is ahead does not
+    /// hide what another is behind.
+    fn new(offered: u64, done: u64, missed: u64) -> Self {
+        let past = done.saturating_add(missed);
+        let offered = offered.max(past);
+        Self { offered, missed, backlog: offered - past }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.offered += other.offered;
+        self.missed += other.missed;
+        self.backlog += other.backlog;
+    }
 }
 
 /// What a snapshot is taken of.
@@ -54,10 +74,7 @@ pub(super) fn take(sources: &Sources<'_>, at_ns: u64) -> Snapshot {
     for (writer, index) in sources.writers.iter().zip(0u32..) {
         let counts = writer.tally.counts();
         if let Some(due) = &mut due {
-            let offered = offered(sources, index, at_ns);
-            due.offered += offered;
-            // Writers run up to a batch ahead: what one is ahead must not hide what another is behind.
-            due.backlog += offered.saturating_sub(counts.service.count());
+            due.add(Due::new(offered(sources, index, at_ns), counts.service.count(), counts.missed));
         }
         let open = counts.open_since_ns.map(|since_ns| at_ns.saturating_sub(since_ns));
         open_ns = open_ns.max(open.filter(|open_ns| *open_ns > 0));
@@ -74,10 +91,7 @@ pub(super) fn take(sources: &Sources<'_>, at_ns: u64) -> Snapshot {
 }
 
 fn offered(sources: &Sources<'_>, index: u32, at_ns: u64) -> u64 {
-    let schedule = sources
-        .t0_ns
-        .zip(sources.plan.rate.pages_per_s())
-        .and_then(|(t0_ns, pages_per_s)| Schedule::new(t0_ns, pages_per_s, index, sources.plan.threads));
+    let schedule = sources.t0_ns.and_then(|t0_ns| Schedule::new(t0_ns, &Part::of(sources.plan, index)));
     schedule.map_or(0, |schedule| schedule.offered(at_ns))
 }
 
@@ -96,8 +110,8 @@ impl Snapshot {
             start_ns: earlier.at_ns,
             end_ns: self.at_ns,
             writes: service.count(),
-            offered: self.offered_since(earlier),
-            missed: plan.target_pages_per_s.map(|_| 0),
+            offered: self.due_since(earlier, |due| due.offered),
+            missed: self.due_since(earlier, |due| due.missed),
             backlog: self.due.map(|due| due.backlog),
             target_pages_per_s: plan.target_pages_per_s,
             service_ns: Latency::from(&service),
@@ -114,14 +128,7 @@ impl Snapshot {
     /// The sums from `t0` on, an older snapshot of the same engine, best from just before the gate was opened: a
     /// later one cuts off what was done until then. `records_dropped` are those the caller gave up;
     /// gap records that found no room in the engine are added to them.
-    pub fn end(
-        &self,
-        t0: &Self,
-        plan: &Checked,
-        reason: EndReason,
-        detail: Option<String>,
-        records_dropped: u64,
-    ) -> End {
+    pub fn end(&self, t0: &Self, reason: EndReason, detail: Option<String>, records_dropped: u64) -> End {
         let service = self.service.since(&t0.service);
         let response = self.response.since(&t0.response);
         // A snapshot from before the gate was opened is as good: nothing was due or done until then.
@@ -133,8 +140,8 @@ impl Snapshot {
             totals: Totals {
                 elapsed_ns: self.at_ns.saturating_sub(begin_ns),
                 writes: service.count(),
-                offered: self.offered_since(t0),
-                missed: plan.target_pages_per_s.map(|_| 0),
+                offered: self.due_since(t0, |due| due.offered),
+                missed: self.due_since(t0, |due| due.missed),
                 backlog: self.due.map(|due| due.backlog),
                 gaps: Some(self.gaps.since(&t0.gaps)),
                 self_cpu_ns: self.own_cpu_since(t0),
@@ -147,9 +154,9 @@ impl Snapshot {
         }
     }
 
-    fn offered_since(&self, earlier: &Self) -> Option<u64> {
-        let then = earlier.due.unwrap_or_default().offered;
-        self.due.map(|due| due.offered.saturating_sub(then))
+    fn due_since(&self, earlier: &Self, count: fn(&Due) -> u64) -> Option<u64> {
+        let then = count(&earlier.due.unwrap_or_default());
+        self.due.map(|due| count(&due).saturating_sub(then))
     }
 
     fn own_cpu_since(&self, earlier: &Self) -> u64 {

@@ -33,7 +33,7 @@ fn the_mean_rate_is_the_rate_asked_for() {
     let plan = checked("20000p/s", 2);
     let off_percent = |_| {
         let (begin, end) = load(&plan, 2_000_000_000);
-        let totals = end.end(&begin, &plan, EndReason::Duration, None, 0).totals;
+        let totals = end.end(&begin, EndReason::Duration, None, 0).totals;
         let rate = totals.writes as f64 / (totals.elapsed_ns as f64 / 1e9);
         (rate / 20_000.0 - 1.0).abs() * 100.0
     };
@@ -47,7 +47,7 @@ fn every_count_agrees_with_every_other() {
     for rate in ["20000p/s", "max"] {
         let plan = checked(rate, 2);
         let (begin, end) = load(&plan, 200_000_000);
-        let end = end.end(&begin, &plan, EndReason::Duration, None, 0);
+        let end = end.end(&begin, EndReason::Duration, None, 0);
         assert!(end.totals.writes > 0);
         assert_eq!(end.service_ns.count, end.totals.writes);
         assert_eq!(end.response_ns.count, end.totals.writes);
@@ -75,7 +75,7 @@ fn the_region_is_resident_before_the_gate_opens_and_nothing_is_visited() {
 fn a_load_of_nothing_stops_at_once_and_offers_nothing() {
     let plan = checked("0", 1);
     let (begin, end) = load(&plan, 10_000_000);
-    let totals = end.end(&begin, &plan, EndReason::Stop, None, 0).totals;
+    let totals = end.end(&begin, EndReason::Stop, None, 0).totals;
     assert_eq!((totals.writes, totals.offered, totals.backlog), (0, Some(0), Some(0)));
 }
 

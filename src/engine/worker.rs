@@ -24,27 +24,38 @@ pub(super) struct Work {
 
 /// Visits pages until told to stop; returns how many.
 ///
-/// One stamp a visit: each ends when the next begins. Drawing pages and waiting belong to no visit.
+/// One stamp a visit: each ends when the next begins. Drawing pages and waiting belong to no visit. Pages drawn for
+/// visits that were given up are kept for the next ones: a lap misses no page.
 pub(super) fn run<C: Clock>(clock: &C, control: &Control, tally: &VisitTally, work: &mut Work) -> u64 {
     let mut pages = [PageIndex(0); BATCH];
     // Without a schedule a visit is intended when it begins, and no earlier.
     let mut intended_ns = [u64::MAX; BATCH];
-    let mut visits = 0;
+    let (mut visits, mut drawn) = (0, 0);
     loop {
         let batch = work.pacer.next(&mut intended_ns);
-        let pages = &mut pages[..batch.visits];
-        work.pattern.fill(pages);
+        if drawn < batch.visits {
+            work.pattern.fill(&mut pages[drawn..batch.visits]);
+            drawn = batch.visits;
+        }
         let Some(mut start_ns) = wait(clock, control, &batch) else { return visits };
-        work.pacer.released(start_ns, &batch);
-        for (page, intended_ns) in pages.iter().zip(&intended_ns) {
+        let until_ns = work.pacer.released(start_ns, &batch);
+        let mut done = 0;
+        for (page, intended_ns) in pages[..batch.visits].iter().zip(&intended_ns) {
+            if start_ns > until_ns {
+                tally.miss(work.pacer.give_up(start_ns, batch.visits - done));
+                break;
+            }
             tally.open(start_ns);
             work.slice.write(*page, work.strokes.draw());
             let end_ns = clock.now_ns();
             tally.close(start_ns, end_ns, *intended_ns);
             start_ns = end_ns;
+            done += 1;
         }
         tally.idle();
-        visits += batch.visits as u64;
+        visits += done as u64;
+        pages.copy_within(done..drawn, 0);
+        drawn -= done;
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     clock::Monotonic,
     content::{Filler, Strokes},
-    pace::Pacer,
+    pace::{Pacer, Part},
     pattern::{pattern, writer_seed},
     plan::Checked,
     probe::thread_cpu_ns,
@@ -134,7 +134,7 @@ fn prepare(plan: &Checked, index: u32, slice: &mut Slice) {
 
 fn work(plan: &Checked, t0_ns: u64, index: u32, slice: Slice) -> Work {
     Work {
-        pacer: Pacer::new(plan.rate, t0_ns, index, plan.threads),
+        pacer: Pacer::new(t0_ns, &Part::of(plan, index)),
         pattern: pattern(plan.pattern, slice.pages(), writer_seed(plan.seed, index)),
         slice,
         strokes: Strokes::default(),

@@ -78,8 +78,8 @@ impl Audience {
     }
 
     /// Tells everybody why the run ended, with the sums.
-    pub fn end(&mut self, last: &Snapshot, plan: &Checked, reason: EndReason, detail: Option<String>) -> End {
-        let end = last.end(&self.start, plan, reason, detail, 0);
+    pub fn end(&mut self, last: &Snapshot, reason: EndReason, detail: Option<String>) -> End {
+        let end = last.end(&self.start, reason, detail, 0);
         for stream in &mut self.streams {
             stream.end(last.at_ns, end.clone());
         }

@@ -166,7 +166,7 @@ impl Run {
         let last = self.engine.stop();
         self.report_gaps(last.at_ns);
         self.audience.offer_interval(&last, &self.plan, self.phase);
-        let end = self.audience.end(&last, &self.plan, reason, detail);
+        let end = self.audience.end(&last, reason, detail);
         self.audience.flush(&self.signals, Monotonic.now_ns().saturating_add(FLUSH_LIMIT.0));
         end
     }

@@ -57,6 +57,9 @@ impl Table {
         if let Some(backlog) = totals.backlog.filter(|backlog| *backlog > 0) {
             let _ = write!(text, "; {backlog} visits were left undone");
         }
+        if let Some(missed) = totals.missed.filter(|missed| *missed > 0) {
+            let _ = write!(text, "; {missed} visits were given up");
+        }
         let _ = writeln!(
             text,
             "\nservice p50 {}, p99 {}, max {}; response p50 {}, p99 {}, max {}",

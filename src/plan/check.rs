@@ -1,6 +1,6 @@
 //! From what is asked to what will be done: every fault of a plan at once, each with its remedy.
 
-use super::{MemoryAmount, PatternSpec, Plan};
+use super::{BacklogPolicy, MemoryAmount, PaceSpec, PatternSpec, Plan, pace};
 use crate::units::{ByteSize, Nanos, PAGE_BYTES, PageCount, Rate};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -26,6 +26,15 @@ pub struct Checked {
     pub target_pages_per_s: Option<u64>,
     /// The order of visits.
     pub pattern: PatternSpec,
+    /// When visits are due.
+    #[serde(default)]
+    pub pace: PaceSpec,
+    /// What becomes of visits that a stall delayed.
+    #[serde(default)]
+    pub backlog: BacklogPolicy,
+    /// How many times faster than its schedule a writer catches up at most.
+    #[serde(default = "catch_up")]
+    pub catch_up: u32,
     /// Writers.
     pub threads: u32,
     /// How long to run; absent means until told to stop.
@@ -37,6 +46,11 @@ pub struct Checked {
     pub interval_ns: u64,
     /// Where the page sequence and the content start from.
     pub seed: u64,
+}
+
+/// What records say that are older than the choice.
+fn catch_up() -> u32 {
+    pace::CATCH_UP
 }
 
 impl Checked {
@@ -89,6 +103,7 @@ pub fn check(plan: &Plan, machine: &Machine) -> Result<Checked, Faults> {
     let threads = threads(plan, machine, &mut faults);
     let memory_bytes = memory(plan, machine, threads, &mut faults);
     times(plan, &mut faults);
+    faults.extend(pace::faults(plan.rate, plan.pace, plan.catch_up, |name| format!("--{name} ")));
     if !faults.is_empty() {
         return Err(Faults(faults));
     }
@@ -97,6 +112,9 @@ pub fn check(plan: &Plan, machine: &Machine) -> Result<Checked, Faults> {
         rate: plan.rate,
         target_pages_per_s: plan.rate.pages_per_s(),
         pattern: plan.pattern,
+        pace: plan.pace,
+        backlog: plan.backlog,
+        catch_up: plan.catch_up,
         threads,
         duration_ns: plan.duration.map(|span| span.0),
         baseline_ns: plan.baseline.0,
@@ -208,9 +226,10 @@ mod tests {
             threads: Some(0),
             interval: Nanos::from_ms(1),
             duration: Some(Nanos(0)),
+            catch_up: 0,
             ..Plan::default()
         };
         let faults = check(&plan, &MACHINE).unwrap_err();
-        assert_eq!(faults.0.len(), 4, "{faults}");
+        assert_eq!(faults.0.len(), 5, "{faults}");
     }
 }

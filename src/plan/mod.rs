@@ -2,10 +2,13 @@
 
 mod check;
 mod memory;
+mod pace;
 mod pattern;
 
 pub use check::{Checked, Fault, Faults, Machine, check};
 pub use memory::MemoryAmount;
+pub(crate) use pace::faults as pace_faults;
+pub use pace::{BacklogPolicy, PaceSpec};
 pub use pattern::PatternSpec;
 
 use crate::units::{ByteSize, Nanos, Rate};
@@ -19,6 +22,12 @@ pub struct Plan {
     pub rate: Rate,
     /// In which order pages are visited.
     pub pattern: PatternSpec,
+    /// When visits are due.
+    pub pace: PaceSpec,
+    /// What becomes of visits that a stall delayed.
+    pub backlog: BacklogPolicy,
+    /// How many times faster than its schedule a writer catches up at most, 1 to 100.
+    pub catch_up: u32,
     /// Writers; none means one per online vCPU.
     pub threads: Option<u32>,
     /// How long to run; none means until told to stop.
@@ -37,6 +46,9 @@ impl Default for Plan {
             memory: MemoryAmount::Bytes(ByteSize::mib(512)),
             rate: Rate::PagesPerSecond(25_600),
             pattern: PatternSpec::Shuffle,
+            pace: PaceSpec::Constant,
+            backlog: BacklogPolicy::Repay,
+            catch_up: pace::CATCH_UP,
             threads: None,
             duration: None,
             baseline: Nanos::from_secs(10),

@@ -13,6 +13,7 @@ const NONE: u64 = 0;
 pub struct VisitTally {
     /// When the visit under way began, so that a stall shows while it lasts.
     open_since: AtomicU64,
+    missed: AtomicU64,
     service: Cells,
     /// None without a schedule: response is then service, and is not counted twice.
     response: Option<Cells>,
@@ -25,6 +26,8 @@ pub struct VisitCounts {
     pub service: Counts,
     /// From intended start to end.
     pub response: Counts,
+    /// Visits that were given up.
+    pub missed: u64,
     /// When the visit under way began.
     pub open_since_ns: Option<u64>,
 }
@@ -34,6 +37,7 @@ impl VisitTally {
     pub fn new(paced: bool) -> Self {
         Self {
             open_since: AtomicU64::new(NONE),
+            missed: AtomicU64::new(0),
             service: Cells::touched(),
             response: paced.then(Cells::touched),
         }
@@ -63,6 +67,12 @@ impl VisitTally {
         }
     }
 
+    /// So many visits were given up. Only the writer itself calls this.
+    #[inline]
+    pub fn miss(&self, visits: u64) {
+        super::add(&self.missed, visits);
+    }
+
     /// No visit is under way. Only the writer itself calls this.
     #[inline]
     pub fn idle(&self) {
@@ -87,7 +97,8 @@ impl VisitTally {
         let open_since = self.open_since.load(Ordering::Relaxed);
         let service = self.service.counts();
         let response = self.response.as_ref().map_or_else(|| service.clone(), Cells::counts);
-        VisitCounts { service, response, open_since_ns: (open_since != NONE).then_some(open_since) }
+        let missed = self.missed.load(Ordering::Relaxed);
+        VisitCounts { service, response, missed, open_since_ns: (open_since != NONE).then_some(open_since) }
     }
 }
 

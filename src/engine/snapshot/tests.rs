@@ -32,11 +32,11 @@ fn snapshot(at_ns: u64, visits: &[u64], due: Option<Due>) -> Snapshot {
 #[test]
 fn an_interval_holds_what_came_between() {
     let plan = checked(Rate::PagesPerSecond(10));
-    let earlier = snapshot(1000, &[5, 6], Some(Due { offered: 2, backlog: 0 }));
-    let later = snapshot(3000, &[5, 6, 70, 80, 90], Some(Due { offered: 9, backlog: 4 }));
+    let earlier = snapshot(1000, &[5, 6], Some(Due { offered: 2, missed: 0, backlog: 0 }));
+    let later = snapshot(3000, &[5, 6, 70, 80, 90], Some(Due::new(9, 3, 2)));
     let interval = later.interval_since(&earlier, &plan, "run");
     assert_eq!((interval.start_ns, interval.end_ns, interval.writes), (1000, 3000, 3));
-    assert_eq!((interval.offered, interval.missed, interval.backlog), (Some(7), Some(0), Some(4)));
+    assert_eq!((interval.offered, interval.missed, interval.backlog), (Some(7), Some(2), Some(4)));
     assert_eq!((interval.service_ns.count, interval.service_ns.p50), (3, Some(80)));
     assert_eq!(Counts::unpack(&interval.service_hist).unwrap().count(), 3);
     assert_eq!((interval.steal_ms, interval.self_cost.cpu_ns), (Some(200), 20));
@@ -44,13 +44,20 @@ fn an_interval_holds_what_came_between() {
 }
 
 #[test]
+fn offered_is_done_and_missed_and_backlog_for_writers_ahead_and_behind() {
+    let mut due = Due::new(10, 12, 0);
+    assert_eq!(due, Due { offered: 12, missed: 0, backlog: 0 });
+    due.add(Due::new(10, 4, 1));
+    assert_eq!(due, Due { offered: 22, missed: 1, backlog: 5 });
+}
+
+#[test]
 fn the_time_elapsed_begins_with_the_schedule() {
-    let plan = checked(Rate::PagesPerSecond(10));
     let before = snapshot(1000, &[], Some(Due::default()));
     let after = Snapshot { t0_ns: Some(1500), ..snapshot(4000, &[5], Some(Due::default())) };
-    assert_eq!(after.end(&before, &plan, EndReason::Stop, None, 0).totals.elapsed_ns, 2500);
+    assert_eq!(after.end(&before, EndReason::Stop, None, 0).totals.elapsed_ns, 2500);
     let later = Snapshot { t0_ns: Some(1500), ..snapshot(2000, &[], Some(Due::default())) };
-    assert_eq!(after.end(&later, &plan, EndReason::Stop, None, 0).totals.elapsed_ns, 2000);
+    assert_eq!(after.end(&later, EndReason::Stop, None, 0).totals.elapsed_ns, 2000);
 }
 
 #[test]
@@ -59,7 +66,7 @@ fn without_a_schedule_nothing_is_offered_missed_or_behind() {
     let (earlier, later) = (snapshot(1000, &[], None), snapshot(3000, &[5], None));
     let interval = later.interval_since(&earlier, &plan, "run");
     assert_eq!((interval.offered, interval.missed, interval.backlog), (None, None, None));
-    let totals = later.end(&earlier, &plan, EndReason::Stop, None, 0).totals;
+    let totals = later.end(&earlier, EndReason::Stop, None, 0).totals;
     assert_eq!((totals.offered, totals.missed, totals.backlog), (None, None, None));
 }
 
@@ -68,14 +75,10 @@ fn intervals_add_up_to_the_end_however_they_are_cut() {
     let plan = checked(Rate::PagesPerSecond(10));
     let points: Vec<Snapshot> = (0..5usize)
         .map(|n| {
-            snapshot(
-                n as u64 * 1000,
-                &[10, 200, 3000, 40_000][..n],
-                Some(Due { offered: n as u64, backlog: 0 }),
-            )
+            snapshot(n as u64 * 1000, &[10, 200, 3000, 40_000][..n], Some(Due::new(n as u64, n as u64, 0)))
         })
         .collect();
-    let end = points[4].end(&points[0], &plan, EndReason::Duration, None, 3);
+    let end = points[4].end(&points[0], EndReason::Duration, None, 3);
     let intervals = points.windows(2).map(|pair| pair[1].interval_since(&pair[0], &plan, "run"));
     let (writes, offered) = intervals.fold((0, 0), |(writes, offered), interval| {
         (writes + interval.writes, offered + interval.offered.unwrap())

@@ -4,11 +4,12 @@ use super::*;
 use crate::{
     clock::{Fake, Monotonic},
     content::{Filler, is_visited},
+    pace::{Part, Schedule},
     pattern::pattern,
-    plan::PatternSpec,
+    plan::{BacklogPolicy, PaceSpec, PatternSpec},
     region::Region,
     tally::VisitCounts,
-    units::{PageCount, Rate},
+    units::{Nanos, PageCount, Rate},
 };
 use std::sync::Arc;
 
@@ -44,17 +45,21 @@ struct Outcome {
 }
 
 fn load<C: Clock>(clock: C, end_ns: u64, rate: Rate, spec: PatternSpec, pages: u64) -> Outcome {
+    load_part(clock, end_ns, &Part::whole(rate), spec, pages)
+}
+
+fn load_part<C: Clock>(clock: C, end_ns: u64, part: &Part, spec: PatternSpec, pages: u64) -> Outcome {
     let (_, mut slices) = Region::map(PageCount(pages), 1).unwrap();
     let mut slice = slices.remove(0);
     let mut filler = Filler::new(1);
     slice.fill(|words| filler.fill(words));
     let mut work = Work {
-        pacer: Pacer::new(rate, T0_NS, 0, 1),
+        pacer: Pacer::new(T0_NS, part),
         pattern: pattern(spec, slice.pages(), 1),
         slice,
         strokes: Strokes::default(),
     };
-    let (control, tally) = (Arc::new(Control::default()), VisitTally::new(rate.pages_per_s().is_some()));
+    let (control, tally) = (Arc::new(Control::default()), VisitTally::new(part.rate.pages_per_s().is_some()));
     let clock = Ending { clock, control: Arc::clone(&control), end_ns };
     let visits = run(&clock, &control, &tally, &mut work);
     Outcome { visits, counts: tally.counts(), slice: work.slice }
@@ -132,4 +137,55 @@ fn a_pause_within_a_visit_is_in_the_service_of_that_one_alone() {
     let outcome = load(clock, T0_NS + SECOND_NS + 100_000, Rate::Max, PatternSpec::Random, 64);
     let long: Vec<_> = outcome.counts.service.occupied().filter(|(value, _)| *value > 1000).collect();
     assert!(matches!(long[..], [(value, 1)] if value.abs_diff(SECOND_NS) < SECOND_NS / 100), "{long:?}");
+}
+
+/// What becomes of ten thousand visits a second when the machine stands still during the fourth second.
+fn stopped_for_a_second(backlog: BacklogPolicy, pace: PaceSpec) -> (Outcome, u64) {
+    let clock = Fake::new(T0_NS, 50).with_pause(T0_NS + 3 * SECOND_NS, SECOND_NS);
+    let part = Part { backlog, pace, ..Part::whole(Rate::PagesPerSecond(10_000)) };
+    let end_ns = T0_NS + 6 * SECOND_NS;
+    let offered = Schedule::new(T0_NS, &part).unwrap().offered(end_ns);
+    (load_part(clock, end_ns, &part, PatternSpec::Shuffle, 30_000), offered)
+}
+
+#[test]
+fn every_visit_offered_is_done_or_missed_at_every_pace() {
+    let burst = PaceSpec::Burst { on: Nanos::from_ms(30), off: Nanos::from_ms(70) };
+    for pace in [PaceSpec::Constant, PaceSpec::Poisson, burst] {
+        let (repaid, offered) = stopped_for_a_second(BacklogPolicy::Repay, pace);
+        assert_eq!((offered, repaid.counts.missed), (60_000, 0), "{pace}");
+        assert!((0..=50).contains(&(repaid.visits as i64 - 60_000)), "{pace}: {}", repaid.visits);
+        let (shed, _) = stopped_for_a_second(BacklogPolicy::Shed, pace);
+        let past = shed.visits + shed.counts.missed;
+        assert!((0..=50).contains(&(past as i64 - 60_000)), "{pace}: {past}");
+        assert!(shed.counts.missed.abs_diff(9_900) <= 320, "{pace}: {}", shed.counts.missed);
+        assert_eq!(shed.counts.response.count(), shed.visits);
+        // Nothing that began was more than twice the patience late.
+        assert!(shed.counts.response.max().unwrap() < 21_000_000);
+        assert!(repaid.counts.response.max().unwrap() > 900_000_000);
+    }
+}
+
+#[test]
+fn pages_of_visits_that_were_given_up_are_not_left_out() {
+    let (shed, _) = stopped_for_a_second(BacklogPolicy::Shed, PaceSpec::Constant);
+    assert!(shed.visits > 30_000);
+    assert_eq!(touched(&shed.slice), 30_000, "a lap of the shuffle");
+    // A lap is whole at its last visit, not before: no page came twice.
+    let clock = Fake::new(T0_NS, 50).with_pause(T0_NS + SECOND_NS / 2, SECOND_NS);
+    let part = Part { backlog: BacklogPolicy::Shed, ..Part::whole(Rate::PagesPerSecond(10_000)) };
+    let outcome = load_part(clock, T0_NS + 2 * SECOND_NS, &part, PatternSpec::Shuffle, 30_000);
+    assert!(outcome.counts.missed > 9_000);
+    assert_eq!(touched(&outcome.slice), outcome.visits);
+}
+
+/// A machine on which each visit takes four times as long as the schedule leaves it.
+#[test]
+fn a_writer_that_cannot_keep_up_sheds_the_rest_and_stays_busy() {
+    let part = Part { backlog: BacklogPolicy::Shed, ..Part::whole(Rate::PagesPerSecond(1_000_000)) };
+    let end_ns = T0_NS + SECOND_NS;
+    let outcome = load_part(Fake::new(T0_NS, 4_000), end_ns, &part, PatternSpec::Random, 64);
+    assert!((230_000..=250_000).contains(&outcome.visits), "{}", outcome.visits);
+    let left = 1_000_000 - outcome.visits - outcome.counts.missed;
+    assert!((9_000..21_000).contains(&left), "10 to 20 ms behind: {left}");
 }

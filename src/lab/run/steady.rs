@@ -44,8 +44,12 @@ fn is_near_target(interval: &Interval) -> bool {
     done.abs_diff(asked) * 100 <= asked * u128::from(STEADY_PERCENT)
 }
 
-/// Visits done and visits the target asks for in the interval, both times 10^9.
+/// Visits done and visits asked for in the interval, both times 10^9: what the schedule offered, which need not be at
+/// equal distances, or else what the target makes of the interval's length.
 fn done_and_asked(interval: &Interval, target: u64) -> (u128, u128) {
+    if let Some(offered) = interval.offered {
+        return (u128::from(interval.writes) * 1_000_000_000, u128::from(offered) * 1_000_000_000);
+    }
     let length_ns = interval.end_ns.saturating_sub(interval.start_ns);
     (u128::from(interval.writes) * 1_000_000_000, u128::from(target) * u128::from(length_ns))
 }
@@ -166,6 +170,18 @@ mod tests {
     }
 
     #[test]
+    fn a_load_in_bursts_is_steady_when_it_does_what_its_schedule_offers() {
+        let burst =
+            |index, offered, writes| Interval { offered: Some(offered), ..interval(index, writes, 0) };
+        assert!(steady(&[burst(0, 200, 199), burst(1, 0, 0), burst(2, 200, 190)]));
+        assert!(
+            !steady(&[burst(0, 200, 199), burst(1, 0, 1), burst(2, 200, 190)]),
+            "late visits come in a pause"
+        );
+        assert!(!steady(&[burst(0, 200, 100), burst(1, 0, 0), burst(2, 200, 190)]));
+    }
+
+    #[test]
     fn the_baseline_does_not_count_however_steady_it_is() {
         let baseline = |index| Interval { phase: BASELINE.into(), ..interval(index, 100, 0) };
         assert!(!steady(&[baseline(0), baseline(1), baseline(2)]));
@@ -173,10 +189,10 @@ mod tests {
 
     #[test]
     fn a_load_without_a_target_is_steady_when_it_writes_and_a_rate_of_none_when_it_is_silent() {
-        let max = |writes| Interval { target_pages_per_s: None, ..interval(0, writes, 0) };
+        let max = |writes| Interval { target_pages_per_s: None, offered: None, ..interval(0, writes, 0) };
         assert!(steady(&[max(5), max(900), max(7)]));
         assert!(!steady(&[max(5), max(0), max(7)]));
-        let silent = Interval { target_pages_per_s: Some(0), ..interval(0, 0, 0) };
+        let silent = Interval { target_pages_per_s: Some(0), offered: Some(0), ..interval(0, 0, 0) };
         assert!(steady(&[silent.clone(), silent.clone(), silent]));
     }
 
@@ -207,7 +223,7 @@ mod tests {
 
     #[test]
     fn intervals_longer_than_a_second_do_as_well() {
-        let long = Interval { end_ns: 2_000_000_000, ..interval(0, 2000, 0) };
+        let long = Interval { end_ns: 2_000_000_000, offered: Some(2000), ..interval(0, 2000, 0) };
         assert!(settling([long]).settled_at_ns().is_some());
     }
 }

@@ -17,6 +17,7 @@ pub fn check(scenario: &Scenario) -> Vec<String> {
     vm(scenario, &mut faults);
     throttle(scenario, &mut faults);
     times(scenario, &mut faults);
+    faults.extend(scenario.load.pacing_faults());
     let migration = &scenario.migration;
     if migration.preempt && !migration.postcopy {
         faults.push("migration.preempt = true needs migration.postcopy = true".into());

@@ -5,6 +5,7 @@ mod builtin;
 mod check;
 mod keys;
 mod load;
+mod pacing;
 mod trigger;
 
 pub use bandwidth::Bandwidth;
@@ -12,7 +13,7 @@ pub use builtin::{BUILTIN, Builtin};
 pub use load::{ScenarioError, find, parse};
 pub use trigger::Trigger;
 
-use crate::plan::PatternSpec;
+use crate::plan::{BacklogPolicy, PaceSpec, PatternSpec};
 use crate::units::{ByteSize, Nanos, Rate};
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +57,12 @@ pub struct LoadSpec {
     pub rate: Rate,
     /// In which order.
     pub pattern: PatternSpec,
+    /// When visits are due.
+    pub pace: PaceSpec,
+    /// What becomes of visits that a stall delayed.
+    pub backlog: BacklogPolicy,
+    /// How many times faster than its schedule a writer catches up at most.
+    pub catch_up: u32,
     /// Writers; none means one per vCPU.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<u32>,
@@ -148,6 +155,9 @@ impl Default for LoadSpec {
             memory: ByteSize::mib(64),
             rate: Rate::PagesPerSecond(60 * 256),
             pattern: PatternSpec::Shuffle,
+            pace: PaceSpec::Constant,
+            backlog: BacklogPolicy::Repay,
+            catch_up: 4,
             threads: None,
             baseline: Nanos::from_secs(4),
             interval: Nanos::from_ms(100),
@@ -185,8 +195,14 @@ impl LoadSpec {
     pub fn guest_arguments(&self) -> String {
         let threads = self.threads.map(|threads| format!(" -t {threads}")).unwrap_or_default();
         format!(
-            "run -m {} -r {} -p {} --baseline {} -i {} --seed {}{threads} --report virtio",
-            self.memory, self.rate, self.pattern, self.baseline, self.interval, self.seed
+            "run -m {} -r {} -p {} --baseline {} -i {} --seed {}{threads}{} --report virtio",
+            self.memory,
+            self.rate,
+            self.pattern,
+            self.baseline,
+            self.interval,
+            self.seed,
+            self.pacing_arguments()
         )
     }
 }

@@ -1,0 +1,54 @@
+//! What one writer has to keep: its part of the plan's rate.
+
+use crate::{
+    plan::{BacklogPolicy, Checked, PaceSpec},
+    units::Rate,
+};
+
+/// One writer's part of a rate that all writers share equally.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Of all writers together.
+    pub rate: Rate,
+    /// When visits are due.
+    pub pace: PaceSpec,
+    /// What becomes of late visits.
+    pub backlog: BacklogPolicy,
+    /// How many times faster than its schedule the writer catches up at most.
+    pub catch_up: u32,
+    /// Where random times start from.
+    pub seed: u64,
+    /// Which writer, from 0.
+    pub writer: u32,
+    /// How many there are.
+    pub writers: u32,
+}
+
+impl Part {
+    /// The part of writer number `writer` in `plan`.
+    pub fn of(plan: &Checked, writer: u32) -> Self {
+        Self {
+            rate: plan.rate,
+            pace: plan.pace,
+            backlog: plan.backlog,
+            catch_up: plan.catch_up,
+            seed: plan.seed,
+            writer,
+            writers: plan.threads,
+        }
+    }
+
+    /// The whole of a rate at constant pace, repaid at the usual factor.
+    #[cfg(test)]
+    pub(crate) fn whole(rate: Rate) -> Self {
+        Self {
+            rate,
+            pace: PaceSpec::Constant,
+            backlog: BacklogPolicy::Repay,
+            catch_up: 4,
+            seed: 1,
+            writer: 0,
+            writers: 1,
+        }
+    }
+}
