@@ -103,6 +103,43 @@ fn the_mean_rate_is_the_one_asked_for() {
 }
 
 #[test]
+fn at_every_pace_the_plan_is_echoed_and_the_counts_add_up() {
+    for pacing in ["--pace poisson --backlog shed", "--pace burst:100ms/200ms --catch-up 9"] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
+        let run = format!(
+            "run -m 16M -r 9000p/s -t 2 -d 2s --baseline 0s -i 100ms --report file:{}",
+            path.display()
+        );
+        let code = sully(&format!("{run} {pacing}")).output().unwrap().status.code();
+        assert!(matches!(code, Some(0 | 3)), "a busy machine may miss some: {code:?}");
+        let records = records(&path);
+        let Body::Hello(hello) = &records[0].body else { panic!("no hello") };
+        let echoed = format!(
+            "--pace {} --backlog {} --catch-up {}",
+            hello.plan.pace, hello.plan.backlog, hello.plan.catch_up
+        );
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert!(words(pacing).iter().all(|word| words(&echoed).contains(word)), "{echoed}");
+        let totals = &end(&records).totals;
+        let (offered, missed, backlog) =
+            (totals.offered.unwrap(), totals.missed.unwrap(), totals.backlog.unwrap());
+        assert_eq!(offered, totals.writes + missed + backlog);
+        let due = u128::from(totals.elapsed_ns) * 9_000 / 1_000_000_000;
+        assert!(
+            u128::from(offered).abs_diff(due) < 9_000 * 2 / 5,
+            "{offered} for {due}: within a cycle or a block"
+        );
+        let mut behind = 0;
+        for interval in intervals(&records) {
+            let past = interval.writes + interval.missed.unwrap() + interval.backlog.unwrap();
+            assert_eq!(interval.offered.unwrap() + behind, past);
+            behind = interval.backlog.unwrap();
+        }
+    }
+}
+
+#[test]
 fn a_signal_ends_in_a_complete_end_record() {
     for (signal, name) in [(Signal::SIGINT, "SIGINT"), (Signal::SIGTERM, "SIGTERM")] {
         let dir = tempfile::tempdir().unwrap();
@@ -217,6 +254,13 @@ fn wrong_inputs_are_repeated_and_answered_with_the_way_out() {
         ("run -r 100", "'100'", "100M/s"),
         ("run -r -5M/s", "-5M/s", "--rate"),
         ("run -p zigzag", "'zigzag'", "shuffle"),
+        ("run --pace brisk", "'brisk'", "burst:200ms/800ms"),
+        ("run --pace burst:1s", "'burst:1s'", "burst:ON/OFF"),
+        ("run --pace burst:0s/1s", "'burst:0s/1s'", "1ms to 1h"),
+        ("run --pace poisson -r max", "--pace poisson", "--rate 100M/s"),
+        ("run --backlog drop", "'drop'", "repay or shed"),
+        ("run --catch-up 0", "--catch-up 0", "--catch-up 1 never"),
+        ("run --catch-up 101", "--catch-up 101", "1 to 100"),
         ("run -t 0", "--threads 0", "one writer per vCPU"),
         ("run -t many", "'many'", "--threads"),
         ("run -d soon", "'soon'", "1m30s"),

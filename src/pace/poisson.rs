@@ -150,7 +150,6 @@ fn hash(number: u64) -> u64 {
 }
 
 /// A uniform 64-bit number as a uniform number below `bound`.
-#[expect(clippy::cast_possible_truncation, reason = "the upper half of a product of two u64 is a u64")]
 fn scale(number: u64, bound: u64) -> u64 {
     ((u128::from(number) * u128::from(bound)) >> 64) as u64
 }

@@ -85,8 +85,8 @@ fn at_the_end_of_every_block_exactly_the_rate_was_offered_and_between_never_far_
     let poisson = Poisson::new(even, 7, 0);
     let seconds = (0..600).map(|second| (second, poisson.offered(second * NS_PER_S)));
     assert!(seconds.into_iter().all(|(second, offered)| offered == second * 1_000));
-    let halves: Vec<u64> = (0..600).map(|n| poisson.offered(n * NS_PER_S + NS_PER_S / 2)).collect();
-    let off: Vec<u64> = (0..600).map(|n| halves[n as usize].abs_diff(n * 1_000 + 500)).collect();
+    let half = |second| poisson.offered(second * NS_PER_S + NS_PER_S / 2);
+    let off: Vec<u64> = (0..600).map(|second| half(second).abs_diff(second * 1_000 + 500)).collect();
     // Half of a block's visits, give or take root(1000) / 2 = 16.
     assert!(off.iter().all(|off| *off < 80), "{:?}", off.iter().max());
     assert!(off.iter().filter(|off| **off >= 8).count() > 300, "that even a Poisson process is not");
