@@ -5,7 +5,7 @@ use crate::{
     clock::Clock,
     content::Strokes,
     pace::{BATCH, Batch, Pacer},
-    pattern::AddressPattern,
+    pattern::{AddressPattern, Reads},
     region::Slice,
     tally::VisitTally,
     units::PageIndex,
@@ -18,6 +18,7 @@ const SLICE_NS: u64 = 50_000_000;
 pub(super) struct Work {
     pub(super) pacer: Pacer,
     pub(super) pattern: Box<dyn AddressPattern>,
+    pub(super) reads: Reads,
     pub(super) slice: Slice,
     pub(super) strokes: Strokes,
 }
@@ -29,22 +30,34 @@ pub(super) fn run<C: Clock>(clock: &C, control: &Control, tally: &VisitTally, wo
     let mut pages = [PageIndex(0); BATCH];
     // Without a schedule a visit is intended when it begins, and no earlier.
     let mut intended_ns = [u64::MAX; BATCH];
-    let mut visits = 0;
+    let mut only_reads = [false; BATCH];
+    let (mut writes, mut reads) = (0, 0);
     loop {
         let batch = work.pacer.next(&mut intended_ns);
         let pages = &mut pages[..batch.visits];
         work.pattern.fill(pages);
-        let Some(mut start_ns) = wait(clock, control, &batch) else { return visits };
+        work.reads.fill(&mut only_reads[..batch.visits]);
+        let Some(mut start_ns) = wait(clock, control, &batch) else { return writes + reads };
         work.pacer.released(start_ns, &batch);
-        for (page, intended_ns) in pages.iter().zip(&intended_ns) {
+        for ((page, intended_ns), only_reads) in pages.iter().zip(&intended_ns).zip(&only_reads) {
             tally.open(start_ns);
-            work.slice.write(*page, work.strokes.draw());
+            if *only_reads {
+                work.slice.read(*page);
+            } else {
+                work.slice.write(*page, work.strokes.draw());
+            }
             let end_ns = clock.now_ns();
             tally.close(start_ns, end_ns, *intended_ns);
+            if *only_reads {
+                reads += 1;
+                tally.read(reads);
+            } else {
+                writes += 1;
+                tally.wrote(writes);
+            }
             start_ns = end_ns;
         }
         tally.idle();
-        visits += batch.visits as u64;
     }
 }
 

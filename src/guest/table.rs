@@ -107,6 +107,7 @@ mod tests {
             start_ns: 5_000_000_000,
             end_ns: 6_000_000_000,
             writes: 25_600,
+            reads: 0,
             offered: Some(25_600),
             missed: Some(0),
             backlog: Some(0),

@@ -1,7 +1,7 @@
 //! From what is asked to what will be done: every fault of a plan at once, each with its remedy.
 
-use super::{MemoryAmount, PatternSpec, Plan};
-use crate::units::{ByteSize, Nanos, PAGE_BYTES, PageCount, Rate};
+use super::{MemoryAmount, PatternSpec, Plan, VisitMix, at_odds, visit_rate};
+use crate::units::{ByteSize, Nanos, PAGE_BYTES, PageCount, Rate, Share};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -26,6 +26,9 @@ pub struct Checked {
     pub target_pages_per_s: Option<u64>,
     /// The order of visits.
     pub pattern: PatternSpec,
+    /// The share of visits that only read.
+    #[serde(default)]
+    pub reads: Share,
     /// Writers.
     pub threads: u32,
     /// How long to run; absent means until told to stop.
@@ -43,6 +46,16 @@ impl Checked {
     /// The pages of all writers together.
     pub fn pages(&self) -> PageCount {
         PageCount::in_bytes(self.memory_bytes)
+    }
+
+    /// The rate of all visits: those that write, which the plan's rate counts, and those that only read.
+    pub fn visit_rate(&self) -> Rate {
+        visit_rate(self.rate, self.reads)
+    }
+
+    /// How many of the visits only read.
+    pub fn visit_mix(&self) -> VisitMix {
+        VisitMix::new(self.rate, self.reads)
     }
 }
 
@@ -89,6 +102,7 @@ pub fn check(plan: &Plan, machine: &Machine) -> Result<Checked, Faults> {
     let threads = threads(plan, machine, &mut faults);
     let memory_bytes = memory(plan, machine, threads, &mut faults);
     times(plan, &mut faults);
+    faults.extend(at_odds(plan.rate, plan.pattern, plan.reads));
     if !faults.is_empty() {
         return Err(Faults(faults));
     }
@@ -97,6 +111,7 @@ pub fn check(plan: &Plan, machine: &Machine) -> Result<Checked, Faults> {
         rate: plan.rate,
         target_pages_per_s: plan.rate.pages_per_s(),
         pattern: plan.pattern,
+        reads: plan.reads,
         threads,
         duration_ns: plan.duration.map(|span| span.0),
         baseline_ns: plan.baseline.0,

@@ -1,14 +1,20 @@
 //! What is asked of a run, whichever way it was said, and the check that turns it into what will be done.
 
 mod check;
+mod hotspot;
 mod memory;
 mod pattern;
+mod theta;
+mod visits;
 
 pub use check::{Checked, Fault, Faults, Machine, check};
+pub use hotspot::Hotspot;
 pub use memory::MemoryAmount;
 pub use pattern::PatternSpec;
+pub use theta::Theta;
+pub use visits::{VisitMix, at_odds, visit_rate};
 
-use crate::units::{ByteSize, Nanos, Rate};
+use crate::units::{ByteSize, Nanos, Rate, Share};
 
 /// What is asked: flags, a plan file and a host command all make one of these.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +25,8 @@ pub struct Plan {
     pub rate: Rate,
     /// In which order pages are visited.
     pub pattern: PatternSpec,
+    /// The share of visits that only read; they come on top of the rate.
+    pub reads: Share,
     /// Writers; none means one per online vCPU.
     pub threads: Option<u32>,
     /// How long to run; none means until told to stop.
@@ -37,6 +45,7 @@ impl Default for Plan {
             memory: MemoryAmount::Bytes(ByteSize::mib(512)),
             rate: Rate::PagesPerSecond(25_600),
             pattern: PatternSpec::Shuffle,
+            reads: Share::default(),
             threads: None,
             duration: None,
             baseline: Nanos::from_secs(10),
