@@ -54,6 +54,9 @@ impl Table {
             Nanos(totals.elapsed_ns).human(),
             mib_per_s(rate),
         );
+        if totals.reads > 0 {
+            let _ = write!(text, "; {} visits only read", totals.reads);
+        }
         if let Some(backlog) = totals.backlog.filter(|backlog| *backlog > 0) {
             let _ = write!(text, "; {backlog} visits were left undone");
         }

@@ -26,10 +26,12 @@ fn logarithm(number: f64) -> f64 {
 
 /// e to the power of a number from -450 to 0.
 fn exponential(number: f64) -> f64 {
-    let (mut scale, mut rest) = (1.0, number);
-    while rest < -std::f64::consts::LN_2 {
-        rest += std::f64::consts::LN_2;
+    let halvings = (-number / std::f64::consts::LN_2).floor();
+    let rest = number + halvings * std::f64::consts::LN_2;
+    let (mut scale, mut halved) = (1.0, 0.0);
+    while halved < halvings {
         scale /= 2.0;
+        halved += 1.0;
     }
     let (mut sum, mut term, mut count) = (1.0, 1.0, 1.0);
     while count < 20.0 {

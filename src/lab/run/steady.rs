@@ -39,7 +39,7 @@ impl Steady {
 
 fn is_near_target(interval: &Interval) -> bool {
     // Without a target (as fast as the writers can) there is nothing to be near to.
-    let Some(target) = interval.target_pages_per_s else { return interval.writes > 0 };
+    let Some(target) = interval.target_pages_per_s else { return interval.writes + interval.reads > 0 };
     let (done, asked) = done_and_asked(interval, target);
     done.abs_diff(asked) * 100 <= asked * u128::from(STEADY_PERCENT)
 }
