@@ -36,6 +36,7 @@ pub(super) fn scale(number: u64, bound: u64) -> u64 {
 
 /// The same, and what is left of the number: uniform again, in steps of `bound`.
 #[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the upper and the lower half of a wide product")]
 pub(super) fn split(number: u64, bound: u64) -> (u64, u64) {
     let product = u128::from(number) * u128::from(bound);
     ((product >> 64) as u64, product as u64)

@@ -7,7 +7,7 @@ use crate::units::PageIndex;
 #[derive(Debug)]
 pub(super) struct Stride {
     pages: u64,
-    stride: u64,
+    step: u64,
     /// The page the lap began at.
     first: u64,
     next: u64,
@@ -16,7 +16,7 @@ pub(super) struct Stride {
 impl Stride {
     /// Over `pages` pages, at least 1, every `stride`th, at least 1.
     pub(super) fn new(pages: u64, stride: u64) -> Self {
-        Self { pages, stride: stride.min(pages), first: 0, next: 0 }
+        Self { pages, step: stride.min(pages), first: 0, next: 0 }
     }
 }
 
@@ -24,10 +24,10 @@ impl AddressPattern for Stride {
     fn fill(&mut self, pages: &mut [PageIndex]) {
         for page in pages {
             *page = PageIndex(self.next);
-            if self.pages - self.next > self.stride {
-                self.next += self.stride;
+            if self.pages - self.next > self.step {
+                self.next += self.step;
             } else {
-                self.first = if self.first + 1 == self.stride { 0 } else { self.first + 1 };
+                self.first = if self.first + 1 == self.step { 0 } else { self.first + 1 };
                 self.next = self.first;
             }
         }

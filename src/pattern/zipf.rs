@@ -53,6 +53,7 @@ impl Zipf {
 
     /// A rank, from 1.
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the number of one of some 300 buckets")]
     fn rank(&mut self) -> u64 {
         loop {
             let (number, chance) = split(self.numbers.next_u64(), self.buckets.len() as u64);
@@ -102,7 +103,9 @@ fn buckets(pages: u64, exponent: f64) -> Box<[Bucket]> {
 /// Fills every bucket that is lighter than the average up with one that is heavier (Vose).
 fn pair(buckets: &mut [Bucket], weights: &mut [f64]) {
     let average = weights.iter().sum::<f64>() / weights.len() as f64;
-    weights.iter_mut().for_each(|weight| *weight /= average);
+    for weight in weights.iter_mut() {
+        *weight /= average;
+    }
     let (mut light, mut heavy): (Vec<usize>, Vec<usize>) =
         (0..weights.len()).partition(|bucket| weights[*bucket] < 1.0);
     while let (Some(small), Some(large)) = (light.pop(), heavy.last().copied()) {
@@ -116,6 +119,11 @@ fn pair(buckets: &mut [Bucket], weights: &mut [f64]) {
     }
 }
 
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share is within 0 and 1; a cast saturates"
+)]
 fn chance(share: f64) -> u64 {
     (share * CERTAIN) as u64
 }
