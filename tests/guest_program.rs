@@ -140,6 +140,28 @@ fn at_every_pace_the_plan_is_echoed_and_the_counts_add_up() {
 }
 
 #[test]
+fn reads_come_on_top_of_the_rate_and_are_counted_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("out");
+    let load = "run -m 32M -r 20M/s -p zipf:0.99 --reads 75% -t 2 -d 2s --baseline 0s -i 100ms";
+    sully(&format!("{load} --report file:{}", path.display())).assert().success();
+    let records = records(&path);
+    let Body::Hello(hello) = &records[0].body else { panic!("no hello") };
+    assert_eq!(
+        (hello.plan.pattern.to_string(), hello.plan.reads.to_string()),
+        ("zipf:0.99".into(), "75%".into())
+    );
+    let totals = &end(&records).totals;
+    assert_eq!(totals.reads, intervals(&records).iter().map(|interval| interval.reads).sum::<u64>());
+    assert_eq!(totals.writes + totals.reads, end(&records).service_ns.count);
+    // Three reads to a write, and each of two writers keeps its own to five visits wherever they are counted.
+    assert!(totals.reads.abs_diff(3 * totals.writes) <= 2 * 5 * 4, "{totals:?}");
+    let asked = 4.0 * 5_120.0 * totals.elapsed_ns as f64 / 1e9;
+    let ratio = totals.offered.unwrap() as f64 / asked;
+    assert!((ratio - 1.0).abs() < 0.01, "offered / asked = {ratio}");
+}
+
+#[test]
 fn a_signal_ends_in_a_complete_end_record() {
     for (signal, name) in [(Signal::SIGINT, "SIGINT"), (Signal::SIGTERM, "SIGTERM")] {
         let dir = tempfile::tempdir().unwrap();
@@ -261,6 +283,14 @@ fn wrong_inputs_are_repeated_and_answered_with_the_way_out() {
         ("run --backlog drop", "'drop'", "repay or shed"),
         ("run --catch-up 0", "--catch-up 0", "--catch-up 1 never"),
         ("run --catch-up 101", "--catch-up 101", "1 to 100"),
+        ("run -p zipf:much", "'zipf:much'", "zipf:0.99"),
+        ("run -p zipf:0", "'zipf:0'", "0.001 to 10"),
+        ("run -p hotspot:10/90", "'hotspot:10/90'", "hotspot:10%/90%"),
+        ("run -p stride:0", "'stride:0'", "stride:512"),
+        ("run -p hotspot:10%/90%/5p/s -r max", "hotspot:10%/90%/5p/s", "--rate 100M/s"),
+        ("run --reads 120%", "'120%'", "75%"),
+        ("run --reads 100%", "--reads 100%", "--rate max"),
+        ("run --reads 99% -r 1000000000p/s", "100000000000 visits", "--rate"),
         ("run -t 0", "--threads 0", "one writer per vCPU"),
         ("run -t many", "'many'", "--threads"),
         ("run -d soon", "'soon'", "1m30s"),

@@ -4,7 +4,7 @@ use crate::guest::{self, Options, RunError, boot};
 use crate::plan::{BacklogPolicy, MemoryAmount, PaceSpec, PatternSpec, Plan};
 use crate::port::Target;
 use crate::record::{End, EndReason, Totals};
-use crate::units::{Nanos, Rate};
+use crate::units::{Nanos, Rate, Share};
 use clap::{Args, Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -39,7 +39,8 @@ struct RunArgs {
     /// memory, stay silent)
     #[arg(short, long, allow_hyphen_values = true, default_value_t = Plan::default().rate)]
     rate: Rate,
-    /// Order of visits: sequential, shuffle (every page once per lap, seeded) or random (with replacement)
+    /// Order of visits: sequential, shuffle (every page once per lap, seeded), random (with replacement), zipf:THETA
+    /// (rank k in proportion to 1/k^THETA), hotspot:PAGES%/WRITES%[/DRIFTp/s], or stride:PAGES
     #[arg(short, long, allow_hyphen_values = true, default_value_t = Plan::default().pattern)]
     pattern: PatternSpec,
     /// When visits are due: constant, poisson (seeded random times) or burst:ON/OFF (all of the rate during ON, for
@@ -52,6 +53,9 @@ struct RunArgs {
     /// How many times faster than its schedule a writer catches up at most, 1 (never) to 100
     #[arg(long, allow_hyphen_values = true, value_name = "N", default_value_t = Plan::default().catch_up)]
     catch_up: u32,
+    /// Share of visits that only read, seeded; they come on top of the rate, which counts writes
+    #[arg(long, allow_hyphen_values = true, value_name = "PERCENT", default_value_t = Plan::default().reads)]
+    reads: Share,
     /// Writers, each pinned to a CPU and owning an equal slice [default: one per online vCPU]
     #[arg(short, long, allow_hyphen_values = true, value_name = "N")]
     threads: Option<u32>,
@@ -82,6 +86,7 @@ impl RunArgs {
             pace: self.pace,
             backlog: self.backlog,
             catch_up: self.catch_up,
+            reads: self.reads,
             threads: self.threads,
             duration: self.duration,
             baseline: self.baseline,
@@ -198,10 +203,11 @@ mod tests {
 
     #[test]
     fn every_flag_reaches_the_plan() {
-        let line = "sully run -m 75% -r 5000p/s -p random --pace burst:1s/2s --backlog shed --catch-up 7 -t 3 -d 5s --baseline 1s -i 100ms --seed 9 --report - --report virtio";
+        let line = "sully run -m 75% -r 5000p/s -p random --pace burst:1s/2s --backlog shed --catch-up 7 --reads 10% -t 3 -d 5s --baseline 1s -i 100ms --seed 9 --report - --report virtio";
         let Cli { command: GuestCommand::Run(args) } = Cli::try_parse_from(line.split(' ')).unwrap();
         let options = args.options();
         assert_eq!(options.plan.memory, "75%".parse().unwrap());
+        assert_eq!(options.plan.reads, "10%".parse().unwrap());
         assert_eq!((options.plan.threads, options.plan.seed), (Some(3), 9));
         assert_eq!((options.plan.pace.to_string().as_str(), options.plan.catch_up), ("burst:1s/2s", 7));
         assert_eq!(options.plan.backlog, BacklogPolicy::Shed);

@@ -17,6 +17,8 @@ pub struct Snapshot {
     pub at_ns: u64,
     /// When the schedule began; none before the gate is open.
     t0_ns: Option<u64>,
+    writes: u64,
+    reads: u64,
     service: Counts,
     response: Counts,
     /// What became of the visits due so far, all writers together; none without a schedule.
@@ -69,15 +71,18 @@ pub(super) struct Sources<'a> {
 /// be in it, and then is in the next.
 pub(super) fn take(sources: &Sources<'_>, at_ns: u64) -> Snapshot {
     let (mut service, mut response) = (Counts::default(), Counts::default());
+    let (mut writes, mut reads) = (0, 0);
     let mut due = sources.plan.rate.pages_per_s().map(|_| Due::default());
     let mut open_ns: Option<u64> = None;
     for (writer, index) in sources.writers.iter().zip(0u32..) {
         let counts = writer.tally.counts();
         if let Some(due) = &mut due {
-            due.add(Due::new(offered(sources, index, at_ns), counts.service.count(), counts.missed));
+            due.add(Due::new(offered(sources, index, at_ns), counts.writes + counts.reads, counts.missed));
         }
         let open = counts.open_since_ns.map(|since_ns| at_ns.saturating_sub(since_ns));
         open_ns = open_ns.max(open.filter(|open_ns| *open_ns > 0));
+        writes += counts.writes;
+        reads += counts.reads;
         service.add(&counts.service);
         response.add(&counts.response);
     }
@@ -87,7 +92,8 @@ pub(super) fn take(sources: &Sources<'_>, at_ns: u64) -> Snapshot {
     // The writers first: what they take in between must not make our own share negative.
     let writers_cpu_ns: u64 = sources.writers.iter().map(Writer::cpu_ns).sum();
     let own_cpu_ns = process_cpu_ns().saturating_sub(writers_cpu_ns);
-    Snapshot { at_ns, t0_ns: sources.t0_ns, service, response, due, open_ns, gaps, steal_ms, own_cpu_ns }
+    let t0_ns = sources.t0_ns;
+    Snapshot { at_ns, t0_ns, writes, reads, service, response, due, open_ns, gaps, steal_ms, own_cpu_ns }
 }
 
 fn offered(sources: &Sources<'_>, index: u32, at_ns: u64) -> u64 {
@@ -96,9 +102,9 @@ fn offered(sources: &Sources<'_>, index: u32, at_ns: u64) -> u64 {
 }
 
 impl Snapshot {
-    /// Page visits done so far.
+    /// Page visits done so far that wrote.
     pub fn writes(&self) -> u64 {
-        self.service.count()
+        self.writes
     }
 
     /// What happened since `earlier`, an older snapshot of the same engine.
@@ -109,7 +115,8 @@ impl Snapshot {
             phase: phase.to_owned(),
             start_ns: earlier.at_ns,
             end_ns: self.at_ns,
-            writes: service.count(),
+            writes: self.writes.saturating_sub(earlier.writes),
+            reads: self.reads.saturating_sub(earlier.reads),
             offered: self.due_since(earlier, |due| due.offered),
             missed: self.due_since(earlier, |due| due.missed),
             backlog: self.due.map(|due| due.backlog),
@@ -139,7 +146,8 @@ impl Snapshot {
             detail,
             totals: Totals {
                 elapsed_ns: self.at_ns.saturating_sub(begin_ns),
-                writes: service.count(),
+                writes: self.writes.saturating_sub(t0.writes),
+                reads: self.reads.saturating_sub(t0.reads),
                 offered: self.due_since(t0, |due| due.offered),
                 missed: self.due_since(t0, |due| due.missed),
                 backlog: self.due.map(|due| due.backlog),

@@ -5,7 +5,7 @@ use crate::{
     clock::Clock,
     content::Strokes,
     pace::{BATCH, Batch, Pacer},
-    pattern::AddressPattern,
+    pattern::{AddressPattern, Reads},
     region::Slice,
     tally::VisitTally,
     units::PageIndex,
@@ -18,6 +18,7 @@ const SLICE_NS: u64 = 50_000_000;
 pub(super) struct Work {
     pub(super) pacer: Pacer,
     pub(super) pattern: Box<dyn AddressPattern>,
+    pub(super) reads: Reads,
     pub(super) slice: Slice,
     pub(super) strokes: Strokes,
 }
@@ -30,31 +31,45 @@ pub(super) fn run<C: Clock>(clock: &C, control: &Control, tally: &VisitTally, wo
     let mut pages = [PageIndex(0); BATCH];
     // Without a schedule a visit is intended when it begins, and no earlier.
     let mut intended_ns = [u64::MAX; BATCH];
-    let (mut visits, mut drawn) = (0, 0);
+    let mut only_reads = [false; BATCH];
+    let (mut writes, mut reads, mut drawn) = (0, 0, 0);
     loop {
         let batch = work.pacer.next(&mut intended_ns);
         if drawn < batch.visits {
             work.pattern.fill(&mut pages[drawn..batch.visits]);
+            work.reads.fill(&mut only_reads[drawn..batch.visits]);
             drawn = batch.visits;
         }
-        let Some(mut start_ns) = wait(clock, control, &batch) else { return visits };
+        let Some(mut start_ns) = wait(clock, control, &batch) else { return writes + reads };
         let until_ns = work.pacer.released(start_ns, &batch);
         let mut done = 0;
-        for (page, intended_ns) in pages[..batch.visits].iter().zip(&intended_ns) {
+        let drawn_visits = pages[..batch.visits].iter().zip(&only_reads);
+        for ((page, only_reads), intended_ns) in drawn_visits.zip(&intended_ns) {
             if start_ns > until_ns {
                 tally.miss(work.pacer.give_up(start_ns, batch.visits - done));
                 break;
             }
             tally.open(start_ns);
-            work.slice.write(*page, work.strokes.draw());
+            if *only_reads {
+                work.slice.read(*page);
+            } else {
+                work.slice.write(*page, work.strokes.draw());
+            }
             let end_ns = clock.now_ns();
             tally.close(start_ns, end_ns, *intended_ns);
+            if *only_reads {
+                reads += 1;
+                tally.read(reads);
+            } else {
+                writes += 1;
+                tally.wrote(writes);
+            }
             start_ns = end_ns;
             done += 1;
         }
         tally.idle();
-        visits += done as u64;
         pages.copy_within(done..drawn, 0);
+        only_reads.copy_within(done..drawn, 0);
         drawn -= done;
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     clock::Monotonic,
     content::{Filler, Strokes},
     pace::{Pacer, Part},
-    pattern::{pattern, writer_seed},
+    pattern::{Reads, pattern_at, writer_seed},
     plan::Checked,
     probe::thread_cpu_ns,
     region::Slice,
@@ -133,9 +133,11 @@ fn prepare(plan: &Checked, index: u32, slice: &mut Slice) {
 }
 
 fn work(plan: &Checked, t0_ns: u64, index: u32, slice: Slice) -> Work {
+    let (rate, seed) = (plan.visit_rate(), writer_seed(plan.seed, index));
     Work {
         pacer: Pacer::new(t0_ns, &Part::of(plan, index)),
-        pattern: pattern(plan.pattern, slice.pages(), writer_seed(plan.seed, index)),
+        pattern: pattern_at(plan.pattern, rate.pages_per_s().unwrap_or(0), slice.pages(), seed),
+        reads: Reads::new(plan.visit_mix(), seed),
         slice,
         strokes: Strokes::default(),
     }

@@ -54,6 +54,9 @@ impl Table {
             Nanos(totals.elapsed_ns).human(),
             mib_per_s(rate),
         );
+        if totals.reads > 0 {
+            let _ = write!(text, "; {} visits only read", totals.reads);
+        }
         if let Some(backlog) = totals.backlog.filter(|backlog| *backlog > 0) {
             let _ = write!(text, "; {backlog} visits were left undone");
         }
@@ -110,6 +113,7 @@ mod tests {
             start_ns: 5_000_000_000,
             end_ns: 6_000_000_000,
             writes: 25_600,
+            reads: 0,
             offered: Some(25_600),
             missed: Some(0),
             backlog: Some(0),

@@ -8,7 +8,7 @@ use crate::{
 /// One writer's part of a rate that all writers share equally.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part {
-    /// Of all writers together.
+    /// Of all writers together: visits that write and visits that only read.
     pub rate: Rate,
     /// When visits are due.
     pub pace: PaceSpec,
@@ -28,7 +28,7 @@ impl Part {
     /// The part of writer number `writer` in `plan`.
     pub fn of(plan: &Checked, writer: u32) -> Self {
         Self {
-            rate: plan.rate,
+            rate: plan.visit_rate(),
             pace: plan.pace,
             backlog: plan.backlog,
             catch_up: plan.catch_up,

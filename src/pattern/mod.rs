@@ -1,11 +1,18 @@
 //! In which order pages are visited: seeded sequences that are the same for ever, drawn a batch at a time.
 
 mod address;
+mod hotspot;
+mod permutation;
+mod power;
 mod random;
+mod reads;
 mod sequential;
 mod shuffle;
+mod stride;
+mod zipf;
 
 pub use address::AddressPattern;
+pub use reads::Reads;
 
 use crate::{plan::PatternSpec, units::PageCount};
 use rand_xoshiro::{
@@ -13,13 +20,26 @@ use rand_xoshiro::{
     rand_core::{Rng, SeedableRng},
 };
 
-/// The sequence that `spec` names over a slice of `pages` (an empty one counts as one page).
+/// The sequence that `spec` names over a slice of `pages` (an empty one counts as one page). A hot set stays.
 pub fn pattern(spec: PatternSpec, pages: PageCount, seed: u64) -> Box<dyn AddressPattern> {
+    pattern_at(spec, 0, pages, seed)
+}
+
+/// The same; `visits_per_s`, of all writers together, turn what drifts with time into what drifts from visit to visit.
+pub fn pattern_at(
+    spec: PatternSpec,
+    visits_per_s: u64,
+    pages: PageCount,
+    seed: u64,
+) -> Box<dyn AddressPattern> {
     let pages = pages.0.max(1);
     match spec {
         PatternSpec::Sequential => Box::new(sequential::Sequential::new(pages)),
         PatternSpec::Shuffle => Box::new(shuffle::Shuffle::new(pages, seed)),
         PatternSpec::Random => Box::new(random::Random::new(pages, seed)),
+        PatternSpec::Zipf(theta) => Box::new(zipf::Zipf::new(theta, pages, seed)),
+        PatternSpec::Hotspot(spec) => Box::new(hotspot::Hotspot::new(spec, visits_per_s, pages, seed)),
+        PatternSpec::Stride(stride) => Box::new(stride::Stride::new(pages, stride.get())),
     }
 }
 

@@ -1,9 +1,9 @@
 //! From what is asked to what will be done: every fault of a plan at once, each with its remedy.
 
-use super::{BacklogPolicy, MemoryAmount, PaceSpec, PatternSpec, Plan, pace};
-use crate::units::{ByteSize, Nanos, PAGE_BYTES, PageCount, Rate};
+use super::fault::{Fault, Faults};
+use super::{BacklogPolicy, MemoryAmount, PaceSpec, PatternSpec, Plan, VisitMix, at_odds, pace, visit_rate};
+use crate::units::{ByteSize, Nanos, PAGE_BYTES, PageCount, Rate, Share};
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// What the machine offers a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,9 @@ pub struct Checked {
     /// How many times faster than its schedule a writer catches up at most.
     #[serde(default = "catch_up")]
     pub catch_up: u32,
+    /// The share of visits that only read.
+    #[serde(default)]
+    pub reads: Share,
     /// Writers.
     pub threads: u32,
     /// How long to run; absent means until told to stop.
@@ -58,32 +61,17 @@ impl Checked {
     pub fn pages(&self) -> PageCount {
         PageCount::in_bytes(self.memory_bytes)
     }
-}
 
-/// One thing wrong with a plan, and the way out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// What is wrong, with the value that was given.
-    pub what: String,
-    /// What to change.
-    pub remedy: String,
-}
+    /// The rate of all visits: those that write, which the plan's rate counts, and those that only read.
+    pub fn visit_rate(&self) -> Rate {
+        visit_rate(self.rate, self.reads)
+    }
 
-/// All that is wrong with a plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Faults(pub Vec<Fault>);
-
-impl fmt::Display for Faults {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, fault) in self.0.iter().enumerate() {
-            let end = if index + 1 == self.0.len() { "" } else { "\n" };
-            write!(out, "{}\n  {}{end}", fault.what, fault.remedy)?;
-        }
-        Ok(())
+    /// How many of the visits only read.
+    pub fn visit_mix(&self) -> VisitMix {
+        VisitMix::new(self.rate, self.reads)
     }
 }
-
-impl std::error::Error for Faults {}
 
 /// The shortest interval that is worth a record.
 const INTERVAL_FLOOR: Nanos = Nanos::from_ms(20);
@@ -104,6 +92,7 @@ pub fn check(plan: &Plan, machine: &Machine) -> Result<Checked, Faults> {
     let memory_bytes = memory(plan, machine, threads, &mut faults);
     times(plan, &mut faults);
     faults.extend(pace::faults(plan.rate, plan.pace, plan.catch_up, |name| format!("--{name} ")));
+    faults.extend(at_odds(plan.rate, plan.pattern, plan.reads));
     if !faults.is_empty() {
         return Err(Faults(faults));
     }
@@ -115,6 +104,7 @@ pub fn check(plan: &Plan, machine: &Machine) -> Result<Checked, Faults> {
         pace: plan.pace,
         backlog: plan.backlog,
         catch_up: plan.catch_up,
+        reads: plan.reads,
         threads,
         duration_ns: plan.duration.map(|span| span.0),
         baseline_ns: plan.baseline.0,

@@ -1,17 +1,25 @@
 //! What is asked of a run, whichever way it was said, and the check that turns it into what will be done.
 
 mod check;
+mod fault;
+mod hotspot;
 mod memory;
 mod pace;
 mod pattern;
+mod theta;
+mod visits;
 
-pub use check::{Checked, Fault, Faults, Machine, check};
+pub use check::{Checked, Machine, check};
+pub use fault::{Fault, Faults};
+pub use hotspot::Hotspot;
 pub use memory::MemoryAmount;
 pub(crate) use pace::faults as pace_faults;
 pub use pace::{BacklogPolicy, PaceSpec};
 pub use pattern::PatternSpec;
+pub use theta::Theta;
+pub use visits::{VisitMix, at_odds, visit_rate};
 
-use crate::units::{ByteSize, Nanos, Rate};
+use crate::units::{ByteSize, Nanos, Rate, Share};
 
 /// What is asked: flags, a plan file and a host command all make one of these.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +36,8 @@ pub struct Plan {
     pub backlog: BacklogPolicy,
     /// How many times faster than its schedule a writer catches up at most, 1 to 100.
     pub catch_up: u32,
+    /// The share of visits that only read; they come on top of the rate.
+    pub reads: Share,
     /// Writers; none means one per online vCPU.
     pub threads: Option<u32>,
     /// How long to run; none means until told to stop.
@@ -49,6 +59,7 @@ impl Default for Plan {
             pace: PaceSpec::Constant,
             backlog: BacklogPolicy::Repay,
             catch_up: pace::CATCH_UP,
+            reads: Share::default(),
             threads: None,
             duration: None,
             baseline: Nanos::from_secs(10),

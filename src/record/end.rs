@@ -51,7 +51,10 @@ pub struct Totals {
     pub elapsed_ns: u64,
     /// Page visits that wrote.
     pub writes: u64,
-    /// Page visits the schedule asked for; absent for `max`.
+    /// Page visits that only read.
+    #[serde(default)]
+    pub reads: u64,
+    /// Page visits the schedule asked for, reads included; absent for `max`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offered: Option<u64>,
     /// Visits that were given up; absent for `max`.

@@ -17,7 +17,10 @@ pub struct Interval {
     pub end_ns: u64,
     /// Page visits that wrote.
     pub writes: u64,
-    /// Page visits the schedule asked for.
+    /// Page visits that only read.
+    #[serde(default)]
+    pub reads: u64,
+    /// Page visits the schedule asked for, reads included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offered: Option<u64>,
     /// Visits that were given up.

@@ -14,6 +14,9 @@ pub struct VisitTally {
     /// When the visit under way began, so that a stall shows while it lasts.
     open_since: AtomicU64,
     missed: AtomicU64,
+    /// Visits done that wrote, and that only read.
+    writes: AtomicU64,
+    reads: AtomicU64,
     service: Cells,
     /// None without a schedule: response is then service, and is not counted twice.
     response: Option<Cells>,
@@ -22,6 +25,10 @@ pub struct VisitTally {
 /// What one writer had counted at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VisitCounts {
+    /// Visits that wrote.
+    pub writes: u64,
+    /// Visits that only read.
+    pub reads: u64,
     /// From actual start to end.
     pub service: Counts,
     /// From intended start to end.
@@ -38,6 +45,8 @@ impl VisitTally {
         Self {
             open_since: AtomicU64::new(NONE),
             missed: AtomicU64::new(0),
+            writes: AtomicU64::new(0),
+            reads: AtomicU64::new(0),
             service: Cells::touched(),
             response: paced.then(Cells::touched),
         }
@@ -73,6 +82,18 @@ impl VisitTally {
         super::add(&self.missed, visits);
     }
 
+    /// So many visits wrote so far. Only the writer itself calls this, after each that did.
+    #[inline]
+    pub fn wrote(&self, writes: u64) {
+        self.writes.store(writes, Ordering::Relaxed);
+    }
+
+    /// So many visits only read so far. Only the writer itself calls this, after each that did.
+    #[inline]
+    pub fn read(&self, reads: u64) {
+        self.reads.store(reads, Ordering::Relaxed);
+    }
+
     /// No visit is under way. Only the writer itself calls this.
     #[inline]
     pub fn idle(&self) {
@@ -80,7 +101,7 @@ impl VisitTally {
     }
 
     /// The counts now. Never waits: when the writer counts during each of a few readings, the last one is taken, and
-    /// the two histograms may differ by the visits of that moment.
+    /// the two histograms, and the writes and reads, may differ by the visits of that moment.
     pub fn counts(&self) -> VisitCounts {
         const READINGS: usize = 4;
         let mut counts = self.reading();
@@ -97,8 +118,14 @@ impl VisitTally {
         let open_since = self.open_since.load(Ordering::Relaxed);
         let service = self.service.counts();
         let response = self.response.as_ref().map_or_else(|| service.clone(), Cells::counts);
-        let missed = self.missed.load(Ordering::Relaxed);
-        VisitCounts { service, response, missed, open_since_ns: (open_since != NONE).then_some(open_since) }
+        VisitCounts {
+            writes: self.writes.load(Ordering::Relaxed),
+            reads: self.reads.load(Ordering::Relaxed),
+            missed: self.missed.load(Ordering::Relaxed),
+            service,
+            response,
+            open_since_ns: (open_since != NONE).then_some(open_since),
+        }
     }
 }
 
@@ -123,6 +150,15 @@ mod tests {
         tally.close(1_000, 1_100, u64::MAX);
         let counts = tally.counts();
         assert_eq!((counts.service.count(), &counts.response), (1, &counts.service));
+    }
+
+    #[test]
+    fn writes_and_reads_are_counted_apart() {
+        let tally = VisitTally::new(true);
+        tally.wrote(3);
+        tally.read(4);
+        let counts = tally.counts();
+        assert_eq!((counts.writes, counts.reads), (3, 4));
     }
 
     #[test]

@@ -10,11 +10,17 @@ pub struct Share {
 }
 
 impl Share {
-    const WHOLE: u32 = 1_000_000;
+    /// A whole, in millionths.
+    pub const WHOLE: u32 = 1_000_000;
 
     /// A share from millionths; more than a whole is a whole.
     pub fn from_millionths(millionths: u32) -> Self {
         Self { millionths: millionths.min(Self::WHOLE) }
+    }
+
+    /// The share in millionths, at most a whole.
+    pub const fn millionths(self) -> u32 {
+        self.millionths
     }
 
     /// This share of `whole`, rounded down.

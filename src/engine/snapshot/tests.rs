@@ -19,6 +19,8 @@ fn snapshot(at_ns: u64, visits: &[u64], due: Option<Due>) -> Snapshot {
     Snapshot {
         at_ns,
         t0_ns: None,
+        writes: service.count() * 2,
+        reads: service.count() * 3,
         response: service.clone(),
         service,
         due,
@@ -35,7 +37,8 @@ fn an_interval_holds_what_came_between() {
     let earlier = snapshot(1000, &[5, 6], Some(Due { offered: 2, missed: 0, backlog: 0 }));
     let later = snapshot(3000, &[5, 6, 70, 80, 90], Some(Due::new(9, 3, 2)));
     let interval = later.interval_since(&earlier, &plan, "run");
-    assert_eq!((interval.start_ns, interval.end_ns, interval.writes), (1000, 3000, 3));
+    assert_eq!((interval.start_ns, interval.end_ns, interval.writes), (1000, 3000, 6));
+    assert_eq!(interval.reads, 9);
     assert_eq!((interval.offered, interval.missed, interval.backlog), (Some(7), Some(2), Some(4)));
     assert_eq!((interval.service_ns.count, interval.service_ns.p50), (3, Some(80)));
     assert_eq!(Counts::unpack(&interval.service_hist).unwrap().count(), 3);
@@ -84,7 +87,8 @@ fn intervals_add_up_to_the_end_however_they_are_cut() {
         (writes + interval.writes, offered + interval.offered.unwrap())
     });
     assert_eq!((writes, Some(offered)), (end.totals.writes, end.totals.offered));
+    assert_eq!((writes, end.totals.reads), (8, 12));
     assert_eq!((end.totals.elapsed_ns, end.records_dropped), (4000, 3));
     let merged = points[4].interval_since(&points[1], &plan, "run");
-    assert_eq!(merged.writes, 3);
+    assert_eq!((merged.writes, merged.reads), (6, 9));
 }

@@ -6,7 +6,7 @@ use crate::{
     content::{Filler, is_visited},
     pace::{Part, Schedule},
     pattern::pattern,
-    plan::{BacklogPolicy, PaceSpec, PatternSpec},
+    plan::{BacklogPolicy, PaceSpec, PatternSpec, VisitMix},
     region::Region,
     tally::VisitCounts,
     units::{Nanos, PageCount, Rate},
@@ -49,6 +49,17 @@ fn load<C: Clock>(clock: C, end_ns: u64, rate: Rate, spec: PatternSpec, pages: u
 }
 
 fn load_part<C: Clock>(clock: C, end_ns: u64, part: &Part, spec: PatternSpec, pages: u64) -> Outcome {
+    load_with_reads(clock, end_ns, part, spec, pages, VisitMix { reads: 0, visits: 1 })
+}
+
+fn load_with_reads<C: Clock>(
+    clock: C,
+    end_ns: u64,
+    part: &Part,
+    spec: PatternSpec,
+    pages: u64,
+    mix: VisitMix,
+) -> Outcome {
     let (_, mut slices) = Region::map(PageCount(pages), 1).unwrap();
     let mut slice = slices.remove(0);
     let mut filler = Filler::new(1);
@@ -56,6 +67,7 @@ fn load_part<C: Clock>(clock: C, end_ns: u64, part: &Part, spec: PatternSpec, pa
     let mut work = Work {
         pacer: Pacer::new(T0_NS, part),
         pattern: pattern(spec, slice.pages(), 1),
+        reads: Reads::new(mix, 1),
         slice,
         strokes: Strokes::default(),
     };
@@ -78,6 +90,21 @@ fn every_visit_is_counted_once_in_both_histograms() {
         assert_eq!(outcome.counts.response.count(), outcome.visits);
         assert_eq!(outcome.counts.open_since_ns, None);
     }
+}
+
+#[test]
+fn visits_that_only_read_are_timed_and_counted_and_change_nothing() {
+    let (rate, mix) = (Rate::PagesPerSecond(10_000), VisitMix { reads: 3, visits: 4 });
+    let clock = Fake::new(T0_NS, 50);
+    let outcome =
+        load_with_reads(clock, T0_NS + SECOND_NS / 10, &Part::whole(rate), PatternSpec::Shuffle, 4096, mix);
+    let VisitCounts { writes, reads, service, response, .. } = outcome.counts;
+    assert_eq!(
+        (writes + reads, service.count(), response.count()),
+        (outcome.visits, outcome.visits, outcome.visits)
+    );
+    assert!((reads * 4).abs_diff(outcome.visits * 3) <= 8, "{reads} of {}", outcome.visits);
+    assert_eq!(touched(&outcome.slice), writes);
 }
 
 #[test]

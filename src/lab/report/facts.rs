@@ -61,7 +61,11 @@ fn known(text: &str) -> String {
 fn load(hello: &Hello) -> String {
     let plan = &hello.plan;
     let writers = super::words::counted(u64::from(plan.threads), "writer", "writers");
-    format!("{} at {}, {}, {writers}", ByteSize(plan.memory_bytes).human(), plan.rate, plan.pattern)
+    let reads = match plan.reads.millionths() {
+        0 => String::new(),
+        _ => format!(", {} of the visits only read", plan.reads),
+    };
+    format!("{} at {}, {}{reads}, {writers}", ByteSize(plan.memory_bytes).human(), plan.rate, plan.pattern)
 }
 
 fn canaries(hello: &Hello) -> String {

@@ -39,7 +39,7 @@ impl Steady {
 
 fn is_near_target(interval: &Interval) -> bool {
     // Without a target (as fast as the writers can) there is nothing to be near to.
-    let Some(target) = interval.target_pages_per_s else { return interval.writes > 0 };
+    let Some(target) = interval.target_pages_per_s else { return interval.writes + interval.reads > 0 };
     let (done, asked) = done_and_asked(interval, target);
     done.abs_diff(asked) * 100 <= asked * u128::from(STEADY_PERCENT)
 }
@@ -137,6 +137,7 @@ mod tests {
             start_ns: index * 100_000_000,
             end_ns: (index + 1) * 100_000_000,
             writes,
+            reads: 0,
             offered: Some(100),
             missed: Some(0),
             backlog: Some(0),

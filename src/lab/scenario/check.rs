@@ -1,6 +1,7 @@
 //! Whether the values of a scenario go together: every fault at once, each with its remedy.
 
 use super::Scenario;
+use crate::plan::at_odds;
 use crate::units::Nanos;
 
 /// What the kernel and the guest program need beside the load, in bytes: less than this does not boot.
@@ -18,7 +19,10 @@ pub fn check(scenario: &Scenario) -> Vec<String> {
     throttle(scenario, &mut faults);
     times(scenario, &mut faults);
     faults.extend(scenario.load.pacing_faults());
-    let migration = &scenario.migration;
+    let (load, migration) = (&scenario.load, &scenario.migration);
+    for fault in at_odds(load.rate, load.pattern, load.reads) {
+        faults.push(format!("load as the guest is told it: {}; {}", fault.what, fault.remedy));
+    }
     if migration.preempt && !migration.postcopy {
         faults.push("migration.preempt = true needs migration.postcopy = true".into());
     }
@@ -121,10 +125,17 @@ mod tests {
         scenario.migration.preempt = true;
         scenario.migration.throttle_initial = 100;
         scenario.expect.postcopy = Some(true);
+        scenario.load.reads = "100%".parse().unwrap();
         let faults = check(&scenario).join("\n");
-        for part in
-            ["../etc", "vm.cpus = 0", "load.memory = 300M", "preempt", "throttle_initial = 100", "expect"]
-        {
+        for part in [
+            "../etc",
+            "--reads 100%",
+            "vm.cpus = 0",
+            "load.memory = 300M",
+            "preempt",
+            "throttle_initial = 100",
+            "expect",
+        ] {
             assert!(faults.contains(part), "{part} in {faults}");
         }
     }

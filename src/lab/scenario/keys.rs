@@ -14,7 +14,7 @@ pub enum Kind {
 }
 
 /// Every key there is, as `--set` spells it.
-pub const KEYS: [(&str, Kind); 30] = [
+pub const KEYS: [(&str, Kind); 31] = [
     ("name", Kind::Text),
     ("summary", Kind::Text),
     ("vm.memory", Kind::Text),
@@ -26,6 +26,7 @@ pub const KEYS: [(&str, Kind); 30] = [
     ("load.pace", Kind::Text),
     ("load.backlog", Kind::Text),
     ("load.catch_up", Kind::Number),
+    ("load.reads", Kind::Text),
     ("load.threads", Kind::Number),
     ("load.baseline", Kind::Text),
     ("load.interval", Kind::Text),

@@ -14,7 +14,7 @@ pub use load::{ScenarioError, find, parse};
 pub use trigger::Trigger;
 
 use crate::plan::{BacklogPolicy, PaceSpec, PatternSpec};
-use crate::units::{ByteSize, Nanos, Rate};
+use crate::units::{ByteSize, Nanos, Rate, Share};
 use serde::{Deserialize, Serialize};
 
 /// What one run does, every value resolved.
@@ -63,6 +63,8 @@ pub struct LoadSpec {
     pub backlog: BacklogPolicy,
     /// How many times faster than its schedule a writer catches up at most.
     pub catch_up: u32,
+    /// The share of visits that only read.
+    pub reads: Share,
     /// Writers; none means one per vCPU.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<u32>,
@@ -158,6 +160,7 @@ impl Default for LoadSpec {
             pace: PaceSpec::Constant,
             backlog: BacklogPolicy::Repay,
             catch_up: 4,
+            reads: Share::default(),
             threads: None,
             baseline: Nanos::from_secs(4),
             interval: Nanos::from_ms(100),
@@ -194,8 +197,12 @@ impl LoadSpec {
     /// The guest program's arguments: what follows `--` on the kernel command line.
     pub fn guest_arguments(&self) -> String {
         let threads = self.threads.map(|threads| format!(" -t {threads}")).unwrap_or_default();
+        let reads = match self.reads.millionths() {
+            0 => String::new(),
+            _ => format!(" --reads {}", self.reads),
+        };
         format!(
-            "run -m {} -r {} -p {} --baseline {} -i {} --seed {}{threads}{} --report virtio",
+            "run -m {} -r {} -p {}{reads} --baseline {} -i {} --seed {}{threads}{} --report virtio",
             self.memory,
             self.rate,
             self.pattern,
@@ -225,6 +232,13 @@ mod tests {
             load.guest_arguments(),
             "run -m 64M -r 60M/s -p shuffle --baseline 4s -i 100ms --seed 1 -t 2 --report virtio"
         );
+        let load = LoadSpec {
+            pattern: "hotspot:10%/90%/5p/s".parse().unwrap(),
+            reads: "25%".parse().unwrap(),
+            ..LoadSpec::default()
+        };
+        let arguments = load.guest_arguments();
+        assert!(arguments.contains(" -p hotspot:10%/90%/5p/s --reads 25% --baseline"), "{arguments}");
     }
 
     #[test]
