@@ -1,9 +1,8 @@
 //! From what is asked to what will be done: every fault of a plan at once, each with its remedy.
 
-use super::{MemoryAmount, PatternSpec, Plan, VisitMix, at_odds, visit_rate};
+use super::{Fault, Faults, MemoryAmount, PatternSpec, Plan, VisitMix, at_odds, visit_rate};
 use crate::units::{ByteSize, Nanos, PAGE_BYTES, PageCount, Rate, Share};
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// What the machine offers a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,31 +57,6 @@ impl Checked {
         VisitMix::new(self.rate, self.reads)
     }
 }
-
-/// One thing wrong with a plan, and the way out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// What is wrong, with the value that was given.
-    pub what: String,
-    /// What to change.
-    pub remedy: String,
-}
-
-/// All that is wrong with a plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Faults(pub Vec<Fault>);
-
-impl fmt::Display for Faults {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, fault) in self.0.iter().enumerate() {
-            let end = if index + 1 == self.0.len() { "" } else { "\n" };
-            write!(out, "{}\n  {}{end}", fault.what, fault.remedy)?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for Faults {}
 
 /// The shortest interval that is worth a record.
 const INTERVAL_FLOOR: Nanos = Nanos::from_ms(20);

@@ -1,13 +1,15 @@
 //! What is asked of a run, whichever way it was said, and the check that turns it into what will be done.
 
 mod check;
+mod fault;
 mod hotspot;
 mod memory;
 mod pattern;
 mod theta;
 mod visits;
 
-pub use check::{Checked, Fault, Faults, Machine, check};
+pub use check::{Checked, Machine, check};
+pub use fault::{Fault, Faults};
 pub use hotspot::Hotspot;
 pub use memory::MemoryAmount;
 pub use pattern::PatternSpec;
