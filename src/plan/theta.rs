@@ -33,15 +33,25 @@ impl FromStr for Theta {
     type Err = NoTheta;
 
     fn from_str(text: &str) -> Result<Self, NoTheta> {
-        let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
-        let digits = |part: &str| part.bytes().all(|digit| digit.is_ascii_digit());
-        if !digits(whole) || !digits(decimals) || !(1..=3).contains(&decimals.len()) {
+        // Digits are taken one by one: this stays small, and there are few of them.
+        let (mut thousandths, mut whole, mut decimals, mut has_point) = (0, 0, 0, false);
+        for byte in text.bytes() {
+            match byte {
+                b'.' if !has_point && whole > 0 => has_point = true,
+                b'0'..=b'9' if thousandths <= Self::LIMIT && whole + decimals < 8 => {
+                    thousandths = thousandths * 10 + u32::from(byte - b'0');
+                    *(if has_point { &mut decimals } else { &mut whole }) += 1;
+                }
+                _ => return Err(NoTheta),
+            }
+        }
+        if whole == 0 || decimals > 3 || has_point && decimals == 0 {
             return Err(NoTheta);
         }
-        let whole: u32 = whole.parse().map_err(|_| NoTheta)?;
-        let scale = [100, 10, 1][decimals.len() - 1];
-        let decimals: u32 = decimals.parse().map_err(|_| NoTheta)?;
-        Self::from_thousandths(whole.saturating_mul(1000).saturating_add(decimals * scale)).ok_or(NoTheta)
+        for _ in decimals..3 {
+            thousandths *= 10;
+        }
+        Self::from_thousandths(thousandths).ok_or(NoTheta)
     }
 }
 
