@@ -7,6 +7,7 @@ mod pattern;
 
 pub use check::{Checked, Fault, Faults, Machine, check};
 pub use memory::MemoryAmount;
+#[cfg(feature = "host")]
 pub(crate) use pace::faults as pace_faults;
 pub use pace::{BacklogPolicy, PaceSpec};
 pub use pattern::PatternSpec;
