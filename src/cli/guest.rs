@@ -1,7 +1,8 @@
 //! The command line of `sully`.
 
+use super::pacing;
 use crate::guest::{self, Options, RunError, boot};
-use crate::plan::{BacklogPolicy, MemoryAmount, PaceSpec, PatternSpec, Plan};
+use crate::plan::{MemoryAmount, PatternSpec, Plan};
 use crate::port::Target;
 use crate::record::{End, EndReason, Totals};
 use crate::units::{Nanos, Rate, Share};
@@ -44,15 +45,16 @@ struct RunArgs {
     #[arg(short, long, allow_hyphen_values = true, default_value_t = Plan::default().pattern)]
     pattern: PatternSpec,
     /// When visits are due: constant, poisson (seeded random times) or burst:ON/OFF (all of the rate during ON, for
-    /// example burst:200ms/800ms); the mean rate stays the same
-    #[arg(long, allow_hyphen_values = true, default_value_t = Plan::default().pace)]
-    pace: PaceSpec,
+    /// example burst:200ms/800ms); the mean rate stays the same [default: constant]
+    #[arg(long, allow_hyphen_values = true, value_parser = pacing::pace as pacing::Parse)]
+    pace: Option<pacing::Word>,
     /// Visits that a stall delayed: repay (catch up) or shed (give up what is more than 10ms late; counted)
-    #[arg(long, allow_hyphen_values = true, value_name = "POLICY", default_value_t = Plan::default().backlog)]
-    backlog: BacklogPolicy,
-    /// How many times faster than its schedule a writer catches up at most, 1 (never) to 100
-    #[arg(long, allow_hyphen_values = true, value_name = "N", default_value_t = Plan::default().catch_up)]
-    catch_up: u32,
+    /// [default: repay]
+    #[arg(long, allow_hyphen_values = true, value_name = "POLICY", value_parser = pacing::backlog as pacing::Parse)]
+    backlog: Option<pacing::Word>,
+    /// How many times faster than its schedule a writer catches up at most, 1 (never) to 100 [default: 4]
+    #[arg(long, allow_hyphen_values = true, value_name = "N")]
+    catch_up: Option<u32>,
     /// Share of visits that only read, seeded; they come on top of the rate, which counts writes
     #[arg(long, allow_hyphen_values = true, value_name = "PERCENT", default_value_t = Plan::default().reads)]
     reads: Share,
@@ -79,13 +81,14 @@ struct RunArgs {
 
 impl RunArgs {
     fn options(&self) -> Options {
-        let plan = Plan {
+        let usual = Plan::default();
+        let mut plan = Plan {
             memory: self.memory,
             rate: self.rate,
             pattern: self.pattern,
-            pace: self.pace,
-            backlog: self.backlog,
-            catch_up: self.catch_up,
+            pace: usual.pace,
+            backlog: usual.backlog,
+            catch_up: self.catch_up.unwrap_or(usual.catch_up),
             reads: self.reads,
             threads: self.threads,
             duration: self.duration,
@@ -93,6 +96,7 @@ impl RunArgs {
             interval: self.interval,
             seed: self.seed,
         };
+        pacing::apply(&mut plan, [self.pace, self.backlog]);
         Options { plan, targets: self.report.clone() }
     }
 }
@@ -172,6 +176,7 @@ fn undone(totals: &Totals) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::BacklogPolicy;
     use clap::CommandFactory;
 
     #[test]

@@ -74,7 +74,6 @@ enum Course {
 
 impl Starts {
     /// The next intended start, which stays the next one.
-    #[inline]
     pub fn peek(&self) -> u64 {
         match &self.0 {
             Course::Constant(even) => even.peek(),
@@ -84,7 +83,6 @@ impl Starts {
     }
 
     /// Goes on to the visit after it.
-    #[inline]
     pub fn step(&mut self) {
         match &mut self.0 {
             Course::Constant(even) | Course::Burst(even, _) => even.step(),

@@ -91,7 +91,8 @@ pub fn check(plan: &Plan, machine: &Machine) -> Result<Checked, Faults> {
     let threads = threads(plan, machine, &mut faults);
     let memory_bytes = memory(plan, machine, threads, &mut faults);
     times(plan, &mut faults);
-    faults.extend(pace::faults(plan.rate, plan.pace, plan.catch_up, |name| format!("--{name} ")));
+    let pacing = pace::faults(plan.rate, plan.pace, plan.catch_up, |name| format!("--{name} "));
+    faults.extend(pacing.into_iter().map(|(what, remedy)| Fault { what, remedy }));
     faults.extend(at_odds(plan.rate, plan.pattern, plan.reads));
     if !faults.is_empty() {
         return Err(Faults(faults));

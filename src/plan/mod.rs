@@ -13,6 +13,7 @@ pub use check::{Checked, Machine, check};
 pub use fault::{Fault, Faults};
 pub use hotspot::Hotspot;
 pub use memory::MemoryAmount;
+#[cfg(feature = "host")]
 pub(crate) use pace::faults as pace_faults;
 pub use pace::{BacklogPolicy, PaceSpec};
 pub use pattern::PatternSpec;

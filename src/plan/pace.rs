@@ -1,6 +1,5 @@
 //! When visits are due, and what becomes of those that a stall delayed.
 
-use super::Fault;
 use crate::units::{Nanos, Rate, UnitError, serde_as_text};
 use std::{fmt, str::FromStr};
 
@@ -40,20 +39,26 @@ const CATCH_UP_CEILING: u32 = 100;
 /// What ON and OFF of a burst may be.
 const BURST_SPAN: std::ops::RangeInclusive<Nanos> = Nanos::from_ms(1)..=Nanos::from_secs(3600);
 
-/// What is wrong with a pace or a catch-up factor; `key` spells an option: `--pace`, `load.pace = `.
-pub(crate) fn faults(rate: Rate, pace: PaceSpec, catch_up: u32, key: fn(&str) -> String) -> Vec<Fault> {
+/// What is wrong with a pace or a catch-up factor, and the remedy of each fault; `key` spells an option: `--pace `,
+/// `load.pace = `.
+pub(crate) fn faults(
+    rate: Rate,
+    pace: PaceSpec,
+    catch_up: u32,
+    key: fn(&str) -> String,
+) -> Vec<(String, String)> {
     let mut faults = Vec::new();
     if rate == Rate::Max && pace != PaceSpec::Constant {
-        faults.push(Fault {
-            what: format!("{}{pace} needs a rate to keep: {}max has no schedule", key("pace"), key("rate")),
-            remedy: format!("give a rate such as {}100M/s, or leave the pace out", key("rate")),
-        });
+        faults.push((
+            format!("{}{pace} needs a rate to keep: {}max has no schedule", key("pace"), key("rate")),
+            format!("give a rate such as {}100M/s, or leave the pace out", key("rate")),
+        ));
     }
     if !(1..=CATCH_UP_CEILING).contains(&catch_up) {
-        faults.push(Fault {
-            what: format!("{}{catch_up} cannot be: it is 1 to {CATCH_UP_CEILING}", key("catch-up")),
-            remedy: format!("{}1 never catches up, {CATCH_UP} is usual", key("catch-up")),
-        });
+        faults.push((
+            format!("{}{catch_up} cannot be: it is 1 to {CATCH_UP_CEILING}", key("catch-up")),
+            format!("{}1 never catches up, {CATCH_UP} is usual", key("catch-up")),
+        ));
     }
     faults
 }

@@ -25,7 +25,7 @@ impl LoadSpec {
     pub(super) fn pacing_faults(&self) -> impl Iterator<Item = String> {
         let key = |name: &str| format!("load.{} = ", name.replace('-', "_"));
         let faults = pace_faults(self.rate, self.pace, self.catch_up, key);
-        faults.into_iter().map(|fault| format!("{}; {}", fault.what, fault.remedy))
+        faults.into_iter().map(|(what, remedy)| format!("{what}; {remedy}"))
     }
 }
 
