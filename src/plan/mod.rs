@@ -3,10 +3,12 @@
 mod check;
 mod memory;
 mod pattern;
+mod visit;
 
 pub use check::{Checked, Fault, Faults, Machine, check};
 pub use memory::MemoryAmount;
 pub use pattern::PatternSpec;
+pub use visit::{OnOff, WriteSize};
 
 use crate::units::{ByteSize, Nanos, Rate};
 
@@ -19,6 +21,12 @@ pub struct Plan {
     pub rate: Rate,
     /// In which order pages are visited.
     pub pattern: PatternSpec,
+    /// How much of a page a visit writes.
+    pub write: WriteSize,
+    /// Whether pages carry stamps that are checked.
+    pub verify: bool,
+    /// Whether each visit is timed.
+    pub latency: bool,
     /// Writers; none means one per online vCPU.
     pub threads: Option<u32>,
     /// How long to run; none means until told to stop.
@@ -37,6 +45,9 @@ impl Default for Plan {
             memory: MemoryAmount::Bytes(ByteSize::mib(512)),
             rate: Rate::PagesPerSecond(25_600),
             pattern: PatternSpec::Shuffle,
+            write: WriteSize::WORD,
+            verify: true,
+            latency: true,
             threads: None,
             duration: None,
             baseline: Nanos::from_secs(10),
