@@ -24,12 +24,12 @@ impl Control {
         self.changed.notify_all();
     }
 
-    /// Waits until the gate opens, and returns t0; none when it is stop instead.
+    /// Waits until the gate opens, and returns t0; none when it is stop and the gate never opened.
     pub(super) fn wait_at_gate(&self) -> Option<u64> {
         let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
         let closed = |t0_ns: &mut Option<u64>| t0_ns.is_none() && !self.stopped();
         let gate = self.changed.wait_while(gate, closed).unwrap_or_else(PoisonError::into_inner);
-        gate.filter(|_| !self.stopped())
+        *gate
     }
 
     /// Tells every thread to end.

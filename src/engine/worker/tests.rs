@@ -152,7 +152,9 @@ fn two_legs(spec: PatternSpec, pages: u64, timed: bool) -> [(u64, u64); 2] {
     let mut legs = [(0, 0); 2];
     for (leg, counted) in (1..).zip(&mut legs) {
         let control = Arc::new(Control::default());
-        (0..leg).for_each(|_| drop(control.next_epoch()));
+        for _ in 0..leg {
+            control.next_epoch();
+        }
         let end_ns = T0_NS + leg * SECOND_NS / 10;
         let clock = Ending { clock: clock.clone(), control: Arc::clone(&control), end_ns };
         let before = stamps.counts().repeats;
