@@ -1,7 +1,7 @@
 //! The command line of `sully`.
 
 use crate::guest::{self, Options, RunError, boot};
-use crate::plan::{MemoryAmount, OnOff, PatternSpec, Plan, WriteSize};
+use crate::plan::{MemoryAmount, PatternSpec, Plan, on_or_off, write_bytes};
 use crate::port::Target;
 use crate::record::{End, EndReason, Totals};
 use crate::units::{Nanos, Rate};
@@ -44,11 +44,11 @@ struct RunArgs {
     #[arg(short, long, allow_hyphen_values = true, default_value_t = Plan::default().pattern)]
     pattern: PatternSpec,
     /// Bytes changed per visit of a page, whole words, or page for all 4096; a stamp takes 40
-    #[arg(short, long, allow_hyphen_values = true, value_name = "BYTES|page", default_value_t = Plan::default().write)]
-    write: WriteSize,
+    #[arg(short, long, allow_hyphen_values = true, value_name = "BYTES|page", default_value = "8", value_parser = write_bytes)]
+    write: u64,
     /// Page stamps, on or off: every visit proves that its page still holds what was last written there
-    #[arg(long, allow_hyphen_values = true, value_name = "on|off", default_value_t = OnOff(Plan::default().verify))]
-    verify: OnOff,
+    #[arg(long, allow_hyphen_values = true, value_name = "on|off", default_value = "on", value_parser = on_or_off)]
+    verify: bool,
     /// Raw stores only: no visit is timed (for measuring the tool's own cost)
     #[arg(long)]
     no_latency: bool,
@@ -79,8 +79,8 @@ impl RunArgs {
             memory: self.memory,
             rate: self.rate,
             pattern: self.pattern,
-            write: self.write,
-            verify: self.verify.0,
+            write_bytes: self.write,
+            verify: self.verify,
             latency: !self.no_latency,
             threads: self.threads,
             duration: self.duration,
@@ -222,7 +222,7 @@ mod tests {
         assert_eq!(options.plan.memory, "75%".parse().unwrap());
         assert_eq!((options.plan.threads, options.plan.seed), (Some(3), 9));
         assert_eq!(
-            (options.plan.write.bytes(), options.plan.verify, options.plan.latency),
+            (options.plan.write_bytes, options.plan.verify, options.plan.latency),
             (4096, false, false)
         );
         assert_eq!(options.targets, ["-".parse().unwrap(), "virtio".parse().unwrap()]);

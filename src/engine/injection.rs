@@ -18,12 +18,12 @@ use std::{collections::BTreeMap, fs::File, os::unix::fs::FileExt};
 
 const PAGES: u64 = 2048;
 
-fn checked(pattern: PatternSpec, write: &str) -> Checked {
+fn checked(pattern: PatternSpec, write_bytes: u64) -> Checked {
     let plan = Plan {
         memory: MemoryAmount::Bytes(ByteSize::mib(8)),
         rate: "20000p/s".parse().unwrap(),
         pattern,
-        write: write.parse().unwrap(),
+        write_bytes,
         threads: Some(2),
         ..Plan::default()
     };
@@ -69,7 +69,7 @@ impl Saboteur {
                 CorruptionKind::Foreign if random.is_multiple_of(2) => self.read((page + 1) % PAGES),
                 CorruptionKind::Foreign => Stamp { tag: !stamp.tag, ..stamp }.words(),
                 CorruptionKind::Torn => {
-                    words[(random % 5) as usize] ^= 1 << (random >> 58);
+                    words[usize::try_from(random % 5).unwrap()] ^= 1 << (random >> 58);
                     words
                 }
                 CorruptionKind::Unknown => {
@@ -90,7 +90,7 @@ fn finish(engine: &mut Engine, plan: &Checked, begin: &Snapshot) -> (Vec<Corrupt
 
 #[test]
 fn every_fault_is_found_once_and_rightly_named() {
-    let plan = checked(PatternSpec::Shuffle, "8");
+    let plan = checked(PatternSpec::Shuffle, 8);
     let mut engine = Engine::start(&plan, &probe::cpus().unwrap()).unwrap();
     let (saboteur, begin) = (Saboteur::new(&engine), engine.snapshot());
     let filled: Vec<_> = (0..PAGES).map(|page| saboteur.read(page)).collect();
@@ -101,7 +101,7 @@ fn every_fault_is_found_once_and_rightly_named() {
         let page = numbers.next_u64() % PAGES;
         if !injected.contains_key(&page) {
             let kind = CorruptionKind::ALL[injected.len() % 5];
-            saboteur.inject(kind, page, filled[page as usize], numbers.next_u64());
+            saboteur.inject(kind, page, filled[usize::try_from(page).unwrap()], numbers.next_u64());
             injected.insert(page, kind);
             Monotonic.sleep_until(Monotonic.now_ns() + numbers.next_u64() % 10_000_000);
         }
@@ -119,7 +119,7 @@ fn faults_that_no_visit_comes_to_are_found_by_the_sweep() {
     let plan = Checked {
         rate: "0".parse().unwrap(),
         target_pages_per_s: Some(0),
-        ..checked(PatternSpec::Random, "8")
+        ..checked(PatternSpec::Random, 8)
     };
     let mut engine = Engine::start(&plan, &probe::cpus().unwrap()).unwrap();
     let (saboteur, begin) = (Saboteur::new(&engine), engine.snapshot());
@@ -135,10 +135,10 @@ fn faults_that_no_visit_comes_to_are_found_by_the_sweep() {
 
 #[test]
 fn where_nothing_was_injected_nothing_is_found_and_all_pages_are_swept() {
-    for (pattern, write) in
-        [(PatternSpec::Sequential, "8"), (PatternSpec::Shuffle, "page"), (PatternSpec::Random, "256")]
+    for (pattern, write_bytes) in
+        [(PatternSpec::Sequential, 8), (PatternSpec::Shuffle, 4096), (PatternSpec::Random, 256)]
     {
-        let plan = checked(pattern, write);
+        let plan = checked(pattern, write_bytes);
         let mut engine = Engine::start(&plan, &probe::cpus().unwrap()).unwrap();
         let begin = engine.snapshot();
         let t0_ns = engine.open_gate();
@@ -151,7 +151,7 @@ fn where_nothing_was_injected_nothing_is_found_and_all_pages_are_swept() {
 
 #[test]
 fn a_shuffle_visits_as_many_different_pages_as_it_makes_visits_in_an_interval() {
-    let plan = checked(PatternSpec::Shuffle, "8");
+    let plan = checked(PatternSpec::Shuffle, 8);
     let mut engine = Engine::start(&plan, &probe::cpus().unwrap()).unwrap();
     let begin = engine.snapshot();
     let t0_ns = engine.open_gate();

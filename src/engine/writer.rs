@@ -140,7 +140,7 @@ impl Starting {
 
 /// Touches every page, so that no first touch falls into a measured visit.
 fn prepare(plan: &Checked, index: u32, slice: Slice, tag: u64, tally: Option<Arc<StampTally>>) -> Visitor {
-    let palette = Palette::new(plan.write, plan.verify, writer_seed(plan.seed, index) ^ CONTENT_SEED);
+    let palette = Palette::new(plan.write_bytes, plan.verify, writer_seed(plan.seed, index) ^ CONTENT_SEED);
     let stamps = tally.map(|tally| Stamps { ledger: Ledger::new(tag, slice.first(), slice.pages()), tally });
     Visitor::fill(slice, palette, stamps)
 }

@@ -1,6 +1,6 @@
 //! From what is asked to what will be done: every fault of a plan at once, each with its remedy.
 
-use super::{MemoryAmount, PatternSpec, Plan, WriteSize};
+use super::{MemoryAmount, PatternSpec, Plan, WORD_BYTES};
 use crate::units::{ByteSize, Nanos, PAGE_BYTES, PageCount, Rate};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -26,9 +26,9 @@ pub struct Checked {
     pub target_pages_per_s: Option<u64>,
     /// The order of visits.
     pub pattern: PatternSpec,
-    /// How much of a page a visit writes; a stamp at least where there are stamps.
+    /// How much of a page a visit writes, in bytes; a stamp at least where there are stamps.
     #[serde(default = "word")]
-    pub write: WriteSize,
+    pub write_bytes: u64,
     /// Whether pages carry stamps that are checked.
     #[serde(default)]
     pub verify: bool,
@@ -49,8 +49,8 @@ pub struct Checked {
 }
 
 /// What a plan of schema 1 without the field wrote.
-const fn word() -> WriteSize {
-    WriteSize::WORD
+const fn word() -> u64 {
+    WORD_BYTES
 }
 
 /// A plan of schema 1 without the field timed every visit.
@@ -116,7 +116,7 @@ pub fn check(plan: &Plan, machine: &Machine) -> Result<Checked, Faults> {
         rate: plan.rate,
         target_pages_per_s: plan.rate.pages_per_s(),
         pattern: plan.pattern,
-        write: plan.write,
+        write_bytes: plan.write_bytes,
         verify: plan.verify,
         latency: plan.latency,
         threads,

@@ -8,7 +8,7 @@ mod visit;
 pub use check::{Checked, Fault, Faults, Machine, check};
 pub use memory::MemoryAmount;
 pub use pattern::PatternSpec;
-pub use visit::{OnOff, WriteSize};
+pub use visit::{WORD_BYTES, is_write, on_or_off, write_bytes};
 
 use crate::units::{ByteSize, Nanos, Rate};
 
@@ -21,8 +21,8 @@ pub struct Plan {
     pub rate: Rate,
     /// In which order pages are visited.
     pub pattern: PatternSpec,
-    /// How much of a page a visit writes.
-    pub write: WriteSize,
+    /// How much of a page a visit writes, in bytes: whole words, 8 to 4096.
+    pub write_bytes: u64,
     /// Whether pages carry stamps that are checked.
     pub verify: bool,
     /// Whether each visit is timed.
@@ -45,7 +45,7 @@ impl Default for Plan {
             memory: MemoryAmount::Bytes(ByteSize::mib(512)),
             rate: Rate::PagesPerSecond(25_600),
             pattern: PatternSpec::Shuffle,
-            write: WriteSize::WORD,
+            write_bytes: WORD_BYTES,
             verify: true,
             latency: true,
             threads: None,

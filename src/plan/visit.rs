@@ -1,94 +1,59 @@
 //! What one visit does to its page: whether it keeps a stamp, and how much it writes.
+//!
+//! Both are plain values with a grammar of their own, and no types: every type of a flag costs the guest program 3 KB.
 
-use crate::units::{PAGE_BYTES, UnitError, serde_as_text};
-use std::{fmt, str::FromStr};
+use crate::units::{PAGE_BYTES, UnitError};
 
-/// Something that is on or off. Text: `on`, `off`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct OnOff(pub bool);
+/// What a visit writes when nothing else is asked for, in bytes.
+pub const WORD_BYTES: u64 = 8;
 
-impl FromStr for OnOff {
-    type Err = UnitError;
-
-    fn from_str(text: &str) -> Result<Self, UnitError> {
-        match text {
-            "on" => Ok(Self(true)),
-            "off" => Ok(Self(false)),
-            _ => Err(UnitError::new(text, "a switch", "on or off", "off")),
-        }
+/// Something that is on or off.
+///
+/// # Errors
+/// When the text is neither `on` nor `off`.
+pub fn on_or_off(text: &str) -> Result<bool, UnitError> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(UnitError::new(text, "a switch", "on or off", "off")),
     }
 }
 
-impl fmt::Display for OnOff {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(if self.0 { "on" } else { "off" })
-    }
+/// How much of a page a visit writes, in bytes: whole words, 8 to 4096; `page` is all of it.
+///
+/// # Errors
+/// When the text is neither.
+pub fn write_bytes(text: &str) -> Result<u64, UnitError> {
+    let bytes = if text == "page" { Some(PAGE_BYTES) } else { text.parse().ok() };
+    bytes.filter(|bytes| is_write(*bytes)).ok_or_else(|| {
+        UnitError::new(text, "a size of a write", "a multiple of 8 from 8 to 4096, or page", "64")
+    })
 }
 
-serde_as_text!(OnOff);
-
-/// How much of a page a visit writes, in bytes. Text: `8`, `256`, `page`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct WriteSize(u64);
-
-impl WriteSize {
-    /// A single word.
-    pub const WORD: Self = Self(8);
-
-    /// Whole words: 8 to 4096.
-    pub const fn bytes(self) -> u64 {
-        self.0
-    }
+/// Whether a visit can write so many bytes.
+pub const fn is_write(bytes: u64) -> bool {
+    matches!(bytes, WORD_BYTES..=PAGE_BYTES) && bytes.is_multiple_of(WORD_BYTES)
 }
-
-impl FromStr for WriteSize {
-    type Err = UnitError;
-
-    fn from_str(text: &str) -> Result<Self, UnitError> {
-        let bytes = if text == "page" { Some(PAGE_BYTES) } else { text.parse().ok() };
-        let whole = |bytes: &u64| (8..=PAGE_BYTES).contains(bytes) && bytes.is_multiple_of(8);
-        let error = || {
-            UnitError::new(
-                text,
-                "a size of a write",
-                "whole words (a multiple of 8 from 8 to 4096) or page",
-                "64",
-            )
-        };
-        bytes.filter(whole).map(Self).ok_or_else(error)
-    }
-}
-
-impl fmt::Display for WriteSize {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 == PAGE_BYTES { out.write_str("page") } else { self.0.fmt(out) }
-    }
-}
-
-serde_as_text!(WriteSize);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_is_printed_parses_back() {
-        for text in ["on", "off"] {
-            assert_eq!(text.parse::<OnOff>().unwrap().to_string(), text);
-        }
+    fn whole_words_up_to_a_page_can_be_written() {
         for bytes in (8..=4096).step_by(8) {
-            let size: WriteSize = bytes.to_string().parse().unwrap();
-            assert_eq!((size.bytes(), size.to_string().parse()), (bytes, Ok(size)));
+            assert_eq!(write_bytes(&bytes.to_string()), Ok(bytes));
         }
-        assert_eq!("page".parse(), Ok(WriteSize(4096)));
+        assert_eq!(write_bytes("page"), Ok(4096));
+        assert_eq!((on_or_off("on"), on_or_off("off")), (Ok(true), Ok(false)));
     }
 
     #[test]
     fn what_is_neither_is_repeated_with_the_way_out() {
         for text in ["0", "7", "12", "4104", "-8", "all", ""] {
-            let message = text.parse::<WriteSize>().unwrap_err().to_string();
+            let message = write_bytes(text).unwrap_err().to_string();
             assert!(message.contains(&format!("'{text}'")) && message.contains("4096"), "{message}");
         }
-        assert!("maybe".parse::<OnOff>().unwrap_err().to_string().contains("on or off"));
+        assert!(on_or_off("maybe").unwrap_err().to_string().contains("on or off"));
     }
 }

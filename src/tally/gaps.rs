@@ -1,6 +1,6 @@
 //! The counts of one canary's gaps, and the ring their records wait in.
 
-use super::{Cells, Ring};
+use super::{Cells, RING_WORDS, Ring};
 use crate::{
     histogram::Counts,
     record::{GapFeatures, GapSummary},
@@ -18,12 +18,11 @@ pub struct RawGap {
     pub features: GapFeatures,
 }
 
-const WORDS: usize = 8;
 /// Stands for a run delay the kernel does not count.
 const ABSENT: u64 = u64::MAX;
 
 impl RawGap {
-    fn words(&self) -> [u64; WORDS] {
+    fn words(&self) -> [u64; RING_WORDS] {
         let features = &self.features;
         [
             self.start_ns,
@@ -37,7 +36,7 @@ impl RawGap {
         ]
     }
 
-    fn from_words(words: [u64; WORDS]) -> Self {
+    fn from_words(words: [u64; RING_WORDS]) -> Self {
         let [start_ns, len_ns, run_delay, cpu_ns, minflt, majflt, voluntary, involuntary] = words;
         let features = GapFeatures {
             run_delay_ns: (run_delay != ABSENT).then_some(run_delay),
@@ -59,7 +58,7 @@ pub struct GapTally {
     lengths: Cells,
     total_ns: AtomicU64,
     threshold_ns: AtomicU64,
-    ring: Ring<WORDS>,
+    ring: Ring,
 }
 
 impl GapTally {
@@ -81,7 +80,7 @@ impl GapTally {
 
     /// The memory they take, in bytes.
     pub const fn bytes() -> usize {
-        size_of::<Self>() + Cells::BYTES + Ring::<WORDS>::BYTES
+        size_of::<Self>() + Cells::BYTES + Ring::BYTES
     }
 
     /// Counts a gap and hands its record to the reader. Only the canary itself calls this.

@@ -11,7 +11,7 @@ mod visits;
 
 pub use cells::Cells;
 pub use gaps::{GapCounts, GapTally, RawGap};
-pub use ring::{RING_RECORDS, Ring};
+pub use ring::{RING_RECORDS, RING_WORDS, Ring};
 pub use stamps::{Find, StampCounts, StampTally};
 pub use visits::{VisitCounts, VisitTally};
 

@@ -5,7 +5,6 @@ use crate::record::{CorruptionCounts, CorruptionKind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const STAMP_WORDS: usize = 5;
-const WORDS: usize = STAMP_WORDS + 2;
 
 /// Cumulative counts of one writer, on cache lines of its own.
 #[derive(Debug)]
@@ -14,7 +13,7 @@ pub struct StampTally {
     repeats: AtomicU64,
     corrupt: [AtomicU64; CorruptionKind::ALL.len()],
     swept: AtomicU64,
-    ring: Ring<WORDS>,
+    ring: Ring,
 }
 
 /// A corrupt page as the writer saw it.
@@ -66,7 +65,7 @@ impl StampTally {
 
     /// The memory they take, in bytes.
     pub const fn bytes() -> usize {
-        size_of::<Self>() + Ring::<WORDS>::BYTES
+        size_of::<Self>() + Ring::BYTES
     }
 
     /// A page was visited; `again`: not for the first time in this epoch. Only the writer itself calls this.
@@ -84,15 +83,16 @@ impl StampTally {
     #[cold]
     pub fn corrupt(&self, find: &Find) {
         super::add(&self.corrupt[find.kind as usize], 1);
-        let [a, b, c, d, e] = find.found;
-        self.ring.push([find.page, find.kind as u64 | (u64::from(find.generation) << 8), a, b, c, d, e]);
+        let mut words = [find.page, find.kind as u64, u64::from(find.generation), 0, 0, 0, 0, 0];
+        words[3..].copy_from_slice(&find.found);
+        self.ring.push(words);
     }
 
     /// The oldest corrupt page not taken yet. Only one thread may take.
     pub fn take(&self) -> Option<Find> {
-        let [page, mixed, found @ ..] = self.ring.pop()?;
-        let kind = CorruptionKind::ALL.into_iter().find(|kind| *kind as u64 == mixed & 0xff);
-        let generation = u16::try_from(mixed >> 8).unwrap_or(u16::MAX);
+        let [page, kind, generation, found @ ..] = self.ring.pop()?;
+        let kind = CorruptionKind::ALL.into_iter().find(|known| *known as u64 == kind);
+        let generation = u16::try_from(generation).unwrap_or(u16::MAX);
         Some(Find { page, kind: kind.unwrap_or(CorruptionKind::Unknown), generation, found })
     }
 
@@ -104,6 +104,12 @@ impl StampTally {
         }
         let (repeats, swept) = (self.repeats.load(Ordering::Relaxed), self.swept.load(Ordering::Relaxed));
         StampCounts { repeats, corruptions, swept }
+    }
+}
+
+impl Default for StampTally {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -139,7 +145,9 @@ mod tests {
     #[test]
     fn only_visits_of_pages_met_before_are_repeats() {
         let tally = StampTally::new();
-        [false, true, false, true, true].into_iter().for_each(|again| tally.visited(again));
+        for again in [false, true, false, true, true] {
+            tally.visited(again);
+        }
         assert_eq!(tally.counts().repeats, 3);
     }
 }

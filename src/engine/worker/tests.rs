@@ -6,7 +6,7 @@ use crate::{
     content::{Ledger, Palette, is_visited},
     engine::visitor::Stamps,
     pattern::pattern,
-    plan::{PatternSpec, WriteSize},
+    plan::{PatternSpec, WORD_BYTES},
     region::{Region, Slice},
     tally::{StampTally, VisitCounts},
     units::{PageCount, Rate},
@@ -46,7 +46,7 @@ struct Outcome {
 
 fn load<C: Clock>(clock: C, end_ns: u64, rate: Rate, spec: PatternSpec, pages: u64) -> Outcome {
     let (_, mut slices) = Region::map(PageCount(pages), 1).unwrap();
-    let palette = Palette::new(WriteSize::WORD, false, 1);
+    let palette = Palette::new(WORD_BYTES, false, 1);
     let visitor = Visitor::fill(slices.remove(0), palette, None);
     let mut work = Work {
         pacer: Pacer::new(rate, T0_NS, 0, 1),
@@ -140,7 +140,7 @@ fn two_legs(spec: PatternSpec, pages: u64, timed: bool) -> [(u64, u64); 2] {
     let slice = slices.remove(0);
     let stamps = Arc::new(StampTally::new());
     let ledger = Ledger::new(7, slice.first(), slice.pages());
-    let palette = Palette::new(WriteSize::WORD, true, 1);
+    let palette = Palette::new(WORD_BYTES, true, 1);
     let mut work = Work {
         pacer: Pacer::new(Rate::PagesPerSecond(10_000), T0_NS, 0, 1),
         pattern: pattern(spec, slice.pages(), 1),
@@ -181,9 +181,9 @@ fn different_pages_are_counted_exactly_in_every_interval() {
             for (visits, unique) in two_legs(spec, pages, timed) {
                 assert!(visits >= 990, "{visits}");
                 // A batch that was drawn when the stop came is not visited, and not drawn again: its pages are left out.
-                let mut seen = vec![PageIndex(0); visits as usize];
+                let mut seen = vec![PageIndex(0); usize::try_from(visits).unwrap()];
                 truth.fill(&mut seen);
-                truth.fill(&mut vec![PageIndex(0); 5]);
+                truth.fill(&mut [PageIndex(0); 5]);
                 seen.sort();
                 seen.dedup();
                 assert_eq!(unique, seen.len() as u64, "{spec} over {pages}");

@@ -23,7 +23,7 @@ pub const KEYS: [(&str, Kind); 29] = [
     ("load.memory", Kind::Text),
     ("load.rate", Kind::Text),
     ("load.pattern", Kind::Text),
-    ("load.write", Kind::Text),
+    ("load.write_bytes", Kind::Number),
     ("load.verify", Kind::Truth),
     ("load.threads", Kind::Number),
     ("load.baseline", Kind::Text),
