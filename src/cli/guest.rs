@@ -47,7 +47,7 @@ struct RunArgs {
     #[arg(short, long, allow_hyphen_values = true, value_name = "BYTES|page", default_value = "8", value_parser = write_bytes)]
     write: u64,
     /// Page stamps, on or off: every visit proves that its page still holds what was last written there
-    #[arg(long, allow_hyphen_values = true, value_name = "on|off", default_value = "on", value_parser = on_or_off)]
+    #[arg(long, allow_hyphen_values = true, value_name = "on|off", default_value = "on", action = clap::ArgAction::Set, value_parser = on_or_off)]
     verify: bool,
     /// Raw stores only: no visit is timed (for measuring the tool's own cost)
     #[arg(long)]
