@@ -1,6 +1,6 @@
 //! What one visit does to its page: whether it keeps a stamp, and how much it writes.
 //!
-//! Both are plain values with a grammar of their own, and no types: every type of a flag costs the guest program 3 KB.
+//! Both are plain values with a grammar of their own, and no types: each type of a flag costs the guest program 1.5 KB.
 
 use crate::units::{PAGE_BYTES, UnitError};
 
