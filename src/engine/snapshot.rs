@@ -7,7 +7,7 @@ use crate::{
     plan::Checked,
     probe::{StealProbe, process_cpu_ns},
     record::{End, EndReason, Interval, Latency, SelfCost, Totals},
-    tally::GapCounts,
+    tally::{GapCounts, StampCounts},
 };
 
 /// All counts at one moment, cumulative since the engine was started.
@@ -17,8 +17,12 @@ pub struct Snapshot {
     pub at_ns: u64,
     /// When the schedule began; none before the gate is open.
     t0_ns: Option<u64>,
+    /// When it was taken, in intervals.
+    epoch: u32,
     writes: u64,
     reads: u64,
+    /// What stamps told; none without them.
+    stamps: Option<StampCounts>,
     service: Counts,
     response: Counts,
     /// What became of the visits due so far, all writers together; none without a schedule.
@@ -58,6 +62,8 @@ impl Due {
 /// What a snapshot is taken of.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sources<'a> {
+    /// The interval that begins with the snapshot.
+    pub(super) epoch: u32,
     pub(super) plan: &'a Checked,
     /// When the schedule began; none before the gate is open.
     pub(super) t0_ns: Option<u64>,
@@ -70,8 +76,10 @@ pub(super) struct Sources<'a> {
 /// Loads everything once, for the time `at_ns`, which is now or just past. What is counted meanwhile may or may not
 /// be in it, and then is in the next.
 pub(super) fn take(sources: &Sources<'_>, at_ns: u64) -> Snapshot {
+    // Before the histograms: a visit in between then counts as one of a page not met before, and not as one too few.
+    let stamps = stamps(sources);
     let (mut service, mut response) = (Counts::default(), Counts::default());
-    let (mut writes, mut reads) = (0, 0);
+    let (mut writes, mut reads) = (0u64, 0u64);
     let mut due = sources.plan.rate.pages_per_s().map(|_| Due::default());
     let mut open_ns: Option<u64> = None;
     for (writer, index) in sources.writers.iter().zip(0u32..) {
@@ -92,8 +100,31 @@ pub(super) fn take(sources: &Sources<'_>, at_ns: u64) -> Snapshot {
     // The writers first: what they take in between must not make our own share negative.
     let writers_cpu_ns: u64 = sources.writers.iter().map(Writer::cpu_ns).sum();
     let own_cpu_ns = process_cpu_ns().saturating_sub(writers_cpu_ns);
-    let t0_ns = sources.t0_ns;
-    Snapshot { at_ns, t0_ns, writes, reads, service, response, due, open_ns, gaps, steal_ms, own_cpu_ns }
+    let (epoch, t0_ns) = (sources.epoch, sources.t0_ns);
+    Snapshot {
+        at_ns,
+        t0_ns,
+        epoch,
+        writes,
+        reads,
+        stamps,
+        service,
+        response,
+        due,
+        open_ns,
+        gaps,
+        steal_ms,
+        own_cpu_ns,
+    }
+}
+
+fn stamps(sources: &Sources<'_>) -> Option<StampCounts> {
+    sources.plan.verify.then(|| {
+        let mut sum = StampCounts::default();
+        let tallies = sources.writers.iter().filter_map(|writer| writer.stamps.as_ref());
+        tallies.for_each(|tally| sum.add(&tally.counts()));
+        sum
+    })
 }
 
 fn offered(sources: &Sources<'_>, index: u32, at_ns: u64) -> u64 {
@@ -117,6 +148,7 @@ impl Snapshot {
             end_ns: self.at_ns,
             writes: self.writes.saturating_sub(earlier.writes),
             reads: self.reads.saturating_sub(earlier.reads),
+            pages_unique: self.unique_since(earlier, plan),
             offered: self.due_since(earlier, |due| due.offered),
             missed: self.due_since(earlier, |due| due.missed),
             backlog: self.due.map(|due| due.backlog),
@@ -152,6 +184,8 @@ impl Snapshot {
                 missed: self.due_since(t0, |due| due.missed),
                 backlog: self.due.map(|due| due.backlog),
                 gaps: Some(self.gaps.since(&t0.gaps)),
+                corruptions: self.stamps.map(|stamps| stamps.corruptions),
+                pages_swept: self.stamps.map(|stamps| stamps.swept),
                 self_cpu_ns: self.own_cpu_since(t0),
             },
             service_ns: Latency::from(&service),
@@ -160,6 +194,15 @@ impl Snapshot {
             response_hist: response.pack(),
             records_dropped: records_dropped.saturating_add(lost_gaps),
         }
+    }
+
+    /// Different pages written since the snapshot just before this one: writes less those of pages met again.
+    fn unique_since(&self, earlier: &Self, plan: &Checked) -> Option<u64> {
+        let again = self.stamps?.repeats.saturating_sub(earlier.stamps?.repeats);
+        let writes = self.writes.saturating_sub(earlier.writes);
+        // Over several epochs a page may have been met for the first time in each of them.
+        let is_one_epoch = self.epoch.wrapping_sub(earlier.epoch) == 1;
+        is_one_epoch.then(|| writes.saturating_sub(again).min(plan.pages().0))
     }
 
     fn due_since(&self, earlier: &Self, count: fn(&Due) -> u64) -> Option<u64> {

@@ -57,6 +57,10 @@ impl Table {
         if totals.reads > 0 {
             let _ = write!(text, "; {} visits only read", totals.reads);
         }
+        if let (Some(counts), Some(swept)) = (totals.corruptions, totals.pages_swept) {
+            let found = if counts.sum() > 0 { counts.to_string() } else { "none".into() };
+            let _ = write!(text, "; corrupt pages: {found} ({swept} swept)");
+        }
         if let Some(backlog) = totals.backlog.filter(|backlog| *backlog > 0) {
             let _ = write!(text, "; {backlog} visits were left undone");
         }
@@ -114,6 +118,7 @@ mod tests {
             end_ns: 6_000_000_000,
             writes: 25_600,
             reads: 0,
+            pages_unique: Some(25_600),
             offered: Some(25_600),
             missed: Some(0),
             backlog: Some(0),

@@ -1,7 +1,9 @@
 //! From what is asked to what will be done: every fault of a plan at once, each with its remedy.
 
 use super::fault::{Fault, Faults};
-use super::{BacklogPolicy, MemoryAmount, PaceSpec, PatternSpec, Plan, VisitMix, at_odds, pace, visit_rate};
+use super::{
+    BacklogPolicy, MemoryAmount, PaceSpec, PatternSpec, Plan, VisitMix, WORD_BYTES, at_odds, pace, visit_rate,
+};
 use crate::units::{ByteSize, Nanos, PAGE_BYTES, PageCount, Rate, Share};
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +40,15 @@ pub struct Checked {
     /// The share of visits that only read.
     #[serde(default)]
     pub reads: Share,
+    /// How much of a page a visit writes, in bytes; a stamp at least where there are stamps.
+    #[serde(default = "word")]
+    pub write_bytes: u64,
+    /// Whether pages carry stamps that are checked.
+    #[serde(default)]
+    pub verify: bool,
+    /// Whether each visit is timed.
+    #[serde(default = "timed")]
+    pub latency: bool,
     /// Writers.
     pub threads: u32,
     /// How long to run; absent means until told to stop.
@@ -54,6 +65,16 @@ pub struct Checked {
 /// What records say that are older than the choice.
 fn catch_up() -> u32 {
     pace::CATCH_UP
+}
+
+/// What a plan of schema 1 without the field wrote.
+const fn word() -> u64 {
+    WORD_BYTES
+}
+
+/// A plan of schema 1 without the field timed every visit.
+const fn timed() -> bool {
+    true
 }
 
 impl Checked {
@@ -106,6 +127,9 @@ pub fn check(plan: &Plan, machine: &Machine) -> Result<Checked, Faults> {
         backlog: plan.backlog,
         catch_up: plan.catch_up,
         reads: plan.reads,
+        write_bytes: plan.write_bytes,
+        verify: plan.verify,
+        latency: plan.latency,
         threads,
         duration_ns: plan.duration.map(|span| span.0),
         baseline_ns: plan.baseline.0,

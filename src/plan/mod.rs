@@ -7,6 +7,7 @@ mod memory;
 mod pace;
 mod pattern;
 mod theta;
+mod visit;
 mod visits;
 
 pub use check::{Checked, Machine, check};
@@ -18,6 +19,7 @@ pub(crate) use pace::faults as pace_faults;
 pub use pace::{BacklogPolicy, PaceSpec};
 pub use pattern::PatternSpec;
 pub use theta::Theta;
+pub use visit::{WORD_BYTES, is_write, on_or_off, write_bytes};
 pub use visits::{VisitMix, at_odds, visit_rate};
 
 use crate::units::{ByteSize, Nanos, Rate, Share};
@@ -39,6 +41,12 @@ pub struct Plan {
     pub catch_up: u32,
     /// The share of visits that only read; they come on top of the rate.
     pub reads: Share,
+    /// How much of a page a visit writes, in bytes: whole words, 8 to 4096.
+    pub write_bytes: u64,
+    /// Whether pages carry stamps that are checked.
+    pub verify: bool,
+    /// Whether each visit is timed.
+    pub latency: bool,
     /// Writers; none means one per online vCPU.
     pub threads: Option<u32>,
     /// How long to run; none means until told to stop.
@@ -61,6 +69,9 @@ impl Default for Plan {
             backlog: BacklogPolicy::Repay,
             catch_up: pace::CATCH_UP,
             reads: Share::default(),
+            write_bytes: WORD_BYTES,
+            verify: true,
+            latency: true,
             threads: None,
             duration: None,
             baseline: Nanos::from_secs(10),

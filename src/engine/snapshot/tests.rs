@@ -19,8 +19,10 @@ fn snapshot(at_ns: u64, visits: &[u64], due: Option<Due>) -> Snapshot {
     Snapshot {
         at_ns,
         t0_ns: None,
+        epoch: 0,
         writes: service.count() * 2,
         reads: service.count() * 3,
+        stamps: None,
         response: service.clone(),
         service,
         due,

@@ -138,6 +138,7 @@ mod tests {
             end_ns: (index + 1) * 100_000_000,
             writes,
             reads: 0,
+            pages_unique: None,
             offered: Some(100),
             missed: Some(0),
             backlog: Some(0),

@@ -14,7 +14,7 @@ pub enum Kind {
 }
 
 /// Every key there is, as `--set` spells it.
-pub const KEYS: [(&str, Kind); 31] = [
+pub const KEYS: [(&str, Kind); 33] = [
     ("name", Kind::Text),
     ("summary", Kind::Text),
     ("vm.memory", Kind::Text),
@@ -27,6 +27,8 @@ pub const KEYS: [(&str, Kind); 31] = [
     ("load.backlog", Kind::Text),
     ("load.catch_up", Kind::Number),
     ("load.reads", Kind::Text),
+    ("load.write_bytes", Kind::Number),
+    ("load.verify", Kind::Truth),
     ("load.threads", Kind::Number),
     ("load.baseline", Kind::Text),
     ("load.interval", Kind::Text),

@@ -13,7 +13,7 @@ pub use builtin::{BUILTIN, Builtin};
 pub use load::{ScenarioError, find, parse};
 pub use trigger::Trigger;
 
-use crate::plan::{BacklogPolicy, PaceSpec, PatternSpec};
+use crate::plan::{BacklogPolicy, PaceSpec, PatternSpec, WORD_BYTES};
 use crate::units::{ByteSize, Nanos, Rate, Share};
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +65,10 @@ pub struct LoadSpec {
     pub catch_up: u32,
     /// The share of visits that only read.
     pub reads: Share,
+    /// How much of a page a visit writes, in bytes.
+    pub write_bytes: u64,
+    /// Whether pages carry stamps that are checked.
+    pub verify: bool,
     /// Writers; none means one per vCPU.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<u32>,
@@ -130,6 +134,8 @@ pub enum ExpectedOutcome {
     Completed,
     /// It does not get there.
     Failed,
+    /// Either: something else is to be found out.
+    Any,
 }
 
 impl Default for Scenario {
@@ -161,6 +167,8 @@ impl Default for LoadSpec {
             backlog: BacklogPolicy::Repay,
             catch_up: 4,
             reads: Share::default(),
+            write_bytes: WORD_BYTES,
+            verify: true,
             threads: None,
             baseline: Nanos::from_secs(4),
             interval: Nanos::from_ms(100),
@@ -201,8 +209,11 @@ impl LoadSpec {
             0 => String::new(),
             _ => format!(" --reads {}", self.reads),
         };
+        let verify = if self.verify { "" } else { " --verify off" };
+        let write = Some(self.write_bytes).filter(|bytes| *bytes != WORD_BYTES);
+        let write = write.map(|write| format!(" -w {write}")).unwrap_or_default();
         format!(
-            "run -m {} -r {} -p {}{reads} --baseline {} -i {} --seed {}{threads}{} --report virtio",
+            "run -m {} -r {} -p {}{reads} --baseline {} -i {} --seed {}{threads}{}{write}{verify} --report virtio",
             self.memory,
             self.rate,
             self.pattern,
@@ -235,10 +246,13 @@ mod tests {
         let load = LoadSpec {
             pattern: "hotspot:10%/90%/5p/s".parse().unwrap(),
             reads: "25%".parse().unwrap(),
+            write_bytes: 4096,
+            verify: false,
             ..LoadSpec::default()
         };
         let arguments = load.guest_arguments();
         assert!(arguments.contains(" -p hotspot:10%/90%/5p/s --reads 25% --baseline"), "{arguments}");
+        assert!(arguments.contains(" -w 4096 --verify off "), "{arguments}");
     }
 
     #[test]
