@@ -230,11 +230,10 @@ fn two_legs(spec: PatternSpec, pages: u64, timed: bool) -> [(u64, u64); 2] {
         visitor: Visitor::fill(slice, palette, Some(Stamps { ledger, tally: Arc::clone(&stamps) })),
         timed,
     };
-    let tally = VisitTally::new(true);
     let clock = Fake::new(T0_NS, 50);
     let mut legs = [(0, 0); 2];
     for (leg, counted) in (1..).zip(&mut legs) {
-        let control = Arc::new(Control::default());
+        let (control, tally) = (Arc::new(Control::default()), VisitTally::new(true));
         for _ in 0..leg {
             control.next_epoch();
         }
@@ -242,12 +241,12 @@ fn two_legs(spec: PatternSpec, pages: u64, timed: bool) -> [(u64, u64); 2] {
         let clock = Ending { clock: clock.clone(), control: Arc::clone(&control), end_ns };
         let before = stamps.counts().repeats;
         let visits = run(&clock, &control, &tally, &mut work);
+        assert_eq!((tally.counts().writes, tally.counts().reads), (visits, 0));
+        assert_eq!(tally.counts().service.count(), if timed { visits } else { 0 });
         *counted = (visits, visits - (stamps.counts().repeats - before));
     }
     work.visitor.sweep(&clock, u64::MAX);
     assert_eq!((stamps.counts().swept, stamps.counts().corruptions.sum()), (pages, 0));
-    assert_eq!((tally.counts().writes, tally.counts().reads), (legs[0].0 + legs[1].0, 0));
-    assert_eq!(tally.counts().service.count(), if timed { tally.counts().writes } else { 0 });
     legs
 }
 
@@ -276,4 +275,80 @@ fn different_pages_are_counted_exactly_in_every_interval() {
             }
         }
     }
+}
+
+#[test]
+fn reads_of_stamped_pages_check_them_and_are_counted_apart_timed_or_not() {
+    for timed in [true, false] {
+        let (_, mut slices) = Region::map(PageCount(4096), 1).unwrap();
+        let slice = slices.remove(0);
+        let stamps = Arc::new(StampTally::new());
+        let ledger = Ledger::new(7, slice.first(), slice.pages());
+        let palette = Palette::new(WORD_BYTES, true, 1);
+        let mut visitor = Visitor::fill(slice, palette, Some(Stamps { ledger, tally: Arc::clone(&stamps) }));
+        visitor.slice.put(PageIndex(1), &[0; 5]);
+        let mut work = Work {
+            pacer: Pacer::new(T0_NS, &Part::whole(Rate::PagesPerSecond(10_000))),
+            pattern: pattern(PatternSpec::Sequential, PageCount(4096), 1),
+            reads: Reads::new(VisitMix { reads: 1, visits: 2 }, 1),
+            visitor,
+            timed,
+        };
+        let (control, tally) = (Arc::new(Control::default()), VisitTally::new(true));
+        control.next_epoch();
+        let clock = Ending {
+            clock: Fake::new(T0_NS, 50),
+            control: Arc::clone(&control),
+            end_ns: T0_NS + SECOND_NS / 10,
+        };
+        let visits = run(&clock, &control, &tally, &mut work);
+        let VisitCounts { writes, reads, service, .. } = tally.counts();
+        assert_eq!(writes + reads, visits);
+        assert!((990..=1010).contains(&visits) && writes.abs_diff(reads) <= 10, "{writes} and {reads}");
+        assert_eq!(service.count(), if timed { visits } else { 0 });
+        work.visitor.sweep(&clock, u64::MAX);
+        let counts = stamps.counts();
+        assert_eq!((counts.repeats, counts.swept), (0, 4096));
+        assert_eq!((counts.corruptions.zeroed, counts.corruptions.sum()), (1, 1));
+    }
+}
+
+#[test]
+fn a_corrupt_page_that_is_only_ever_read_is_told_of_once() {
+    let (_, mut slices) = Region::map(PageCount(4), 1).unwrap();
+    let slice = slices.remove(0);
+    let stamps = Arc::new(StampTally::new());
+    let ledger = Ledger::new(7, slice.first(), slice.pages());
+    let palette = Palette::new(WORD_BYTES, true, 1);
+    let mut visitor = Visitor::fill(slice, palette, Some(Stamps { ledger, tally: Arc::clone(&stamps) }));
+    let pages: Vec<_> = (0..4).map(PageIndex).collect();
+    let before: [u64; 5] = visitor.slice.words(PageIndex(0));
+    visitor.slice.put(PageIndex(2), &before);
+    for _ in 0..3 {
+        (0..4).for_each(|index| visitor.read(&pages, index, T0_NS));
+    }
+    assert_eq!((stamps.counts().corruptions.foreign, stamps.counts().corruptions.sum()), (1, 1));
+    assert_eq!(visitor.slice.words(PageIndex(0)), before, "a sound page stays as it was");
+}
+
+#[test]
+fn a_batch_that_is_too_late_is_given_up_whole_where_visits_are_not_timed() {
+    let (_, mut slices) = Region::map(PageCount(64), 1).unwrap();
+    let visitor = Visitor::fill(slices.remove(0), Palette::new(WORD_BYTES, false, 1), None);
+    let part = Part { backlog: BacklogPolicy::Shed, ..Part::whole(Rate::PagesPerSecond(10_000)) };
+    let mut work = Work {
+        pacer: Pacer::new(T0_NS, &part),
+        pattern: pattern(PatternSpec::Random, PageCount(64), 1),
+        reads: Reads::new(VisitMix { reads: 0, visits: 1 }, 1),
+        visitor,
+        timed: false,
+    };
+    let (control, tally) = (Arc::new(Control::default()), VisitTally::new(true));
+    let clock = Fake::new(T0_NS, 50).with_pause(T0_NS + SECOND_NS, SECOND_NS);
+    let clock = Ending { clock, control: Arc::clone(&control), end_ns: T0_NS + 3 * SECOND_NS };
+    let visits = run(&clock, &control, &tally, &mut work);
+    let counts = tally.counts();
+    assert_eq!((counts.writes, counts.reads), (visits, 0));
+    assert!(counts.missed.abs_diff(9_900) <= 320, "{}", counts.missed);
+    assert!((visits + counts.missed).abs_diff(30_000) <= 50, "{visits} and {}", counts.missed);
 }
