@@ -163,6 +163,7 @@ fn reads_come_on_top_of_the_rate_and_are_counted_apart() {
     let totals = &end(&records).totals;
     assert_eq!(totals.reads, intervals(&records).iter().map(|interval| interval.reads).sum::<u64>());
     assert_eq!(totals.writes + totals.reads, end(&records).service_ns.count);
+    assert_eq!(totals.corruptions.map(|counts| counts.sum()), Some(0));
     // Three reads to a write, and each of two writers keeps its own to five visits wherever they are counted.
     assert!(totals.reads.abs_diff(3 * totals.writes) <= 2 * 5 * 4, "{totals:?}");
     let asked = 4.0 * 5_120.0 * totals.elapsed_ns as f64 / 1e9;
@@ -312,11 +313,12 @@ fn a_page_that_loses_its_content_ends_in_a_record_and_code_3() {
 fn without_latency_visits_are_counted_and_not_timed() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("out");
-    let run = "run -m 16M -r 20M/s -t 1 -d 500ms --baseline 0s --no-latency --verify off -w page";
+    let run = "run -m 16M -r 20M/s -t 1 -d 500ms --baseline 0s --no-latency --verify off -w page --reads 50%";
     sully(&format!("{run} --report file:{}", path.display())).assert().success();
     let records = records(&path);
     let end = end(&records);
     assert!(end.totals.writes >= 2_000 && end.service_ns.count == 0, "{:?}", end.totals);
+    assert!(end.totals.reads.abs_diff(end.totals.writes) <= 10, "{:?}", end.totals);
     assert_eq!((end.totals.corruptions, end.totals.pages_swept), (None, None));
     assert!(intervals(&records).iter().all(|interval| interval.pages_unique.is_none()));
 }

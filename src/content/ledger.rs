@@ -1,4 +1,4 @@
-//! What one writer remembers of its pages: how often each was visited, so that a stale page is told from a current one.
+//! What one writer remembers of its pages: how often each was written, so that a stale page is told from a current one.
 //!
 //! Two bytes a page, outside the region. A page whose stamp is up to 32 767 visits behind is stale; one that seems
 //! ahead is `unknown`: then it is the ledger that was rolled back. The ledger is guest memory itself and migrates
@@ -56,7 +56,7 @@ impl Ledger {
         self.first + page.0
     }
 
-    /// How often the page was visited, modulo 65 536.
+    /// How often the page was written, modulo 65 536.
     pub fn generation(&self, page: PageIndex) -> u16 {
         self.generations[index(page)]
     }

@@ -23,7 +23,7 @@ pub struct Find {
     pub page: u64,
     /// What is wrong.
     pub kind: CorruptionKind,
-    /// How often it had been visited, modulo 65 536.
+    /// How often it had been written, modulo 65 536.
     pub generation: u16,
     /// The words of the stamp that was found.
     pub found: [u64; STAMP_WORDS],
@@ -32,7 +32,7 @@ pub struct Find {
 /// What writers had counted at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StampCounts {
-    /// Visits of pages that had been visited in the same epoch before.
+    /// Visits that wrote a page which had been written in the same epoch before.
     pub repeats: u64,
     /// Corrupt pages.
     pub corruptions: CorruptionCounts,
@@ -68,7 +68,7 @@ impl StampTally {
         size_of::<Self>() + Ring::BYTES
     }
 
-    /// A page was visited; `again`: not for the first time in this epoch. Only the writer itself calls this.
+    /// A page was written; `again`: not for the first time in this epoch. Only the writer itself calls this.
     #[inline]
     pub fn visited(&self, again: bool) {
         super::add(&self.repeats, u64::from(again));
