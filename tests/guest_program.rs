@@ -5,11 +5,13 @@ use assert_cmd::Command;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Duration;
-use sully::record::{Body, End, EndReason, Interval, Record};
+use sully::content::{STAMP_WORDS, Stamp};
+use sully::record::{Body, Corruption, CorruptionCounts, CorruptionKind, End, EndReason, Interval, Record};
 use sully::wire::decode_record;
 
 fn sully(arguments: &str) -> Command {
@@ -85,6 +87,13 @@ fn a_run_reports_from_hello_to_end_and_its_counts_add_up() {
     assert_eq!(end.totals.writes, intervals.iter().map(|interval| interval.writes).sum::<u64>());
     assert_eq!(end.totals.writes, end.service_ns.count);
     assert_eq!(end.service_ns.count, end.response_ns.count);
+    assert_eq!(
+        (end.totals.corruptions, end.totals.pages_swept),
+        (Some(CorruptionCounts::default()), Some(8192))
+    );
+    assert!(
+        intervals.iter().all(|interval| interval.pages_unique.is_some_and(|pages| pages <= interval.writes))
+    );
     assert!(end.service_hist.starts_with("HISTFA"));
     assert!(records.iter().any(|record| matches!(record.body, Body::Heartbeat(_))));
 }
@@ -193,6 +202,66 @@ fn a_socket_that_closes_is_connected_to_again_at_the_start_of_a_line() {
     assert!(child.wait().unwrap().success());
 }
 
+/// Writes zeros over the stamp of `page` in the memory of another process.
+fn wipe(process: u32, page: u64) {
+    let maps = std::fs::read_to_string(format!("/proc/{process}/maps")).unwrap();
+    let memory =
+        std::fs::File::options().read(true).write(true).open(format!("/proc/{process}/mem")).unwrap();
+    for line in maps.lines().filter(|line| line.contains("rw-p")) {
+        let (range, _) = line.split_once(' ').unwrap();
+        let (start, end) = range.split_once('-').unwrap();
+        let address = |text| u64::from_str_radix(text, 16).unwrap();
+        for place in (address(start)..address(end)).step_by(4096) {
+            let mut bytes = [0; STAMP_WORDS * 8];
+            if memory.read_exact_at(&mut bytes, place).is_err() {
+                break;
+            }
+            let words =
+                std::array::from_fn(|word| u64::from_ne_bytes(bytes[word * 8..][..8].try_into().unwrap()));
+            if Stamp::is_whole(&words) && Stamp::of(&words).page == page {
+                memory.write_all_at(&[0; STAMP_WORDS * 8], place).unwrap();
+                return;
+            }
+        }
+    }
+    panic!("page {page} is nowhere in the process");
+}
+
+#[test]
+fn a_page_that_loses_its_content_ends_in_a_record_and_code_3() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s");
+    let listener = UnixListener::bind(&path).unwrap();
+    let mut child = spawn(&format!("run -m 16M -r 1M/s --report unix:{}", path.display()));
+    let (mut socket, _) = listener.accept().unwrap();
+    let mut lines = BufReader::new(socket.try_clone().unwrap()).lines();
+    lines.next().unwrap().unwrap();
+    wipe(child.id(), 4000);
+    socket.write_all(b"{\"type\":\"stop\"}\n").unwrap();
+    let told: Vec<Corruption> = lines
+        .map_while(Result::ok)
+        .filter_map(|line| match decode_record(line.as_bytes()).unwrap().body {
+            Body::Corruption(corruption) => Some(corruption),
+            _ => None,
+        })
+        .collect();
+    assert!(matches!(told[..], [Corruption { page: 4000, kind: CorruptionKind::Zeroed, .. }]), "{told:?}");
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+}
+
+#[test]
+fn without_latency_visits_are_counted_and_not_timed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("out");
+    let run = "run -m 16M -r 20M/s -t 1 -d 500ms --baseline 0s --no-latency --verify off -w page";
+    sully(&format!("{run} --report file:{}", path.display())).assert().success();
+    let records = records(&path);
+    let end = end(&records);
+    assert!(end.totals.writes >= 2_000 && end.service_ns.count == 0, "{:?}", end.totals);
+    assert_eq!((end.totals.corruptions, end.totals.pages_swept), (None, None));
+    assert!(intervals(&records).iter().all(|interval| interval.pages_unique.is_none()));
+}
+
 #[test]
 fn without_a_target_a_table_is_printed() {
     let output = sully("run -m 16M -d 1s -i 200ms --baseline 0s").output().unwrap();
@@ -217,6 +286,9 @@ fn wrong_inputs_are_repeated_and_answered_with_the_way_out() {
         ("run -r 100", "'100'", "100M/s"),
         ("run -r -5M/s", "-5M/s", "--rate"),
         ("run -p zigzag", "'zigzag'", "shuffle"),
+        ("run -w 7", "'7'", "page"),
+        ("run -w 8192", "'8192'", "4096"),
+        ("run --verify maybe", "'maybe'", "on or off"),
         ("run -t 0", "--threads 0", "one writer per vCPU"),
         ("run -t many", "'many'", "--threads"),
         ("run -d soon", "'soon'", "1m30s"),

@@ -1,7 +1,7 @@
 //! The command line of `sully`.
 
 use crate::guest::{self, Options, RunError, boot};
-use crate::plan::{MemoryAmount, PatternSpec, Plan};
+use crate::plan::{MemoryAmount, PatternSpec, Plan, on_or_off, write_bytes};
 use crate::port::Target;
 use crate::record::{End, EndReason, Totals};
 use crate::units::{Nanos, Rate};
@@ -23,7 +23,8 @@ enum GuestCommand {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done; 1 failed; 2 the command line is wrong for this machine; 3 the load stayed below its target.
+Exit codes: 0 done; 1 failed; 2 the command line is wrong for this machine; 3 the load stayed below its target,
+or pages were corrupt.
 
 A first look:           sully run -d 10s
 To a file, as NDJSON:   sully run -m 1G -r 200M/s -i 100ms --report file:records.ndjson
@@ -42,6 +43,15 @@ struct RunArgs {
     /// Order of visits: sequential, shuffle (every page once per lap, seeded) or random (with replacement)
     #[arg(short, long, allow_hyphen_values = true, default_value_t = Plan::default().pattern)]
     pattern: PatternSpec,
+    /// Bytes changed per visit of a page, whole words, or page for all 4096; a stamp takes 40
+    #[arg(short, long, allow_hyphen_values = true, value_name = "BYTES|page", default_value = "8", value_parser = write_bytes)]
+    write: u64,
+    /// Page stamps, on or off: every visit proves that its page still holds what was last written there
+    #[arg(long, allow_hyphen_values = true, value_name = "on|off", default_value = "on", action = clap::ArgAction::Set, value_parser = on_or_off)]
+    verify: bool,
+    /// Raw stores only: no visit is timed (for measuring the tool's own cost)
+    #[arg(long)]
+    no_latency: bool,
     /// Writers, each pinned to a CPU and owning an equal slice [default: one per online vCPU]
     #[arg(short, long, allow_hyphen_values = true, value_name = "N")]
     threads: Option<u32>,
@@ -69,6 +79,9 @@ impl RunArgs {
             memory: self.memory,
             rate: self.rate,
             pattern: self.pattern,
+            write_bytes: self.write,
+            verify: self.verify,
+            latency: !self.no_latency,
             threads: self.threads,
             duration: self.duration,
             baseline: self.baseline,
@@ -130,11 +143,19 @@ fn judge(end: &End) -> (u8, Option<String>) {
     match end.reason {
         EndReason::ReportFailed => (1, Some(detail.to_owned())),
         EndReason::Failed | EndReason::Unknown => (1, Some(format!("the run failed: {detail}"))),
-        EndReason::Duration | EndReason::Stop | EndReason::Signal => match undone(&end.totals) {
-            Some(text) => (3, Some(text)),
-            None => (0, None),
-        },
+        EndReason::Duration | EndReason::Stop | EndReason::Signal => {
+            match corrupt(&end.totals).or_else(|| undone(&end.totals)) {
+                Some(text) => (3, Some(text)),
+                None => (0, None),
+            }
+        }
     }
+}
+
+/// What to say about pages that did not hold what had been written there.
+fn corrupt(totals: &Totals) -> Option<String> {
+    let counts = totals.corruptions.filter(|counts| counts.sum() > 0)?;
+    Some(format!("pages were corrupt: {counts}; the corruption records name them"))
 }
 
 /// What to say about a load that stayed below its target.
@@ -177,6 +198,17 @@ mod tests {
     }
 
     #[test]
+    fn corrupt_pages_are_said_before_anything_else_and_none_of_them_is_no_fault() {
+        use crate::record::CorruptionCounts;
+        let totals = |torn| Totals {
+            corruptions: Some(CorruptionCounts { torn, ..CorruptionCounts::default() }),
+            ..Totals::default()
+        };
+        assert_eq!(corrupt(&totals(0)), None);
+        assert!(corrupt(&totals(2)).unwrap().contains("2 torn"));
+    }
+
+    #[test]
     fn flags_left_out_make_the_default_plan() {
         let Cli { command: GuestCommand::Run(args) } = Cli::try_parse_from(["sully", "run"]).unwrap();
         assert_eq!(args.options().plan, Plan::default());
@@ -184,11 +216,15 @@ mod tests {
 
     #[test]
     fn every_flag_reaches_the_plan() {
-        let line = "sully run -m 75% -r 5000p/s -p random -t 3 -d 5s --baseline 1s -i 100ms --seed 9 --report - --report virtio";
+        let line = "sully run -m 75% -r 5000p/s -p random -t 3 -d 5s --baseline 1s -i 100ms --seed 9 -w page --verify off --no-latency --report - --report virtio";
         let Cli { command: GuestCommand::Run(args) } = Cli::try_parse_from(line.split(' ')).unwrap();
         let options = args.options();
         assert_eq!(options.plan.memory, "75%".parse().unwrap());
         assert_eq!((options.plan.threads, options.plan.seed), (Some(3), 9));
+        assert_eq!(
+            (options.plan.write_bytes, options.plan.verify, options.plan.latency),
+            (4096, false, false)
+        );
         assert_eq!(options.targets, ["-".parse().unwrap(), "virtio".parse().unwrap()]);
     }
 }

@@ -1,8 +1,16 @@
 //! What pages hold: the bytes they are filled with, and the words that visits write.
 //!
-//! A visit changes one word at a fixed place of the page, its first. The fill sets that word's top bit, a visit
+//! Pages begin with a [`Stamp`] unless they are asked not to: then a visit changes one word, the first. The fill sets that word's top bit, a visit
 //! writes a count from 1 on, which never reaches the top bit: so the word is never zero, each visit really changes
 //! it, and whether a page was visited can be read off it.
+
+mod ledger;
+mod palette;
+mod stamp;
+
+pub use ledger::{Ledger, Meeting};
+pub use palette::Palette;
+pub use stamp::{STAMP_WORDS, Stamp, new_tag};
 
 use crate::units::PAGE_WORDS;
 use rand_xoshiro::{
@@ -32,8 +40,13 @@ impl Filler {
 
     /// The content of the next page.
     pub fn fill(&mut self, page: &mut [u64; PAGE_WORDS]) {
-        page.fill_with(|| self.numbers.next_u64());
+        self.draw(page);
         page[0] |= FILLED;
+    }
+
+    /// The next words, whatever they are for.
+    pub fn draw(&mut self, words: &mut [u64]) {
+        words.fill_with(|| self.numbers.next_u64());
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Condvar, Mutex, OnceLock, PoisonError,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
 /// Shared by the engine and all its threads.
@@ -13,6 +13,8 @@ pub(super) struct Control {
     gate: Mutex<Option<u64>>,
     changed: Condvar,
     failure: OnceLock<String>,
+    /// Counts the intervals; stamps say in which one a page was visited last.
+    epoch: AtomicU32,
 }
 
 impl Control {
@@ -22,12 +24,12 @@ impl Control {
         self.changed.notify_all();
     }
 
-    /// Waits until the gate opens, and returns t0; none when it is stop instead.
+    /// Waits until the gate opens, and returns t0; none when it is stop and the gate never opened.
     pub(super) fn wait_at_gate(&self) -> Option<u64> {
         let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
         let closed = |t0_ns: &mut Option<u64>| t0_ns.is_none() && !self.stopped();
         let gate = self.changed.wait_while(gate, closed).unwrap_or_else(PoisonError::into_inner);
-        gate.filter(|_| !self.stopped())
+        *gate
     }
 
     /// Tells every thread to end.
@@ -43,6 +45,17 @@ impl Control {
     #[inline]
     pub(super) fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    /// The interval that visits belong to now. Filled pages have epoch 0, which comes back after 2^32 intervals only.
+    #[inline]
+    pub(super) fn epoch(&self) -> u32 {
+        self.epoch.load(Ordering::Relaxed).wrapping_add(1)
+    }
+
+    /// Begins another interval: visits that begin from now on belong to it. Returns its number.
+    pub(super) fn next_epoch(&self) -> u32 {
+        self.epoch.fetch_add(1, Ordering::Relaxed).wrapping_add(2)
     }
 
     /// A thread died; the first to say so is kept.

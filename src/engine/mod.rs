@@ -4,9 +4,11 @@
 mod canary;
 mod control;
 mod error;
+mod finds;
 mod realtime;
 mod snapshot;
 mod threads;
+mod visitor;
 mod worker;
 mod writer;
 
@@ -15,12 +17,13 @@ pub use snapshot::Snapshot;
 
 use crate::{
     clock::{Clock, Monotonic, read_cost_ns},
+    content::Ledger,
     diagnose::classify,
     plan::Checked,
     probe::{StealProbe, host_facts},
-    record::{ClockFacts, Gap, MemoryFacts, SelfFacts},
+    record::{ClockFacts, Corruption, Gap, MemoryFacts, SelfFacts},
     region::Region,
-    tally::GapTally,
+    tally::{GapTally, RING_RECORDS, StampTally},
 };
 use canary::Canary;
 use control::Control;
@@ -31,6 +34,9 @@ use writer::Writer;
 /// How long [`Engine::stop`] waits for its threads. A writer may hang in a fault that the hypervisor does not answer;
 /// it is then left alone, and its memory with it.
 const STOP_LIMIT_NS: u64 = 5_000_000_000;
+
+/// The most records of corrupt pages; more are only counted.
+pub const CORRUPTION_RECORDS: usize = 1000;
 
 /// A running load. Dropping it ends its threads.
 #[derive(Debug)]
@@ -43,6 +49,7 @@ pub struct Engine {
     memory: MemoryFacts,
     /// Kept to the end: giving gigabytes back takes seconds, and no writer is to spend them.
     region: Region,
+    corruptions_told: usize,
     t0_ns: Option<u64>,
     stopped_ns: Option<u64>,
 }
@@ -79,6 +86,7 @@ impl Engine {
             steal: StealProbe::open(),
             memory: MemoryFacts { bytes: region.pages().bytes(), resident_bytes: 0, prefault_ns: 0 },
             region,
+            corruptions_told: 0,
             t0_ns: None,
             stopped_ns: None,
         };
@@ -96,6 +104,9 @@ impl Engine {
     pub fn facts(&self) -> Facts {
         let tallies = self.writers.iter().map(|writer| writer.tally.bytes()).sum::<usize>();
         let tables_bytes = tallies + self.canaries.len() * GapTally::bytes();
+        let stamps =
+            self.writers.iter().filter(|writer| writer.stamps.is_some()).count() * StampTally::bytes();
+        let ledgers = if self.plan.verify { Ledger::bytes(self.plan.pages()) } else { 0 };
         Facts {
             memory: self.memory.clone(),
             clock: ClockFacts {
@@ -113,7 +124,7 @@ impl Engine {
                     .unwrap_or(0),
                 canary_period_ns: canary::PERIOD_NS,
                 canary_realtime: self.canaries.iter().all(|canary| canary.realtime),
-                tables_bytes: tables_bytes as u64,
+                tables_bytes: (tables_bytes + stamps) as u64 + ledgers,
             },
         }
     }
@@ -130,11 +141,13 @@ impl Engine {
         })
     }
 
-    /// All counts so far. Only loads; never waits for a writer.
+    /// All counts so far. Never waits for a writer: it only loads, and begins another interval. A visit belongs to the
+    /// interval in which it began.
     ///
     /// After [`Self::stop`] its time stays the moment of stopping.
     pub fn snapshot(&self) -> Snapshot {
         let sources = Sources {
+            epoch: self.control.next_epoch(),
             plan: &self.plan,
             t0_ns: self.t0_ns,
             writers: &self.writers,
@@ -147,7 +160,7 @@ impl Engine {
     /// Moves the gap records that came since the last call to `into`; at most as many as the rings hold.
     pub fn take_gaps(&mut self, into: &mut Vec<Gap>) {
         for canary in &self.canaries {
-            for _ in 0..crate::tally::Ring::CAPACITY {
+            for _ in 0..RING_RECORDS {
                 let Some(gap) = canary.tally.take() else { break };
                 into.push(Gap {
                     cpu: canary.cpu,
@@ -156,6 +169,18 @@ impl Engine {
                     class: classify(gap.len_ns, &gap.features),
                     features: gap.features,
                 });
+            }
+        }
+    }
+
+    /// Moves the corrupt pages found since the last call to `into`; at most [`CORRUPTION_RECORDS`] in all.
+    pub fn take_corruptions(&mut self, into: &mut Vec<Corruption>) {
+        for tally in self.writers.iter().filter_map(|writer| writer.stamps.as_ref()) {
+            while self.corruptions_told < CORRUPTION_RECORDS
+                && let Some(find) = tally.take()
+            {
+                self.corruptions_told += 1;
+                into.push(finds::corruption(&find));
             }
         }
     }
@@ -189,5 +214,7 @@ impl Drop for Engine {
     }
 }
 
+#[cfg(test)]
+mod injection;
 #[cfg(test)]
 mod tests;

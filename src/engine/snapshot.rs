@@ -7,7 +7,7 @@ use crate::{
     plan::Checked,
     probe::{StealProbe, process_cpu_ns},
     record::{End, EndReason, Interval, Latency, SelfCost, Totals},
-    tally::GapCounts,
+    tally::{GapCounts, StampCounts},
 };
 
 /// All counts at one moment, cumulative since the engine was started.
@@ -17,6 +17,11 @@ pub struct Snapshot {
     pub at_ns: u64,
     /// When the schedule began; none before the gate is open.
     t0_ns: Option<u64>,
+    /// When it was taken, in intervals.
+    epoch: u32,
+    writes: u64,
+    /// What stamps told; none without them.
+    stamps: Option<StampCounts>,
     service: Counts,
     response: Counts,
     /// Visits due so far and, of these, visits not done, all writers together; none without a schedule.
@@ -36,6 +41,8 @@ struct Due {
 /// What a snapshot is taken of.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sources<'a> {
+    /// The interval that begins with the snapshot.
+    pub(super) epoch: u32,
     pub(super) plan: &'a Checked,
     /// When the schedule began; none before the gate is open.
     pub(super) t0_ns: Option<u64>,
@@ -48,6 +55,9 @@ pub(super) struct Sources<'a> {
 /// Loads everything once, for the time `at_ns`, which is now or just past. What is counted meanwhile may or may not
 /// be in it, and then is in the next.
 pub(super) fn take(sources: &Sources<'_>, at_ns: u64) -> Snapshot {
+    // Before the histograms: a visit in between then counts as one of a page not met before, and not as one too few.
+    let stamps = stamps(sources);
+    let mut writes = 0u64;
     let (mut service, mut response) = (Counts::default(), Counts::default());
     let mut due = sources.plan.rate.pages_per_s().map(|_| Due::default());
     let mut open_ns: Option<u64> = None;
@@ -57,10 +67,11 @@ pub(super) fn take(sources: &Sources<'_>, at_ns: u64) -> Snapshot {
             let offered = offered(sources, index, at_ns);
             due.offered += offered;
             // Writers run up to a batch ahead: what one is ahead must not hide what another is behind.
-            due.backlog += offered.saturating_sub(counts.service.count());
+            due.backlog += offered.saturating_sub(counts.visits);
         }
         let open = counts.open_since_ns.map(|since_ns| at_ns.saturating_sub(since_ns));
         open_ns = open_ns.max(open.filter(|open_ns| *open_ns > 0));
+        writes = writes.saturating_add(counts.visits);
         service.add(&counts.service);
         response.add(&counts.response);
     }
@@ -70,7 +81,30 @@ pub(super) fn take(sources: &Sources<'_>, at_ns: u64) -> Snapshot {
     // The writers first: what they take in between must not make our own share negative.
     let writers_cpu_ns: u64 = sources.writers.iter().map(Writer::cpu_ns).sum();
     let own_cpu_ns = process_cpu_ns().saturating_sub(writers_cpu_ns);
-    Snapshot { at_ns, t0_ns: sources.t0_ns, service, response, due, open_ns, gaps, steal_ms, own_cpu_ns }
+    let (epoch, t0_ns) = (sources.epoch, sources.t0_ns);
+    Snapshot {
+        at_ns,
+        t0_ns,
+        epoch,
+        writes,
+        stamps,
+        service,
+        response,
+        due,
+        open_ns,
+        gaps,
+        steal_ms,
+        own_cpu_ns,
+    }
+}
+
+fn stamps(sources: &Sources<'_>) -> Option<StampCounts> {
+    sources.plan.verify.then(|| {
+        let mut sum = StampCounts::default();
+        let tallies = sources.writers.iter().filter_map(|writer| writer.stamps.as_ref());
+        tallies.for_each(|tally| sum.add(&tally.counts()));
+        sum
+    })
 }
 
 fn offered(sources: &Sources<'_>, index: u32, at_ns: u64) -> u64 {
@@ -84,7 +118,7 @@ fn offered(sources: &Sources<'_>, index: u32, at_ns: u64) -> u64 {
 impl Snapshot {
     /// Page visits done so far.
     pub fn writes(&self) -> u64 {
-        self.service.count()
+        self.writes
     }
 
     /// What happened since `earlier`, an older snapshot of the same engine.
@@ -95,7 +129,8 @@ impl Snapshot {
             phase: phase.to_owned(),
             start_ns: earlier.at_ns,
             end_ns: self.at_ns,
-            writes: service.count(),
+            writes: self.writes.saturating_sub(earlier.writes),
+            pages_unique: self.unique_since(earlier, plan),
             offered: self.offered_since(earlier),
             missed: plan.target_pages_per_s.map(|_| 0),
             backlog: self.due.map(|due| due.backlog),
@@ -132,11 +167,13 @@ impl Snapshot {
             detail,
             totals: Totals {
                 elapsed_ns: self.at_ns.saturating_sub(begin_ns),
-                writes: service.count(),
+                writes: self.writes.saturating_sub(t0.writes),
                 offered: self.offered_since(t0),
                 missed: plan.target_pages_per_s.map(|_| 0),
                 backlog: self.due.map(|due| due.backlog),
                 gaps: Some(self.gaps.since(&t0.gaps)),
+                corruptions: self.stamps.map(|stamps| stamps.corruptions),
+                pages_swept: self.stamps.map(|stamps| stamps.swept),
                 self_cpu_ns: self.own_cpu_since(t0),
             },
             service_ns: Latency::from(&service),
@@ -145,6 +182,15 @@ impl Snapshot {
             response_hist: response.pack(),
             records_dropped: records_dropped.saturating_add(lost_gaps),
         }
+    }
+
+    /// Different pages visited since the snapshot just before this one: visits less those of pages met again.
+    fn unique_since(&self, earlier: &Self, plan: &Checked) -> Option<u64> {
+        let again = self.stamps?.repeats.saturating_sub(earlier.stamps?.repeats);
+        let writes = self.writes.saturating_sub(earlier.writes);
+        // Over several epochs a page may have been met for the first time in each of them.
+        let is_one_epoch = self.epoch.wrapping_sub(earlier.epoch) == 1;
+        is_one_epoch.then(|| writes.saturating_sub(again).min(plan.pages().0))
     }
 
     fn offered_since(&self, earlier: &Self) -> Option<u64> {

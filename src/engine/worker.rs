@@ -1,12 +1,10 @@
 //! The writer's loop. It neither allocates nor locks, and its only system call is the wait for the next batch.
 
-use super::control::Control;
+use super::{control::Control, visitor::Visitor};
 use crate::{
     clock::Clock,
-    content::Strokes,
     pace::{BATCH, Batch, Pacer},
     pattern::AddressPattern,
-    region::Slice,
     tally::VisitTally,
     units::PageIndex,
 };
@@ -18,8 +16,9 @@ const SLICE_NS: u64 = 50_000_000;
 pub(super) struct Work {
     pub(super) pacer: Pacer,
     pub(super) pattern: Box<dyn AddressPattern>,
-    pub(super) slice: Slice,
-    pub(super) strokes: Strokes,
+    pub(super) visitor: Visitor,
+    /// Whether each visit is timed.
+    pub(super) timed: bool,
 }
 
 /// Visits pages until told to stop; returns how many.
@@ -36,14 +35,20 @@ pub(super) fn run<C: Clock>(clock: &C, control: &Control, tally: &VisitTally, wo
         work.pattern.fill(pages);
         let Some(mut start_ns) = wait(clock, control, &batch) else { return visits };
         work.pacer.released(start_ns, &batch);
-        for (page, intended_ns) in pages.iter().zip(&intended_ns) {
-            tally.open(start_ns);
-            work.slice.write(*page, work.strokes.draw());
-            let end_ns = clock.now_ns();
-            tally.close(start_ns, end_ns, *intended_ns);
-            start_ns = end_ns;
+        work.visitor.approach(pages);
+        if work.timed {
+            for (index, intended_ns) in intended_ns.iter().enumerate().take(pages.len()) {
+                tally.open(start_ns);
+                work.visitor.visit(pages, index, start_ns, control);
+                let end_ns = clock.now_ns();
+                tally.close(start_ns, end_ns, *intended_ns);
+                start_ns = end_ns;
+            }
+            tally.idle();
+        } else {
+            (0..pages.len()).for_each(|index| work.visitor.visit(pages, index, start_ns, control));
+            tally.count(batch.visits as u64);
         }
-        tally.idle();
         visits += batch.visits as u64;
     }
 }

@@ -4,17 +4,18 @@ use super::{
     EngineError,
     control::Control,
     threads,
+    visitor::{Stamps, Visitor},
     worker::{self, Work},
 };
 use crate::{
-    clock::Monotonic,
-    content::{Filler, Strokes},
+    clock::{Clock, Monotonic},
+    content::{Ledger, Palette, new_tag},
     pace::Pacer,
     pattern::{pattern, writer_seed},
     plan::Checked,
     probe::thread_cpu_ns,
     region::Slice,
-    tally::VisitTally,
+    tally::{StampTally, VisitTally},
 };
 use nix::unistd::{Pid, gettid};
 use std::{
@@ -29,10 +30,15 @@ use std::{
 /// Separates the seed of a writer's content from that of its sequence.
 const CONTENT_SEED: u64 = 0x7375_6c6c_7921_0001;
 
+/// How long the sweep at the end may take: less than the engine waits for its threads.
+const SWEEP_LIMIT_NS: u64 = 4_000_000_000;
+
 /// One writer, seen from outside.
 #[derive(Debug)]
 pub(super) struct Writer {
     pub(super) tally: Arc<VisitTally>,
+    /// None without page stamps.
+    pub(super) stamps: Option<Arc<StampTally>>,
     cpu: Arc<Meter>,
     id: Pid,
     /// None once it has been joined or given up.
@@ -72,8 +78,10 @@ pub(super) fn start(
     slices: Vec<Slice>,
     control: &Arc<Control>,
 ) -> Result<Vec<Writer>, EngineError> {
+    let tag = new_tag();
     let started = slices.into_iter().zip(0u32..).zip(cpus.iter().cycle());
-    let started = started.map(|((slice, index), cpu)| Starting::spawn(plan, *cpu, index, slice, control));
+    let started =
+        started.map(|((slice, index), cpu)| Starting::spawn(plan, (*cpu, index), tag, slice, control));
     let started = started.collect::<Result<Vec<_>, _>>()?;
     started.into_iter().map(|writer| writer.wait(control)).collect()
 }
@@ -81,6 +89,7 @@ pub(super) fn start(
 /// A writer that has not said yet that it is ready.
 struct Starting {
     tally: Arc<VisitTally>,
+    stamps: Option<Arc<StampTally>>,
     cpu: Arc<Meter>,
     thread: JoinHandle<()>,
     ready: mpsc::Receiver<Result<Pid, EngineError>>,
@@ -89,13 +98,15 @@ struct Starting {
 impl Starting {
     fn spawn(
         plan: &Checked,
-        cpu: u32,
-        index: u32,
-        mut slice: Slice,
+        (cpu, index): (u32, u32),
+        tag: u64,
+        slice: Slice,
         control: &Arc<Control>,
     ) -> Result<Self, EngineError> {
         let name = format!("sully-writer{index}");
         let (tally, meter) = (Arc::new(VisitTally::new(plan.rate.pages_per_s().is_some())), Arc::default());
+        let stamps = plan.verify.then(|| Arc::new(StampTally::new()));
+        let own_stamps = stamps.clone();
         let (say, ready) = mpsc::sync_channel(1);
         let (own_control, own_tally, own_meter) =
             (Arc::clone(control), Arc::clone(&tally), Arc::clone(&meter));
@@ -103,23 +114,24 @@ impl Starting {
         let body = move || {
             let _meter = MeterAtEnd(own_meter);
             let settled = threads::settle_on(&own_name, cpu).map(|()| gettid());
-            if settled.is_ok() {
-                prepare(&plan, index, &mut slice);
-            }
+            let visitor = settled.is_ok().then(|| prepare(&plan, index, slice, tag, own_stamps));
             // Nobody listens any more when another writer failed: stop is then what the gate says.
             let _ = say.send(settled);
             drop(say);
-            let Some(t0_ns) = own_control.wait_at_gate() else { return };
-            worker::run(&Monotonic, &own_control, &own_tally, &mut work(&plan, t0_ns, index, slice));
+            let Some((t0_ns, visitor)) = own_control.wait_at_gate().zip(visitor) else { return };
+            let mut work = work(&plan, t0_ns, index, visitor);
+            worker::run(&Monotonic, &own_control, &own_tally, &mut work);
+            work.visitor.sweep(&Monotonic, Monotonic.now_ns().saturating_add(SWEEP_LIMIT_NS));
         };
         let thread = threads::spawn(&name, control, body)?;
-        Ok(Self { tally, cpu: meter, thread, ready })
+        Ok(Self { tally, stamps, cpu: meter, thread, ready })
     }
 
     fn wait(self, control: &Control) -> Result<Writer, EngineError> {
         match self.ready.recv() {
             Ok(settled) => {
-                Ok(Writer { tally: self.tally, cpu: self.cpu, id: settled?, thread: Some(self.thread) })
+                let (tally, stamps, cpu) = (self.tally, self.stamps, self.cpu);
+                Ok(Writer { tally, stamps, cpu, id: settled?, thread: Some(self.thread) })
             }
             Err(_) => Err(threads::died(self.thread, control)),
         }
@@ -127,16 +139,17 @@ impl Starting {
 }
 
 /// Touches every page, so that no first touch falls into a measured visit.
-fn prepare(plan: &Checked, index: u32, slice: &mut Slice) {
-    let mut filler = Filler::new(writer_seed(plan.seed, index) ^ CONTENT_SEED);
-    slice.fill(|words| filler.fill(words));
+fn prepare(plan: &Checked, index: u32, slice: Slice, tag: u64, tally: Option<Arc<StampTally>>) -> Visitor {
+    let palette = Palette::new(plan.write_bytes, plan.verify, writer_seed(plan.seed, index) ^ CONTENT_SEED);
+    let stamps = tally.map(|tally| Stamps { ledger: Ledger::new(tag, slice.first(), slice.pages()), tally });
+    Visitor::fill(slice, palette, stamps)
 }
 
-fn work(plan: &Checked, t0_ns: u64, index: u32, slice: Slice) -> Work {
+fn work(plan: &Checked, t0_ns: u64, index: u32, visitor: Visitor) -> Work {
     Work {
         pacer: Pacer::new(plan.rate, t0_ns, index, plan.threads),
-        pattern: pattern(plan.pattern, slice.pages(), writer_seed(plan.seed, index)),
-        slice,
-        strokes: Strokes::default(),
+        pattern: pattern(plan.pattern, visitor.slice.pages(), writer_seed(plan.seed, index)),
+        visitor,
+        timed: plan.latency,
     }
 }

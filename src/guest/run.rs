@@ -9,7 +9,7 @@ use crate::engine::Engine;
 use crate::plan::{self, Checked, Faults, Plan};
 use crate::port::{PortError, Target};
 use crate::probe;
-use crate::record::{Body, End, EndReason, Gap, Heartbeat, Phase};
+use crate::record::{Body, Corruption, End, EndReason, Gap, Heartbeat, Phase};
 use crate::units::Nanos;
 
 /// What a run is told.
@@ -80,6 +80,7 @@ struct Run {
     heartbeat: Beat,
     interval: Beat,
     gaps: Vec<Gap>,
+    corruptions: Vec<Corruption>,
 }
 
 impl Run {
@@ -91,6 +92,7 @@ impl Run {
             heartbeat: Beat::starting(began_ns, HEARTBEAT.0),
             interval: Beat::starting(began_ns, plan.interval_ns),
             gaps: Vec::new(),
+            corruptions: Vec::new(),
             plan,
             engine,
             audience,
@@ -129,6 +131,7 @@ impl Run {
         let baseline_ends = self.baseline_end_ns.is_some_and(|end_ns| now_ns >= end_ns);
         if self.heartbeat.is_due(now_ns) {
             self.report_gaps(now_ns);
+            self.report_corruptions(now_ns);
             let beat = Heartbeat { real_ns: realtime_ns(), tsc: cycles() };
             self.audience.offer_detail(Monotonic.now_ns(), &Body::Heartbeat(beat));
         }
@@ -154,6 +157,14 @@ impl Run {
         }
     }
 
+    /// There are few of them (the engine sees to it), and each is worth its place however slow the reader is.
+    fn report_corruptions(&mut self, now_ns: u64) {
+        self.engine.take_corruptions(&mut self.corruptions);
+        for corruption in self.corruptions.drain(..) {
+            self.audience.say(now_ns, &Body::Corruption(corruption));
+        }
+    }
+
     /// When something is due next.
     fn next_ns(&self) -> u64 {
         let fixed = self.heartbeat.next_ns().min(self.interval.next_ns());
@@ -165,6 +176,7 @@ impl Run {
     fn finish(mut self, (reason, detail): Ending) -> End {
         let last = self.engine.stop();
         self.report_gaps(last.at_ns);
+        self.report_corruptions(last.at_ns);
         self.audience.offer_interval(&last, &self.plan, self.phase);
         let end = self.audience.end(&last, &self.plan, reason, detail);
         self.audience.flush(&self.signals, Monotonic.now_ns().saturating_add(FLUSH_LIMIT.0));

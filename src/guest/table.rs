@@ -54,6 +54,10 @@ impl Table {
             Nanos(totals.elapsed_ns).human(),
             mib_per_s(rate),
         );
+        if let (Some(counts), Some(swept)) = (totals.corruptions, totals.pages_swept) {
+            let found = if counts.sum() > 0 { counts.to_string() } else { "none".into() };
+            let _ = write!(text, "; corrupt pages: {found} ({swept} swept)");
+        }
         if let Some(backlog) = totals.backlog.filter(|backlog| *backlog > 0) {
             let _ = write!(text, "; {backlog} visits were left undone");
         }
@@ -107,6 +111,7 @@ mod tests {
             start_ns: 5_000_000_000,
             end_ns: 6_000_000_000,
             writes: 25_600,
+            pages_unique: Some(25_600),
             offered: Some(25_600),
             missed: Some(0),
             backlog: Some(0),

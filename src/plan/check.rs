@@ -1,6 +1,6 @@
 //! From what is asked to what will be done: every fault of a plan at once, each with its remedy.
 
-use super::{MemoryAmount, PatternSpec, Plan};
+use super::{MemoryAmount, PatternSpec, Plan, WORD_BYTES};
 use crate::units::{ByteSize, Nanos, PAGE_BYTES, PageCount, Rate};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -26,6 +26,15 @@ pub struct Checked {
     pub target_pages_per_s: Option<u64>,
     /// The order of visits.
     pub pattern: PatternSpec,
+    /// How much of a page a visit writes, in bytes; a stamp at least where there are stamps.
+    #[serde(default = "word")]
+    pub write_bytes: u64,
+    /// Whether pages carry stamps that are checked.
+    #[serde(default)]
+    pub verify: bool,
+    /// Whether each visit is timed.
+    #[serde(default = "timed")]
+    pub latency: bool,
     /// Writers.
     pub threads: u32,
     /// How long to run; absent means until told to stop.
@@ -37,6 +46,16 @@ pub struct Checked {
     pub interval_ns: u64,
     /// Where the page sequence and the content start from.
     pub seed: u64,
+}
+
+/// What a plan of schema 1 without the field wrote.
+const fn word() -> u64 {
+    WORD_BYTES
+}
+
+/// A plan of schema 1 without the field timed every visit.
+const fn timed() -> bool {
+    true
 }
 
 impl Checked {
@@ -97,6 +116,9 @@ pub fn check(plan: &Plan, machine: &Machine) -> Result<Checked, Faults> {
         rate: plan.rate,
         target_pages_per_s: plan.rate.pages_per_s(),
         pattern: plan.pattern,
+        write_bytes: plan.write_bytes,
+        verify: plan.verify,
+        latency: plan.latency,
         threads,
         duration_ns: plan.duration.map(|span| span.0),
         baseline_ns: plan.baseline.0,

@@ -3,10 +3,12 @@
 mod check;
 mod memory;
 mod pattern;
+mod visit;
 
 pub use check::{Checked, Fault, Faults, Machine, check};
 pub use memory::MemoryAmount;
 pub use pattern::PatternSpec;
+pub use visit::{WORD_BYTES, is_write, on_or_off, write_bytes};
 
 use crate::units::{ByteSize, Nanos, Rate};
 
@@ -19,6 +21,12 @@ pub struct Plan {
     pub rate: Rate,
     /// In which order pages are visited.
     pub pattern: PatternSpec,
+    /// How much of a page a visit writes, in bytes: whole words, 8 to 4096.
+    pub write_bytes: u64,
+    /// Whether pages carry stamps that are checked.
+    pub verify: bool,
+    /// Whether each visit is timed.
+    pub latency: bool,
     /// Writers; none means one per online vCPU.
     pub threads: Option<u32>,
     /// How long to run; none means until told to stop.
@@ -37,6 +45,9 @@ impl Default for Plan {
             memory: MemoryAmount::Bytes(ByteSize::mib(512)),
             rate: Rate::PagesPerSecond(25_600),
             pattern: PatternSpec::Shuffle,
+            write_bytes: WORD_BYTES,
+            verify: true,
+            latency: true,
             threads: None,
             duration: None,
             baseline: Nanos::from_secs(10),

@@ -1,6 +1,6 @@
 //! What a record says: one variant per type, and the small ones whole.
 
-use super::{End, Gap, Hello, Interval};
+use super::{Corruption, End, Gap, Hello, Interval};
 use serde::{Deserialize, Serialize, Serializer};
 
 /// The content of a record. The wire's `type` is the variant's name in lower case.
@@ -13,6 +13,8 @@ pub enum Body {
     Interval(Box<Interval>),
     /// One vCPU was away for longer than the threshold.
     Gap(Gap),
+    /// One page did not hold what its writer had left there.
+    Corruption(Corruption),
     /// For the host's clock arithmetic.
     Heartbeat(Heartbeat),
     /// A phase began.
@@ -32,6 +34,7 @@ impl Body {
             Self::Hello(_) => "hello",
             Self::Interval(_) => "interval",
             Self::Gap(_) => "gap",
+            Self::Corruption(_) => "corruption",
             Self::Heartbeat(_) => "heartbeat",
             Self::Phase(_) => "phase",
             Self::Mark(_) => "mark",
@@ -41,8 +44,8 @@ impl Body {
     }
 
     /// The types a reader of this version knows.
-    pub const TYPE_NAMES: [&'static str; 8] =
-        ["hello", "interval", "gap", "heartbeat", "phase", "mark", "reply", "end"];
+    pub const TYPE_NAMES: [&'static str; 9] =
+        ["hello", "interval", "gap", "corruption", "heartbeat", "phase", "mark", "reply", "end"];
 }
 
 /// Writes the fields alone: the envelope writes the `type`.
@@ -52,6 +55,7 @@ impl Serialize for Body {
             Self::Hello(body) => body.serialize(serializer),
             Self::Interval(body) => body.serialize(serializer),
             Self::Gap(body) => body.serialize(serializer),
+            Self::Corruption(body) => body.serialize(serializer),
             Self::Heartbeat(body) => body.serialize(serializer),
             Self::Phase(body) => body.serialize(serializer),
             Self::Mark(body) => body.serialize(serializer),

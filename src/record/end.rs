@@ -1,6 +1,6 @@
 //! The last record of a session: why it ended, and the sums of the whole run.
 
-use super::{GapSummary, Latency};
+use super::{CorruptionCounts, GapSummary, Latency};
 use serde::{Deserialize, Serialize};
 
 /// The last record of a session.
@@ -63,6 +63,12 @@ pub struct Totals {
     /// All vCPU gaps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gaps: Option<GapSummary>,
+    /// Corrupt pages that were found, by kind; absent without page stamps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corruptions: Option<CorruptionCounts>,
+    /// Pages that the sweep at the end looked at; absent without page stamps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pages_swept: Option<u64>,
     /// CPU time of everything but the writers.
     pub self_cpu_ns: u64,
 }

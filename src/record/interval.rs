@@ -26,6 +26,9 @@ pub struct Interval {
     /// Visits the writers are behind the schedule at the interval's end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backlog: Option<u64>,
+    /// Different pages that were visited, exactly; absent without page stamps, and where it covers the time of several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pages_unique: Option<u64>,
     /// The rate asked for; absent for `max`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_pages_per_s: Option<u64>,

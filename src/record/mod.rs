@@ -5,6 +5,7 @@
 
 mod body;
 mod command;
+mod corruption;
 mod end;
 mod envelope;
 mod gap;
@@ -17,6 +18,7 @@ mod run;
 
 pub use body::{Body, Heartbeat, MarkNote, Phase, Reply};
 pub use command::Command;
+pub use corruption::{Corruption, CorruptionCounts, CorruptionKind};
 pub use end::{End, EndReason, Totals};
 pub use envelope::{Record, SessionId};
 pub use gap::{Gap, GapClass, GapFeatures};

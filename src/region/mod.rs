@@ -6,6 +6,8 @@
 //       3. a page's address is made in one place, `Slice::address`, which checks the index;
 //       4. no Rust reference into the mapping is ever made.
 
+mod line;
+
 use crate::units::{PAGE_BYTES, PAGE_WORDS, PageCount, PageIndex};
 use memmap2::{Advice, MmapOptions, MmapRaw};
 use nix::errno::Errno;
@@ -74,6 +76,12 @@ impl Region {
         self.pages
     }
 
+    /// Where it begins, for tests that write behind the writers' backs.
+    #[cfg(test)]
+    pub fn base(&self) -> u64 {
+        self.mapping.as_mut_ptr().addr() as u64
+    }
+
     /// How many pages are in memory now.
     ///
     /// # Errors
@@ -113,6 +121,11 @@ impl Slice {
     /// Its pages.
     pub fn pages(&self) -> PageCount {
         self.pages
+    }
+
+    /// The position of its first page in the region.
+    pub fn first(&self) -> PageIndex {
+        self.first
     }
 
     /// Writes every page whole, in order; `content` gives each page's words.

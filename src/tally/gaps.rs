@@ -1,8 +1,54 @@
 //! The counts of one canary's gaps, and the ring their records wait in.
 
-use super::{Cells, RawGap, Ring};
-use crate::{histogram::Counts, record::GapSummary};
+use super::{Cells, RING_WORDS, Ring};
+use crate::{
+    histogram::Counts,
+    record::{GapFeatures, GapSummary},
+};
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A gap as the canary saw it, not yet classified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RawGap {
+    /// CLOCK_MONOTONIC.
+    pub start_ns: u64,
+    /// How long the vCPU was away.
+    pub len_ns: u64,
+    /// Counters of the canary's thread over it.
+    pub features: GapFeatures,
+}
+
+/// Stands for a run delay the kernel does not count.
+const ABSENT: u64 = u64::MAX;
+
+impl RawGap {
+    fn words(&self) -> [u64; RING_WORDS] {
+        let features = &self.features;
+        [
+            self.start_ns,
+            self.len_ns,
+            features.run_delay_ns.unwrap_or(ABSENT),
+            features.cpu_ns,
+            features.minflt,
+            features.majflt,
+            features.nvcsw,
+            features.nivcsw,
+        ]
+    }
+
+    fn from_words(words: [u64; RING_WORDS]) -> Self {
+        let [start_ns, len_ns, run_delay, cpu_ns, minflt, majflt, voluntary, involuntary] = words;
+        let features = GapFeatures {
+            run_delay_ns: (run_delay != ABSENT).then_some(run_delay),
+            cpu_ns,
+            minflt,
+            majflt,
+            nvcsw: voluntary,
+            nivcsw: involuntary,
+        };
+        Self { start_ns, len_ns, features }
+    }
+}
 
 /// Cumulative counts of one canary, on cache lines of its own.
 #[derive(Debug)]
@@ -41,12 +87,12 @@ impl GapTally {
     pub fn record(&self, gap: &RawGap) {
         self.lengths.record(gap.len_ns);
         super::add(&self.total_ns, gap.len_ns);
-        self.ring.push(gap);
+        self.ring.push(gap.words());
     }
 
     /// The oldest record not taken yet. Only one thread may take.
     pub fn take(&self) -> Option<RawGap> {
-        self.ring.pop()
+        self.ring.pop().map(RawGap::from_words)
     }
 
     /// The counts now.
@@ -104,6 +150,8 @@ impl GapCounts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tally::RING_RECORDS;
+    use proptest::prelude::*;
 
     fn gap(len_ns: u64) -> RawGap {
         RawGap { len_ns, ..RawGap::default() }
@@ -129,10 +177,27 @@ mod tests {
     #[test]
     fn gaps_count_even_when_their_records_find_no_room() {
         let tally = GapTally::new();
-        let gaps = Ring::CAPACITY as u64 + 7;
+        let gaps = RING_RECORDS as u64 + 7;
         (0..gaps).for_each(|_| tally.record(&gap(1_000)));
         assert_eq!(tally.counts().since(&GapCounts::default()).count, gaps);
         assert_eq!(tally.counts().records_dropped(), 7);
-        assert_eq!(std::iter::from_fn(|| tally.take()).count(), Ring::CAPACITY);
+        assert_eq!(std::iter::from_fn(|| tally.take()).count(), RING_RECORDS);
+    }
+
+    proptest! {
+        #[test]
+        fn a_gap_reaches_the_reader_as_it_was(run_delay_ns: Option<u32>, number in 0u64..u64::MAX) {
+            let features = GapFeatures {
+                run_delay_ns: run_delay_ns.map(u64::from),
+                cpu_ns: number,
+                minflt: number + 1,
+                majflt: number / 2,
+                nvcsw: number / 3,
+                nivcsw: number / 5,
+            };
+            let (tally, gap) = (GapTally::new(), RawGap { start_ns: number, len_ns: number / 7, features });
+            tally.record(&gap);
+            prop_assert_eq!(tally.take(), Some(gap));
+        }
     }
 }

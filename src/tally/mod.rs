@@ -6,11 +6,13 @@
 mod cells;
 mod gaps;
 mod ring;
+mod stamps;
 mod visits;
 
 pub use cells::Cells;
-pub use gaps::{GapCounts, GapTally};
-pub use ring::{RawGap, Ring};
+pub use gaps::{GapCounts, GapTally, RawGap};
+pub use ring::{RING_RECORDS, RING_WORDS, Ring};
+pub use stamps::{Find, StampCounts, StampTally};
 pub use visits::{VisitCounts, VisitTally};
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -13,6 +13,8 @@ const NONE: u64 = 0;
 pub struct VisitTally {
     /// When the visit under way began, so that a stall shows while it lasts.
     open_since: AtomicU64,
+    /// Visits that were not timed.
+    untimed: AtomicU64,
     service: Cells,
     /// None without a schedule: response is then service, and is not counted twice.
     response: Option<Cells>,
@@ -21,6 +23,8 @@ pub struct VisitTally {
 /// What one writer had counted at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VisitCounts {
+    /// Visits, timed or not.
+    pub visits: u64,
     /// From actual start to end.
     pub service: Counts,
     /// From intended start to end.
@@ -34,6 +38,7 @@ impl VisitTally {
     pub fn new(paced: bool) -> Self {
         Self {
             open_since: AtomicU64::new(NONE),
+            untimed: AtomicU64::new(0),
             service: Cells::touched(),
             response: paced.then(Cells::touched),
         }
@@ -63,6 +68,12 @@ impl VisitTally {
         }
     }
 
+    /// So many visits were made that nobody timed. Only the writer itself calls this.
+    #[inline]
+    pub fn count(&self, visits: u64) {
+        super::add(&self.untimed, visits);
+    }
+
     /// No visit is under way. Only the writer itself calls this.
     #[inline]
     pub fn idle(&self) {
@@ -87,7 +98,8 @@ impl VisitTally {
         let open_since = self.open_since.load(Ordering::Relaxed);
         let service = self.service.counts();
         let response = self.response.as_ref().map_or_else(|| service.clone(), Cells::counts);
-        VisitCounts { service, response, open_since_ns: (open_since != NONE).then_some(open_since) }
+        let visits = service.count().saturating_add(self.untimed.load(Ordering::Relaxed));
+        VisitCounts { visits, service, response, open_since_ns: (open_since != NONE).then_some(open_since) }
     }
 }
 
@@ -112,6 +124,15 @@ mod tests {
         tally.close(1_000, 1_100, u64::MAX);
         let counts = tally.counts();
         assert_eq!((counts.service.count(), &counts.response), (1, &counts.service));
+    }
+
+    #[test]
+    fn visits_that_are_not_timed_are_counted_beside_those_that_are() {
+        let tally = VisitTally::new(true);
+        tally.close(1_000, 1_100, 200);
+        tally.count(256);
+        let counts = tally.counts();
+        assert_eq!((counts.visits, counts.service.count()), (257, 1));
     }
 
     #[test]

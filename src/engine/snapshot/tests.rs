@@ -19,6 +19,9 @@ fn snapshot(at_ns: u64, visits: &[u64], due: Option<Due>) -> Snapshot {
     Snapshot {
         at_ns,
         t0_ns: None,
+        epoch: 0,
+        writes: visits.len() as u64,
+        stamps: None,
         response: service.clone(),
         service,
         due,

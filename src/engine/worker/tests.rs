@@ -3,11 +3,12 @@
 use super::*;
 use crate::{
     clock::{Fake, Monotonic},
-    content::{Filler, is_visited},
+    content::{Ledger, Palette, is_visited},
+    engine::visitor::Stamps,
     pattern::pattern,
-    plan::PatternSpec,
-    region::Region,
-    tally::VisitCounts,
+    plan::{PatternSpec, WORD_BYTES},
+    region::{Region, Slice},
+    tally::{StampTally, VisitCounts},
     units::{PageCount, Rate},
 };
 use std::sync::Arc;
@@ -45,19 +46,18 @@ struct Outcome {
 
 fn load<C: Clock>(clock: C, end_ns: u64, rate: Rate, spec: PatternSpec, pages: u64) -> Outcome {
     let (_, mut slices) = Region::map(PageCount(pages), 1).unwrap();
-    let mut slice = slices.remove(0);
-    let mut filler = Filler::new(1);
-    slice.fill(|words| filler.fill(words));
+    let palette = Palette::new(WORD_BYTES, false, 1);
+    let visitor = Visitor::fill(slices.remove(0), palette, None);
     let mut work = Work {
         pacer: Pacer::new(rate, T0_NS, 0, 1),
-        pattern: pattern(spec, slice.pages(), 1),
-        slice,
-        strokes: Strokes::default(),
+        pattern: pattern(spec, visitor.slice.pages(), 1),
+        visitor,
+        timed: true,
     };
     let (control, tally) = (Arc::new(Control::default()), VisitTally::new(rate.pages_per_s().is_some()));
     let clock = Ending { clock, control: Arc::clone(&control), end_ns };
     let visits = run(&clock, &control, &tally, &mut work);
-    Outcome { visits, counts: tally.counts(), slice: work.slice }
+    Outcome { visits, counts: tally.counts(), slice: work.visitor.slice }
 }
 
 fn touched(slice: &Slice) -> u64 {
@@ -132,4 +132,65 @@ fn a_pause_within_a_visit_is_in_the_service_of_that_one_alone() {
     let outcome = load(clock, T0_NS + SECOND_NS + 100_000, Rate::Max, PatternSpec::Random, 64);
     let long: Vec<_> = outcome.counts.service.occupied().filter(|(value, _)| *value > 1000).collect();
     assert!(matches!(long[..], [(value, 1)] if value.abs_diff(SECOND_NS) < SECOND_NS / 100), "{long:?}");
+}
+
+/// The stamped pages of a load that runs in two legs, each an interval of its own.
+fn two_legs(spec: PatternSpec, pages: u64, timed: bool) -> [(u64, u64); 2] {
+    let (_, mut slices) = Region::map(PageCount(pages), 1).unwrap();
+    let slice = slices.remove(0);
+    let stamps = Arc::new(StampTally::new());
+    let ledger = Ledger::new(7, slice.first(), slice.pages());
+    let palette = Palette::new(WORD_BYTES, true, 1);
+    let mut work = Work {
+        pacer: Pacer::new(Rate::PagesPerSecond(10_000), T0_NS, 0, 1),
+        pattern: pattern(spec, slice.pages(), 1),
+        visitor: Visitor::fill(slice, palette, Some(Stamps { ledger, tally: Arc::clone(&stamps) })),
+        timed,
+    };
+    let tally = VisitTally::new(true);
+    let clock = Fake::new(T0_NS, 50);
+    let mut legs = [(0, 0); 2];
+    for (leg, counted) in (1..).zip(&mut legs) {
+        let control = Arc::new(Control::default());
+        for _ in 0..leg {
+            control.next_epoch();
+        }
+        let end_ns = T0_NS + leg * SECOND_NS / 10;
+        let clock = Ending { clock: clock.clone(), control: Arc::clone(&control), end_ns };
+        let before = stamps.counts().repeats;
+        let visits = run(&clock, &control, &tally, &mut work);
+        *counted = (visits, visits - (stamps.counts().repeats - before));
+    }
+    work.visitor.sweep(&clock, u64::MAX);
+    assert_eq!((stamps.counts().swept, stamps.counts().corruptions.sum()), (pages, 0));
+    assert_eq!(tally.counts().visits, legs[0].0 + legs[1].0);
+    assert_eq!(tally.counts().service.count(), if timed { tally.counts().visits } else { 0 });
+    legs
+}
+
+#[test]
+fn different_pages_are_counted_exactly_in_every_interval() {
+    for (spec, pages) in [
+        (PatternSpec::Random, 700),
+        (PatternSpec::Shuffle, 4096),
+        (PatternSpec::Sequential, 300),
+        (PatternSpec::Shuffle, 100),
+    ] {
+        for timed in [true, false] {
+            let mut truth = pattern(spec, PageCount(pages), 1);
+            for (visits, unique) in two_legs(spec, pages, timed) {
+                assert!(visits >= 990, "{visits}");
+                // A batch that was drawn when the stop came is not visited, and not drawn again: its pages are left out.
+                let mut seen = vec![PageIndex(0); usize::try_from(visits).unwrap()];
+                truth.fill(&mut seen);
+                truth.fill(&mut [PageIndex(0); 5]);
+                seen.sort();
+                seen.dedup();
+                assert_eq!(unique, seen.len() as u64, "{spec} over {pages}");
+                if spec != PatternSpec::Random {
+                    assert!(unique >= visits.min(pages) * 99 / 100, "{unique} of {visits}");
+                }
+            }
+        }
+    }
 }

@@ -5,6 +5,7 @@ use super::{
     compare::{Told, comparison},
     facts::{EMULATED, consoles, facts, is_emulated, notes, verdict},
     headline::headline,
+    integrity::integrity,
     table::Table,
     tables::{passes, tables},
 };
@@ -129,7 +130,7 @@ fn view<'a>(data: &'a RunData, timeline: &Timeline, curves: &Curves) -> RunView<
         emulated: is_emulated(data),
         charts,
         stages: timeline.phases.iter().map(|phase| phase.name.title()).collect(),
-        tables: tables(timeline),
+        tables: tables(timeline).into_iter().chain(integrity(data)).collect(),
         folded,
         notes: notes(data, timeline),
         consoles: consoles(data),

@@ -3,7 +3,7 @@
 use super::headline::headline;
 use crate::{
     lab::{rundir::RunData, timeline::Timeline},
-    record::{Provenance, StreamAudit, Verdict},
+    record::{Corruption, Provenance, StreamAudit, Verdict},
 };
 use serde::Serialize;
 
@@ -16,6 +16,7 @@ struct RunFigures<'a> {
     verdict: &'a Verdict,
     provenance: &'a Provenance,
     stream: &'a StreamAudit,
+    corruptions: Vec<&'a Corruption>,
     #[serde(flatten)]
     timeline: &'a Timeline,
 }
@@ -33,6 +34,7 @@ pub fn json(runs: &[RunData]) -> serde_json::Result<String> {
         verdict: &data.run.verdict,
         provenance: &data.run.provenance,
         stream: &data.run.stream,
+        corruptions: super::integrity::corruptions(data).collect(),
         timeline,
     });
     Ok(serde_json::to_string_pretty(&figures.collect::<Vec<_>>())? + "\n")

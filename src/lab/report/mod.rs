@@ -5,6 +5,7 @@ mod compare;
 mod facts;
 mod headline;
 mod html;
+mod integrity;
 mod json;
 mod table;
 mod tables;

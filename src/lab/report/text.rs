@@ -4,6 +4,7 @@ use super::{
     compare::{Told, comparison},
     facts::{EMULATED, consoles, facts, is_emulated, notes, verdict},
     headline::headline,
+    integrity::integrity,
     table::{Table, wrap},
     tables::tables,
 };
@@ -52,7 +53,7 @@ fn one(data: &RunData, timeline: &Timeline) -> String {
         parts.push(lines(&wrap(EMULATED, WIDTH)));
     }
     let shown = |table: &Table| format!("\n{}", table.to_text(WIDTH));
-    parts.extend(tables(timeline).iter().map(shown));
+    parts.extend(tables(timeline).iter().chain(&integrity(data)).map(shown));
     parts.push(shown(&facts(data)));
     let notes = notes(data, timeline);
     if !notes.is_empty() {

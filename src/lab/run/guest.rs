@@ -1,7 +1,10 @@
 //! What is known of the guest from its records.
 
 use super::steady::{Settling, Steady};
-use crate::record::{Arrival, Body, End, Interval, Side};
+use crate::record::{Arrival, Body, Corruption, End, Interval, Side};
+
+/// The most corrupt pages that are remembered.
+const CORRUPTIONS_LIMIT: usize = 1000;
 
 /// What the guest has said so far.
 #[derive(Debug, Default)]
@@ -14,6 +17,8 @@ pub struct GuestView {
     pub end_ns: Option<u64>,
     /// Page visits a second in its last interval.
     pub achieved_pages_per_s: Option<u64>,
+    /// The corrupt pages it told of, as many as a session may tell.
+    pub corruptions: Vec<Corruption>,
     steady: Steady,
     settling: Settling,
 }
@@ -38,6 +43,11 @@ impl GuestView {
                         self.steady.on(interval);
                         self.settling.before(interval);
                     }
+                }
+            }
+            Body::Corruption(corruption) => {
+                if self.corruptions.len() < CORRUPTIONS_LIMIT {
+                    self.corruptions.push(corruption.clone());
                 }
             }
             Body::Gap(_) | Body::Heartbeat(_) | Body::Phase(_) | Body::Mark(_) | Body::Reply(_) => {}

@@ -2,7 +2,7 @@
 
 use crate::lab::migrate::{MigrationEnd, MigrationResult};
 use crate::lab::scenario::{ExpectedOutcome, Scenario};
-use crate::record::{End, EndReason, Outcome, StreamAudit, Verdict};
+use crate::record::{Corruption, CorruptionCounts, End, EndReason, Outcome, StreamAudit, Verdict};
 use crate::units::Nanos;
 
 /// What kept a run from going its way.
@@ -31,6 +31,8 @@ pub struct Facts<'a> {
     pub sessions: usize,
     /// The guest's last record.
     pub end: Option<&'a End>,
+    /// The corrupt pages it told of.
+    pub corruptions: &'a [Corruption],
 }
 
 /// The verdict.
@@ -51,6 +53,7 @@ pub fn judge(facts: &Facts<'_>) -> Verdict {
     if let Some(Trouble::Judged(sentences)) = facts.trouble {
         reasons.extend(sentences.iter().cloned());
     }
+    corruption(facts, &mut reasons);
     stream(facts, &mut reasons);
     if let Some(end) = facts.end {
         last_record(end, &mut reasons);
@@ -104,6 +107,26 @@ fn expectations(scenario: &Scenario, migration: &MigrationEnd, reasons: &mut Vec
     }
 }
 
+/// Corrupt pages are judged whatever was expected: the guest's memory is not what it was.
+fn corruption(facts: &Facts<'_>, reasons: &mut Vec<String>) {
+    /// So many pages are named; the records hold them all.
+    const NAMED: usize = 8;
+    let counted = facts.end.and_then(|end| end.totals.corruptions);
+    let counts = counted.unwrap_or_else(|| {
+        let mut counts = CorruptionCounts::default();
+        facts.corruptions.iter().for_each(|corruption| *counts.of(corruption.kind) += 1);
+        counts
+    });
+    if counts.sum() == 0 {
+        return;
+    }
+    let named = facts.corruptions.iter().take(NAMED);
+    let named: Vec<String> =
+        named.map(|corruption| format!("{} {}", corruption.page, corruption.kind.name())).collect();
+    let more = if counts.sum() > named.len() as u64 { ", ..." } else { "" };
+    reasons.push(format!("the guest found corrupt pages: {counts} (page {}{more})", named.join(", page ")));
+}
+
 fn stream(facts: &Facts<'_>, reasons: &mut Vec<String>) {
     let StreamAudit { records, holes, doubles, torn, .. } = facts.stream;
     if !facts.stream.is_sound() {
@@ -132,6 +155,7 @@ fn last_record(end: &End, reasons: &mut Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::scenario::ExpectSpec;
     use crate::record::{Latency, MigrationSample, Totals};
 
     fn completed() -> MigrationEnd {
@@ -171,6 +195,7 @@ mod tests {
             stream,
             sessions: 1,
             end: Some(&end),
+            corruptions: &[],
         })
     }
 
@@ -233,12 +258,46 @@ mod tests {
                 stream: StreamAudit { torn: 1, ..StreamAudit::default() },
                 sessions: 0,
                 end: None,
+                corruptions: &[],
             };
             judge(&facts).outcome
         };
         assert_eq!(outcome(Trouble::Interrupted), Outcome::Interrupted);
         assert_eq!(outcome(Trouble::Failed("no QEMU".into())), Outcome::Failed);
         assert_eq!(outcome(Trouble::Judged(vec!["the guest died".into()])), Outcome::Judged);
+    }
+
+    #[test]
+    fn corrupt_pages_are_judged_and_named_even_when_the_guest_died_of_them() {
+        use crate::record::CorruptionKind;
+        let scenario = Scenario {
+            expect: ExpectSpec { outcome: ExpectedOutcome::Any, ..ExpectSpec::default() },
+            ..Scenario::default()
+        };
+        let corruption = |page| Corruption {
+            page,
+            kind: CorruptionKind::Stale,
+            expected: String::new(),
+            found: String::new(),
+        };
+        let corruptions: Vec<Corruption> = (100..120).map(corruption).collect();
+        let facts = Facts {
+            scenario: &scenario,
+            trouble: None,
+            migration: Some(&completed()),
+            stream: StreamAudit::default(),
+            sessions: 1,
+            end: None,
+            corruptions: &corruptions,
+        };
+        let verdict = judge(&facts);
+        assert_eq!((verdict.outcome, verdict.reasons.len()), (Outcome::Judged, 1));
+        assert!(
+            verdict.reasons[0].contains("20 stale (page 100 stale, page 101 stale"),
+            "{:?}",
+            verdict.reasons
+        );
+        assert!(judge(&Facts { corruptions: &[], ..facts }).reasons.is_empty());
     }
 
     #[test]

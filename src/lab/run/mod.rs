@@ -126,6 +126,7 @@ fn finish(
         stream,
         sessions: account.audit.sessions(),
         end: account.guest.end.as_ref(),
+        corruptions: &account.guest.corruptions,
     });
     let (source, destination) = migration.map_or((None, None), |end| (end.source, end.destination));
     let mut milestones = account.milestones;

@@ -133,6 +133,7 @@ mod tests {
             start_ns: index * 100_000_000,
             end_ns: (index + 1) * 100_000_000,
             writes,
+            pages_unique: None,
             offered: Some(100),
             missed: Some(0),
             backlog: Some(0),

@@ -10,10 +10,11 @@ pub struct Builtin {
 }
 
 /// All of them, in the order they are listed.
-pub const BUILTIN: [Builtin; 3] = [
+pub const BUILTIN: [Builtin; 4] = [
     Builtin { name: "smoke/precopy", toml: include_str!("builtin/smoke/precopy.toml") },
     Builtin { name: "smoke/auto-converge", toml: include_str!("builtin/smoke/auto-converge.toml") },
     Builtin { name: "smoke/post-copy", toml: include_str!("builtin/smoke/post-copy.toml") },
+    Builtin { name: "proof/lost-dirty-pages", toml: include_str!("builtin/proof/lost-dirty-pages.toml") },
 ];
 
 #[cfg(test)]

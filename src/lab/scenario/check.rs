@@ -1,6 +1,7 @@
 //! Whether the values of a scenario go together: every fault at once, each with its remedy.
 
 use super::Scenario;
+use crate::plan::is_write;
 use crate::units::Nanos;
 
 /// What the kernel and the guest program need beside the load, in bytes: less than this does not boot.
@@ -60,6 +61,12 @@ fn vm(scenario: &Scenario, faults: &mut Vec<String>) {
             needed.div_ceil(1 << 20)
         ));
     }
+    if !is_write(load.write_bytes) {
+        faults.push(format!(
+            "load.write_bytes = {} cannot be: a visit writes whole words, a multiple of 8 from 8 to 4096",
+            load.write_bytes
+        ));
+    }
     if load.memory.0 == 0 {
         faults.push("load.memory = 0 dirties nothing: expected a size, for example 64M".into());
     }
@@ -117,13 +124,20 @@ mod tests {
         let mut scenario = Scenario { name: "../etc".into(), ..Scenario::default() };
         scenario.vm.cpus = 0;
         scenario.load.memory = ByteSize::mib(300);
+        scenario.load.write_bytes = 12;
         scenario.migration.preempt = true;
         scenario.migration.throttle_initial = 100;
         scenario.expect.postcopy = Some(true);
         let faults = check(&scenario).join("\n");
-        for part in
-            ["../etc", "vm.cpus = 0", "load.memory = 300M", "preempt", "throttle_initial = 100", "expect"]
-        {
+        for part in [
+            "../etc",
+            "load.write_bytes = 12",
+            "vm.cpus = 0",
+            "load.memory = 300M",
+            "preempt",
+            "throttle_initial = 100",
+            "expect",
+        ] {
             assert!(faults.contains(part), "{part} in {faults}");
         }
     }

@@ -14,7 +14,7 @@ pub enum Kind {
 }
 
 /// Every key there is, as `--set` spells it.
-pub const KEYS: [(&str, Kind); 27] = [
+pub const KEYS: [(&str, Kind); 29] = [
     ("name", Kind::Text),
     ("summary", Kind::Text),
     ("vm.memory", Kind::Text),
@@ -23,6 +23,8 @@ pub const KEYS: [(&str, Kind); 27] = [
     ("load.memory", Kind::Text),
     ("load.rate", Kind::Text),
     ("load.pattern", Kind::Text),
+    ("load.write_bytes", Kind::Number),
+    ("load.verify", Kind::Truth),
     ("load.threads", Kind::Number),
     ("load.baseline", Kind::Text),
     ("load.interval", Kind::Text),

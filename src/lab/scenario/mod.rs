@@ -12,7 +12,7 @@ pub use builtin::{BUILTIN, Builtin};
 pub use load::{ScenarioError, find, parse};
 pub use trigger::Trigger;
 
-use crate::plan::PatternSpec;
+use crate::plan::{PatternSpec, WORD_BYTES};
 use crate::units::{ByteSize, Nanos, Rate};
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +56,10 @@ pub struct LoadSpec {
     pub rate: Rate,
     /// In which order.
     pub pattern: PatternSpec,
+    /// How much of a page a visit writes, in bytes.
+    pub write_bytes: u64,
+    /// Whether pages carry stamps that are checked.
+    pub verify: bool,
     /// Writers; none means one per vCPU.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<u32>,
@@ -121,6 +125,8 @@ pub enum ExpectedOutcome {
     Completed,
     /// It does not get there.
     Failed,
+    /// Either: something else is to be found out.
+    Any,
 }
 
 impl Default for Scenario {
@@ -148,6 +154,8 @@ impl Default for LoadSpec {
             memory: ByteSize::mib(64),
             rate: Rate::PagesPerSecond(60 * 256),
             pattern: PatternSpec::Shuffle,
+            write_bytes: WORD_BYTES,
+            verify: true,
             threads: None,
             baseline: Nanos::from_secs(4),
             interval: Nanos::from_ms(100),
@@ -184,8 +192,11 @@ impl LoadSpec {
     /// The guest program's arguments: what follows `--` on the kernel command line.
     pub fn guest_arguments(&self) -> String {
         let threads = self.threads.map(|threads| format!(" -t {threads}")).unwrap_or_default();
+        let verify = if self.verify { "" } else { " --verify off" };
+        let write = Some(self.write_bytes).filter(|bytes| *bytes != WORD_BYTES);
+        let write = write.map(|write| format!(" -w {write}")).unwrap_or_default();
         format!(
-            "run -m {} -r {} -p {} --baseline {} -i {} --seed {}{threads} --report virtio",
+            "run -m {} -r {} -p {} --baseline {} -i {} --seed {}{threads}{write}{verify} --report virtio",
             self.memory, self.rate, self.pattern, self.baseline, self.interval, self.seed
         )
     }
@@ -209,6 +220,8 @@ mod tests {
             load.guest_arguments(),
             "run -m 64M -r 60M/s -p shuffle --baseline 4s -i 100ms --seed 1 -t 2 --report virtio"
         );
+        let load = LoadSpec { write_bytes: 4096, verify: false, ..load };
+        assert!(load.guest_arguments().contains(" -w 4096 --verify off "));
     }
 
     #[test]

@@ -16,6 +16,7 @@ fn interval(seq: u64, start_ns: u64, value_ns: u64) -> Arrival {
         start_ns,
         end_ns: start_ns + 100_000_000,
         writes: 10,
+        pages_unique: None,
         offered: Some(10),
         missed: Some(0),
         backlog: Some(0),

@@ -1,0 +1,178 @@
+//! What one writer remembers of its pages: how often each was visited, so that a stale page is told from a current one.
+//!
+//! Two bytes a page, outside the region. A page whose stamp is up to 32 767 visits behind is stale; one that seems
+//! ahead is `unknown`: then it is the ledger that was rolled back. The ledger is guest memory itself and migrates
+//! like the region: a page lost alone is found, and so is a part of the ledger lost alone; a page and its part of the
+//! ledger that go back to the same earlier moment together are not.
+
+use super::stamp::{STAMP_WORDS, Stamp};
+use crate::{
+    record::CorruptionKind,
+    units::{PageCount, PageIndex},
+};
+
+/// The visits of one writer's pages.
+#[derive(Debug)]
+pub struct Ledger {
+    tag: u64,
+    /// The position of the slice's first page in the whole region.
+    first: u64,
+    generations: Box<[u16]>,
+}
+
+/// What a visit found and what it writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Meeting {
+    /// Whether the page was visited in this epoch before; never for a corrupt one.
+    pub again: bool,
+    /// What was wrong with it.
+    pub corrupt: Option<CorruptionKind>,
+    /// Its new stamp.
+    pub stamp: [u64; STAMP_WORDS],
+}
+
+impl Ledger {
+    /// A ledger of pages that have only been filled, every part of it already touched.
+    pub fn new(tag: u64, first: PageIndex, pages: PageCount) -> Self {
+        let length = usize::try_from(pages.0).unwrap_or(usize::MAX);
+        // Memory that is zero from the start may be the kernel's shared zero page until the first store.
+        let mut generations = std::hint::black_box(vec![1; length]);
+        generations.fill(0);
+        Self { tag, first: first.0, generations: generations.into() }
+    }
+
+    /// The memory it takes, in bytes.
+    pub const fn bytes(pages: PageCount) -> u64 {
+        pages.0.saturating_mul(size_of::<u16>() as u64)
+    }
+
+    /// The stamp of a page that was just filled.
+    pub fn filled(&self, page: PageIndex) -> [u64; STAMP_WORDS] {
+        self.stamp(page, 0, 0, 0)
+    }
+
+    /// The position of a page of the slice in the whole region.
+    pub const fn position(&self, page: PageIndex) -> u64 {
+        self.first + page.0
+    }
+
+    /// How often the page was visited, modulo 65 536.
+    pub fn generation(&self, page: PageIndex) -> u16 {
+        self.generations[index(page)]
+    }
+
+    /// A visit: checks the stamp that was found and makes the next one.
+    #[inline]
+    pub fn meet(&mut self, page: PageIndex, found: &[u64; STAMP_WORDS], epoch: u32, now_ns: u64) -> Meeting {
+        let corrupt = self.check(page, found).err();
+        let again = corrupt.is_none() && Stamp::of(found).epoch == epoch;
+        let generation = &mut self.generations[index(page)];
+        *generation = generation.wrapping_add(1);
+        let generation = *generation;
+        Meeting { again, corrupt, stamp: self.stamp(page, generation, epoch, now_ns) }
+    }
+
+    /// Whether a page holds what was last written there.
+    ///
+    /// # Errors
+    /// When it does not: what is wrong.
+    #[inline]
+    pub fn check(&self, page: PageIndex, found: &[u64; STAMP_WORDS]) -> Result<(), CorruptionKind> {
+        let stamp = Stamp::of(found);
+        let is_ours = stamp.page == self.position(page) && stamp.tag == self.tag;
+        if is_ours && stamp.generation == self.generation(page) && Stamp::is_whole(found) {
+            Ok(())
+        } else {
+            Err(self.diagnose(page, found))
+        }
+    }
+
+    #[cold]
+    fn diagnose(&self, page: PageIndex, found: &[u64; STAMP_WORDS]) -> CorruptionKind {
+        let stamp = Stamp::of(found);
+        if found == &[0; STAMP_WORDS] {
+            return CorruptionKind::Zeroed;
+        }
+        if !Stamp::is_whole(found) {
+            return CorruptionKind::Torn;
+        }
+        if stamp.page != self.position(page) || stamp.tag != self.tag {
+            return CorruptionKind::Foreign;
+        }
+        let behind = self.generation(page).wrapping_sub(stamp.generation);
+        if behind < 1 << 15 { CorruptionKind::Stale } else { CorruptionKind::Unknown }
+    }
+
+    #[inline]
+    fn stamp(&self, page: PageIndex, generation: u16, epoch: u32, visited_ns: u64) -> [u64; STAMP_WORDS] {
+        Stamp { page: self.position(page), generation, epoch, tag: self.tag, visited_ns }.words()
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a page of a slice, of which there is one entry each in memory"
+)]
+#[inline]
+const fn index(page: PageIndex) -> usize {
+    page.0 as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const FIRST: PageIndex = PageIndex(100);
+
+    fn ledger() -> Ledger {
+        Ledger::new(7, FIRST, PageCount(8))
+    }
+
+    #[test]
+    fn a_page_that_holds_what_was_written_is_met_without_a_word() {
+        let mut ledger = ledger();
+        let mut stamp = ledger.filled(PageIndex(3));
+        for (visit, epoch) in [1, 1, 2, 3, 3].into_iter().enumerate() {
+            let before = Stamp::of(&stamp).epoch;
+            let meeting = ledger.meet(PageIndex(3), &stamp, epoch, 50);
+            assert_eq!((meeting.corrupt, meeting.again), (None, before == epoch));
+            stamp = meeting.stamp;
+            assert_eq!((Stamp::of(&stamp).page, usize::from(Stamp::of(&stamp).generation)), (103, visit + 1));
+        }
+    }
+
+    #[test]
+    fn a_corrupt_page_is_told_once_and_then_holds_a_good_stamp_again() {
+        let mut ledger = ledger();
+        let meeting = ledger.meet(PageIndex(0), &[0; STAMP_WORDS], 1, 5);
+        assert_eq!((meeting.corrupt, meeting.again), (Some(CorruptionKind::Zeroed), false));
+        assert_eq!(ledger.check(PageIndex(0), &meeting.stamp), Ok(()));
+    }
+
+    proptest! {
+        #[test]
+        fn every_fault_is_named_rightly(
+            visits in 1u32..200_000, behind in 1u16..0x8000, page in 0u64..8, bit in 0usize..STAMP_WORDS * 64
+        ) {
+            let mut ledger = ledger();
+            let page = PageIndex(page);
+            #[expect(clippy::cast_possible_truncation, reason = "generations wrap")]
+            let generation = visits as u16;
+            ledger.generations[index(page)] = generation;
+            let good = ledger.stamp(page, generation, 9, 1234);
+            prop_assert_eq!(ledger.check(page, &good), Ok(()));
+            let stale = ledger.stamp(page, generation.wrapping_sub(behind), 9, 1234);
+            prop_assert_eq!(ledger.check(page, &stale), Err(CorruptionKind::Stale));
+            let ahead = ledger.stamp(page, generation.wrapping_add(behind), 9, 1234);
+            prop_assert_eq!(ledger.check(page, &ahead), Err(CorruptionKind::Unknown));
+            let neighbour = ledger.stamp(PageIndex((page.0 + 1) % 8), generation, 9, 1234);
+            prop_assert_eq!(ledger.check(page, &neighbour), Err(CorruptionKind::Foreign));
+            let stranger = Ledger { tag: 8, ..self::ledger() }.stamp(page, generation, 9, 1234);
+            prop_assert_eq!(ledger.check(page, &stranger), Err(CorruptionKind::Foreign));
+            let mut torn = good;
+            torn[bit / 64] ^= 1 << (bit % 64);
+            prop_assert_eq!(ledger.check(page, &torn), Err(CorruptionKind::Torn));
+        }
+    }
+}

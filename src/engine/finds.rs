@@ -1,0 +1,38 @@
+//! Corrupt pages as records: what a stamp should have said and what it said, in words.
+
+use crate::{
+    content::Stamp,
+    record::{Corruption, CorruptionKind},
+    tally::Find,
+};
+
+/// The record of a corrupt page.
+pub(super) fn corruption(find: &Find) -> Corruption {
+    let Find { page, kind, generation, found } = find;
+    let stamp = Stamp::of(found);
+    let said = format!("page {}, visit {}, at {} ns", stamp.page, stamp.generation, stamp.visited_ns);
+    let found = match kind {
+        CorruptionKind::Zeroed => "zeros".into(),
+        CorruptionKind::Torn => format!("{said}, with a wrong checksum"),
+        CorruptionKind::Foreign => format!("{said}, of session tag {:016x}", stamp.tag),
+        CorruptionKind::Stale | CorruptionKind::Unknown => said,
+    };
+    Corruption { page: *page, kind: *kind, expected: format!("page {page}, visit {generation}"), found }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_expected_and_what_was_found_is_said_in_words() {
+        let found = Stamp { page: 7, generation: 3, epoch: 1, tag: 0xabc, visited_ns: 55 }.words();
+        let said = |kind| corruption(&Find { page: 8, kind, generation: 4, found });
+        let stale = said(CorruptionKind::Stale);
+        assert_eq!((stale.page, stale.expected.as_str()), (8, "page 8, visit 4"));
+        assert_eq!(stale.found, "page 7, visit 3, at 55 ns");
+        assert!(said(CorruptionKind::Foreign).found.ends_with("tag 0000000000000abc"));
+        assert!(said(CorruptionKind::Torn).found.contains("wrong checksum"));
+        assert_eq!(said(CorruptionKind::Zeroed).found, "zeros");
+    }
+}

@@ -1,0 +1,153 @@
+//! What one writer found in its pages' stamps: pages met again, corrupt pages, pages swept.
+
+use super::Ring;
+use crate::record::{CorruptionCounts, CorruptionKind};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const STAMP_WORDS: usize = 5;
+
+/// Cumulative counts of one writer, on cache lines of its own.
+#[derive(Debug)]
+#[repr(align(128))]
+pub struct StampTally {
+    repeats: AtomicU64,
+    corrupt: [AtomicU64; CorruptionKind::ALL.len()],
+    swept: AtomicU64,
+    ring: Ring,
+}
+
+/// A corrupt page as the writer saw it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Find {
+    /// Its position in the whole region.
+    pub page: u64,
+    /// What is wrong.
+    pub kind: CorruptionKind,
+    /// How often it had been visited, modulo 65 536.
+    pub generation: u16,
+    /// The words of the stamp that was found.
+    pub found: [u64; STAMP_WORDS],
+}
+
+/// What writers had counted at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StampCounts {
+    /// Visits of pages that had been visited in the same epoch before.
+    pub repeats: u64,
+    /// Corrupt pages.
+    pub corruptions: CorruptionCounts,
+    /// Pages that the final sweep looked at.
+    pub swept: u64,
+}
+
+impl StampCounts {
+    /// Adds what another writer counted.
+    pub fn add(&mut self, other: &Self) {
+        self.repeats = self.repeats.saturating_add(other.repeats);
+        self.swept = self.swept.saturating_add(other.swept);
+        for kind in CorruptionKind::ALL {
+            let count = *{ other.corruptions }.of(kind);
+            *self.corruptions.of(kind) += count;
+        }
+    }
+}
+
+impl StampTally {
+    /// Empty counts.
+    pub fn new() -> Self {
+        Self {
+            repeats: AtomicU64::new(0),
+            corrupt: std::array::from_fn(|_| AtomicU64::new(0)),
+            swept: AtomicU64::new(0),
+            ring: Ring::new(),
+        }
+    }
+
+    /// The memory they take, in bytes.
+    pub const fn bytes() -> usize {
+        size_of::<Self>() + Ring::BYTES
+    }
+
+    /// A page was visited; `again`: not for the first time in this epoch. Only the writer itself calls this.
+    #[inline]
+    pub fn visited(&self, again: bool) {
+        super::add(&self.repeats, u64::from(again));
+    }
+
+    /// So many more pages were swept. Only the writer itself calls this.
+    pub fn swept(&self, pages: u64) {
+        super::add(&self.swept, pages);
+    }
+
+    /// Counts a corrupt page and hands it to the reader. Only the writer itself calls this.
+    #[cold]
+    pub fn corrupt(&self, find: &Find) {
+        super::add(&self.corrupt[find.kind as usize], 1);
+        let mut words = [find.page, find.kind as u64, u64::from(find.generation), 0, 0, 0, 0, 0];
+        words[3..].copy_from_slice(&find.found);
+        self.ring.push(words);
+    }
+
+    /// The oldest corrupt page not taken yet. Only one thread may take.
+    pub fn take(&self) -> Option<Find> {
+        let [page, kind, generation, found @ ..] = self.ring.pop()?;
+        let kind = CorruptionKind::ALL.into_iter().find(|known| *known as u64 == kind);
+        let generation = u16::try_from(generation).unwrap_or(u16::MAX);
+        Some(Find { page, kind: kind.unwrap_or(CorruptionKind::Unknown), generation, found })
+    }
+
+    /// The counts now.
+    pub fn counts(&self) -> StampCounts {
+        let mut corruptions = CorruptionCounts::default();
+        for kind in CorruptionKind::ALL {
+            *corruptions.of(kind) = self.corrupt[kind as usize].load(Ordering::Relaxed);
+        }
+        let (repeats, swept) = (self.repeats.load(Ordering::Relaxed), self.swept.load(Ordering::Relaxed));
+        StampCounts { repeats, corruptions, swept }
+    }
+}
+
+impl Default for StampTally {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tally::RING_RECORDS;
+
+    fn find(kind: CorruptionKind) -> Find {
+        Find { page: 1 << 40, kind, generation: 0xfedc, found: [1, 2, 3, 4, u64::MAX] }
+    }
+
+    #[test]
+    fn a_find_reaches_the_reader_as_it_was() {
+        let tally = StampTally::new();
+        for kind in CorruptionKind::ALL {
+            tally.corrupt(&find(kind));
+            assert_eq!(tally.take(), Some(find(kind)));
+        }
+        assert_eq!((tally.take(), tally.counts().corruptions.sum()), (None, 5));
+    }
+
+    #[test]
+    fn every_find_counts_even_when_its_record_finds_no_room() {
+        let tally = StampTally::new();
+        (0..RING_RECORDS + 7).for_each(|_| tally.corrupt(&find(CorruptionKind::Torn)));
+        let mut sum = tally.counts();
+        sum.add(&tally.counts());
+        assert_eq!(sum.corruptions.torn, 2 * (RING_RECORDS as u64 + 7));
+        assert_eq!(std::iter::from_fn(|| tally.take()).count(), RING_RECORDS);
+    }
+
+    #[test]
+    fn only_visits_of_pages_met_before_are_repeats() {
+        let tally = StampTally::new();
+        for again in [false, true, false, true, true] {
+            tally.visited(again);
+        }
+        assert_eq!(tally.counts().repeats, 3);
+    }
+}
