@@ -12,12 +12,13 @@ mod writer;
 
 pub use error::EngineError;
 pub use snapshot::Snapshot;
+pub use threads::rehearse;
 
 use crate::{
     clock::{Clock, Monotonic, read_cost_ns},
     diagnose::classify,
     plan::Checked,
-    probe::{StealProbe, host_facts},
+    probe::{StealProbe, host_facts, numa_nodes},
     record::{ClockFacts, Gap, MemoryFacts, SelfFacts},
     region::Region,
     tally::GapTally,
@@ -41,6 +42,7 @@ pub struct Engine {
     canaries: Vec<Canary>,
     steal: Option<StealProbe>,
     memory: MemoryFacts,
+    warning: Option<String>,
     /// Kept to the end: giving gigabytes back takes seconds, and no writer is to spend them.
     region: Region,
     t0_ns: Option<u64>,
@@ -70,21 +72,31 @@ impl Engine {
             return Err(EngineError::NoCpu);
         }
         let begin_ns = Monotonic.now_ns();
-        let (region, slices) = Region::map(plan.pages(), plan.threads)?;
+        let (region, slices) = Region::map_as(plan.pages(), plan.threads, &plan.kind, &numa_nodes())?;
         let mut engine = Self {
             plan: plan.clone(),
             control: Arc::default(),
             writers: Vec::new(),
             canaries: Vec::new(),
             steal: StealProbe::open(),
-            memory: MemoryFacts { bytes: region.pages().bytes(), resident_bytes: 0, prefault_ns: 0 },
+            memory: MemoryFacts {
+                bytes: region.pages().bytes(),
+                resident_bytes: 0,
+                prefault_ns: 0,
+                page_bytes_asked: Some(plan.kind.pages.bytes()),
+                huge_bytes: None,
+            },
+            warning: None,
             region,
             t0_ns: None,
             stopped_ns: None,
         };
         engine.writers = writer::start(plan, cpus, slices, &engine.control)?;
         engine.memory.prefault_ns = Monotonic.now_ns().saturating_sub(begin_ns);
-        engine.memory.resident_bytes = engine.region.resident()?.bytes();
+        let (found, warning) = engine.region.inspect()?;
+        engine.memory.resident_bytes = found.resident.bytes();
+        engine.memory.huge_bytes = found.huge_bytes;
+        engine.warning = warning;
         if engine.memory.resident_bytes < engine.memory.bytes {
             return Err(EngineError::NotResident(engine.memory.clone()));
         }
@@ -116,6 +128,11 @@ impl Engine {
                 tables_bytes: tables_bytes as u64,
             },
         }
+    }
+
+    /// What is less than was hoped for, in a sentence with the way out.
+    pub fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
     }
 
     /// Lets writers and canaries go. Returns when the schedule begins: now, CLOCK_MONOTONIC.

@@ -1,6 +1,6 @@
 //! Threads of the engine: named, pinned, and never dead unnoticed.
 
-use super::{EngineError, control::Control};
+use super::{EngineError, control::Control, realtime::become_realtime};
 use crate::clock::{Clock, Monotonic};
 use nix::{
     sched::{CpuSet, sched_setaffinity},
@@ -49,6 +49,21 @@ pub(super) fn settle_on(name: &str, cpu: u32) -> Result<(), EngineError> {
     // Without it the kernel may be 50 us late to save wake-ups; that costs accuracy, not correctness.
     let _ = prctl::set_timerslack(1);
     Ok(())
+}
+
+/// Binds a thread to each of `cpus` in turn, and says whether canaries may run under SCHED_FIFO.
+///
+/// # Errors
+/// When a thread cannot be started, or not be bound to one of them.
+pub fn rehearse(cpus: &[u32]) -> Result<bool, EngineError> {
+    let cpus = cpus.to_vec();
+    let (say, said) = std::sync::mpsc::sync_channel(1);
+    let control = Arc::default();
+    let thread = spawn("sully-check", &control, move || {
+        let settled = cpus.iter().try_for_each(|cpu| settle_on("sully-check", *cpu));
+        let _ = say.send(settled.map(|()| become_realtime()));
+    })?;
+    said.recv().unwrap_or_else(|_| Err(died(thread, &control)))
 }
 
 /// Why a thread that never said it was ready is not there.

@@ -103,9 +103,7 @@ impl Starting {
         let body = move || {
             let _meter = MeterAtEnd(own_meter);
             let settled = threads::settle_on(&own_name, cpu).map(|()| gettid());
-            if settled.is_ok() {
-                prepare(&plan, index, &mut slice);
-            }
+            let settled = settled.and_then(|id| prepare(&plan, index, &mut slice).map(|()| id));
             // Nobody listens any more when another writer failed: stop is then what the gate says.
             let _ = say.send(settled);
             drop(say);
@@ -127,9 +125,9 @@ impl Starting {
 }
 
 /// Touches every page, so that no first touch falls into a measured visit.
-fn prepare(plan: &Checked, index: u32, slice: &mut Slice) {
+fn prepare(plan: &Checked, index: u32, slice: &mut Slice) -> Result<(), EngineError> {
     let mut filler = Filler::new(writer_seed(plan.seed, index) ^ CONTENT_SEED);
-    slice.fill(|words| filler.fill(words));
+    Ok(slice.fill(|words| filler.fill(words))?)
 }
 
 fn work(plan: &Checked, t0_ns: u64, index: u32, slice: Slice) -> Work {

@@ -1,12 +1,16 @@
 //! What is asked of a run, whichever way it was said, and the check that turns it into what will be done.
 
 mod check;
+mod kind;
 mod memory;
 mod pattern;
+mod pool;
 
 pub use check::{Checked, Fault, Faults, Machine, check};
+pub use kind::{Backing, MemoryKind, Numa, PageSize};
 pub use memory::MemoryAmount;
 pub use pattern::PatternSpec;
+pub use pool::{HugePages, Node, Stock};
 
 use crate::units::{ByteSize, Nanos, Rate};
 
@@ -15,6 +19,8 @@ use crate::units::{ByteSize, Nanos, Rate};
 pub struct Plan {
     /// How much memory to dirty.
     pub memory: MemoryAmount,
+    /// What kind of memory.
+    pub kind: MemoryKind,
     /// How many pages a second are visited by a write, all writers together.
     pub rate: Rate,
     /// In which order pages are visited.
@@ -35,6 +41,7 @@ impl Default for Plan {
     fn default() -> Self {
         Self {
             memory: MemoryAmount::Bytes(ByteSize::mib(512)),
+            kind: MemoryKind::default(),
             rate: Rate::PagesPerSecond(25_600),
             pattern: PatternSpec::Shuffle,
             threads: None,

@@ -4,11 +4,13 @@ mod cgroup;
 mod cost;
 mod host;
 mod steal;
+mod stock;
 mod thread;
 
 pub use cost::{process_cpu_ns, thread_cpu_ns};
 pub use host::{HostFacts, host_facts};
 pub use steal::StealProbe;
+pub use stock::{numa_nodes, oom_score_adj, transparent_huge_pages};
 pub use thread::{ThreadCounters, ThreadProbe};
 
 use crate::plan::Machine;
@@ -45,7 +47,7 @@ pub fn machine() -> Result<Machine, ProbeError> {
     let cpus = u32::try_from(cpus()?.len()).unwrap_or(u32::MAX);
     let available_bytes = available_bytes(&meminfo()?);
     let limit_bytes = cgroup::headroom_bytes(Path::new("/proc/self")).unwrap_or(u64::MAX);
-    Ok(Machine { available_bytes: available_bytes.min(limit_bytes), cpus })
+    Ok(Machine { available_bytes: available_bytes.min(limit_bytes), cpus, stock: stock::stock() })
 }
 
 /// The ids of the CPUs this program may run on, in order.

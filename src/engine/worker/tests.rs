@@ -47,7 +47,7 @@ fn load<C: Clock>(clock: C, end_ns: u64, rate: Rate, spec: PatternSpec, pages: u
     let (_, mut slices) = Region::map(PageCount(pages), 1).unwrap();
     let mut slice = slices.remove(0);
     let mut filler = Filler::new(1);
-    slice.fill(|words| filler.fill(words));
+    slice.fill(|words| filler.fill(words)).unwrap();
     let mut work = Work {
         pacer: Pacer::new(rate, T0_NS, 0, 1),
         pattern: pattern(spec, slice.pages(), 1),
