@@ -222,6 +222,15 @@ fn wrong_inputs_are_repeated_and_answered_with_the_way_out() {
         ("run -d soon", "'soon'", "1m30s"),
         ("run -d 0s", "--duration 0s", "10s"),
         ("run -i 1ms", "--interval 1ms", "100ms"),
+        ("run --pages 3M", "'3M'", "4k, thp, 2M or 1G"),
+        ("run --backing disk", "'disk'", "file:PATH"),
+        ("run --backing file:/nonexistent/x", "/nonexistent/x", "may be written"),
+        ("run -m 8M --backing file:/proc/self/exe", "/proc/self/exe", "neither cut nor overwritten"),
+        ("run --numa left", "'left'", "interleave"),
+        ("run -m 8M --numa 999", "--numa 999", "leave --numa out"),
+        ("run -m 999G --pages 2M", "--memory 999G", "nr_hugepages"),
+        ("run -m 1M --pages thp", "--memory 1M", "64M"),
+        ("check -m lots", "'lots'", "512M"),
         ("run --report tcp:1.2.3.4", "'tcp:1.2.3.4'", "file:PATH"),
         ("run --report file:/nonexistent/x", "/nonexistent/x", "cannot be opened"),
         ("run --report virtio:org.none.0", "'org.none.0'", "virtserialport"),
@@ -232,4 +241,49 @@ fn wrong_inputs_are_repeated_and_answered_with_the_way_out() {
         assert!(matches!(code, Some(1 | 2)), "{arguments}: {code:?}");
         assert!(message.contains(repeated) && message.contains(way_out), "{arguments}:\n{message}");
     }
+}
+
+#[test]
+fn what_the_run_writes_is_seen_in_its_backing_file_from_outside() {
+    let dir = tempfile::tempdir().unwrap();
+    let (region, report) = (dir.path().join("region"), dir.path().join("out"));
+    let (region_text, report_text) = (region.display(), report.display());
+    sully(&format!(
+        "run -m 4M --backing file:{region_text} -r max -t 2 -d 300ms --baseline 0s --report file:{report_text}"
+    ))
+    .assert()
+    .success();
+    let bytes = std::fs::read(&region).unwrap();
+    let pages: Vec<&[u8]> = bytes.chunks(4096).collect();
+    let word = |page: &[u8]| u64::from_ne_bytes(page[..8].try_into().unwrap());
+    let distinct: std::collections::HashSet<&&[u8]> = pages.iter().collect();
+    assert_eq!((pages.len(), distinct.len()), (1024, 1024), "no two pages alike");
+    let records = records(&report);
+    // Every page was visited in so many laps; the visits left more than the fill did.
+    assert!(end(&records).totals.writes > 4096);
+    assert!(pages.iter().all(|page| sully::content::is_visited(word(page)) && word(page) > 0));
+    let Body::Hello(hello) = &records[0].body else { panic!("no hello") };
+    assert_eq!(hello.plan.kind.backing.to_string(), format!("file:{region_text}"));
+    assert_eq!((hello.memory.page_bytes_asked, hello.memory.resident_bytes), (Some(4096), 4 << 20));
+
+    let (code, message) = failure(&format!("run -m 8M --backing file:{region_text} -d 100ms"));
+    assert_eq!(code, Some(1), "{message}");
+    assert!(message.contains("--memory 4M"), "{message}");
+    assert_eq!(std::fs::read(&region).unwrap(), bytes, "left alone");
+}
+
+#[test]
+fn a_check_says_line_by_line_whether_the_plan_can_be_run() {
+    let output = sully("check -m 8M").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && !text.contains("FAULT"), "{text}");
+    for name in ["memory", "pages", "numa", "lock", "backing", "writers", "canaries", "clock", "port"] {
+        assert!(text.lines().any(|line| line.starts_with(name)), "{name}\n{text}");
+    }
+
+    let output = sully("check -m 8M --numa 999 --report virtio:org.none.0").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert_eq!(text.matches("FAULT").count(), 2, "{text}");
+    assert!(text.contains("leave --numa out") && text.contains("virtserialport"), "{text}");
 }

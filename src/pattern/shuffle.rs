@@ -29,6 +29,7 @@ impl Shuffle {
         Self { pages, next: 0, keys, lap }
     }
 
+    #[inline]
     fn step(&mut self) -> u64 {
         if self.next == self.pages {
             self.lap = Feistel::new(self.pages, &mut self.keys);
@@ -74,6 +75,7 @@ impl Feistel {
 
     /// The halves need not be equally wide: each round changes one by a function of the other alone, which is
     /// undone by doing it again.
+    #[inline]
     fn encipher(&self, number: u64) -> u64 {
         let (mut high, mut low) = (number >> self.low_bits, number & self.low_mask);
         for pair in self.keys.chunks_exact(2) {
@@ -85,6 +87,7 @@ impl Feistel {
 }
 
 /// A keyed hash whose upper bits, which depend on every bit of both, come back as the lower ones.
+#[inline]
 fn mix(half: u64, key: u64) -> u64 {
     let mut hash = (half ^ key).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     hash ^= hash >> 32;

@@ -136,8 +136,6 @@ fn memory(plan: &Plan, machine: &Machine, threads: u32, faults: &mut Vec<Fault>)
         });
     }
     if asked > pool.usable_bytes {
-        let pages = plan.kind.pages;
-        let refill = pool::refill(pages, asked, pool.available_bytes);
         faults.push(Fault {
             what: format!(
                 "--memory {} is not there: {} are available, of which {} stay free for the system",
@@ -145,14 +143,20 @@ fn memory(plan: &Plan, machine: &Machine, threads: u32, faults: &mut Vec<Fault>)
                 ByteSize(pool.available_bytes).human(),
                 ByteSize(pool.available_bytes - pool.usable_bytes).human(),
             ),
-            remedy: format!(
-                "{}ask for at most --memory {}, or give this machine more memory",
-                refill.unwrap_or_default(),
-                suggestion(pool.usable_bytes)
-            ),
+            remedy: remedy(plan, &pool, asked),
         });
     }
     asked
+}
+
+/// What to do when there is less than `asked_bytes`.
+fn remedy(plan: &Plan, pool: &pool::Pool, asked_bytes: u64) -> String {
+    let most = match suggestion(pool.usable_bytes) {
+        MemoryAmount::Bytes(ByteSize(0)) => String::new(),
+        most => format!("ask for at most --memory {most}, or "),
+    };
+    let refill = pool::refill(plan.kind.pages, asked_bytes, pool.available_bytes);
+    most + &refill.unwrap_or_else(|| "give this machine more memory".into())
 }
 
 impl Plan {

@@ -109,7 +109,8 @@ pub(super) fn refill(pages: PageSize, asked_bytes: u64, free_bytes: u64) -> Opti
     let missing = asked_bytes.saturating_sub(free_bytes) / pages.bytes();
     pages.is_pooled().then(|| {
         format!(
-            "add {missing} huge pages to /sys/kernel/mm/hugepages/hugepages-{}kB/nr_hugepages, or ",
+            "raise /sys/kernel/mm/hugepages/hugepages-{}kB/nr_hugepages by {missing} (early after boot: memory \
+             fragments)",
             pages.bytes() >> 10
         )
     })
@@ -150,7 +151,11 @@ mod tests {
     #[test]
     fn a_pool_too_small_is_named_with_the_pages_to_add() {
         let message = fault("100M", "2M", None, false);
-        assert!(message.contains("18 huge pages") && message.contains("hugepages-2048kB"), "{message}");
+        assert!(
+            message.contains("hugepages-2048kB/nr_hugepages by 18 ")
+                && message.contains("at most --memory 64M"),
+            "{message}"
+        );
         let message = fault("1G", "1G", None, false);
         assert!(message.contains("--pages 1G is not there") && message.contains("thp"), "{message}");
     }

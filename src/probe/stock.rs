@@ -7,12 +7,14 @@ use std::{fs, path::Path};
 /// The capability to lock memory without limit, as a bit of `CapEff`.
 const CAP_IPC_LOCK: u32 = 14;
 
+/// More nodes than any kernel has.
+const NODES_CEILING: u32 = 1023;
 /// Where the kernel describes the NUMA nodes.
 const NODES: &str = "/sys/devices/system/node";
 
 /// The NUMA nodes that have memory, in order; empty where the kernel does not tell.
 pub fn numa_nodes() -> Vec<u32> {
-    nodes(Path::new(NODES)).iter().map(|node| node.id).collect()
+    node_ids(Path::new(NODES))
 }
 
 /// What this machine has. What the kernel does not tell is absent; nothing here fails.
@@ -37,24 +39,24 @@ fn huge_pages(directory: &Path) -> HugePages {
 
 /// Every node below `directory` that has memory, in order.
 fn nodes(directory: &Path) -> Vec<Node> {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    let mut nodes: Vec<Node> = entries
-        .filter_map(|entry| {
-            let id = entry.file_name().to_str()?.strip_prefix("node")?.parse().ok()?;
-            let meminfo = fs::read_to_string(entry.path().join("meminfo")).ok()?;
-            let available_bytes = node_bytes(&meminfo, "MemFree:") + node_bytes(&meminfo, "Inactive(file):");
-            let huge = huge_pages(&entry.path().join("hugepages"));
-            (node_bytes(&meminfo, "MemTotal:") > 0).then_some(Node { id, available_bytes, huge })
-        })
-        .collect();
-    nodes.sort_by_key(|node| node.id);
-    nodes
+    let node = |id| {
+        let directory = directory.join(format!("node{id}"));
+        let meminfo = fs::read_to_string(directory.join("meminfo")).unwrap_or_default();
+        let bytes = |name| super::row_bytes(&meminfo, name).unwrap_or(0);
+        let available_bytes = bytes("MemFree:") + bytes("Inactive(file):");
+        Node { id, available_bytes, huge: huge_pages(&directory.join("hugepages")) }
+    };
+    node_ids(directory).into_iter().map(node).collect()
 }
 
-/// The value of a line such as `Node 0 MemFree:  123 kB`; 0 where there is none.
-fn node_bytes(meminfo: &str, name: &str) -> u64 {
-    let value = |line: &str| line.split_once(name)?.1.split_ascii_whitespace().next()?.parse::<u64>().ok();
-    meminfo.lines().find_map(value).unwrap_or(0) << 10
+/// The kernel's list of nodes with memory: `0-1,4`.
+fn node_ids(directory: &Path) -> Vec<u32> {
+    let ranges = fs::read_to_string(directory.join("has_memory")).unwrap_or_default();
+    let ids = ranges.trim().split(',').filter_map(|part| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        Some(first.parse().ok()?..=last.parse::<u32>().ok()?.min(NODES_CEILING))
+    });
+    ids.flatten().collect()
 }
 
 /// The most bytes this process may lock; none without a limit.
@@ -108,22 +110,26 @@ mod tests {
     }
 
     #[test]
-    fn nodes_without_memory_do_not_count() {
+    fn nodes_are_those_with_memory_each_with_its_own() {
         let sysfs = tempfile::tempdir().unwrap();
-        let meminfo = |id: u32, total: u64| {
-            format!(
-                "Node {id} MemTotal: {total} kB\nNode {id} MemFree: 100 kB\nNode {id} Inactive(file): 28 kB\n"
-            )
-        };
-        write(sysfs.path(), "node10/meminfo", &meminfo(10, 0));
-        write(sysfs.path(), "node2/meminfo", &meminfo(2, 4096));
+        write(sysfs.path(), "has_memory", "0,2-3\n");
+        let meminfo = "Node 2 MemTotal: 4096 kB\nNode 2 MemFree: 100 kB\nNode 2 Inactive(file): 28 kB\n";
+        write(sysfs.path(), "node2/meminfo", meminfo);
         write(sysfs.path(), "node2/hugepages/hugepages-2048kB/free_hugepages", "1\n");
-        write(sysfs.path(), "node0/meminfo", &meminfo(0, 4096));
         let found: Vec<_> = nodes(sysfs.path())
             .iter()
             .map(|node| (node.id, node.available_bytes, node.huge.free_2m_bytes))
             .collect();
-        assert_eq!(found, [(0, 128 << 10, None), (2, 128 << 10, Some(2 << 20))]);
+        assert_eq!(found, [(0, 0, None), (2, 128 << 10, Some(2 << 20)), (3, 0, None)]);
+    }
+
+    #[test]
+    fn a_list_of_nodes_that_makes_no_sense_names_none() {
+        let sysfs = tempfile::tempdir().unwrap();
+        for (list, ids) in [("", vec![]), ("x-2", vec![]), ("5-4294967295,", (5..=1023).collect())] {
+            write(sysfs.path(), "has_memory", list);
+            assert_eq!(node_ids(sysfs.path()), ids, "{list}");
+        }
     }
 
     #[test]

@@ -3,10 +3,7 @@
 use super::RegionError;
 use crate::plan::{MemoryKind, Numa, PageSize};
 use crate::units::{ByteSize, PageCount};
-use std::{
-    fs::File,
-    io::{BufRead, BufReader},
-};
+use std::fs;
 
 /// What was found of a region after it was filled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,19 +22,18 @@ const HUGE_ROWS: [&str; 5] =
 
 /// Bytes that huge pages back of the mapping at `start`.
 pub(super) fn huge_bytes(start: usize) -> Option<u64> {
-    let smaps = BufReader::new(File::open("/proc/self/smaps").ok()?);
-    sum_huge_bytes(smaps.lines().map_while(Result::ok), start)
+    sum_huge_bytes(&fs::read_to_string("/proc/self/smaps").ok()?, start)
 }
 
 /// Bytes on each node of the mapping at `start`.
 pub(super) fn node_bytes(start: usize) -> Vec<(u32, u64)> {
-    let Ok(file) = File::open("/proc/self/numa_maps") else { return Vec::new() };
+    let maps = fs::read_to_string("/proc/self/numa_maps").unwrap_or_default();
     let head = format!("{start:08x} ");
-    let mut lines = BufReader::new(file).lines().map_while(Result::ok);
-    lines.find(|line| line.starts_with(&head)).map(|line| nodes_of(&line)).unwrap_or_default()
+    maps.lines().find(|line| line.starts_with(&head)).map(nodes_of).unwrap_or_default()
 }
 
-fn sum_huge_bytes(mut lines: impl Iterator<Item = String>, start: usize) -> Option<u64> {
+fn sum_huge_bytes(smaps: &str, start: usize) -> Option<u64> {
+    let mut lines = smaps.lines();
     let head = format!("{start:08x}-");
     lines.find(|line| line.starts_with(&head))?;
     // The rows of a mapping begin with a capital letter, the head of the next one does not.
@@ -46,7 +42,7 @@ fn sum_huge_bytes(mut lines: impl Iterator<Item = String>, start: usize) -> Opti
         let row = HUGE_ROWS.iter().find_map(|name| line.strip_prefix(name))?;
         row.trim().strip_suffix(" kB")?.parse::<u64>().ok()
     };
-    Some(rows.filter_map(|line| value(&line)).sum::<u64>() << 10)
+    Some(rows.filter_map(value).sum::<u64>() << 10)
 }
 
 /// `START POLICY ... N0=512 N1=3 kernelpagesize_kB=4`: counts are in pages of that size.
@@ -129,10 +125,6 @@ VmFlags: rd wr
 AnonHugePages:      4096 kB
 ";
 
-    fn lines() -> impl Iterator<Item = String> {
-        SMAPS.lines().map(str::to_owned)
-    }
-
     fn found(huge_mib: u64, node_bytes: &[(u32, u64)]) -> Found {
         Found { resident: PageCount(1024), huge_bytes: Some(huge_mib << 20), node_bytes: node_bytes.to_vec() }
     }
@@ -145,9 +137,9 @@ AnonHugePages:      4096 kB
 
     #[test]
     fn huge_pages_are_counted_in_the_mapping_alone() {
-        assert_eq!(sum_huge_bytes(lines(), 0x7f00_0000_0000), Some(2560 << 10));
-        assert_eq!(sum_huge_bytes(lines(), 0x7f00_0040_0000), Some(4096 << 10));
-        assert_eq!(sum_huge_bytes(lines(), 0x7f00_0020_0000), None);
+        assert_eq!(sum_huge_bytes(SMAPS, 0x7f00_0000_0000), Some(2560 << 10));
+        assert_eq!(sum_huge_bytes(SMAPS, 0x7f00_0040_0000), Some(4096 << 10));
+        assert_eq!(sum_huge_bytes(SMAPS, 0x7f00_0020_0000), None);
     }
 
     #[test]

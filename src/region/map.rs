@@ -6,13 +6,15 @@
 
 use super::RegionError;
 use crate::plan::{Backing, MemoryKind, Numa, PageSize};
-use crate::units::PAGE_BYTES;
+use crate::units::PAGE_WORDS;
 use nix::errno::Errno;
 use nix::libc;
 use std::{ffi::c_int, fs::File, os::fd::AsRawFd, ptr};
 
 /// Collapse a range to huge pages (Linux 6.1); musl's headers do not have it yet.
 const MADV_COLLAPSE: c_int = 25;
+/// A page of 4096 bytes.
+pub(super) const SMALL_PAGE: usize = PAGE_WORDS * size_of::<u64>();
 /// Bits of a node mask: more nodes than any kernel has.
 const NODE_BITS: usize = 1024;
 
@@ -44,8 +46,7 @@ impl Mapping {
         if reservation == libc::MAP_FAILED {
             return Err(refused(Errno::last()));
         }
-        let small = PAGE_BYTES as usize;
-        let ahead = (reservation.addr() + small).next_multiple_of(page) - reservation.addr();
+        let ahead = (reservation.addr() + SMALL_PAGE).next_multiple_of(page) - reservation.addr();
         let base = reservation.wrapping_byte_add(ahead).cast();
         let mapping = Self { reservation, reserved, base, length };
         let (flags, file) = (map_flags(kind), file.map_or(-1, AsRawFd::as_raw_fd));
@@ -113,7 +114,7 @@ impl Mapping {
     /// One flag byte for each page of a part of the mapping: bit 0 says resident.
     pub(super) fn mincore(&self, offset: usize, length: usize, present: &mut [u8]) -> Result<(), Errno> {
         let start = self.part(offset, length);
-        assert!(present.len() >= length.div_ceil(PAGE_BYTES as usize), "a byte for each page");
+        assert!(present.len() >= length.div_ceil(SMALL_PAGE), "a byte for each page");
         // SAFETY: the kernel reads no memory of the range and writes one byte a page to `present`, which has room.
         let result = unsafe { libc::mincore(start, length, present.as_mut_ptr()) };
         Errno::result(result).map(drop)

@@ -13,9 +13,9 @@ pub use slice::Slice;
 
 use crate::{
     plan::{Backing, MemoryKind, PageSize},
-    units::{PAGE_BYTES, PageCount},
+    units::PageCount,
 };
-use map::Mapping;
+use map::{Mapping, SMALL_PAGE};
 use nix::errno::Errno;
 use std::sync::Arc;
 
@@ -91,7 +91,7 @@ impl Region {
     pub fn resident(&self) -> Result<PageCount, RegionError> {
         /// Pages asked about at a time: 64 MiB.
         const WINDOW: usize = 16_384;
-        let page = PAGE_BYTES as usize;
+        let page = SMALL_PAGE;
         let silent = |cause| RegionError::Refused {
             what: "the kernel does not say which pages are resident",
             cause,

@@ -58,7 +58,7 @@ impl Slice {
 
     /// Has the kernel make the window of pages that begins at `page`: many in one call, and an error where a store
     /// would be answered with a signal.
-    fn populate(&self, page: u64) -> Result<(), RegionError> {
+    pub(super) fn populate(&self, page: u64) -> Result<(), RegionError> {
         let pages = (self.pages.0 - page).min(WINDOW_PAGES);
         let offset = (self.first.0 + page) * PAGE_BYTES;
         #[expect(clippy::cast_possible_truncation, reason = "below the mapping's length, which is a usize")]

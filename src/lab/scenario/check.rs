@@ -1,6 +1,7 @@
 //! Whether the values of a scenario go together: every fault at once, each with its remedy.
 
 use super::Scenario;
+use crate::plan::{Backing, PageSize};
 use crate::units::Nanos;
 
 /// What the kernel and the guest program need beside the load, in bytes: less than this does not boot.
@@ -15,6 +16,7 @@ pub fn check(scenario: &Scenario) -> Vec<String> {
     let mut faults = Vec::new();
     name(scenario, &mut faults);
     vm(scenario, &mut faults);
+    kind(scenario, &mut faults);
     throttle(scenario, &mut faults);
     times(scenario, &mut faults);
     let migration = &scenario.migration;
@@ -62,6 +64,23 @@ fn vm(scenario: &Scenario, faults: &mut Vec<String>) {
     }
     if load.memory.0 == 0 {
         faults.push("load.memory = 0 dirties nothing: expected a size, for example 64M".into());
+    }
+}
+
+/// What the image can give: it has no disk, and nobody fills a pool of huge pages in it.
+fn kind(scenario: &Scenario, faults: &mut Vec<String>) {
+    let load = &scenario.load;
+    if load.pages.is_pooled() {
+        faults.push(format!(
+            "load.pages = {} cannot be: the image has no pool of huge pages; use thp",
+            load.pages
+        ));
+    }
+    if matches!(load.backing, Backing::File(_)) {
+        faults.push(format!("load.backing = {} cannot be: the image has no disk; use shared", load.backing));
+    }
+    if load.pages == PageSize::Transparent && load.memory.0 < load.pages.bytes() {
+        faults.push(format!("load.memory = {} is less than one huge page: ask for 2M or more", load.memory));
     }
 }
 

@@ -12,9 +12,10 @@ pub use builtin::{BUILTIN, Builtin};
 pub use load::{ScenarioError, find, parse};
 pub use trigger::Trigger;
 
-use crate::plan::PatternSpec;
+use crate::plan::{Backing, PageSize, PatternSpec};
 use crate::units::{ByteSize, Nanos, Rate};
 use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
 
 /// What one run does, every value resolved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +53,12 @@ pub struct VmSpec {
 pub struct LoadSpec {
     /// Memory that is dirtied.
     pub memory: ByteSize,
+    /// The size of its pages.
+    pub pages: PageSize,
+    /// What backs it.
+    pub backing: Backing,
+    /// Whether it is locked.
+    pub lock: bool,
     /// How fast.
     pub rate: Rate,
     /// In which order.
@@ -146,6 +153,9 @@ impl Default for LoadSpec {
     fn default() -> Self {
         Self {
             memory: ByteSize::mib(64),
+            pages: PageSize::Base,
+            backing: Backing::Anon,
+            lock: false,
             rate: Rate::PagesPerSecond(60 * 256),
             pattern: PatternSpec::Shuffle,
             threads: None,
@@ -185,9 +195,33 @@ impl LoadSpec {
     pub fn guest_arguments(&self) -> String {
         let threads = self.threads.map(|threads| format!(" -t {threads}")).unwrap_or_default();
         format!(
-            "run -m {} -r {} -p {} --baseline {} -i {} --seed {}{threads} --report virtio",
-            self.memory, self.rate, self.pattern, self.baseline, self.interval, self.seed
+            "run -m {}{} -r {} -p {} --baseline {} -i {} --seed {}{threads} --report virtio",
+            self.memory,
+            self.kind_arguments(),
+            self.rate,
+            self.pattern,
+            self.baseline,
+            self.interval,
+            self.seed
         )
+    }
+}
+
+impl LoadSpec {
+    /// The options of the kind of memory, where it is not the usual one.
+    fn kind_arguments(&self) -> String {
+        let usual = Self::default();
+        let mut arguments = String::new();
+        if self.pages != usual.pages {
+            let _ = write!(arguments, " --pages {}", self.pages);
+        }
+        if self.backing != usual.backing {
+            let _ = write!(arguments, " --backing {}", self.backing);
+        }
+        if self.lock {
+            arguments.push_str(" --lock");
+        }
+        arguments
     }
 }
 
@@ -209,6 +243,18 @@ mod tests {
             load.guest_arguments(),
             "run -m 64M -r 60M/s -p shuffle --baseline 4s -i 100ms --seed 1 -t 2 --report virtio"
         );
+    }
+
+    #[test]
+    fn a_kind_of_memory_reaches_the_guest() {
+        let load = LoadSpec {
+            pages: PageSize::Transparent,
+            backing: Backing::Shared,
+            lock: true,
+            ..LoadSpec::default()
+        };
+        let arguments = load.guest_arguments();
+        assert!(arguments.starts_with("run -m 64M --pages thp --backing shared --lock -r "), "{arguments}");
     }
 
     #[test]
