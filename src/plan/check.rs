@@ -1,9 +1,8 @@
 //! From what is asked to what will be done: every fault of a plan at once, each with its remedy.
 
-use super::{MemoryAmount, MemoryKind, PatternSpec, Plan, Stock, pool};
+use super::{Fault, Faults, MemoryAmount, MemoryKind, PatternSpec, Plan, Stock, pool};
 use crate::units::{ByteSize, Nanos, PageCount, Rate};
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// What the machine offers a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,31 +49,6 @@ impl Checked {
         PageCount::in_bytes(self.memory_bytes)
     }
 }
-
-/// One thing wrong with a plan, and the way out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// What is wrong, with the value that was given.
-    pub what: String,
-    /// What to change.
-    pub remedy: String,
-}
-
-/// All that is wrong with a plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Faults(pub Vec<Fault>);
-
-impl fmt::Display for Faults {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, fault) in self.0.iter().enumerate() {
-            let end = if index + 1 == self.0.len() { "" } else { "\n" };
-            write!(out, "{}\n  {}{end}", fault.what, fault.remedy)?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for Faults {}
 
 /// The shortest interval that is worth a record.
 const INTERVAL_FLOOR: Nanos = Nanos::from_ms(20);

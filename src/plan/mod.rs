@@ -1,12 +1,14 @@
 //! What is asked of a run, whichever way it was said, and the check that turns it into what will be done.
 
 mod check;
+mod fault;
 mod kind;
 mod memory;
 mod pattern;
 mod pool;
 
-pub use check::{Checked, Fault, Faults, Machine, check};
+pub use check::{Checked, Machine, check};
+pub use fault::{Fault, Faults};
 pub use kind::{Backing, MemoryKind, Numa, PageSize};
 pub use memory::MemoryAmount;
 pub use pattern::PatternSpec;
@@ -52,3 +54,6 @@ impl Default for Plan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

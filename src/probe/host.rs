@@ -26,7 +26,7 @@ pub fn host_facts() -> HostFacts {
         kernel: uname.map(|names| names.release().to_string_lossy().into_owned()).unwrap_or_default(),
         mem_total_bytes: super::meminfo()
             .ok()
-            .and_then(|text| super::row_bytes(&text, "MemTotal:"))
+            .and_then(|text| super::rows::row_bytes(&text, "MemTotal:"))
             .unwrap_or(0),
         clocksource: text("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
     }

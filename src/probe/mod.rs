@@ -3,6 +3,7 @@
 mod cgroup;
 mod cost;
 mod host;
+mod rows;
 mod steal;
 mod stock;
 mod thread;
@@ -18,6 +19,7 @@ use nix::{
     sched::{CpuSet, sched_getaffinity},
     unistd::Pid,
 };
+use rows::row_bytes;
 use std::{fs, path::Path};
 
 /// Why the machine cannot be described.
@@ -63,12 +65,6 @@ pub fn cpus() -> Result<Vec<u32>, ProbeError> {
 fn meminfo() -> Result<String, ProbeError> {
     fs::read_to_string(MEMINFO)
         .map_err(|cause| ProbeError::Memory { path: MEMINFO, cause: cause.to_string() })
-}
-
-/// The row `NAME: 123 kB` of a meminfo, whatever stands before the name; in bytes.
-fn row_bytes(meminfo: &str, name: &str) -> Option<u64> {
-    let value = |line: &str| line.split_once(name)?.1.split_ascii_whitespace().next()?.parse::<u64>().ok();
-    meminfo.lines().find_map(value).map(|kib| kib << 10)
 }
 
 /// MemAvailable; kernels before 3.14 lack it, and free memory is then the careful answer.

@@ -42,7 +42,7 @@ fn nodes(directory: &Path) -> Vec<Node> {
     let node = |id| {
         let directory = directory.join(format!("node{id}"));
         let meminfo = fs::read_to_string(directory.join("meminfo")).unwrap_or_default();
-        let bytes = |name| super::row_bytes(&meminfo, name).unwrap_or(0);
+        let bytes = |name| super::rows::row_bytes(&meminfo, name).unwrap_or(0);
         let available_bytes = bytes("MemFree:") + bytes("Inactive(file):");
         Node { id, available_bytes, huge: huge_pages(&directory.join("hugepages")) }
     };
