@@ -51,19 +51,14 @@ pub(super) fn settle_on(name: &str, cpu: u32) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// Binds a thread to each of `cpus` in turn, and says whether canaries may run under SCHED_FIFO.
+/// Binds the calling thread to each of `cpus` in turn, puts it under SCHED_FIFO, and says whether that was allowed.
+/// It stays so: for a thread that is about to end.
 ///
 /// # Errors
-/// When a thread cannot be started, or not be bound to one of them.
+/// When it cannot be bound to one of them.
 pub fn rehearse(cpus: &[u32]) -> Result<bool, EngineError> {
-    let cpus = cpus.to_vec();
-    let (say, said) = std::sync::mpsc::sync_channel(1);
-    let control = Arc::default();
-    let thread = spawn("sully-check", &control, move || {
-        let settled = cpus.iter().try_for_each(|cpu| settle_on("sully-check", *cpu));
-        let _ = say.send(settled.map(|()| become_realtime()));
-    })?;
-    said.recv().unwrap_or_else(|_| Err(died(thread, &control)))
+    cpus.iter().try_for_each(|cpu| settle_on("sully", *cpu))?;
+    Ok(become_realtime())
 }
 
 /// Why a thread that never said it was ready is not there.

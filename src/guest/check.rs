@@ -53,7 +53,8 @@ impl fmt::Display for Findings {
 /// Clocksources that every reading leaves the guest for.
 const SLOW_CLOCKS: [&str; 4] = ["hpet", "acpi_pm", "jiffies", "refined-jiffies"];
 
-/// Looks at all that `options` need. Nothing is dirtied, and no file is made or written.
+/// Looks at all that `options` need. Nothing is dirtied, and no file is made or written; the calling thread is left
+/// bound to one CPU and, where allowed, under SCHED_FIFO.
 ///
 /// # Errors
 /// When the machine cannot be read at all.
@@ -142,7 +143,7 @@ fn backing(plan: &Plan, machine: &Machine) -> Line {
     }
 }
 
-/// Pinning and real-time scheduling, each tried by a thread that ends at once.
+/// Pinning and real-time scheduling, both tried by this very thread.
 fn scheduling(cpus: &[u32]) -> [Line; 2] {
     let (pinned, is_realtime) = match engine::rehearse(cpus) {
         Ok(is_realtime) => {
