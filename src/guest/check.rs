@@ -78,8 +78,8 @@ pub fn check(options: &Options) -> Result<Findings, ProbeError> {
     Ok(Findings(lines))
 }
 
-fn line(name: &'static str, mark: Mark, text: impl Into<String>) -> Line {
-    Line { name, mark, text: text.into() }
+fn line(name: &'static str, mark: Mark, text: String) -> Line {
+    Line { name, mark, text }
 }
 
 fn told(fault: &Fault) -> String {
@@ -103,13 +103,14 @@ fn pages(plan: &Plan, faults: &mut Vec<Fault>) -> Line {
     let mode = probe::transparent_huge_pages();
     match (pages, mode.as_deref()) {
         (PageSize::Transparent, None) => {
-            line("pages", Mark::Fault, "--pages thp: this kernel has none\nuse --pages 4k or 2M")
+            line("pages", Mark::Fault, "--pages thp: this kernel has none\nuse --pages 4k or 2M".into())
         }
         (PageSize::Transparent, Some("never")) => line(
             "pages",
             Mark::Poor,
             "--pages thp: switched off, so each has to be collapsed\n\
-             echo madvise > /sys/kernel/mm/transparent_hugepage/enabled",
+             echo madvise > /sys/kernel/mm/transparent_hugepage/enabled"
+                .into(),
         ),
         _ => judged("pages", pages.to_string(), faults, "--pages"),
     }
@@ -152,11 +153,11 @@ fn scheduling(cpus: &[u32]) -> [Line; 2] {
         Err(error) => (line("pinning", Mark::Fault, error.to_string()), false),
     };
     let fifo = if is_realtime {
-        line("canaries", Mark::Ok, "SCHED_FIFO")
+        line("canaries", Mark::Ok, "SCHED_FIFO".into())
     } else {
         let text = "no SCHED_FIFO: the guest's own load will show as gaps\n\
                     run as root or with CAP_SYS_NICE; in a container allow it real-time scheduling";
-        line("canaries", Mark::Poor, text)
+        line("canaries", Mark::Poor, text.into())
     };
     [pinned, fifo]
 }
