@@ -1,14 +1,18 @@
-//! What the engine tells its threads (wait, go, stop) and what they tell it (how one died).
+//! What the engine tells its threads (wait, go, look for orders, stop) and what they tell it (how one died).
 
 use std::sync::{
     Condvar, Mutex, OnceLock, PoisonError,
-    atomic::{AtomicBool, AtomicU32, Ordering},
+    atomic::{AtomicU32, Ordering},
 };
+
+/// What the count of orders says when every thread is to end.
+const STOP: u32 = u32::MAX;
 
 /// Shared by the engine and all its threads.
 #[derive(Debug, Default)]
 pub(super) struct Control {
-    stop: AtomicBool,
+    /// Counts the orders given to the writers; [`STOP`] at the end.
+    orders: AtomicU32,
     /// The schedule's t0, once the gate is open.
     gate: Mutex<Option<u64>>,
     changed: Condvar,
@@ -36,7 +40,7 @@ impl Control {
     pub(super) fn stop(&self) {
         // Under the gate's lock, so that no thread is between looking and waiting.
         let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        self.stop.store(true, Ordering::Relaxed);
+        self.orders.store(STOP, Ordering::Relaxed);
         drop(gate);
         self.changed.notify_all();
     }
@@ -44,7 +48,21 @@ impl Control {
     /// Whether threads are to end.
     #[inline]
     pub(super) fn stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        self.orders() == STOP
+    }
+
+    /// How many orders the writers have been given: a change tells them to look.
+    #[inline]
+    pub(super) fn orders(&self) -> u32 {
+        self.orders.load(Ordering::Relaxed)
+    }
+
+    /// Every writer has got another order. Only the thread that may also stop calls this.
+    pub(super) fn call(&self) {
+        if !self.stopped() {
+            // What the order is travels in a channel of its own; a count that comes full circle is no stop.
+            self.orders.store((self.orders() + 1) % STOP, Ordering::Relaxed);
+        }
     }
 
     /// The interval that visits belong to now. Filled pages have epoch 0, which comes back after 2^32 intervals only.

@@ -41,6 +41,9 @@ pub enum EngineError {
         /// What the kernel said.
         cause: nix::Error,
     },
+    /// Loads follow each other faster than the writers take them up.
+    #[error("the writers have not taken up the last 64 loads yet: wait until they get on")]
+    Behind,
     /// A thread died before it was ready.
     #[error("{0}")]
     Died(String),

@@ -3,12 +3,15 @@
 
 mod canary;
 mod control;
+mod course;
 mod error;
 mod finds;
+mod order;
 mod realtime;
 mod snapshot;
 mod threads;
 mod visitor;
+mod work;
 mod worker;
 mod writer;
 
@@ -20,14 +23,15 @@ use crate::{
     content::Ledger,
     diagnose::classify,
     pace::{Part, Schedule},
-    plan::Checked,
+    plan::{Checked, Load},
     probe::{StealProbe, host_facts},
     record::{ClockFacts, Corruption, Gap, MemoryFacts, SelfFacts},
     region::Region,
-    tally::{GapTally, RING_RECORDS, StampTally},
+    tally::{GapTally, RING_RECORDS, StampTally, VisitTally},
 };
 use canary::Canary;
 use control::Control;
+use course::Course;
 use snapshot::Sources;
 use std::sync::Arc;
 use writer::Writer;
@@ -51,6 +55,8 @@ pub struct Engine {
     /// Kept to the end: giving gigabytes back takes seconds, and no writer is to spend them.
     region: Region,
     corruptions_told: usize,
+    /// None before the gate is open.
+    course: Option<Course>,
     t0_ns: Option<u64>,
     stopped_ns: Option<u64>,
 }
@@ -88,6 +94,7 @@ impl Engine {
             memory: MemoryFacts { bytes: region.pages().bytes(), resident_bytes: 0, prefault_ns: 0 },
             region,
             corruptions_told: 0,
+            course: None,
             t0_ns: None,
             stopped_ns: None,
         };
@@ -103,9 +110,10 @@ impl Engine {
 
     /// What the engine is made of. Measures the clock: takes about a millisecond.
     pub fn facts(&self) -> Facts {
-        let tallies = self.writers.iter().map(|writer| writer.tally.bytes()).sum::<usize>();
+        let tallies = self.writers.len() * VisitTally::bytes();
+        let first = self.plan.first_load();
         let schedules =
-            (0..self.plan.threads).filter_map(|writer| Schedule::new(0, &Part::of(&self.plan, writer)));
+            (0..self.plan.threads).filter_map(|writer| Schedule::new(0, &Part::of(&self.plan, &first, writer)));
         let starts = schedules.map(|schedule| schedule.table_bytes()).sum::<usize>();
         let tables_bytes = tallies + starts + self.canaries.len() * GapTally::bytes();
         let stamps =
@@ -137,12 +145,45 @@ impl Engine {
     ///
     /// A gate that is open stays as it is.
     pub fn open_gate(&mut self) -> u64 {
-        let control = &self.control;
         *self.t0_ns.get_or_insert_with(|| {
             let now_ns = Monotonic.now_ns();
-            control.open(now_ns);
+            self.course = Some(Course::new(now_ns, self.plan.first_load()));
+            self.control.open(now_ns);
             now_ns
         })
+    }
+
+    /// Has the writers go on with another load from now on, and opens the gate where it is not open.
+    ///
+    /// Returns at once: a writer takes it up between two batches, one that hangs in a fault later, and the accounts are
+    /// exact meanwhile. What is left undone of the load before is given up.
+    ///
+    /// # Errors
+    /// When the writers have not taken up the last few dozen yet.
+    pub fn change(&mut self, load: Load) -> Result<(), EngineError> {
+        self.open_gate();
+        let Some(course) = &mut self.course else { return Ok(()) };
+        let taken_up = self.writers.iter().map(|writer| writer.station.taken_up().changes).min();
+        if !course.has_room(taken_up.unwrap_or(0)) {
+            return Err(EngineError::Behind);
+        }
+        let (at_ns, before) = (Monotonic.now_ns(), course.now());
+        self.writers.iter().for_each(|writer| writer.change(&self.plan, (&before, &load), at_ns));
+        course.change(at_ns, load);
+        self.control.call();
+        Ok(())
+    }
+
+    /// Has the writers look at every page, which takes their time: visits due meanwhile come late. Returns at once.
+    pub fn sweep(&self) {
+        self.writers.iter().for_each(Writer::sweep);
+        self.control.call();
+    }
+
+    /// How many sweeps every writer has ended, and the pages they came to.
+    pub fn sweeps(&self) -> (u32, u64) {
+        let sweeps = self.writers.iter().map(|writer| writer.station.sweeps());
+        sweeps.fold((u32::MAX, 0), |(least, all), (ended, pages)| (least.min(ended), all + pages))
     }
 
     /// All counts so far. Never waits for a writer: it only loads, and begins another interval. A visit belongs to the
@@ -153,6 +194,7 @@ impl Engine {
         let sources = Sources {
             epoch: self.control.next_epoch(),
             plan: &self.plan,
+            course: self.course.as_ref(),
             t0_ns: self.t0_ns,
             writers: &self.writers,
             canaries: &self.canaries,

@@ -1,9 +1,12 @@
 //! All counts at one moment, and the records that two such moments make.
 
-use super::{canary::Canary, writer::Writer};
+use super::{
+    canary::Canary,
+    course::{Asked, Course},
+    writer::Writer,
+};
 use crate::{
     histogram::Counts,
-    pace::{Part, Schedule},
     plan::Checked,
     probe::{StealProbe, process_cpu_ns},
     record::{End, EndReason, Interval, Latency, SelfCost, Totals},
@@ -25,8 +28,9 @@ pub struct Snapshot {
     stamps: Option<StampCounts>,
     service: Counts,
     response: Counts,
-    /// What became of the visits due so far, all writers together; none without a schedule.
-    due: Option<Due>,
+    /// What became of the visits due so far, all writers together. Without a schedule those due are those done.
+    due: Due,
+    asked: Asked,
     open_ns: Option<u64>,
     gaps: GapCounts,
     steal_ms: Option<u64>,
@@ -65,6 +69,8 @@ pub(super) struct Sources<'a> {
     /// The interval that begins with the snapshot.
     pub(super) epoch: u32,
     pub(super) plan: &'a Checked,
+    /// Which load was in force when; none before the gate is open.
+    pub(super) course: Option<&'a Course>,
     /// When the schedule began; none before the gate is open.
     pub(super) t0_ns: Option<u64>,
     pub(super) writers: &'a [Writer],
@@ -80,13 +86,15 @@ pub(super) fn take(sources: &Sources<'_>, at_ns: u64) -> Snapshot {
     let stamps = stamps(sources);
     let (mut service, mut response) = (Counts::default(), Counts::default());
     let (mut writes, mut reads) = (0u64, 0u64);
-    let mut due = sources.plan.rate.pages_per_s().map(|_| Due::default());
+    let mut due = Due::default();
     let mut open_ns: Option<u64> = None;
     for (writer, index) in sources.writers.iter().zip(0u32..) {
+        // Before the counts: a load taken up in between then counts as one that was not.
+        let offered = sources.course.map_or(0, |course| {
+            course.offered(sources.plan, index, writer.station.taken_up(), at_ns)
+        });
         let counts = writer.tally.counts();
-        if let Some(due) = &mut due {
-            due.add(Due::new(offered(sources, index, at_ns), counts.writes + counts.reads, counts.missed));
-        }
+        due.add(Due::new(offered, counts.writes + counts.reads, counts.missed));
         let open = counts.open_since_ns.map(|since_ns| at_ns.saturating_sub(since_ns));
         open_ns = open_ns.max(open.filter(|open_ns| *open_ns > 0));
         writes += counts.writes;
@@ -101,6 +109,7 @@ pub(super) fn take(sources: &Sources<'_>, at_ns: u64) -> Snapshot {
     let writers_cpu_ns: u64 = sources.writers.iter().map(Writer::cpu_ns).sum();
     let own_cpu_ns = process_cpu_ns().saturating_sub(writers_cpu_ns);
     let (epoch, t0_ns) = (sources.epoch, sources.t0_ns);
+    let asked = sources.course.map_or_else(Asked::default, |course| course.asked_by(at_ns));
     Snapshot {
         at_ns,
         t0_ns,
@@ -111,6 +120,7 @@ pub(super) fn take(sources: &Sources<'_>, at_ns: u64) -> Snapshot {
         service,
         response,
         due,
+        asked,
         open_ns,
         gaps,
         steal_ms,
@@ -127,11 +137,6 @@ fn stamps(sources: &Sources<'_>) -> Option<StampCounts> {
     })
 }
 
-fn offered(sources: &Sources<'_>, index: u32, at_ns: u64) -> u64 {
-    let schedule = sources.t0_ns.and_then(|t0_ns| Schedule::new(t0_ns, &Part::of(sources.plan, index)));
-    schedule.map_or(0, |schedule| schedule.offered(at_ns))
-}
-
 impl Snapshot {
     /// Page visits done so far that wrote.
     pub fn writes(&self) -> u64 {
@@ -142,6 +147,8 @@ impl Snapshot {
     pub fn interval_since(&self, earlier: &Self, plan: &Checked, phase: &str) -> Interval {
         let service = self.service.since(&earlier.service);
         let response = self.response.since(&earlier.response);
+        let asked = self.asked.since(&earlier.asked);
+        let due = |count: fn(&Due) -> u64| asked.is_scheduled().then(|| self.due_since(earlier, count));
         Interval {
             phase: phase.to_owned(),
             start_ns: earlier.at_ns,
@@ -149,10 +156,10 @@ impl Snapshot {
             writes: self.writes.saturating_sub(earlier.writes),
             reads: self.reads.saturating_sub(earlier.reads),
             pages_unique: self.unique_since(earlier, plan),
-            offered: self.due_since(earlier, |due| due.offered),
-            missed: self.due_since(earlier, |due| due.missed),
-            backlog: self.due.map(|due| due.backlog),
-            target_pages_per_s: plan.target_pages_per_s,
+            offered: due(|due| due.offered),
+            missed: due(|due| due.missed),
+            backlog: asked.is_scheduled().then_some(self.due.backlog),
+            target_pages_per_s: asked.pages_per_s(),
             service_ns: Latency::from(&service),
             response_ns: Latency::from(&response),
             service_hist: service.pack(),
@@ -170,6 +177,8 @@ impl Snapshot {
     pub fn end(&self, t0: &Self, reason: EndReason, detail: Option<String>, records_dropped: u64) -> End {
         let service = self.service.since(&t0.service);
         let response = self.response.since(&t0.response);
+        let is_scheduled = self.asked.since(&t0.asked).is_scheduled();
+        let due = |count: fn(&Due) -> u64| is_scheduled.then(|| self.due_since(t0, count));
         // A snapshot from before the gate was opened is as good: nothing was due or done until then.
         let begin_ns = self.t0_ns.map_or(t0.at_ns, |t0_ns| t0_ns.max(t0.at_ns));
         let lost_gaps = self.gaps.records_dropped().saturating_sub(t0.gaps.records_dropped());
@@ -180,9 +189,9 @@ impl Snapshot {
                 elapsed_ns: self.at_ns.saturating_sub(begin_ns),
                 writes: self.writes.saturating_sub(t0.writes),
                 reads: self.reads.saturating_sub(t0.reads),
-                offered: self.due_since(t0, |due| due.offered),
-                missed: self.due_since(t0, |due| due.missed),
-                backlog: self.due.map(|due| due.backlog),
+                offered: due(|due| due.offered),
+                missed: due(|due| due.missed),
+                backlog: is_scheduled.then_some(self.due.backlog),
                 gaps: Some(self.gaps.since(&t0.gaps)),
                 corruptions: self.stamps.map(|stamps| stamps.corruptions),
                 pages_swept: self.stamps.map(|stamps| stamps.swept),
@@ -205,9 +214,8 @@ impl Snapshot {
         is_one_epoch.then(|| writes.saturating_sub(again).min(plan.pages().0))
     }
 
-    fn due_since(&self, earlier: &Self, count: fn(&Due) -> u64) -> Option<u64> {
-        let then = count(&earlier.due.unwrap_or_default());
-        self.due.map(|due| count(&due).saturating_sub(then))
+    fn due_since(&self, earlier: &Self, count: fn(&Due) -> u64) -> u64 {
+        count(&self.due).saturating_sub(count(&earlier.due))
     }
 
     fn own_cpu_since(&self, earlier: &Self) -> u64 {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// How many visits ahead of its own a page's stamp is asked for.
 const AHEAD: usize = 16;
-/// The final sweep looks at its clock and counts after so many pages.
+/// A sweep looks whether it is over, and counts, after so many pages.
 const SWEEP_STEP: u64 = 1024;
 
 /// One writer's pages, and what it does to them.
@@ -130,13 +130,19 @@ impl Visitor {
         palette.stroke(|from, words| slice.put_at(page, from, words));
     }
 
-    /// Looks at every page once more; gives up at `limit_ns`. A corrupt page is stamped anew.
-    pub(super) fn sweep<C: Clock>(&mut self, clock: &C, limit_ns: u64) {
-        let Some(stamps) = &mut self.stamps else { return };
+    /// From now on visits write what `palette` says.
+    pub(super) fn set_palette(&mut self, palette: Palette) {
+        self.palette = palette;
+    }
+
+    /// Looks at every page once more, as long as it is not over; returns how many it came to. A corrupt page is stamped
+    /// anew. The last sweep of a run counts in the tally.
+    pub(super) fn sweep<C: Clock>(&mut self, clock: &C, is_over: impl Fn() -> bool, last: bool) -> u64 {
+        let Some(stamps) = &mut self.stamps else { return 0 };
         let pages = self.slice.pages().0;
         for first in (0..pages).step_by(usize::try_from(SWEEP_STEP).unwrap_or(1)) {
-            if clock.now_ns() >= limit_ns {
-                return;
+            if is_over() {
+                return first;
             }
             let end = pages.min(first + SWEEP_STEP);
             for page in (first..end).map(PageIndex) {
@@ -148,7 +154,10 @@ impl Visitor {
                     stamps.mend(&mut self.slice, page, (kind, found), clock.now_ns());
                 }
             }
-            stamps.tally.swept(end - first);
+            if last {
+                stamps.tally.swept(end - first);
+            }
         }
+        pages
     }
 }

@@ -1,26 +1,22 @@
-//! The writer's loop. It neither allocates nor locks, and its only system call is the wait for the next batch.
+//! The writer's loop. It neither allocates nor locks, and its only system call is the wait for the next batch. Orders are
+//! taken up outside of it.
 
-use super::{control::Control, visitor::Visitor};
+use super::{
+    control::Control,
+    order::{Order, Station},
+    visitor::Visitor,
+    work::{Drawn, Sums, Work},
+};
 use crate::{
     clock::Clock,
-    pace::{BATCH, Batch, Pacer},
-    pattern::{AddressPattern, Reads},
+    pace::Batch,
     tally::VisitTally,
     units::PageIndex,
 };
+use std::sync::mpsc::Receiver;
 
-/// A sleeping writer looks this often whether it is to stop.
+/// A sleeping writer looks this often whether there are orders.
 const SLICE_NS: u64 = 50_000_000;
-
-/// What one writer works with.
-pub(super) struct Work {
-    pub(super) pacer: Pacer,
-    pub(super) pattern: Box<dyn AddressPattern>,
-    pub(super) reads: Reads,
-    pub(super) visitor: Visitor,
-    /// Whether each visit is timed.
-    pub(super) timed: bool,
-}
 
 /// The visits of a batch.
 #[derive(Clone, Copy)]
@@ -30,40 +26,50 @@ struct Visits<'a> {
     intended_ns: &'a [u64],
 }
 
-/// Visits done so far.
-#[derive(Default)]
-struct Sums {
-    writes: u64,
-    reads: u64,
-}
-
-impl Sums {
-    #[inline]
-    fn add(&mut self, only_read: bool) {
-        self.reads += u64::from(only_read);
-        self.writes += u64::from(!only_read);
+/// Visits pages until told to stop, and takes up each order; returns how many visits were done.
+pub(super) fn run<C: Clock>(
+    clock: &C,
+    control: &Control,
+    (tally, station): (&VisitTally, &Station),
+    orders: &Receiver<Order>,
+    work: &mut Work,
+) -> u64 {
+    loop {
+        // Before looking for orders: one that comes meanwhile makes the loop return at once.
+        let taken_up = control.orders();
+        while let Ok(order) = orders.try_recv() {
+            order.take_up((clock, control), (tally, station), work);
+        }
+        if control.stopped() {
+            return work.sums.writes + work.sums.reads;
+        }
+        visit_until_called(clock, (control, taken_up), tally, work);
     }
 }
 
-/// Visits pages until told to stop; returns how many.
+/// Visits pages until there are orders to take up.
 ///
 /// Drawing pages and waiting belong to no visit. Pages drawn for visits that were given up are kept for the next ones:
 /// a lap misses no page.
-pub(super) fn run<C: Clock>(clock: &C, control: &Control, tally: &VisitTally, work: &mut Work) -> u64 {
-    let mut pages = [PageIndex(0); BATCH];
-    // Without a schedule a visit is intended when it begins, and no earlier.
-    let mut intended_ns = [u64::MAX; BATCH];
-    let mut only_reads = [false; BATCH];
-    let (mut sums, mut drawn) = (Sums::default(), 0);
+fn visit_until_called<C: Clock>(
+    clock: &C,
+    (control, taken_up): (&Control, u32),
+    tally: &VisitTally,
+    work: &mut Work,
+) {
+    let Drawn { pages, only_reads, count: drawn, intended_ns, held } = &mut work.drawn;
     loop {
-        let batch = work.pacer.next(&mut intended_ns);
+        let batch = held.take().unwrap_or_else(|| work.pacer.next(intended_ns));
         let count = batch.visits;
-        if drawn < count {
-            work.pattern.fill(&mut pages[drawn..count]);
-            work.reads.fill(&mut only_reads[drawn..count]);
-            drawn = count;
+        if *drawn < count {
+            work.pattern.fill(&mut pages[*drawn..count]);
+            work.reads.fill(&mut only_reads[*drawn..count]);
+            *drawn = count;
         }
-        let Some(start_ns) = wait(clock, control, &batch) else { return sums.writes + sums.reads };
+        let Some(start_ns) = wait(clock, (control, taken_up), &batch) else {
+            *held = Some(batch);
+            return;
+        };
         let until_ns = work.pacer.released(start_ns, &batch);
         let visits = Visits {
             pages: &pages[..count],
@@ -71,15 +77,17 @@ pub(super) fn run<C: Clock>(clock: &C, control: &Control, tally: &VisitTally, wo
             intended_ns: &intended_ns[..count],
         };
         work.visitor.approach(visits.pages);
-        let mut round = Round { control, tally, visitor: &mut work.visitor, sums: &mut sums, until_ns };
+        let mut round = Round { control, tally, visitor: &mut work.visitor, sums: &mut work.sums, until_ns };
         let (done, end_ns) =
             if work.timed { round.timed(clock, start_ns, visits) } else { round.untimed(start_ns, visits) };
         if done < count {
-            tally.miss(work.pacer.give_up(end_ns, count - done));
+            let missed = work.pacer.give_up(end_ns, count - done);
+            work.sums.missed += missed;
+            tally.miss(missed);
         }
-        pages.copy_within(done..drawn, 0);
-        only_reads.copy_within(done..drawn, 0);
-        drawn -= done;
+        pages.copy_within(done..*drawn, 0);
+        only_reads.copy_within(done..*drawn, 0);
+        *drawn -= done;
     }
 }
 
@@ -145,11 +153,11 @@ impl Round<'_> {
     }
 }
 
-/// Waits until the batch may begin: asleep, then spinning. Returns the time; none when it is stop instead.
-fn wait<C: Clock>(clock: &C, control: &Control, batch: &Batch) -> Option<u64> {
+/// Waits until the batch may begin: asleep, then spinning. Returns the time; none when there are orders instead.
+fn wait<C: Clock>(clock: &C, (control, taken_up): (&Control, u32), batch: &Batch) -> Option<u64> {
     let wake_ns = batch.release_ns.saturating_sub(batch.spin_ns);
     loop {
-        if control.stopped() {
+        if control.orders() != taken_up {
             return None;
         }
         let now_ns = clock.now_ns();
@@ -164,5 +172,7 @@ fn wait<C: Clock>(clock: &C, control: &Control, batch: &Batch) -> Option<u64> {
     }
 }
 
+#[cfg(test)]
+mod switches;
 #[cfg(test)]
 mod tests;

@@ -3,19 +3,22 @@
 use super::{
     EngineError,
     control::Control,
+    order::{Change, Order, Station},
     threads,
     visitor::{Stamps, Visitor},
-    worker::{self, Work},
+    work::{Drawn, Sums, Work},
+    worker,
 };
 use crate::{
     clock::{Clock, Monotonic},
     content::{Ledger, Palette, new_tag},
     pace::{Pacer, Part},
     pattern::{Reads, pattern_at, writer_seed},
-    plan::Checked,
+    plan::{Checked, Load},
     probe::thread_cpu_ns,
     region::Slice,
     tally::{StampTally, VisitTally},
+    units::PageCount,
 };
 use nix::unistd::{Pid, gettid};
 use std::{
@@ -39,6 +42,11 @@ pub(super) struct Writer {
     pub(super) tally: Arc<VisitTally>,
     /// None without page stamps.
     pub(super) stamps: Option<Arc<StampTally>>,
+    /// What it says of its orders.
+    pub(super) station: Arc<Station>,
+    orders: mpsc::Sender<Order>,
+    index: u32,
+    pages: PageCount,
     cpu: Arc<Meter>,
     id: Pid,
     /// None once it has been joined or given up.
@@ -46,6 +54,28 @@ pub(super) struct Writer {
 }
 
 impl Writer {
+    /// Has it go on with the load `to` instead of `from`, as from `at_ns` on. Never waits; to be followed by a call.
+    pub(super) fn change(&self, plan: &Checked, (from, to): (&Load, &Load), at_ns: u64) {
+        let (index, seed) = (self.index, writer_seed(plan.seed, self.index));
+        let visits_per_s = to.visit_rate().pages_per_s().unwrap_or(0);
+        let change = Change {
+            at_ns,
+            pacer: Pacer::new(at_ns, &Part::of(plan, to, index)),
+            pattern: (from.pattern != to.pattern)
+                .then(|| pattern_at(to.pattern, visits_per_s, self.pages, seed)),
+            visits_per_s,
+            reads: (from.visit_mix() != to.visit_mix()).then(|| Reads::new(to.visit_mix(), seed)),
+            palette: (from.write_bytes != to.write_bytes).then(|| palette(plan, to, index, at_ns)),
+        };
+        // A writer that has ended has nobody to tell.
+        let _ = self.orders.send(Order::Change(Box::new(change)));
+    }
+
+    /// Has it look at every page. Never waits; to be followed by a call.
+    pub(super) fn sweep(&self) {
+        let _ = self.orders.send(Order::Sweep);
+    }
+
     /// The CPU time it has taken. Costs the writer nothing.
     pub(super) fn cpu_ns(&self) -> u64 {
         let ended = || self.cpu.ended_ns.load(Ordering::Relaxed);
@@ -90,6 +120,10 @@ pub(super) fn start(
 struct Starting {
     tally: Arc<VisitTally>,
     stamps: Option<Arc<StampTally>>,
+    station: Arc<Station>,
+    orders: mpsc::Sender<Order>,
+    index: u32,
+    pages: PageCount,
     cpu: Arc<Meter>,
     thread: JoinHandle<()>,
     ready: mpsc::Receiver<Result<Pid, EngineError>>,
@@ -104,12 +138,14 @@ impl Starting {
         control: &Arc<Control>,
     ) -> Result<Self, EngineError> {
         let name = format!("sully-writer{index}");
-        let (tally, meter) = (Arc::new(VisitTally::new(plan.rate.pages_per_s().is_some())), Arc::default());
+        let (tally, station, meter) = (Arc::new(VisitTally::new()), Arc::<Station>::default(), Arc::default());
         let stamps = plan.verify.then(|| Arc::new(StampTally::new()));
         let own_stamps = stamps.clone();
         let (say, ready) = mpsc::sync_channel(1);
-        let (own_control, own_tally, own_meter) =
-            (Arc::clone(control), Arc::clone(&tally), Arc::clone(&meter));
+        let (orders, own_orders) = mpsc::channel();
+        let (own_control, own_tally, own_station, own_meter) =
+            (Arc::clone(control), Arc::clone(&tally), Arc::clone(&station), Arc::clone(&meter));
+        let pages = slice.pages();
         let (plan, own_name) = (plan.clone(), name.clone());
         let body = move || {
             let _meter = MeterAtEnd(own_meter);
@@ -120,18 +156,21 @@ impl Starting {
             drop(say);
             let Some((t0_ns, visitor)) = own_control.wait_at_gate().zip(visitor) else { return };
             let mut work = work(&plan, t0_ns, index, visitor);
-            worker::run(&Monotonic, &own_control, &own_tally, &mut work);
-            work.visitor.sweep(&Monotonic, Monotonic.now_ns().saturating_add(SWEEP_LIMIT_NS));
+            worker::run(&Monotonic, &own_control, (&own_tally, &own_station), &own_orders, &mut work);
+            let limit_ns = Monotonic.now_ns().saturating_add(SWEEP_LIMIT_NS);
+            work.visitor.sweep(&Monotonic, || Monotonic.now_ns() >= limit_ns, true);
         };
         let thread = threads::spawn(&name, control, body)?;
-        Ok(Self { tally, stamps, cpu: meter, thread, ready })
+        Ok(Self { tally, stamps, station, orders, index, pages, cpu: meter, thread, ready })
     }
 
     fn wait(self, control: &Control) -> Result<Writer, EngineError> {
         match self.ready.recv() {
             Ok(settled) => {
-                let (tally, stamps, cpu) = (self.tally, self.stamps, self.cpu);
-                Ok(Writer { tally, stamps, cpu, id: settled?, thread: Some(self.thread) })
+                let (tally, stamps, station) = (self.tally, self.stamps, self.station);
+                let (orders, index, pages, cpu) = (self.orders, self.index, self.pages, self.cpu);
+                let (id, thread) = (settled?, Some(self.thread));
+                Ok(Writer { tally, stamps, station, orders, index, pages, cpu, id, thread })
             }
             Err(_) => Err(threads::died(self.thread, control)),
         }
@@ -140,18 +179,26 @@ impl Starting {
 
 /// Touches every page, so that no first touch falls into a measured visit.
 fn prepare(plan: &Checked, index: u32, slice: Slice, tag: u64, tally: Option<Arc<StampTally>>) -> Visitor {
-    let palette = Palette::new(plan.write_bytes, plan.verify, writer_seed(plan.seed, index) ^ CONTENT_SEED);
+    let palette = palette(plan, &plan.first_load(), index, 0);
     let stamps = tally.map(|tally| Stamps { ledger: Ledger::new(tag, slice.first(), slice.pages()), tally });
     Visitor::fill(slice, palette, stamps)
 }
 
+/// What pages hold and visits write; `nonce` keeps what a later load writes apart from what an earlier one did.
+fn palette(plan: &Checked, load: &Load, index: u32, nonce: u64) -> Palette {
+    Palette::new(load.write_bytes, plan.verify, writer_seed(plan.seed, index) ^ CONTENT_SEED ^ nonce)
+}
+
 fn work(plan: &Checked, t0_ns: u64, index: u32, visitor: Visitor) -> Work {
-    let (rate, seed) = (plan.visit_rate(), writer_seed(plan.seed, index));
+    let (load, seed) = (plan.first_load(), writer_seed(plan.seed, index));
+    let visits_per_s = load.visit_rate().pages_per_s().unwrap_or(0);
     Work {
-        pacer: Pacer::new(t0_ns, &Part::of(plan, index)),
-        pattern: pattern_at(plan.pattern, rate.pages_per_s().unwrap_or(0), visitor.slice.pages(), seed),
-        reads: Reads::new(plan.visit_mix(), seed),
+        pacer: Pacer::new(t0_ns, &Part::of(plan, &load, index)),
+        pattern: pattern_at(load.pattern, visits_per_s, visitor.slice.pages(), seed),
+        reads: Reads::new(load.visit_mix(), seed),
         visitor,
         timed: plan.latency,
+        drawn: Drawn::none(),
+        sums: Sums::default(),
     }
 }

@@ -3,7 +3,8 @@
 //! **Schedule.** At constant pace the visits of all writers together are due at `t0 + g / rate` seconds,
 //! g = 0, 1, 2, ...; writer w of W takes g = w, w + W, w + 2W, ... The figures are exact: whole seconds and a remainder
 //! are kept, nothing rounded is ever added up, so the schedule does not drift. The other paces have the same visits at
-//! other times: bursts squeeze each cycle of them into its beginning, Poisson arrivals fall anywhere in their block.
+//! other times: bursts squeeze each cycle of them into its beginning, Poisson arrivals fall anywhere in their block. A
+//! ramp has the visits of a rate that changes evenly, at times as exact.
 //!
 //! **Batches.** Waking up costs more than a visit, so a writer wakes once for all visits that are due within
 //! [`SPAN_NS`] of the first (at most [`BATCH`]) and does them without waiting in between. A visit may therefore run up
@@ -24,6 +25,7 @@ mod even;
 mod pacer;
 mod part;
 mod poisson;
+mod ramp;
 mod schedule;
 
 pub use pacer::{Batch, Pacer};

@@ -84,6 +84,14 @@ impl Pacer {
         }
     }
 
+    /// How many visits were due before `at_ns`; none without a schedule.
+    pub fn offered(&self, at_ns: u64) -> u64 {
+        match self {
+            Self::Idle | Self::Max => 0,
+            Self::Paced(paced) => paced.schedule.offered(at_ns),
+        }
+    }
+
     /// Gives up the last `undone` visits of the batch, and with them all others that are too late at `now_ns`.
     /// Returns how many that makes.
     pub fn give_up(&mut self, now_ns: u64, undone: usize) -> u64 {

@@ -1,7 +1,7 @@
 //! What one writer has to keep: its part of the plan's rate.
 
 use crate::{
-    plan::{BacklogPolicy, Checked, PaceSpec},
+    plan::{BacklogPolicy, Checked, Load, PaceSpec},
     units::Rate,
 };
 
@@ -10,6 +10,8 @@ use crate::{
 pub struct Part {
     /// Of all writers together: visits that write and visits that only read.
     pub rate: Rate,
+    /// With how many visits a second, all writers together, a ramp to that rate begins, and its length in ns.
+    pub ramp: Option<(u64, u64)>,
     /// When visits are due.
     pub pace: PaceSpec,
     /// What becomes of late visits.
@@ -25,13 +27,14 @@ pub struct Part {
 }
 
 impl Part {
-    /// The part of writer number `writer` in `plan`.
-    pub fn of(plan: &Checked, writer: u32) -> Self {
+    /// The part of writer number `writer` of `plan` in `load`.
+    pub fn of(plan: &Checked, load: &Load, writer: u32) -> Self {
         Self {
-            rate: plan.visit_rate(),
-            pace: plan.pace,
-            backlog: plan.backlog,
-            catch_up: plan.catch_up,
+            rate: load.visit_rate(),
+            ramp: load.visit_ramp(),
+            pace: load.pace,
+            backlog: load.backlog,
+            catch_up: load.catch_up,
             seed: plan.seed,
             writer,
             writers: plan.threads,
@@ -43,6 +46,7 @@ impl Part {
     pub(crate) fn whole(rate: Rate) -> Self {
         Self {
             rate,
+            ramp: None,
             pace: PaceSpec::Constant,
             backlog: BacklogPolicy::Repay,
             catch_up: 4,

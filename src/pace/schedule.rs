@@ -5,58 +5,63 @@ use super::{
     burst::Burst,
     even::{Even, EvenStarts},
     poisson::{Poisson, PoissonStarts},
+    ramp::{Ramp, RampStarts},
 };
 use crate::plan::PaceSpec;
 
 /// Which visits are due when, for one writer of several that share a rate. Follows from the plan alone, at any time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Schedule {
-    even: Even,
-    shape: Shape,
-}
+pub struct Schedule(Shape);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shape {
-    Constant,
-    Burst(Burst),
+    Constant(Even),
+    Burst(Even, Burst),
     Poisson(Poisson),
+    Ramp(Ramp),
 }
 
 impl Schedule {
     /// The schedule of `part` from `t0_ns` on; none when the rate is 0, or `max`, which has none.
     pub fn new(t0_ns: u64, part: &Part) -> Option<Self> {
-        let even = Even::new(t0_ns, part.rate.pages_per_s()?, part.writer, part.writers)?;
-        let shape = match part.pace {
-            PaceSpec::Constant => Shape::Constant,
-            PaceSpec::Burst { on, off } => Shape::Burst(Burst::new(t0_ns, on.0, off.0)),
+        let rate = part.rate.pages_per_s()?;
+        if let Some((from, over_ns)) = part.ramp {
+            let ramp = Ramp::new(t0_ns, (from, rate), over_ns, (part.writer, part.writers));
+            return Some(Self(Shape::Ramp(ramp)));
+        }
+        let even = Even::new(t0_ns, rate, part.writer, part.writers)?;
+        Some(Self(match part.pace {
+            PaceSpec::Constant => Shape::Constant(even),
+            PaceSpec::Burst { on, off } => Shape::Burst(even, Burst::new(t0_ns, on.0, off.0)),
             PaceSpec::Poisson => Shape::Poisson(Poisson::new(even, part.seed, part.writer)),
-        };
-        Some(Self { even, shape })
+        }))
     }
 
     /// How many of this writer's visits were due before `at_ns`.
     pub fn offered(&self, at_ns: u64) -> u64 {
-        match &self.shape {
-            Shape::Constant => self.even.offered(at_ns),
-            Shape::Burst(burst) => self.even.offered(burst.even_ns(at_ns)),
+        match &self.0 {
+            Shape::Constant(even) => even.offered(at_ns),
+            Shape::Burst(even, burst) => even.offered(burst.even_ns(at_ns)),
             Shape::Poisson(poisson) => poisson.offered(at_ns),
+            Shape::Ramp(ramp) => ramp.offered(at_ns),
         }
     }
 
     /// The memory that this writer's [`Starts`] take, in bytes.
     pub fn table_bytes(&self) -> usize {
-        match &self.shape {
-            Shape::Constant | Shape::Burst(_) => 0,
+        match &self.0 {
+            Shape::Constant(_) | Shape::Burst(..) | Shape::Ramp(_) => 0,
             Shape::Poisson(poisson) => poisson.most_visits() * size_of::<u64>(),
         }
     }
 
     /// This writer's intended starts, from its first visit on.
     pub fn starts(&self) -> Starts {
-        match self.shape {
-            Shape::Constant => Starts(Course::Constant(self.even.starts())),
-            Shape::Burst(burst) => Starts(Course::Burst(self.even.starts(), burst)),
+        match self.0 {
+            Shape::Constant(even) => Starts(Course::Constant(even.starts())),
+            Shape::Burst(even, burst) => Starts(Course::Burst(even.starts(), burst)),
             Shape::Poisson(poisson) => Starts(Course::Poisson(poisson.starts())),
+            Shape::Ramp(ramp) => Starts(Course::Ramp(ramp.starts())),
         }
     }
 }
@@ -70,6 +75,7 @@ enum Course {
     Constant(EvenStarts),
     Burst(EvenStarts, Burst),
     Poisson(PoissonStarts),
+    Ramp(RampStarts),
 }
 
 impl Starts {
@@ -79,6 +85,7 @@ impl Starts {
             Course::Constant(even) => even.peek(),
             Course::Burst(even, burst) => burst.due_ns(even.peek()),
             Course::Poisson(poisson) => poisson.peek(),
+            Course::Ramp(ramp) => ramp.peek(),
         }
     }
 
@@ -87,6 +94,7 @@ impl Starts {
         match &mut self.0 {
             Course::Constant(even) | Course::Burst(even, _) => even.step(),
             Course::Poisson(poisson) => poisson.step(),
+            Course::Ramp(ramp) => ramp.step(),
         }
     }
 
@@ -96,6 +104,7 @@ impl Starts {
             Course::Constant(even) => even.seek(at_ns),
             Course::Burst(even, burst) => even.seek(burst.even_ns(at_ns)),
             Course::Poisson(poisson) => poisson.seek(at_ns),
+            Course::Ramp(ramp) => ramp.seek(at_ns),
         }
     }
 }

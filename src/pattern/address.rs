@@ -6,4 +6,7 @@ use crate::units::PageIndex;
 pub trait AddressPattern: Send {
     /// The next `pages.len()` pages of the sequence; each is within the slice, counted from its first page.
     fn fill(&mut self, pages: &mut [PageIndex]);
+
+    /// From now on so many visits, of all writers together, are a second: for patterns that drift with time.
+    fn set_pace(&mut self, _visits_per_s: u64) {}
 }

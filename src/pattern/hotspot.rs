@@ -16,11 +16,12 @@ pub(super) struct Hotspot {
     hot: Window,
     /// Visits that fall into the window, in millionths.
     share: u64,
+    drift_pages_per_s: u64,
     numbers: Xoshiro256PlusPlus,
 }
 
 /// The hot pages: so many from `first` on, round the end of the slice to its beginning.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Window {
     first: u64,
     length: u64,
@@ -39,15 +40,15 @@ impl Hotspot {
         let length = spec.pages.of(pages).max(1);
         // A window that holds every page has no outside to visit.
         let share = if length == pages { Share::WHOLE } else { spec.writes.millionths() };
-        let parts = visits_per_s.max(1);
-        let drift = if visits_per_s == 0 { 0 } else { spec.drift_pages_per_s };
-        let (step, step_parts) = (drift / parts % pages, drift % parts);
-        Self {
+        let mut hotspot = Self {
             pages,
-            hot: Window { first: 0, length, step, step_parts, parts, rest: 0 },
+            hot: Window { first: 0, length, step: 0, step_parts: 0, parts: 1, rest: 0 },
             share: u64::from(share),
+            drift_pages_per_s: spec.drift_pages_per_s,
             numbers: Xoshiro256PlusPlus::seed_from_u64(seed),
-        }
+        };
+        hotspot.set_pace(visits_per_s);
+        hotspot
     }
 
     fn step(&mut self) -> u64 {
@@ -85,6 +86,14 @@ impl AddressPattern for Hotspot {
         for page in pages {
             *page = PageIndex(self.step());
         }
+    }
+
+    fn set_pace(&mut self, visits_per_s: u64) {
+        let parts = visits_per_s.max(1);
+        let drift = if visits_per_s == 0 { 0 } else { self.drift_pages_per_s };
+        let (step, step_parts) = (drift / parts % self.pages, drift % parts);
+        // What it has moved already of the next page is forgotten with the parts it was counted in.
+        self.hot = Window { step, step_parts, parts, rest: 0, ..self.hot };
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::fault::{Fault, Faults};
 use super::{
-    BacklogPolicy, MemoryAmount, PaceSpec, PatternSpec, Plan, VisitMix, WORD_BYTES, at_odds, pace, visit_rate,
+    BacklogPolicy, Load, MemoryAmount, PaceSpec, PatternSpec, Plan, WORD_BYTES, pace,
 };
 use crate::units::{ByteSize, Nanos, PAGE_BYTES, PageCount, Rate, Share};
 use serde::{Deserialize, Serialize};
@@ -83,14 +83,23 @@ impl Checked {
         PageCount::in_bytes(self.memory_bytes)
     }
 
-    /// The rate of all visits: those that write, which the plan's rate counts, and those that only read.
-    pub fn visit_rate(&self) -> Rate {
-        visit_rate(self.rate, self.reads)
+    /// The load at the top of the plan: what a run without phases does.
+    pub const fn load(&self) -> Load {
+        Load {
+            rate: self.rate,
+            ramp: None,
+            pattern: self.pattern,
+            pace: self.pace,
+            backlog: self.backlog,
+            catch_up: self.catch_up,
+            reads: self.reads,
+            write_bytes: self.write_bytes,
+        }
     }
 
-    /// How many of the visits only read.
-    pub fn visit_mix(&self) -> VisitMix {
-        VisitMix::new(self.rate, self.reads)
+    /// The load that the run begins with: the first phase's where there are phases, as it is before any ramp.
+    pub fn first_load(&self) -> Load {
+        self.load()
     }
 }
 
@@ -112,9 +121,7 @@ pub fn check(plan: &Plan, machine: &Machine) -> Result<Checked, Faults> {
     let threads = threads(plan, machine, &mut faults);
     let memory_bytes = memory(plan, machine, threads, &mut faults);
     times(plan, &mut faults);
-    let pacing = pace::faults(plan.rate, plan.pace, plan.catch_up, |name| format!("--{name} "));
-    faults.extend(pacing.into_iter().map(|(what, remedy)| Fault { what, remedy }));
-    faults.extend(at_odds(plan.rate, plan.pattern, plan.reads));
+    faults.extend(plan.load().faults());
     if !faults.is_empty() {
         return Err(Faults(faults));
     }

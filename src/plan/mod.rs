@@ -3,6 +3,7 @@
 mod check;
 mod fault;
 mod hotspot;
+mod load;
 mod memory;
 mod pace;
 mod pattern;
@@ -13,6 +14,7 @@ mod visits;
 pub use check::{Checked, Machine, check};
 pub use fault::{Fault, Faults};
 pub use hotspot::Hotspot;
+pub use load::{Load, Ramp};
 pub use memory::MemoryAmount;
 #[cfg(feature = "host")]
 pub(crate) use pace::faults as pace_faults;
@@ -77,6 +79,22 @@ impl Default for Plan {
             baseline: Nanos::from_secs(10),
             interval: Nanos::from_secs(1),
             seed: 1,
+        }
+    }
+}
+
+impl Plan {
+    /// The load that the run begins with, and that phases begin from.
+    pub const fn load(&self) -> Load {
+        Load {
+            rate: self.rate,
+            ramp: None,
+            pattern: self.pattern,
+            pace: self.pace,
+            backlog: self.backlog,
+            catch_up: self.catch_up,
+            reads: self.reads,
+            write_bytes: self.write_bytes,
         }
     }
 }

@@ -17,9 +17,11 @@ pub struct VisitTally {
     /// Visits done that wrote, and that only read.
     writes: AtomicU64,
     reads: AtomicU64,
+    /// Of visits on a schedule.
     service: Cells,
-    /// None without a schedule: response is then service, and is not counted twice.
-    response: Option<Cells>,
+    response: Cells,
+    /// Of visits without one: response is then service, and is not counted twice.
+    unscheduled: Cells,
 }
 
 /// What one writer had counted at one moment.
@@ -40,21 +42,23 @@ pub struct VisitCounts {
 }
 
 impl VisitTally {
-    /// Empty counts; `paced` says whether visits have intended starts.
-    pub fn new(paced: bool) -> Self {
+    /// Empty counts.
+    #[expect(clippy::new_without_default, reason = "three tables of cells, touched: nothing to have by the way")]
+    pub fn new() -> Self {
         Self {
             open_since: AtomicU64::new(NONE),
             missed: AtomicU64::new(0),
             writes: AtomicU64::new(0),
             reads: AtomicU64::new(0),
             service: Cells::touched(),
-            response: paced.then(Cells::touched),
+            response: Cells::touched(),
+            unscheduled: Cells::touched(),
         }
     }
 
     /// The memory they take, in bytes.
-    pub fn bytes(&self) -> usize {
-        size_of::<Self>() + Cells::BYTES * (1 + usize::from(self.response.is_some()))
+    pub const fn bytes() -> usize {
+        size_of::<Self>() + Cells::BYTES * 3
     }
 
     /// A visit begins. Only the writer itself calls this.
@@ -67,12 +71,16 @@ impl VisitTally {
 
     /// The visit ended. Only the writer itself calls this.
     ///
-    /// A visit that ran ahead of its intended start was not waited for by anybody: it counts from its own start.
+    /// A visit that ran ahead of its intended start was not waited for by anybody: it counts from its own start. One
+    /// that is intended at the end of time has no schedule.
     #[inline]
     pub fn close(&self, start_ns: u64, end_ns: u64, intended_ns: u64) {
-        self.service.record(end_ns.saturating_sub(start_ns));
-        if let Some(response) = &self.response {
-            response.record(end_ns.saturating_sub(start_ns.min(intended_ns)));
+        let service_ns = end_ns.saturating_sub(start_ns);
+        if intended_ns == u64::MAX {
+            self.unscheduled.record(service_ns);
+        } else {
+            self.service.record(service_ns);
+            self.response.record(end_ns.saturating_sub(start_ns.min(intended_ns)));
         }
     }
 
@@ -116,8 +124,10 @@ impl VisitTally {
 
     fn reading(&self) -> VisitCounts {
         let open_since = self.open_since.load(Ordering::Relaxed);
-        let service = self.service.counts();
-        let response = self.response.as_ref().map_or_else(|| service.clone(), Cells::counts);
+        let (mut service, mut response) = (self.service.counts(), self.response.counts());
+        let unscheduled = self.unscheduled.counts();
+        service.add(&unscheduled);
+        response.add(&unscheduled);
         VisitCounts {
             writes: self.writes.load(Ordering::Relaxed),
             reads: self.reads.load(Ordering::Relaxed),
@@ -135,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_late_visit_waited_and_an_early_one_did_not() {
-        let tally = VisitTally::new(true);
+        let tally = VisitTally::new();
         tally.close(1_000, 1_100, 200);
         tally.close(1_000, 1_100, 5_000);
         let counts = tally.counts();
@@ -146,7 +156,7 @@ mod tests {
 
     #[test]
     fn without_a_schedule_response_is_service() {
-        let tally = VisitTally::new(false);
+        let tally = VisitTally::new();
         tally.close(1_000, 1_100, u64::MAX);
         let counts = tally.counts();
         assert_eq!((counts.service.count(), &counts.response), (1, &counts.service));
@@ -154,7 +164,7 @@ mod tests {
 
     #[test]
     fn writes_and_reads_are_counted_apart() {
-        let tally = VisitTally::new(true);
+        let tally = VisitTally::new();
         tally.wrote(3);
         tally.read(4);
         let counts = tally.counts();
@@ -163,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_stall_shows_while_it_lasts() {
-        let tally = VisitTally::new(true);
+        let tally = VisitTally::new();
         tally.open(77);
         assert_eq!(tally.counts().open_since_ns, Some(77));
         tally.idle();
@@ -173,7 +183,7 @@ mod tests {
     #[test]
     fn a_reader_beside_a_counting_writer_never_sees_counts_go_back() {
         const VISITS: u64 = 200_000;
-        let tally = VisitTally::new(true);
+        let tally = VisitTally::new();
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for visit in 0..VISITS {

@@ -11,7 +11,11 @@ fn checked(rate: Rate) -> Checked {
     plan::check(&plan, &Machine { available_bytes: 1 << 30, cpus: 2 }).unwrap()
 }
 
-fn snapshot(at_ns: u64, visits: &[u64], due: Option<Due>) -> Snapshot {
+fn snapshot(at_ns: u64, visits: &[u64], due: Due) -> Snapshot {
+    scheduled(at_ns, visits, due, "10p/s")
+}
+
+fn scheduled(at_ns: u64, visits: &[u64], due: Due, rate: &str) -> Snapshot {
     let mut service = Counts::default();
     for value in visits {
         service.record_n(*value, 1);
@@ -26,6 +30,7 @@ fn snapshot(at_ns: u64, visits: &[u64], due: Option<Due>) -> Snapshot {
         response: service.clone(),
         service,
         due,
+        asked: Course::new(0, checked(rate.parse().unwrap()).load()).asked_by(at_ns),
         open_ns: None,
         gaps: GapCounts::default(),
         steal_ms: Some(at_ns / 10),
@@ -36,8 +41,8 @@ fn snapshot(at_ns: u64, visits: &[u64], due: Option<Due>) -> Snapshot {
 #[test]
 fn an_interval_holds_what_came_between() {
     let plan = checked(Rate::PagesPerSecond(10));
-    let earlier = snapshot(1000, &[5, 6], Some(Due { offered: 2, missed: 0, backlog: 0 }));
-    let later = snapshot(3000, &[5, 6, 70, 80, 90], Some(Due::new(9, 3, 2)));
+    let earlier = snapshot(1000, &[5, 6], Due { offered: 2, missed: 0, backlog: 0 });
+    let later = snapshot(3000, &[5, 6, 70, 80, 90], Due::new(9, 3, 2));
     let interval = later.interval_since(&earlier, &plan, "run");
     assert_eq!((interval.start_ns, interval.end_ns, interval.writes), (1000, 3000, 6));
     assert_eq!(interval.reads, 9);
@@ -58,17 +63,17 @@ fn offered_is_done_and_missed_and_backlog_for_writers_ahead_and_behind() {
 
 #[test]
 fn the_time_elapsed_begins_with_the_schedule() {
-    let before = snapshot(1000, &[], Some(Due::default()));
-    let after = Snapshot { t0_ns: Some(1500), ..snapshot(4000, &[5], Some(Due::default())) };
+    let before = snapshot(1000, &[], Due::default());
+    let after = Snapshot { t0_ns: Some(1500), ..snapshot(4000, &[5], Due::default()) };
     assert_eq!(after.end(&before, EndReason::Stop, None, 0).totals.elapsed_ns, 2500);
-    let later = Snapshot { t0_ns: Some(1500), ..snapshot(2000, &[], Some(Due::default())) };
+    let later = Snapshot { t0_ns: Some(1500), ..snapshot(2000, &[], Due::default()) };
     assert_eq!(after.end(&later, EndReason::Stop, None, 0).totals.elapsed_ns, 2000);
 }
 
 #[test]
 fn without_a_schedule_nothing_is_offered_missed_or_behind() {
     let plan = checked(Rate::Max);
-    let (earlier, later) = (snapshot(1000, &[], None), snapshot(3000, &[5], None));
+    let (earlier, later) = (scheduled(1000, &[], Due::default(), "max"), scheduled(3000, &[5], Due::new(0, 1, 0), "max"));
     let interval = later.interval_since(&earlier, &plan, "run");
     assert_eq!((interval.offered, interval.missed, interval.backlog), (None, None, None));
     let totals = later.end(&earlier, EndReason::Stop, None, 0).totals;
@@ -80,7 +85,7 @@ fn intervals_add_up_to_the_end_however_they_are_cut() {
     let plan = checked(Rate::PagesPerSecond(10));
     let points: Vec<Snapshot> = (0..5usize)
         .map(|n| {
-            snapshot(n as u64 * 1000, &[10, 200, 3000, 40_000][..n], Some(Due::new(n as u64, n as u64, 0)))
+            snapshot(n as u64 * 1000, &[10, 200, 3000, 40_000][..n], Due::new(n as u64, n as u64, 0))
         })
         .collect();
     let end = points[4].end(&points[0], EndReason::Duration, None, 3);

@@ -1,0 +1,76 @@
+//! What one writer works with, from order to order.
+
+use super::visitor::Visitor;
+use crate::{
+    pace::{BATCH, Batch, Pacer},
+    pattern::{AddressPattern, Reads},
+    units::PageIndex,
+};
+
+/// What one writer works with.
+pub(super) struct Work {
+    pub(super) pacer: Pacer,
+    pub(super) pattern: Box<dyn AddressPattern>,
+    pub(super) reads: Reads,
+    pub(super) visitor: Visitor,
+    /// Whether each visit is timed.
+    pub(super) timed: bool,
+    pub(super) drawn: Drawn,
+    pub(super) sums: Sums,
+}
+
+/// Visits drawn and not done yet.
+pub(super) struct Drawn {
+    pub(super) pages: [PageIndex; BATCH],
+    pub(super) only_reads: [bool; BATCH],
+    pub(super) count: usize,
+    /// When those of the batch are due. Without a schedule a visit is intended when it begins, and no earlier.
+    pub(super) intended_ns: [u64; BATCH],
+    /// A batch that was not begun because there were orders.
+    pub(super) held: Option<Batch>,
+}
+
+impl Drawn {
+    /// None.
+    pub(super) const fn none() -> Self {
+        let (pages, only_reads) = ([PageIndex(0); BATCH], [false; BATCH]);
+        Self { pages, only_reads, count: 0, intended_ns: [u64::MAX; BATCH], held: None }
+    }
+
+    /// Their pages and which of them only read stay as drawn, but they are due anew.
+    pub(super) const fn reschedule(&mut self) {
+        self.intended_ns = [u64::MAX; BATCH];
+        self.held = None;
+    }
+
+    /// They are not to be done.
+    pub(super) const fn forget(&mut self) {
+        self.count = 0;
+    }
+
+    /// Which of them only read is chosen anew.
+    pub(super) fn choose(&mut self, reads: &mut Reads) {
+        reads.fill(&mut self.only_reads[..self.count]);
+    }
+}
+
+/// Visits done and given up so far.
+#[derive(Default)]
+pub(super) struct Sums {
+    pub(super) writes: u64,
+    pub(super) reads: u64,
+    pub(super) missed: u64,
+}
+
+impl Sums {
+    /// Of all kinds together.
+    pub(super) const fn past(&self) -> u64 {
+        self.writes + self.reads + self.missed
+    }
+
+    #[inline]
+    pub(super) fn add(&mut self, only_read: bool) {
+        self.reads += u64::from(only_read);
+        self.writes += u64::from(!only_read);
+    }
+}
