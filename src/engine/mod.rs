@@ -112,8 +112,8 @@ impl Engine {
     pub fn facts(&self) -> Facts {
         let tallies = self.writers.len() * VisitTally::bytes();
         let first = self.plan.first_load();
-        let schedules =
-            (0..self.plan.threads).filter_map(|writer| Schedule::new(0, &Part::of(&self.plan, &first, writer)));
+        let schedules = (0..self.plan.threads)
+            .filter_map(|writer| Schedule::new(0, &Part::of(&self.plan, &first, writer)));
         let starts = schedules.map(|schedule| schedule.table_bytes()).sum::<usize>();
         let tables_bytes = tallies + starts + self.canaries.len() * GapTally::bytes();
         let stamps =

@@ -115,6 +115,7 @@ impl Change {
         let owed = work.pacer.offered(self.at_ns).saturating_sub(work.sums.past() - begun);
         work.sums.missed += owed;
         tally.miss(owed);
+        work.undone = 0;
         work.pacer = self.pacer;
         work.drawn.reschedule();
         if let Some(pattern) = self.pattern {

@@ -90,9 +90,9 @@ pub(super) fn take(sources: &Sources<'_>, at_ns: u64) -> Snapshot {
     let mut open_ns: Option<u64> = None;
     for (writer, index) in sources.writers.iter().zip(0u32..) {
         // Before the counts: a load taken up in between then counts as one that was not.
-        let offered = sources.course.map_or(0, |course| {
-            course.offered(sources.plan, index, writer.station.taken_up(), at_ns)
-        });
+        let offered = sources
+            .course
+            .map_or(0, |course| course.offered(sources.plan, index, writer.station.taken_up(), at_ns));
         let counts = writer.tally.counts();
         due.add(Due::new(offered, counts.writes + counts.reads, counts.missed));
         let open = counts.open_since_ns.map(|since_ns| at_ns.saturating_sub(since_ns));

@@ -17,6 +17,8 @@ pub(super) struct Work {
     pub(super) timed: bool,
     pub(super) drawn: Drawn,
     pub(super) sums: Sums,
+    /// Visits of the last batch that were too late for it, and are not given up yet because there were orders.
+    pub(super) undone: usize,
 }
 
 /// Visits drawn and not done yet.

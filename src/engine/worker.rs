@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    pace::Batch,
+    pace::{Batch, Pacer},
     tally::VisitTally,
     units::PageIndex,
 };
@@ -42,6 +42,14 @@ pub(super) fn run<C: Clock>(
         }
         if control.stopped() {
             return work.sums.writes + work.sums.reads;
+        }
+        if work.undone > 0 {
+            give_up(
+                clock.now_ns(),
+                (&mut work.pacer, &mut work.sums),
+                tally,
+                std::mem::take(&mut work.undone),
+            );
         }
         visit_until_called(clock, (control, taken_up), tally, work);
     }
@@ -80,15 +88,25 @@ fn visit_until_called<C: Clock>(
         let mut round = Round { control, tally, visitor: &mut work.visitor, sums: &mut work.sums, until_ns };
         let (done, end_ns) =
             if work.timed { round.timed(clock, start_ns, visits) } else { round.untimed(start_ns, visits) };
-        if done < count {
-            let missed = work.pacer.give_up(end_ns, count - done);
-            work.sums.missed += missed;
-            tally.miss(missed);
-        }
         pages.copy_within(done..*drawn, 0);
         only_reads.copy_within(done..*drawn, 0);
         *drawn -= done;
+        if done < count {
+            // Another load may have ended this one's schedule long ago: then it says what is given up.
+            if control.orders() != taken_up {
+                work.undone = count - done;
+                return;
+            }
+            give_up(end_ns, (&mut work.pacer, &mut work.sums), tally, count - done);
+        }
     }
+}
+
+/// Gives up the last `undone` visits of a batch, and all others that are too late at `now_ns`.
+fn give_up(now_ns: u64, (pacer, sums): (&mut Pacer, &mut Sums), tally: &VisitTally, undone: usize) {
+    let missed = pacer.give_up(now_ns, undone);
+    sums.missed += missed;
+    tally.miss(missed);
 }
 
 /// What a batch is done with.

@@ -138,7 +138,8 @@ impl Starting {
         control: &Arc<Control>,
     ) -> Result<Self, EngineError> {
         let name = format!("sully-writer{index}");
-        let (tally, station, meter) = (Arc::new(VisitTally::new()), Arc::<Station>::default(), Arc::default());
+        let (tally, station, meter) =
+            (Arc::new(VisitTally::new()), Arc::<Station>::default(), Arc::default());
         let stamps = plan.verify.then(|| Arc::new(StampTally::new()));
         let own_stamps = stamps.clone();
         let (say, ready) = mpsc::sync_channel(1);
@@ -200,5 +201,6 @@ fn work(plan: &Checked, t0_ns: u64, index: u32, visitor: Visitor) -> Work {
         timed: plan.latency,
         drawn: Drawn::none(),
         sums: Sums::default(),
+        undone: 0,
     }
 }

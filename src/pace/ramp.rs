@@ -20,7 +20,12 @@ pub(super) struct Ramp {
 
 impl Ramp {
     /// From `t0_ns` on, `from` to `to` visits a second over `over_ns`, at least 1, all writers together.
-    pub(super) fn new(t0_ns: u64, (from, to): (u64, u64), over_ns: u64, (writer, writers): (u32, u32)) -> Self {
+    pub(super) fn new(
+        t0_ns: u64,
+        (from, to): (u64, u64),
+        over_ns: u64,
+        (writer, writers): (u32, u32),
+    ) -> Self {
         let (writer, writers) = (u64::from(writer), u64::from(writers.max(1)));
         Self { t0_ns, from, to, over_ns: over_ns.max(1), writer, writers }
     }
@@ -50,7 +55,8 @@ impl Ramp {
 
     /// The visits of its first `elapsed_ns`, in parts of a visit of which 2e9 times its length make one.
     fn parts_after(&self, elapsed_ns: u64) -> u128 {
-        let (level, slope_ns) = (2 * u128::from(self.from) * u128::from(self.over_ns), u128::from(elapsed_ns));
+        let (level, slope_ns) =
+            (2 * u128::from(self.from) * u128::from(self.over_ns), u128::from(elapsed_ns));
         let height = match self.to.checked_sub(self.from) {
             Some(rise) => level + u128::from(rise) * slope_ns,
             None => level - u128::from(self.from - self.to) * slope_ns,
@@ -101,7 +107,11 @@ impl Ramp {
     }
 
     /// Near enough, in most places to the ns.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate; casts saturate")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an estimate; casts saturate"
+    )]
     fn estimate_ns(&self, number: u64) -> u64 {
         let (from, to, visits) = (self.from as f64, self.to as f64, number as f64 * NS_PER_S as f64);
         let square = from * from + 2.0 * (to - from) * visits / self.over_ns as f64;
@@ -174,7 +184,10 @@ mod tests {
         for (from, to) in [(0, MOST), (MOST, 0), (MOST, MOST), (1, MOST)] {
             let ramp = ramp(from, to, DAY_NS);
             let all = ramp.offered(DAY_NS);
-            assert_eq!(u128::from(all), u128::from(from + to) * 86_400 / 2 + u128::from(from + to) % 2 * 43_200 % 2);
+            assert_eq!(
+                u128::from(all),
+                u128::from(from + to) * 86_400 / 2 + u128::from(from + to) % 2 * 43_200 % 2
+            );
             assert!(ramp.due_ns(all - 1) < DAY_NS);
             ramp.offered(u64::MAX);
             ramp.due_ns(u64::MAX);

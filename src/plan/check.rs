@@ -1,9 +1,7 @@
 //! From what is asked to what will be done: every fault of a plan at once, each with its remedy.
 
 use super::fault::{Fault, Faults};
-use super::{
-    BacklogPolicy, Load, MemoryAmount, PaceSpec, PatternSpec, Plan, WORD_BYTES, pace,
-};
+use super::{BacklogPolicy, Load, MemoryAmount, PaceSpec, PatternSpec, Plan, WORD_BYTES, pace};
 use crate::units::{ByteSize, Nanos, PAGE_BYTES, PageCount, Rate, Share};
 use serde::{Deserialize, Serialize};
 

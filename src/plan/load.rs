@@ -60,7 +60,8 @@ impl Load {
         let to = self.rate.pages_per_s()?;
         let Some(ramp) = self.ramp.filter(|ramp| elapsed_ns < ramp.over_ns) else { return Some(to) };
         let (from, over_ns) = (ramp.from.pages_per_s()?, u128::from(ramp.over_ns));
-        let parts = u128::from(from) * (over_ns - u128::from(elapsed_ns)) + u128::from(to) * u128::from(elapsed_ns);
+        let parts =
+            u128::from(from) * (over_ns - u128::from(elapsed_ns)) + u128::from(to) * u128::from(elapsed_ns);
         u64::try_from(parts / over_ns).ok()
     }
 
@@ -109,17 +110,27 @@ impl Load {
         let mut faults = Vec::new();
         if self.rate == Rate::Max || ramp.from == Rate::Max {
             let remedy = "give both ends as rates, for example ramp = \"0..200M/s\"".into();
-            faults.push(Fault { what: format!("{asked} has an end that is no number: max has no schedule"), remedy });
+            faults.push(Fault {
+                what: format!("{asked} has an end that is no number: max has no schedule"),
+                remedy,
+            });
         } else if at_odds(self.rate, self.pattern, self.reads).is_empty() {
             faults.extend(at_odds(ramp.from, self.pattern, self.reads));
         }
         if ramp.over_ns == 0 || ramp.over_ns > Ramp::CEILING.0 {
-            let what = format!("{asked} cannot take {}: it is more than 0s and at most {}", Nanos(ramp.over_ns), Ramp::CEILING);
+            let what = format!(
+                "{asked} cannot take {}: it is more than 0s and at most {}",
+                Nanos(ramp.over_ns),
+                Ramp::CEILING
+            );
             faults.push(Fault { what, remedy: "give the phase a duration such as 30s".into() });
         }
         if self.pace != PaceSpec::Constant {
             faults.push(Fault {
-                what: format!("{asked} has visits at even distances, and --pace {} asks for others", self.pace),
+                what: format!(
+                    "{asked} has visits at even distances, and --pace {} asks for others",
+                    self.pace
+                ),
                 remedy: "leave the pace out of a phase that ramps, or give it a rate".into(),
             });
         }
@@ -127,7 +138,10 @@ impl Load {
             && hotspot.drift_pages_per_s > 0
         {
             faults.push(Fault {
-                what: format!("--pattern {} drifts from visit to visit at a pace that {asked} does not tell", self.pattern),
+                what: format!(
+                    "--pattern {} drifts from visit to visit at a pace that {asked} does not tell",
+                    self.pattern
+                ),
                 remedy: "give the phase a rate, or let the hot set stay".into(),
             });
         }
@@ -157,7 +171,9 @@ mod tests {
 
     #[test]
     fn what_a_ramp_does_not_go_with_is_refused_with_the_way_out() {
-        let said = |load: Load| load.faults().iter().map(|fault| format!("{}: {}", fault.what, fault.remedy)).collect::<Vec<_>>();
+        let said = |load: Load| {
+            load.faults().iter().map(|fault| format!("{}: {}", fault.what, fault.remedy)).collect::<Vec<_>>()
+        };
         let good = ramp(0, 1000, 5);
         assert_eq!(said(good), [""; 0]);
         for (load, what) in [

@@ -43,7 +43,10 @@ pub struct VisitCounts {
 
 impl VisitTally {
     /// Empty counts.
-    #[expect(clippy::new_without_default, reason = "three tables of cells, touched: nothing to have by the way")]
+    #[expect(
+        clippy::new_without_default,
+        reason = "three tables of cells, touched: nothing to have by the way"
+    )]
     pub fn new() -> Self {
         Self {
             open_since: AtomicU64::new(NONE),

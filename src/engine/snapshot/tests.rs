@@ -73,7 +73,8 @@ fn the_time_elapsed_begins_with_the_schedule() {
 #[test]
 fn without_a_schedule_nothing_is_offered_missed_or_behind() {
     let plan = checked(Rate::Max);
-    let (earlier, later) = (scheduled(1000, &[], Due::default(), "max"), scheduled(3000, &[5], Due::new(0, 1, 0), "max"));
+    let (earlier, later) =
+        (scheduled(1000, &[], Due::default(), "max"), scheduled(3000, &[5], Due::new(0, 1, 0), "max"));
     let interval = later.interval_since(&earlier, &plan, "run");
     assert_eq!((interval.offered, interval.missed, interval.backlog), (None, None, None));
     let totals = later.end(&earlier, EndReason::Stop, None, 0).totals;
@@ -84,9 +85,7 @@ fn without_a_schedule_nothing_is_offered_missed_or_behind() {
 fn intervals_add_up_to_the_end_however_they_are_cut() {
     let plan = checked(Rate::PagesPerSecond(10));
     let points: Vec<Snapshot> = (0..5usize)
-        .map(|n| {
-            snapshot(n as u64 * 1000, &[10, 200, 3000, 40_000][..n], Due::new(n as u64, n as u64, 0))
-        })
+        .map(|n| snapshot(n as u64 * 1000, &[10, 200, 3000, 40_000][..n], Due::new(n as u64, n as u64, 0)))
         .collect();
     let end = points[4].end(&points[0], EndReason::Duration, None, 3);
     let intervals = points.windows(2).map(|pair| pair[1].interval_since(&pair[0], &plan, "run"));

@@ -10,7 +10,7 @@ use crate::{
     plan::{BacklogPolicy, PatternSpec, VisitMix, WORD_BYTES},
     region::Region,
     tally::{StampCounts, StampTally, VisitCounts},
-    units::{PageCount, PageIndex, Rate},
+    units::{PageCount, Rate},
 };
 use proptest::prelude::*;
 use std::{
@@ -108,6 +108,7 @@ fn load(clock: Fake, first: Leg, orders: Vec<(u64, Order)>, end_ns: u64) -> Outc
         timed: true,
         drawn: Drawn::none(),
         sums: Sums::default(),
+        undone: 0,
     };
     let (sender, receiver) = channel();
     let orders = orders.into_iter().map(|(at_ns, order)| (at_ns, Some(order))).chain([(end_ns, None)]);
@@ -129,9 +130,12 @@ fn another_rate_in_the_middle_of_a_lap_leaves_no_page_out_and_takes_none_twice()
     ];
     // All of it is less than a lap: a page met again in it would be a repeat in the same epoch.
     let outcome = load(Fake::new(T0_NS, 50), leg("5000p/s"), orders, T0_NS + 320 * MS);
-    assert!((2_000..PAGES).contains(&outcome.visits), "{}", outcome.visits);
+    assert!((1_500..PAGES).contains(&outcome.visits), "{}", outcome.visits);
     assert_eq!((outcome.stamps.repeats, outcome.stamps.corruptions.sum()), (0, 0));
-    assert_eq!((outcome.counts.service.count(), outcome.counts.response.count()), (outcome.visits, outcome.visits));
+    assert_eq!(
+        (outcome.counts.service.count(), outcome.counts.response.count()),
+        (outcome.visits, outcome.visits)
+    );
 }
 
 #[test]
@@ -152,7 +156,8 @@ fn what_was_left_of_the_load_before_is_given_up_and_not_done_later() {
     // A hundred done before the pause; what came due in it is a backlog of 900 when the new load begins.
     assert!(outcome.counts.missed.abs_diff(900) <= 2, "{}", outcome.counts.missed);
     assert!(outcome.visits.abs_diff(200) <= 2, "{}", outcome.visits);
-    assert_eq!(outcome.visits + outcome.counts.missed, 1100);
+    // One may come due at the very end.
+    assert!((1100..=1101).contains(&(outcome.visits + outcome.counts.missed)));
 }
 
 #[test]
@@ -160,7 +165,11 @@ fn a_sweep_looks_at_every_page_and_no_visit_is_lost_by_it() {
     let orders = vec![(T0_NS + 100 * MS, Order::Sweep), (T0_NS + 150 * MS, Order::Sweep)];
     let outcome = load(Fake::new(T0_NS, 50), leg("10000p/s"), orders, T0_NS + 300 * MS);
     assert_eq!(outcome.station.sweeps(), (2, 2 * PAGES));
-    assert_eq!((outcome.counts.missed, outcome.stamps.swept), (0, PAGES), "only the last sweep is the last one");
+    assert_eq!(
+        (outcome.counts.missed, outcome.stamps.swept),
+        (0, PAGES),
+        "only the last sweep is the last one"
+    );
     assert!(outcome.visits.abs_diff(3000) <= 5, "{}", outcome.visits);
 }
 

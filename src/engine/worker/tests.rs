@@ -77,6 +77,7 @@ fn load_with_reads<C: Clock>(
         timed: true,
         drawn: Drawn::none(),
         sums: Sums::default(),
+        undone: 0,
     };
     let (control, tally) = (Arc::new(Control::default()), VisitTally::new());
     let clock = Ending { clock, control: Arc::clone(&control), end_ns };
@@ -238,6 +239,7 @@ fn two_legs(spec: PatternSpec, pages: u64, timed: bool) -> [(u64, u64); 2] {
         timed,
         drawn: Drawn::none(),
         sums: Sums::default(),
+        undone: 0,
     };
     let clock = Fake::new(T0_NS, 50);
     let mut legs = [(0, 0); 2];
@@ -304,6 +306,7 @@ fn reads_of_stamped_pages_check_them_and_are_counted_apart_timed_or_not() {
             timed,
             drawn: Drawn::none(),
             sums: Sums::default(),
+            undone: 0,
         };
         let (control, tally) = (Arc::new(Control::default()), VisitTally::new());
         control.next_epoch();
@@ -355,6 +358,7 @@ fn a_batch_that_is_too_late_is_given_up_whole_where_visits_are_not_timed() {
         timed: false,
         drawn: Drawn::none(),
         sums: Sums::default(),
+        undone: 0,
     };
     let (control, tally) = (Arc::new(Control::default()), VisitTally::new());
     let clock = Fake::new(T0_NS, 50).with_pause(T0_NS + SECOND_NS, SECOND_NS);
