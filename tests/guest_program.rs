@@ -1,17 +1,20 @@
 //! The guest program as a user runs it: real memory, real clock, real files and sockets, no VM.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "guest_program/integrity.rs"]
+mod integrity;
+#[path = "guest_program/memory.rs"]
+mod memory;
+
 use assert_cmd::Command;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Duration;
-use sully::content::{STAMP_WORDS, Stamp};
-use sully::record::{Body, Corruption, CorruptionCounts, CorruptionKind, End, EndReason, Interval, Record};
+use sully::record::{Body, CorruptionCounts, End, EndReason, Interval, Record};
 use sully::wire::decode_record;
 
 fn sully(arguments: &str) -> Command {
@@ -262,53 +265,6 @@ fn a_socket_that_closes_is_connected_to_again_at_the_start_of_a_line() {
     assert!(child.wait().unwrap().success());
 }
 
-/// Writes zeros over the stamp of `page` in the memory of another process.
-fn wipe(process: u32, page: u64) {
-    let maps = std::fs::read_to_string(format!("/proc/{process}/maps")).unwrap();
-    let memory =
-        std::fs::File::options().read(true).write(true).open(format!("/proc/{process}/mem")).unwrap();
-    for line in maps.lines().filter(|line| line.contains("rw-p")) {
-        let (range, _) = line.split_once(' ').unwrap();
-        let (start, end) = range.split_once('-').unwrap();
-        let address = |text| u64::from_str_radix(text, 16).unwrap();
-        for place in (address(start)..address(end)).step_by(4096) {
-            let mut bytes = [0; STAMP_WORDS * 8];
-            if memory.read_exact_at(&mut bytes, place).is_err() {
-                break;
-            }
-            let words =
-                std::array::from_fn(|word| u64::from_ne_bytes(bytes[word * 8..][..8].try_into().unwrap()));
-            if Stamp::is_whole(&words) && Stamp::of(&words).page == page {
-                memory.write_all_at(&[0; STAMP_WORDS * 8], place).unwrap();
-                return;
-            }
-        }
-    }
-    panic!("page {page} is nowhere in the process");
-}
-
-#[test]
-fn a_page_that_loses_its_content_ends_in_a_record_and_code_3() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("s");
-    let listener = UnixListener::bind(&path).unwrap();
-    let mut child = spawn(&format!("run -m 16M -r 1M/s --report unix:{}", path.display()));
-    let (mut socket, _) = listener.accept().unwrap();
-    let mut lines = BufReader::new(socket.try_clone().unwrap()).lines();
-    lines.next().unwrap().unwrap();
-    wipe(child.id(), 4000);
-    socket.write_all(b"{\"type\":\"stop\"}\n").unwrap();
-    let told: Vec<Corruption> = lines
-        .map_while(Result::ok)
-        .filter_map(|line| match decode_record(line.as_bytes()).unwrap().body {
-            Body::Corruption(corruption) => Some(corruption),
-            _ => None,
-        })
-        .collect();
-    assert!(matches!(told[..], [Corruption { page: 4000, kind: CorruptionKind::Zeroed, .. }]), "{told:?}");
-    assert_eq!(child.wait().unwrap().code(), Some(3));
-}
-
 #[test]
 fn without_latency_visits_are_counted_and_not_timed() {
     let dir = tempfile::tempdir().unwrap();
@@ -370,6 +326,15 @@ fn wrong_inputs_are_repeated_and_answered_with_the_way_out() {
         ("run -d soon", "'soon'", "1m30s"),
         ("run -d 0s", "--duration 0s", "10s"),
         ("run -i 1ms", "--interval 1ms", "100ms"),
+        ("run --pages 3M", "'3M'", "4k, thp, 2M or 1G"),
+        ("run --backing disk", "'disk'", "file:PATH"),
+        ("run --backing file:/nonexistent/x", "/nonexistent/x", "may be written"),
+        ("run -m 8M --backing file:/proc/self/exe", "/proc/self/exe", "neither cut nor overwritten"),
+        ("run --numa left", "'left'", "interleave"),
+        ("run -m 8M --numa 999", "--numa 999", "leave --numa out"),
+        ("run -m 999G --pages 2M", "--memory 999G", "nr_hugepages"),
+        ("run -m 1M --pages thp", "--memory 1M", "64M"),
+        ("check -m lots", "'lots'", "512M"),
         ("run --report tcp:1.2.3.4", "'tcp:1.2.3.4'", "file:PATH"),
         ("run --report file:/nonexistent/x", "/nonexistent/x", "cannot be opened"),
         ("run --report virtio:org.none.0", "'org.none.0'", "virtserialport"),

@@ -117,6 +117,14 @@ fn a_plain_pre_copy_migration_converges_and_loses_no_record() {
     passes("a_plain_pre_copy_migration_converges_and_loses_no_record", "smoke/precopy");
 }
 
+#[test]
+fn a_guest_dirties_three_quarters_of_its_memory_and_is_not_ended_for_it() {
+    let test = "a_guest_dirties_three_quarters_of_its_memory_and_is_not_ended_for_it";
+    let Some((_out, directory, _run)) = passes(test, "smoke/precopy --set load.memory=75%") else { return };
+    let console = std::fs::read_to_string(directory.join("console-source.log")).unwrap();
+    assert!(!console.contains("Out of memory") && !console.contains("oom-kill"), "{console}");
+}
+
 /// Runs something that must end with exit code 3 within `limit_s`, and hands back all it said.
 fn is_judged(program: &Path, image: &Path, arguments: &str, limit_s: u64) -> String {
     let out = tempfile::tempdir().unwrap();

@@ -1,5 +1,7 @@
 //! The command line of `sully`.
 
+mod kind;
+
 use super::pacing;
 use crate::guest::{self, Options, RunError, boot};
 use crate::plan::{MemoryAmount, PatternSpec, Plan, on_or_off, write_bytes};
@@ -7,6 +9,7 @@ use crate::port::Target;
 use crate::record::{End, EndReason, Totals};
 use crate::units::{Nanos, Rate, Share};
 use clap::{Args, Parser, Subcommand};
+use std::io::{Write, stdout};
 use std::process::ExitCode;
 
 /// Dirties memory exactly as asked and measures what live migration does to it.
@@ -21,6 +24,8 @@ struct Cli {
 enum GuestCommand {
     /// Dirty memory and report
     Run(RunArgs),
+    /// Say line by line whether this guest can run that: ok, poor (it runs, and measures worse), or FAULT with its remedy
+    Check(RunArgs),
 }
 
 const EXIT_CODES: &str = "\
@@ -28,6 +33,7 @@ Exit codes: 0 done; 1 failed; 2 the command line is wrong for this machine; 3 th
 or pages were corrupt.
 
 A first look:           sully run -d 10s
+Can it run here?        sully check -m 75% --pages 2M --report virtio
 To a file, as NDJSON:   sully run -m 1G -r 200M/s -i 100ms --report file:records.ndjson
 In a VM, to its host:   sully run -m 75% -r 500M/s --report virtio";
 
@@ -37,6 +43,8 @@ struct RunArgs {
     /// Memory to dirty: a size (512M, 4G) or a share of the available memory (75%)
     #[arg(short, long, allow_hyphen_values = true, value_name = "SIZE|PERCENT", default_value_t = Plan::default().memory)]
     memory: MemoryAmount,
+    #[command(flatten)]
+    kind: kind::KindArgs,
     /// Pages dirtied, all writers together: 100M/s (MiB of 4 KiB pages a second), 25600p/s, max, or 0 (hold the
     /// memory, stay silent)
     #[arg(short, long, allow_hyphen_values = true, default_value_t = Plan::default().rate)]
@@ -94,6 +102,7 @@ impl RunArgs {
         let usual = Plan::default();
         let mut plan = Plan {
             memory: self.memory,
+            kind: self.kind.kind(),
             rate: self.rate,
             pattern: self.pattern,
             pace: usual.pace,
@@ -119,8 +128,7 @@ pub fn main() -> ExitCode {
     if boot::is_init() {
         init();
     }
-    let Cli { command: GuestCommand::Run(args) } = Cli::parse();
-    let (code, message) = perform(&args);
+    let (code, message) = perform(&Cli::parse().command);
     if let Some(message) = message {
         eprintln!("sully: {message}");
     }
@@ -135,9 +143,9 @@ fn init() -> ! {
         Err(error) => error.to_string(),
         Ok(()) => match Cli::try_parse() {
             Err(error) => format!("the kernel command line after -- is wrong: {error}"),
-            Ok(Cli { command: GuestCommand::Run(args) }) => {
+            Ok(Cli { command }) => {
                 boot::announce("starting");
-                let (code, message) = perform(&args);
+                let (code, message) = perform(&command);
                 message.unwrap_or_else(|| format!("done, exit code {code}"))
             }
         },
@@ -146,12 +154,32 @@ fn init() -> ! {
     boot::power_off()
 }
 
-/// Runs, and says how: the exit code, and what is to be said about it.
-fn perform(args: &RunArgs) -> (u8, Option<String>) {
+/// Runs or checks, and says how: the exit code, and what is to be said about it.
+fn perform(command: &GuestCommand) -> (u8, Option<String>) {
+    let args = match command {
+        GuestCommand::Run(args) => args,
+        GuestCommand::Check(args) => return inspect(args),
+    };
     match guest::run(&args.options()) {
         Ok(end) => judge(&end),
         Err(error @ RunError::Plan(_)) => (2, Some(error.to_string())),
         Err(error) => (1, Some(error.to_string())),
+    }
+}
+
+/// Prints what was found.
+fn inspect(args: &RunArgs) -> (u8, Option<String>) {
+    match guest::check(&args.options()) {
+        Err(error) => (1, Some(error.to_string())),
+        Ok(findings) => {
+            // Whoever closed the pipe has read enough.
+            let _ = write!(stdout(), "{findings}");
+            if findings.is_possible() {
+                (0, None)
+            } else {
+                (2, Some("this guest cannot run the plan".into()))
+            }
+        }
     }
 }
 
@@ -197,7 +225,7 @@ fn undone(totals: &Totals) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::BacklogPolicy;
+    use crate::plan::{Backing, BacklogPolicy, Numa, PageSize};
     use clap::CommandFactory;
 
     #[test]
@@ -232,17 +260,31 @@ mod tests {
         assert!(corrupt(&totals(2)).unwrap().contains("2 torn"));
     }
 
+    fn options(line: &str) -> Options {
+        match Cli::try_parse_from(line.split(' ')).unwrap().command {
+            GuestCommand::Run(args) | GuestCommand::Check(args) => args.options(),
+        }
+    }
+
     #[test]
     fn flags_left_out_make_the_default_plan() {
-        let Cli { command: GuestCommand::Run(args) } = Cli::try_parse_from(["sully", "run"]).unwrap();
-        assert_eq!(args.options().plan, Plan::default());
+        assert_eq!(options("sully run").plan, Plan::default());
+    }
+
+    #[test]
+    fn the_kind_of_memory_reaches_the_plan_by_run_and_check_alike() {
+        for command in ["run", "check"] {
+            let line = format!("sully {command} --pages 2M --backing file:/x --numa 1 --lock");
+            let kind = options(&line).plan.kind;
+            assert_eq!((kind.pages, kind.numa, kind.lock), (PageSize::Huge2M, Some(Numa::Node(1)), true));
+            assert_eq!(kind.backing, Backing::File("/x".into()));
+        }
     }
 
     #[test]
     fn every_flag_reaches_the_plan() {
         let line = "sully run -m 75% -r 5000p/s -p random --pace burst:1s/2s --backlog shed --catch-up 7 --reads 10% -t 3 -d 5s --baseline 1s -i 100ms --seed 9 -w page --verify off --no-latency --report - --report virtio";
-        let Cli { command: GuestCommand::Run(args) } = Cli::try_parse_from(line.split(' ')).unwrap();
-        let options = args.options();
+        let options = options(line);
         assert_eq!(options.plan.memory, "75%".parse().unwrap());
         assert_eq!(options.plan.reads, "10%".parse().unwrap());
         assert_eq!((options.plan.threads, options.plan.seed), (Some(3), 9));

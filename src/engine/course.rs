@@ -135,7 +135,8 @@ mod tests {
 
     fn checked() -> Checked {
         let plan = Plan { threads: Some(1), ..Plan::default() };
-        plan::check(&plan, &Machine { available_bytes: 1 << 30, cpus: 1 }).unwrap()
+        plan::check(&plan, &Machine { available_bytes: 1 << 30, cpus: 1, stock: plan::Stock::default() })
+            .unwrap()
     }
 
     fn at(rate: Rate) -> Load {

@@ -17,6 +17,7 @@ mod writer;
 
 pub use error::EngineError;
 pub use snapshot::Snapshot;
+pub use threads::rehearse;
 
 use crate::{
     clock::{Clock, Monotonic, read_cost_ns},
@@ -24,7 +25,7 @@ use crate::{
     diagnose::classify,
     pace::{Part, Schedule},
     plan::{Checked, Load},
-    probe::{StealProbe, host_facts},
+    probe::{StealProbe, host_facts, numa_nodes},
     record::{ClockFacts, Corruption, Gap, MemoryFacts, SelfFacts},
     region::Region,
     tally::{GapTally, RING_RECORDS, StampTally, VisitTally},
@@ -52,6 +53,7 @@ pub struct Engine {
     canaries: Vec<Canary>,
     steal: Option<StealProbe>,
     memory: MemoryFacts,
+    warning: Option<String>,
     /// Kept to the end: giving gigabytes back takes seconds, and no writer is to spend them.
     region: Region,
     corruptions_told: usize,
@@ -84,14 +86,21 @@ impl Engine {
             return Err(EngineError::NoCpu);
         }
         let begin_ns = Monotonic.now_ns();
-        let (region, slices) = Region::map(plan.pages(), plan.threads)?;
+        let (region, slices) = Region::map_as(plan.pages(), plan.threads, &plan.kind, &numa_nodes())?;
         let mut engine = Self {
             plan: plan.clone(),
             control: Arc::default(),
             writers: Vec::new(),
             canaries: Vec::new(),
             steal: StealProbe::open(),
-            memory: MemoryFacts { bytes: region.pages().bytes(), resident_bytes: 0, prefault_ns: 0 },
+            memory: MemoryFacts {
+                bytes: region.pages().bytes(),
+                resident_bytes: 0,
+                prefault_ns: 0,
+                page_bytes_asked: Some(plan.kind.pages.bytes()),
+                huge_bytes: None,
+            },
+            warning: None,
             region,
             corruptions_told: 0,
             course: None,
@@ -100,7 +109,10 @@ impl Engine {
         };
         engine.writers = writer::start(plan, cpus, slices, &engine.control)?;
         engine.memory.prefault_ns = Monotonic.now_ns().saturating_sub(begin_ns);
-        engine.memory.resident_bytes = engine.region.resident()?.bytes();
+        let (found, warning) = engine.region.inspect()?;
+        engine.memory.resident_bytes = found.resident.bytes();
+        engine.memory.huge_bytes = found.huge_bytes;
+        engine.warning = warning;
         if engine.memory.resident_bytes < engine.memory.bytes {
             return Err(EngineError::NotResident(engine.memory.clone()));
         }
@@ -139,6 +151,11 @@ impl Engine {
                 tables_bytes: (tables_bytes + stamps) as u64 + ledgers,
             },
         }
+    }
+
+    /// What is less than was hoped for, in a sentence with the way out.
+    pub fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
     }
 
     /// Lets writers and canaries go. Returns when the schedule begins: now, CLOCK_MONOTONIC.

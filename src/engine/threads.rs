@@ -1,6 +1,6 @@
 //! Threads of the engine: named, pinned, and never dead unnoticed.
 
-use super::{EngineError, control::Control};
+use super::{EngineError, control::Control, realtime::become_realtime};
 use crate::clock::{Clock, Monotonic};
 use nix::{
     sched::{CpuSet, sched_setaffinity},
@@ -49,6 +49,16 @@ pub(super) fn settle_on(name: &str, cpu: u32) -> Result<(), EngineError> {
     // Without it the kernel may be 50 us late to save wake-ups; that costs accuracy, not correctness.
     let _ = prctl::set_timerslack(1);
     Ok(())
+}
+
+/// Binds the calling thread to each of `cpus` in turn, puts it under SCHED_FIFO, and says whether that was allowed.
+/// It stays so: for a thread that is about to end.
+///
+/// # Errors
+/// When it cannot be bound to one of them.
+pub fn rehearse(cpus: &[u32]) -> Result<bool, EngineError> {
+    cpus.iter().try_for_each(|cpu| settle_on("sully", *cpu))?;
+    Ok(become_realtime())
 }
 
 /// Why a thread that never said it was ready is not there.

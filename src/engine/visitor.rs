@@ -5,7 +5,7 @@ use crate::{
     clock::Clock,
     content::{Ledger, Palette, STAMP_WORDS, Strokes},
     record::CorruptionKind,
-    region::Slice,
+    region::{RegionError, Slice},
     tally::{Find, StampTally},
     units::PageIndex,
 };
@@ -56,7 +56,14 @@ impl Stamps {
 
 impl Visitor {
     /// Fills the pages: stamped where there are to be stamps.
-    pub(super) fn fill(mut slice: Slice, mut palette: Palette, stamps: Option<Stamps>) -> Self {
+    ///
+    /// # Errors
+    /// When the memory cannot be had.
+    pub(super) fn fill(
+        mut slice: Slice,
+        mut palette: Palette,
+        stamps: Option<Stamps>,
+    ) -> Result<Self, RegionError> {
         let mut page = PageIndex(0);
         slice.fill(|words| {
             palette.fill(words);
@@ -65,8 +72,8 @@ impl Visitor {
                 words[..stamp.len()].copy_from_slice(&stamp);
             }
             page.0 += 1;
-        });
-        Self { slice, strokes: Strokes::default(), palette, stamps }
+        })?;
+        Ok(Self { slice, strokes: Strokes::default(), palette, stamps })
     }
 
     /// Asks for the pages at the front of a batch.

@@ -151,7 +151,11 @@ impl Starting {
         let body = move || {
             let _meter = MeterAtEnd(own_meter);
             let settled = threads::settle_on(&own_name, cpu).map(|()| gettid());
-            let visitor = settled.is_ok().then(|| prepare(&plan, index, slice, tag, own_stamps));
+            let prepared = settled.and_then(|id| Ok((id, prepare(&plan, index, slice, tag, own_stamps)?)));
+            let (settled, visitor) = match prepared {
+                Ok((id, visitor)) => (Ok(id), Some(visitor)),
+                Err(error) => (Err(error), None),
+            };
             // Nobody listens any more when another writer failed: stop is then what the gate says.
             let _ = say.send(settled);
             drop(say);
@@ -179,10 +183,16 @@ impl Starting {
 }
 
 /// Touches every page, so that no first touch falls into a measured visit.
-fn prepare(plan: &Checked, index: u32, slice: Slice, tag: u64, tally: Option<Arc<StampTally>>) -> Visitor {
+fn prepare(
+    plan: &Checked,
+    index: u32,
+    slice: Slice,
+    tag: u64,
+    tally: Option<Arc<StampTally>>,
+) -> Result<Visitor, EngineError> {
     let palette = palette(plan, &plan.first_load(), index, 0);
     let stamps = tally.map(|tally| Stamps { ledger: Ledger::new(tag, slice.first(), slice.pages()), tally });
-    Visitor::fill(slice, palette, stamps)
+    Ok(Visitor::fill(slice, palette, stamps)?)
 }
 
 /// What pages hold and visits write; `nonce` keeps what a later load writes apart from what an earlier one did.

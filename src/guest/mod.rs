@@ -3,6 +3,7 @@
 mod audience;
 mod beat;
 pub mod boot;
+mod check;
 mod hello;
 mod outbox;
 mod run;
@@ -11,4 +12,5 @@ mod signals;
 mod stream;
 mod table;
 
+pub use check::{Findings, check};
 pub use run::{Options, RunError, run};

@@ -1,6 +1,7 @@
 //! One run in the guest, from the plan to the last record.
 
 use super::audience::Audience;
+use super::boot;
 use super::hello::hello;
 use super::signals::Signals;
 use super::{beat::Beat, session::Asked};
@@ -56,6 +57,9 @@ pub fn run(options: &Options) -> Result<End, RunError> {
     let cpus = probe::cpus()?;
     let ports = Audience::open(&options.targets)?;
     let mut engine = Engine::start(&checked, &cpus)?;
+    if let Some(warning) = engine.warning() {
+        boot::announce(warning);
+    }
     let first = hello(&checked, &cpus, engine.facts());
     let audience = Audience::new(ports, &engine.snapshot());
     let began_ns = engine.open_gate();

@@ -1,7 +1,7 @@
 //! The table on the terminal, for runs without a report target: one line an interval.
 
 use crate::record::{End, Interval};
-use crate::units::{ByteSize, Nanos, PAGE_BYTES};
+use crate::units::{ByteSize, Nanos, PAGE_BYTES, decimal};
 use std::fmt::Write as _;
 
 /// How many lines stand between two headings.
@@ -23,10 +23,10 @@ impl Table {
             text.push_str(HEADING);
         }
         self.lines += 1;
-        let seconds = Nanos(interval.end_ns.saturating_sub(began_ns)).as_secs_f64();
+        let seconds = decimal(interval.end_ns.saturating_sub(began_ns), 1_000_000_000, 1);
         let _ = writeln!(
             text,
-            "{seconds:8.1}  {:<8} {:>9} {:>9}  {:>8} {:>8} {:>8}  {:>8} {:>8}  {:>8}",
+            "{seconds:>8}  {:<8} {:>9} {:>9}  {:>8} {:>8} {:>8}  {:>8} {:>8}  {:>8}",
             interval.phase,
             interval.target_pages_per_s.map_or_else(|| "max".into(), mib_per_s),
             mib_per_s(pages_per_s(interval.writes, interval.end_ns.saturating_sub(interval.start_ns))),
@@ -92,7 +92,7 @@ fn pages_per_s(pages: u64, span_ns: u64) -> u64 {
 }
 
 fn mib_per_s(pages_per_s: u64) -> String {
-    format!("{:.1}", pages_per_s as f64 * PAGE_BYTES as f64 / 1_048_576.0)
+    decimal(pages_per_s, (1 << 20) / PAGE_BYTES, 1)
 }
 
 fn span(span_ns: Option<u64>) -> String {

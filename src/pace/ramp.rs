@@ -197,10 +197,10 @@ mod tests {
     proptest! {
         #[test]
         fn each_start_is_the_last_ns_with_no_more_visits_before(
-            from in 0..=MOST, to in 0..=MOST, over_ns in 1..=DAY_NS, part in 0.0f64..1.1
+            from in 0..=MOST, to in 0..=MOST, over_ns in 1..=DAY_NS, percent in 0u64..110
         ) {
             let ramp = ramp(from, to, over_ns);
-            let number = (ramp.offered(over_ns) as f64 * part) as u64;
+            let number = ramp.offered(over_ns) / 100 * percent + percent;
             let due_ns = ramp.due_ns(number);
             prop_assert!(ramp.offered(due_ns) <= number, "not later than that");
             prop_assert!(due_ns == u64::MAX || ramp.offered(due_ns + 1) > number, "and not earlier");

@@ -21,6 +21,7 @@ impl Shuffle {
         Self { pages, next: 0, keys, lap }
     }
 
+    #[inline]
     fn step(&mut self) -> u64 {
         if self.next == self.pages {
             self.lap = Permutation::new(self.pages, &mut self.keys);

@@ -1,17 +1,21 @@
 //! From what is asked to what will be done: every fault of a plan at once, each with its remedy.
 
-use super::fault::{Fault, Faults};
-use super::{BacklogPolicy, Load, MemoryAmount, PaceSpec, PatternSpec, Plan, WORD_BYTES, pace};
-use crate::units::{ByteSize, Nanos, PAGE_BYTES, PageCount, Rate, Share};
+use super::{
+    BacklogPolicy, Fault, Faults, Load, MemoryAmount, MemoryKind, PaceSpec, PatternSpec, Plan, Stock,
+    WORD_BYTES, pace, pool,
+};
+use crate::units::{ByteSize, Nanos, PageCount, Rate, Share};
 use serde::{Deserialize, Serialize};
 
 /// What the machine offers a plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine {
     /// Memory that can be had without swapping (MemAvailable, or less where a memory cgroup limits it).
     pub available_bytes: u64,
     /// CPUs this process may run on.
     pub cpus: u32,
+    /// What it has of each kind of memory.
+    pub stock: Stock,
 }
 
 /// A plan that can be carried out, every value resolved. `hello` echoes it.
@@ -19,6 +23,9 @@ pub struct Machine {
 pub struct Checked {
     /// Memory to dirty, whole pages.
     pub memory_bytes: u64,
+    /// What kind of memory.
+    #[serde(default, flatten)]
+    pub kind: MemoryKind,
     /// The dirty rate asked for, as text.
     pub rate: Rate,
     /// The same in page visits a second; absent for `max`.
@@ -105,8 +112,6 @@ impl Checked {
 const INTERVAL_FLOOR: Nanos = Nanos::from_ms(20);
 /// The longest interval: an hour.
 const INTERVAL_CEILING: Nanos = Nanos::from_secs(3600);
-/// The least memory that stays free for the rest of the system.
-const RESERVE_FLOOR_BYTES: u64 = 24 << 20;
 /// Beyond one writer a page there is nothing to do; this bounds what the writers' own tables take.
 const THREADS_CEILING: u32 = 1024;
 
@@ -125,6 +130,7 @@ pub fn check(plan: &Plan, machine: &Machine) -> Result<Checked, Faults> {
     }
     Ok(Checked {
         memory_bytes,
+        kind: plan.kind.clone(),
         rate: plan.rate,
         target_pages_per_s: plan.rate.pages_per_s(),
         pattern: plan.pattern,
@@ -155,37 +161,63 @@ fn threads(plan: &Plan, machine: &Machine, faults: &mut Vec<Fault>) -> u32 {
 }
 
 fn memory(plan: &Plan, machine: &Machine, threads: u32, faults: &mut Vec<Fault>) -> u64 {
-    let asked = plan.memory.bytes(machine.available_bytes) / PAGE_BYTES * PAGE_BYTES;
-    if PageCount::in_bytes(asked).0 < u64::from(threads.max(1)) {
+    let pool = pool::Pool::of(plan, machine.available_bytes, &machine.stock);
+    let asked = plan.memory_bytes(machine);
+    pool::check(plan, asked, &machine.stock, faults);
+    let least = PageCount(u64::from(threads.max(1))).bytes().max(plan.kind.pages.bytes());
+    if let Some(refill) = pool::refill(plan.kind.pages, asked.max(least), pool.available_bytes)
+        && pool.available_bytes < least
+    {
         faults.push(Fault {
             what: format!(
-                "--memory {} is less than one page of 4096 bytes for each of {threads} writers",
-                plan.memory
+                "--memory {} of --pages {} is not there: too few are free",
+                plan.memory, plan.kind.pages
             ),
-            remedy: "ask for more, for example --memory 64M".into(),
+            remedy: format!("{refill} at least, or use --pages thp"),
+        });
+        return asked;
+    }
+    if asked < least {
+        faults.push(Fault {
+            what: format!(
+                "--memory {} is less than one page of {} bytes, or of 4096 bytes for each of {threads} writers",
+                plan.memory,
+                plan.kind.pages.bytes()
+            ),
+            remedy: format!("ask for more, for example --memory {}", ByteSize(least.max(64 << 20))),
         });
     }
-    let usable = usable_bytes(machine.available_bytes);
-    if asked > usable {
+    if asked > pool.usable_bytes {
         faults.push(Fault {
             what: format!(
                 "--memory {} is not there: {} are available, of which {} stay free for the system",
                 plan.memory,
-                ByteSize(machine.available_bytes).human(),
-                ByteSize(machine.available_bytes - usable).human(),
+                ByteSize(pool.available_bytes).human(),
+                ByteSize(pool.available_bytes - pool.usable_bytes).human(),
             ),
-            remedy: format!(
-                "ask for at most --memory {}, or give this machine more memory",
-                suggestion(usable)
-            ),
+            remedy: remedy(plan, &pool, asked),
         });
     }
     asked
 }
 
-/// What may be taken of `available_bytes` without endangering the system.
-fn usable_bytes(available_bytes: u64) -> u64 {
-    available_bytes.saturating_sub((available_bytes / 20).max(RESERVE_FLOOR_BYTES))
+/// What to do when there is less than `asked_bytes`.
+fn remedy(plan: &Plan, pool: &pool::Pool, asked_bytes: u64) -> String {
+    let most = match suggestion(pool.usable_bytes) {
+        MemoryAmount::Bytes(ByteSize(0)) => String::new(),
+        most => format!("ask for at most --memory {most}, or "),
+    };
+    let refill = pool::refill(plan.kind.pages, asked_bytes, pool.available_bytes);
+    most + &refill.unwrap_or_else(|| "give this machine more memory".into())
+}
+
+impl Plan {
+    /// The memory that is asked for on this machine, in whole pages of its kind.
+    pub fn memory_bytes(&self, machine: &Machine) -> u64 {
+        let pool = pool::Pool::of(self, machine.available_bytes, &machine.stock);
+        let page_bytes = self.kind.pages.bytes();
+        self.memory.bytes(pool.available_bytes) / page_bytes * page_bytes
+    }
 }
 
 /// A size to suggest: whole MiB, below `usable_bytes`.
@@ -210,9 +242,18 @@ fn times(plan: &Plan, faults: &mut Vec<Fault>) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::HugePages;
     use super::*;
 
-    const MACHINE: Machine = Machine { available_bytes: 1 << 30, cpus: 2 };
+    const MACHINE: Machine = Machine {
+        available_bytes: 1 << 30,
+        cpus: 2,
+        stock: Stock {
+            huge: HugePages { free_2m_bytes: None, free_1g_bytes: None },
+            nodes: Vec::new(),
+            lock_limit_bytes: None,
+        },
+    };
 
     #[test]
     fn the_default_plan_takes_one_writer_per_vcpu() {
@@ -226,7 +267,7 @@ mod tests {
         let plan = Plan { memory: "2G".parse().unwrap(), ..Plan::default() };
         let message = check(&plan, &MACHINE).unwrap_err().to_string();
         assert!(
-            message.contains("2G") && message.contains("1.0 GiB") && message.contains("--memory 972M"),
+            message.contains("2G") && message.contains("1.0 GiB") && message.contains("--memory 970M"),
             "{message}"
         );
     }

@@ -42,11 +42,13 @@ impl Ramp {
 
 impl Load {
     /// The same without visits: the memory is held.
+    #[must_use]
     pub const fn paused(self) -> Self {
         Self { rate: Rate::PagesPerSecond(0), ramp: None, ..self }
     }
 
     /// What is left of it after so long: a ramp goes on from where it has come to.
+    #[must_use]
     pub fn rest(self, elapsed_ns: u64) -> Self {
         let rest = |ramp: Ramp| {
             let from = Rate::PagesPerSecond(self.pages_per_s_after(elapsed_ns)?);

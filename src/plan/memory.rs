@@ -1,5 +1,7 @@
 //! How much memory is asked for: a size, or a share of what is available.
 
+#[cfg(feature = "host")]
+use crate::units::serde_as_text;
 use crate::units::{ByteSize, Share, UnitError};
 use std::{fmt, str::FromStr};
 
@@ -42,6 +44,9 @@ impl fmt::Display for MemoryAmount {
         }
     }
 }
+
+#[cfg(feature = "host")]
+serde_as_text!(MemoryAmount);
 
 #[cfg(test)]
 mod tests {

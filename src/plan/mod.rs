@@ -3,10 +3,12 @@
 mod check;
 mod fault;
 mod hotspot;
+mod kind;
 mod load;
 mod memory;
 mod pace;
 mod pattern;
+mod pool;
 mod theta;
 mod visit;
 mod visits;
@@ -14,12 +16,14 @@ mod visits;
 pub use check::{Checked, Machine, check};
 pub use fault::{Fault, Faults};
 pub use hotspot::Hotspot;
+pub use kind::{Backing, MemoryKind, Numa, PageSize};
 pub use load::{Load, Ramp};
 pub use memory::MemoryAmount;
 #[cfg(feature = "host")]
 pub(crate) use pace::faults as pace_faults;
 pub use pace::{BacklogPolicy, PaceSpec};
 pub use pattern::PatternSpec;
+pub use pool::{HugePages, Node, Stock};
 pub use theta::Theta;
 pub use visit::{WORD_BYTES, is_write, on_or_off, write_bytes};
 pub use visits::{VisitMix, at_odds, visit_rate};
@@ -31,6 +35,8 @@ use crate::units::{ByteSize, Nanos, Rate, Share};
 pub struct Plan {
     /// How much memory to dirty.
     pub memory: MemoryAmount,
+    /// What kind of memory.
+    pub kind: MemoryKind,
     /// How many pages a second are visited by a write, all writers together.
     pub rate: Rate,
     /// In which order pages are visited.
@@ -65,6 +71,7 @@ impl Default for Plan {
     fn default() -> Self {
         Self {
             memory: MemoryAmount::Bytes(ByteSize::mib(512)),
+            kind: MemoryKind::default(),
             rate: Rate::PagesPerSecond(25_600),
             pattern: PatternSpec::Shuffle,
             pace: PaceSpec::Constant,
@@ -98,3 +105,6 @@ impl Plan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,13 +34,15 @@ pub fn list_port_names() -> Vec<String> {
 /// Device and name of every port below `sysfs`, in order.
 fn named_ports(sysfs: &Path) -> Vec<(String, String)> {
     let entries = fs::read_dir(sysfs).into_iter().flatten().flatten();
-    let mut ports: Vec<(String, String)> = entries
-        .filter_map(|entry| {
-            let name = fs::read_to_string(entry.path().join("name")).ok()?;
-            Some((entry.file_name().into_string().ok()?, name.trim_end().to_owned()))
-        })
-        .collect();
-    ports.sort();
+    let named = entries.filter_map(|entry| {
+        let name = fs::read_to_string(entry.path().join("name")).ok()?;
+        Some((entry.file_name().into_string().ok()?, name.trim_end().to_owned()))
+    });
+    let mut ports = Vec::new();
+    for port in named {
+        // A sort of its own for a handful of ports would be more code than the rest of this file.
+        ports.insert(ports.partition_point(|before| *before < port), port);
+    }
     ports
 }
 

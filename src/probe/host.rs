@@ -24,7 +24,10 @@ pub fn host_facts() -> HostFacts {
         boot_id: text("/proc/sys/kernel/random/boot_id").unwrap_or_default(),
         hostname: uname.map(|names| names.nodename().to_string_lossy().into_owned()).unwrap_or_default(),
         kernel: uname.map(|names| names.release().to_string_lossy().into_owned()).unwrap_or_default(),
-        mem_total_bytes: super::meminfo().map_or(0, |meminfo| meminfo.mem_total),
+        mem_total_bytes: super::meminfo()
+            .ok()
+            .and_then(|text| super::rows::row_bytes(&text, "MemTotal:"))
+            .unwrap_or(0),
         clocksource: text("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
     }
 }

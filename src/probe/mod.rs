@@ -3,12 +3,15 @@
 mod cgroup;
 mod cost;
 mod host;
+mod rows;
 mod steal;
+mod stock;
 mod thread;
 
 pub use cost::{process_cpu_ns, thread_cpu_ns};
 pub use host::{HostFacts, host_facts};
 pub use steal::StealProbe;
+pub use stock::{numa_nodes, oom_score_adj, transparent_huge_pages};
 pub use thread::{ThreadCounters, ThreadProbe};
 
 use crate::plan::Machine;
@@ -16,8 +19,8 @@ use nix::{
     sched::{CpuSet, sched_getaffinity},
     unistd::Pid,
 };
-use procfs_core::{FromRead, Meminfo};
-use std::{fs::File, path::Path};
+use rows::row_bytes;
+use std::{fs, path::Path};
 
 /// Why the machine cannot be described.
 #[derive(Debug, thiserror::Error)]
@@ -43,9 +46,9 @@ const MEMINFO: &str = "/proc/meminfo";
 /// When `/proc` is not mounted, or the kernel does not name the CPUs.
 pub fn machine() -> Result<Machine, ProbeError> {
     let cpus = u32::try_from(cpus()?.len()).unwrap_or(u32::MAX);
-    let available_bytes = available_bytes(&meminfo()?);
+    let available_bytes = available_bytes(&meminfo()?)?;
     let limit_bytes = cgroup::headroom_bytes(Path::new("/proc/self")).unwrap_or(u64::MAX);
-    Ok(Machine { available_bytes: available_bytes.min(limit_bytes), cpus })
+    Ok(Machine { available_bytes: available_bytes.min(limit_bytes), cpus, stock: stock::stock() })
 }
 
 /// The ids of the CPUs this program may run on, in order.
@@ -58,15 +61,16 @@ pub fn cpus() -> Result<Vec<u32>, ProbeError> {
     Ok(ids.filter_map(|cpu| u32::try_from(cpu).ok()).collect())
 }
 
-fn meminfo() -> Result<Meminfo, ProbeError> {
-    let error = |cause: String| ProbeError::Memory { path: MEMINFO, cause };
-    let file = File::open(MEMINFO).map_err(|cause| error(cause.to_string()))?;
-    Meminfo::from_read(file).map_err(|cause| error(cause.to_string()))
+/// The text of `/proc/meminfo`.
+fn meminfo() -> Result<String, ProbeError> {
+    fs::read_to_string(MEMINFO)
+        .map_err(|cause| ProbeError::Memory { path: MEMINFO, cause: cause.to_string() })
 }
 
 /// MemAvailable; kernels before 3.14 lack it, and free memory is then the careful answer.
-fn available_bytes(meminfo: &Meminfo) -> u64 {
-    meminfo.mem_available.unwrap_or(meminfo.mem_free)
+fn available_bytes(meminfo: &str) -> Result<u64, ProbeError> {
+    let found = row_bytes(meminfo, "MemAvailable:").or_else(|| row_bytes(meminfo, "MemFree:"));
+    found.ok_or_else(|| ProbeError::Memory { path: MEMINFO, cause: "it has no row MemFree".into() })
 }
 
 #[cfg(test)]
@@ -79,6 +83,14 @@ mod tests {
         assert!(machine.available_bytes > 1 << 20, "{machine:?}");
         assert_eq!(machine.cpus as usize, cpus().unwrap().len());
         assert!(machine.cpus >= 1);
+    }
+
+    #[test]
+    fn available_memory_is_what_the_kernel_says_and_free_memory_where_it_does_not() {
+        let new = "MemTotal: 900 kB\nMemFree:         100 kB\nMemAvailable:    700 kB\n";
+        assert_eq!(available_bytes(new).unwrap(), 700 << 10);
+        assert_eq!(available_bytes("MemTotal: 900 kB\nMemFree: 100 kB\n").unwrap(), 100 << 10);
+        assert!(available_bytes("nonsense").is_err());
     }
 
     #[test]

@@ -56,6 +56,12 @@ pub struct MemoryFacts {
     pub resident_bytes: u64,
     /// How long filling them took.
     pub prefault_ns: u64,
+    /// The size of the backing pages that were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_bytes_asked: Option<u64>,
+    /// Bytes of them that huge pages back; absent where the kernel does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub huge_bytes: Option<u64>,
 }
 
 /// What the tool itself costs.

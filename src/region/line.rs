@@ -84,7 +84,7 @@ mod tests {
     fn what_is_put_is_read_and_the_rest_of_the_page_stays() {
         let (_region, mut slices) = Region::map(PageCount(4), 2).unwrap();
         let slice = &mut slices[1];
-        slice.fill(|words| words.fill(9));
+        slice.fill(|words| words.fill(9)).unwrap();
         slice.prefetch(PageIndex(1));
         slice.put(PageIndex(1), &[1, 2, 3]);
         slice.put_at(PageIndex(1), 510, &[4, 5]);

@@ -1,6 +1,6 @@
 //! Sizes in bytes, written as QEMU and the kernel write them: `512M` is 512 MiB.
 
-use super::{UnitError, serde_as_text};
+use super::{UnitError, decimal::decimal, serde_as_text};
 use std::{fmt, str::FromStr};
 
 /// A number of bytes. Text: `<number>[K|M|G|T]`, binary multiples, for example `512M`.
@@ -20,7 +20,7 @@ impl ByteSize {
     pub fn human(self) -> String {
         for (factor, unit) in Self::UNITS {
             if self.0 >= factor {
-                return format!("{:.1} {unit}iB", self.0 as f64 / factor as f64);
+                return format!("{} {unit}iB", decimal(self.0, factor, 1));
             }
         }
         format!("{} B", self.0)

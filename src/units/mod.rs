@@ -4,12 +4,14 @@
 //! A text that does not parse is answered with the text itself, the grammar and an example.
 
 mod bytes;
+mod decimal;
 mod nanos;
 mod page;
 mod rate;
 mod share;
 
 pub use bytes::ByteSize;
+pub use decimal::decimal;
 pub use nanos::Nanos;
 pub use page::{PAGE_BYTES, PAGE_WORDS, PageCount, PageIndex};
 pub use rate::Rate;

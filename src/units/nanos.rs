@@ -1,6 +1,6 @@
 //! Spans of time in whole nanoseconds.
 
-use super::{UnitError, serde_as_text};
+use super::{UnitError, decimal::decimal, serde_as_text};
 use jiff::SignedDuration;
 use std::{fmt, str::FromStr};
 
@@ -33,13 +33,16 @@ impl Nanos {
     pub fn human(self) -> String {
         let (factor, unit) = match self.0 {
             0..1_000 => return format!("{} ns", self.0),
-            1_000..1_000_000 => (1e3, "µs"),
-            1_000_000..1_000_000_000 => (1e6, "ms"),
-            _ => (1e9, "s"),
+            1_000..1_000_000 => (1_000, "µs"),
+            1_000_000..1_000_000_000 => (1_000_000, "ms"),
+            _ => (1_000_000_000, "s"),
         };
-        let value = self.0 as f64 / factor;
-        let decimals = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
-        format!("{value:.decimals$} {unit}")
+        let decimals = match self.0 / factor {
+            0..10 => 2,
+            10..100 => 1,
+            _ => 0,
+        };
+        format!("{} {unit}", decimal(self.0, factor, decimals))
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
 
 fn checked(rate: Rate) -> Checked {
     let plan = Plan { rate, ..Plan::default() };
-    plan::check(&plan, &Machine { available_bytes: 1 << 30, cpus: 2 }).unwrap()
+    plan::check(&plan, &Machine { available_bytes: 1 << 30, cpus: 2, stock: plan::Stock::default() }).unwrap()
 }
 
 fn snapshot(at_ns: u64, visits: &[u64], due: Due) -> Snapshot {

@@ -25,13 +25,16 @@ const T0_NS: u64 = 1_000_000;
 const MS: u64 = 1_000_000;
 const PAGES: u64 = 4096;
 
+/// Orders and when they are given; none is to stop.
+type Timetable = VecDeque<(u64, Option<Order>)>;
+
 /// A clock that gives each order when its time has come; the last is to stop.
 #[derive(Clone)]
 struct Ordering {
     clock: Fake,
     control: Arc<Control>,
     sender: Sender<Order>,
-    orders: Arc<Mutex<VecDeque<(u64, Option<Order>)>>>,
+    orders: Arc<Mutex<Timetable>>,
 }
 
 impl Clock for Ordering {
@@ -99,7 +102,7 @@ fn load(clock: Fake, first: Leg, orders: Vec<(u64, Order)>, end_ns: u64) -> Outc
     let (slice, stamps) = (slices.remove(0), Arc::new(StampTally::new()));
     let ledger = Ledger::new(7, slice.first(), slice.pages());
     let stamped = Stamps { ledger, tally: Arc::clone(&stamps) };
-    let visitor = Visitor::fill(slice, Palette::new(WORD_BYTES, true, 1), Some(stamped));
+    let visitor = Visitor::fill(slice, Palette::new(WORD_BYTES, true, 1), Some(stamped)).unwrap();
     let mut work = Work {
         pacer: Pacer::new(T0_NS, &first.part()),
         pattern: pattern(PatternSpec::Shuffle, PageCount(PAGES), 1),

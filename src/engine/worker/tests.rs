@@ -68,7 +68,7 @@ fn load_with_reads<C: Clock>(
 ) -> Outcome {
     let (_, mut slices) = Region::map(PageCount(pages), 1).unwrap();
     let palette = Palette::new(WORD_BYTES, false, 1);
-    let visitor = Visitor::fill(slices.remove(0), palette, None);
+    let visitor = Visitor::fill(slices.remove(0), palette, None).unwrap();
     let mut work = Work {
         pacer: Pacer::new(T0_NS, part),
         pattern: pattern(spec, visitor.slice.pages(), 1),
@@ -235,7 +235,7 @@ fn two_legs(spec: PatternSpec, pages: u64, timed: bool) -> [(u64, u64); 2] {
         pacer: Pacer::new(T0_NS, &Part::whole(Rate::PagesPerSecond(10_000))),
         pattern: pattern(spec, slice.pages(), 1),
         reads: Reads::new(VisitMix { reads: 0, visits: 1 }, 1),
-        visitor: Visitor::fill(slice, palette, Some(Stamps { ledger, tally: Arc::clone(&stamps) })),
+        visitor: Visitor::fill(slice, palette, Some(Stamps { ledger, tally: Arc::clone(&stamps) })).unwrap(),
         timed,
         drawn: Drawn::none(),
         sums: Sums::default(),
@@ -296,7 +296,8 @@ fn reads_of_stamped_pages_check_them_and_are_counted_apart_timed_or_not() {
         let stamps = Arc::new(StampTally::new());
         let ledger = Ledger::new(7, slice.first(), slice.pages());
         let palette = Palette::new(WORD_BYTES, true, 1);
-        let mut visitor = Visitor::fill(slice, palette, Some(Stamps { ledger, tally: Arc::clone(&stamps) }));
+        let mut visitor =
+            Visitor::fill(slice, palette, Some(Stamps { ledger, tally: Arc::clone(&stamps) })).unwrap();
         visitor.slice.put(PageIndex(1), &[0; 5]);
         let mut work = Work {
             pacer: Pacer::new(T0_NS, &Part::whole(Rate::PagesPerSecond(10_000))),
@@ -334,7 +335,8 @@ fn a_corrupt_page_that_is_only_ever_read_is_told_of_once() {
     let stamps = Arc::new(StampTally::new());
     let ledger = Ledger::new(7, slice.first(), slice.pages());
     let palette = Palette::new(WORD_BYTES, true, 1);
-    let mut visitor = Visitor::fill(slice, palette, Some(Stamps { ledger, tally: Arc::clone(&stamps) }));
+    let mut visitor =
+        Visitor::fill(slice, palette, Some(Stamps { ledger, tally: Arc::clone(&stamps) })).unwrap();
     let pages: Vec<_> = (0..4).map(PageIndex).collect();
     let before: [u64; 5] = visitor.slice.words(PageIndex(0));
     visitor.slice.put(PageIndex(2), &before);
@@ -348,7 +350,7 @@ fn a_corrupt_page_that_is_only_ever_read_is_told_of_once() {
 #[test]
 fn a_batch_that_is_too_late_is_given_up_whole_where_visits_are_not_timed() {
     let (_, mut slices) = Region::map(PageCount(64), 1).unwrap();
-    let visitor = Visitor::fill(slices.remove(0), Palette::new(WORD_BYTES, false, 1), None);
+    let visitor = Visitor::fill(slices.remove(0), Palette::new(WORD_BYTES, false, 1), None).unwrap();
     let part = Part { backlog: BacklogPolicy::Shed, ..Part::whole(Rate::PagesPerSecond(10_000)) };
     let mut work = Work {
         pacer: Pacer::new(T0_NS, &part),

@@ -12,6 +12,8 @@ use std::collections::VecDeque;
 
 /// QEMU can say `completed` before it has filled in the figures: so long it is asked again.
 const FIGURES_LIMIT: Nanos = Nanos::from_secs(2);
+/// A side that says the migration failed often says so because the other QEMU ended: so long that is waited for.
+const CAUSE_LIMIT: Nanos = Nanos::from_secs(1);
 /// How long QEMU may take to give a migration up.
 const CANCEL_LIMIT: Nanos = Nanos::from_secs(5);
 
@@ -59,6 +61,11 @@ enum Phase {
     /// Complete; the last figures are missing.
     Figures {
         since_ns: u64,
+    },
+    /// One side says it failed; whether the other QEMU's end is the cause is not known yet.
+    Failing {
+        since_ns: u64,
+        reason: String,
     },
     /// Given up; QEMU is bringing the guest back.
     Cancelling {
@@ -128,6 +135,11 @@ impl Driver {
                 }
                 self.query_all();
             }
+            Phase::Failing { since_ns, reason } => {
+                if self.elapsed_ns(*since_ns) >= CAUSE_LIMIT.0 {
+                    self.lost(reason.clone());
+                }
+            }
             Phase::Cancelling { since_ns, result, reason } => {
                 if self.elapsed_ns(*since_ns) >= CANCEL_LIMIT.0 {
                     let (result, reason) = (*result, format!("{reason}; QEMU did not give it up in time"));
@@ -155,7 +167,7 @@ impl Driver {
             }
             Side::Destination if status == "failed" => {
                 let reason = format!("the destination QEMU says: {}", error.as_deref().unwrap_or("failed"));
-                self.lost(reason);
+                self.failing(reason);
             }
             Side::Destination => {}
         }
@@ -210,14 +222,14 @@ impl Driver {
             }
             ("failed" | "cancelled", Phase::Running) => {
                 let why = error.unwrap_or("no reason given");
-                self.finish(MigrationResult::Failed, Some(format!("the source QEMU says {status}: {why}")));
+                self.failing(format!("the source QEMU says {status}: {why}"));
             }
             ("postcopy-paused", Phase::Running) => {
                 let why = error.map(|error| format!(": {error}")).unwrap_or_default();
                 let reason = format!(
                     "post-copy broke off{why}; the guest's memory is split between both sides and neither can run it"
                 );
-                self.finish(MigrationResult::Failed, Some(reason));
+                self.failing(reason);
             }
             _ => {}
         }
@@ -231,7 +243,15 @@ impl Driver {
             (Phase::Figures { .. }, Side::Source) => self.finish(MigrationResult::Completed, None),
             // Before 9.1 a destination ends when its migration is cancelled: what the source says is what counts.
             (Phase::Cancelling { .. }, Side::Destination) => self.query(Side::Source),
+            (Phase::Failing { reason: symptom, .. }, _) => self.lost(format!("{reason}; {symptom}")),
             _ => self.lost(reason),
+        }
+    }
+
+    /// Takes a side's word that the migration failed, and waits a moment for its cause: a QEMU that ended.
+    fn failing(&mut self, reason: String) {
+        if !matches!(self.phase, Phase::Failing { .. } | Phase::Cancelling { .. } | Phase::Over) {
+            self.phase = Phase::Failing { since_ns: self.now_ns, reason };
         }
     }
 

@@ -1,7 +1,7 @@
 //! Whether the values of a scenario go together: every fault at once, each with its remedy.
 
 use super::Scenario;
-use crate::plan::{at_odds, is_write};
+use crate::plan::{Backing, PageSize, at_odds, is_write};
 use crate::units::Nanos;
 
 /// What the kernel and the guest program need beside the load, in bytes: less than this does not boot.
@@ -16,6 +16,7 @@ pub fn check(scenario: &Scenario) -> Vec<String> {
     let mut faults = Vec::new();
     name(scenario, &mut faults);
     vm(scenario, &mut faults);
+    kind(scenario, &mut faults);
     throttle(scenario, &mut faults);
     times(scenario, &mut faults);
     faults.extend(scenario.load.pacing_faults());
@@ -55,7 +56,8 @@ fn vm(scenario: &Scenario, faults: &mut Vec<String>) {
     if !(1..=255).contains(&vm.cpus) {
         faults.push(format!("vm.cpus = {} cannot be: a VM has 1 to 255 vCPUs", vm.cpus));
     }
-    let needed = load.memory.0.saturating_add(GUEST_FLOOR_BYTES);
+    let asked_bytes = asked_bytes(scenario);
+    let needed = asked_bytes.saturating_add(GUEST_FLOOR_BYTES);
     if vm.memory.0 < needed {
         faults.push(format!(
             "load.memory = {} does not fit into vm.memory = {}: the guest needs 96M beside it; lower load.memory \
@@ -71,8 +73,30 @@ fn vm(scenario: &Scenario, faults: &mut Vec<String>) {
             load.write_bytes
         ));
     }
-    if load.memory.0 == 0 {
+    if asked_bytes == 0 {
         faults.push("load.memory = 0 dirties nothing: expected a size, for example 64M".into());
+    }
+}
+
+/// The load's memory, a share being of what is beside the kernel and the guest program; the guest itself knows better.
+fn asked_bytes(scenario: &Scenario) -> u64 {
+    scenario.load.memory.bytes(scenario.vm.memory.0.saturating_sub(GUEST_FLOOR_BYTES))
+}
+
+/// What the image can give: it has no disk, and nobody fills a pool of huge pages in it.
+fn kind(scenario: &Scenario, faults: &mut Vec<String>) {
+    let load = &scenario.load;
+    if load.pages.is_pooled() {
+        faults.push(format!(
+            "load.pages = {} cannot be: the image has no pool of huge pages; use thp",
+            load.pages
+        ));
+    }
+    if matches!(load.backing, Backing::File(_)) {
+        faults.push(format!("load.backing = {} cannot be: the image has no disk; use shared", load.backing));
+    }
+    if load.pages == PageSize::Transparent && asked_bytes(scenario) < load.pages.bytes() {
+        faults.push(format!("load.memory = {} is less than one huge page: ask for 2M or more", load.memory));
     }
 }
 
@@ -121,13 +145,14 @@ fn times(scenario: &Scenario, faults: &mut Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::MemoryAmount;
     use crate::units::ByteSize;
 
     #[test]
     fn every_fault_is_said_at_once() {
         let mut scenario = Scenario { name: "../etc".into(), ..Scenario::default() };
         scenario.vm.cpus = 0;
-        scenario.load.memory = ByteSize::mib(300);
+        scenario.load.memory = MemoryAmount::Bytes(ByteSize::mib(300));
         scenario.load.write_bytes = 12;
         scenario.migration.preempt = true;
         scenario.migration.throttle_initial = 100;

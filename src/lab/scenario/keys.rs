@@ -14,13 +14,16 @@ pub enum Kind {
 }
 
 /// Every key there is, as `--set` spells it.
-pub const KEYS: [(&str, Kind); 33] = [
+pub const KEYS: [(&str, Kind); 36] = [
     ("name", Kind::Text),
     ("summary", Kind::Text),
     ("vm.memory", Kind::Text),
     ("vm.cpus", Kind::Number),
     ("vm.ram_workaround", Kind::Truth),
     ("load.memory", Kind::Text),
+    ("load.pages", Kind::Text),
+    ("load.backing", Kind::Text),
+    ("load.lock", Kind::Truth),
     ("load.rate", Kind::Text),
     ("load.pattern", Kind::Text),
     ("load.pace", Kind::Text),

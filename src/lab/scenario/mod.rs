@@ -13,9 +13,10 @@ pub use builtin::{BUILTIN, Builtin};
 pub use load::{ScenarioError, find, parse};
 pub use trigger::Trigger;
 
-use crate::plan::{BacklogPolicy, PaceSpec, PatternSpec, WORD_BYTES};
+use crate::plan::{Backing, BacklogPolicy, MemoryAmount, PaceSpec, PageSize, PatternSpec, WORD_BYTES};
 use crate::units::{ByteSize, Nanos, Rate, Share};
 use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
 
 /// What one run does, every value resolved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,8 +52,14 @@ pub struct VmSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LoadSpec {
-    /// Memory that is dirtied.
-    pub memory: ByteSize,
+    /// Memory that is dirtied: a size, or a share of what the guest has available.
+    pub memory: MemoryAmount,
+    /// The size of its pages.
+    pub pages: PageSize,
+    /// What backs it.
+    pub backing: Backing,
+    /// Whether it is locked.
+    pub lock: bool,
     /// How fast.
     pub rate: Rate,
     /// In which order.
@@ -160,7 +167,10 @@ impl Default for VmSpec {
 impl Default for LoadSpec {
     fn default() -> Self {
         Self {
-            memory: ByteSize::mib(64),
+            memory: MemoryAmount::Bytes(ByteSize::mib(64)),
+            pages: PageSize::Base,
+            backing: Backing::Anon,
+            lock: false,
             rate: Rate::PagesPerSecond(60 * 256),
             pattern: PatternSpec::Shuffle,
             pace: PaceSpec::Constant,
@@ -213,8 +223,9 @@ impl LoadSpec {
         let write = Some(self.write_bytes).filter(|bytes| *bytes != WORD_BYTES);
         let write = write.map(|write| format!(" -w {write}")).unwrap_or_default();
         format!(
-            "run -m {} -r {} -p {}{reads} --baseline {} -i {} --seed {}{threads}{}{write}{verify} --report virtio",
+            "run -m {}{} -r {} -p {}{reads} --baseline {} -i {} --seed {}{threads}{}{write}{verify} --report virtio",
             self.memory,
+            self.kind_arguments(),
             self.rate,
             self.pattern,
             self.baseline,
@@ -222,6 +233,24 @@ impl LoadSpec {
             self.seed,
             self.pacing_arguments()
         )
+    }
+}
+
+impl LoadSpec {
+    /// The options of the kind of memory, where it is not the usual one.
+    fn kind_arguments(&self) -> String {
+        let usual = Self::default();
+        let mut arguments = String::new();
+        if self.pages != usual.pages {
+            let _ = write!(arguments, " --pages {}", self.pages);
+        }
+        if self.backing != usual.backing {
+            let _ = write!(arguments, " --backing {}", self.backing);
+        }
+        if self.lock {
+            arguments.push_str(" --lock");
+        }
+        arguments
     }
 }
 
@@ -253,6 +282,18 @@ mod tests {
         let arguments = load.guest_arguments();
         assert!(arguments.contains(" -p hotspot:10%/90%/5p/s --reads 25% --baseline"), "{arguments}");
         assert!(arguments.contains(" -w 4096 --verify off "), "{arguments}");
+    }
+
+    #[test]
+    fn a_kind_of_memory_reaches_the_guest() {
+        let load = LoadSpec {
+            pages: PageSize::Transparent,
+            backing: Backing::Shared,
+            lock: true,
+            ..LoadSpec::default()
+        };
+        let arguments = load.guest_arguments();
+        assert!(arguments.starts_with("run -m 64M --pages thp --backing shared --lock -r "), "{arguments}");
     }
 
     #[test]

@@ -207,6 +207,8 @@ fn a_failure_is_told_in_qemus_own_words() {
     play.event(Side::Source, "MIGRATION", json!({"status": "failed"}));
     assert_eq!(play.heard(), ["source ?"], "the event has no reason, the answer has");
     play.says(Side::Source, &json!({"status": "failed", "error-desc": "Broken pipe"}));
+    assert_eq!((play.heard(), play.end.is_none()), (vec![], true), "the other QEMU may be the cause");
+    play.tick(1);
     assert_eq!(play.end().result, MigrationResult::Failed);
     assert!(play.end().reason.as_ref().is_some_and(|reason| reason.contains("Broken pipe")));
     play.tick(1);
@@ -222,6 +224,16 @@ fn a_qemu_that_dies_ends_it_at_once() {
         let reason = play.end().reason.clone().unwrap_or_default();
         assert!(reason.contains(word(side)) && reason.contains("signal 9"), "{reason}");
     }
+}
+
+#[test]
+fn a_failure_whose_cause_is_the_other_qemus_end_names_both() {
+    let mut play = Play::prepared(|_| {});
+    play.says(Side::Source, &json!({"status": "failed", "error-desc": "Broken pipe"}));
+    play.hand(Input::VmExited { side: Side::Destination, how: "killed by SIGKILL".into() });
+    let reason = play.end().reason.clone().unwrap_or_default();
+    assert!(reason.starts_with("the destination QEMU ended in the middle: killed by SIGKILL"), "{reason}");
+    assert!(reason.ends_with("Broken pipe"), "{reason}");
 }
 
 #[test]
@@ -268,6 +280,7 @@ fn a_broken_off_post_copy_is_a_failure() {
     let mut play = Play::prepared(|spec| spec.postcopy = true);
     play.says(Side::Source, &json!({"status": "postcopy-active"}));
     play.event(Side::Source, "MIGRATION", json!({"status": "postcopy-paused"}));
+    play.tick(1);
     assert_eq!(play.end().result, MigrationResult::Failed);
 }
 

@@ -1,0 +1,259 @@
+//! Whether this guest can carry out a plan, line by line: each is ok, or says what is wrong and the way out.
+
+use super::run::Options;
+use crate::engine;
+use crate::plan::{self, Backing, Fault, Machine, Numa, PageSize, Plan};
+use crate::port::{Port, Target, list_port_names};
+use crate::probe::{self, ProbeError};
+use crate::region::examine_file;
+use crate::units::ByteSize;
+use std::fmt;
+
+/// What was found, in lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Findings(Vec<Line>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Line {
+    name: &'static str,
+    mark: Mark,
+    text: String,
+}
+
+/// What a line says about the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    Ok,
+    /// The plan can be carried out, and measures worse than it could.
+    Poor,
+    Fault,
+}
+
+impl Findings {
+    /// Whether the plan can be carried out.
+    pub fn is_possible(&self) -> bool {
+        self.0.iter().all(|line| line.mark != Mark::Fault)
+    }
+}
+
+impl fmt::Display for Findings {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Line { name, mark, text } in &self.0 {
+            let mark = match mark {
+                Mark::Ok => "ok",
+                Mark::Poor => "poor",
+                Mark::Fault => "FAULT",
+            };
+            writeln!(out, "{name:<8} {mark:<6} {}", text.replace('\n', "\n                "))?;
+        }
+        Ok(())
+    }
+}
+
+/// Clocksources that every reading leaves the guest for.
+const SLOW_CLOCKS: [&str; 4] = ["hpet", "acpi_pm", "jiffies", "refined-jiffies"];
+
+/// Looks at all that `options` need. Nothing is dirtied, and no file is made or written; the calling thread is left
+/// bound to one CPU and, where allowed, under SCHED_FIFO.
+///
+/// # Errors
+/// When the machine cannot be read at all.
+pub fn check(options: &Options) -> Result<Findings, ProbeError> {
+    let (plan, machine) = (&options.plan, probe::machine()?);
+    let mut faults = plan::check(plan, &machine).err().map(|faults| faults.0).unwrap_or_default();
+    let mut lines = vec![
+        judged("memory", memory(plan, &machine), &mut faults, "--memory"),
+        pages(plan, &mut faults),
+        judged("numa", numa(plan, &machine), &mut faults, "--numa"),
+        judged("lock", lock(plan, &machine), &mut faults, "--lock"),
+        backing(plan, &machine),
+        judged("writers", format!("{} CPUs", machine.cpus), &mut faults, "--threads"),
+    ];
+    lines.extend(scheduling(&probe::cpus()?));
+    lines.push(clock());
+    lines.extend(ports(&options.targets));
+    lines.push(oom());
+    // What is left belongs to no line above.
+    lines.extend(faults.iter().map(|fault| line("plan", Mark::Fault, told(fault))));
+    Ok(Findings(lines))
+}
+
+fn line(name: &'static str, mark: Mark, text: String) -> Line {
+    Line { name, mark, text }
+}
+
+fn told(fault: &Fault) -> String {
+    format!("{}\n{}", fault.what, fault.remedy)
+}
+
+/// The faults of the flag, or `fine` when there are none.
+fn judged(name: &'static str, fine: String, faults: &mut Vec<Fault>, flag: &str) -> Line {
+    let own: Vec<String> =
+        faults.extract_if(.., |fault| fault.what.starts_with(flag)).map(|f| told(&f)).collect();
+    if own.is_empty() { line(name, Mark::Ok, fine) } else { line(name, Mark::Fault, own.join("\n")) }
+}
+
+fn memory(plan: &Plan, machine: &Machine) -> String {
+    let (asked, available) = (plan.memory_bytes(machine), machine.available_bytes);
+    format!("{} asked for, {} available", ByteSize(asked).human(), ByteSize(available).human())
+}
+
+fn pages(plan: &Plan, faults: &mut Vec<Fault>) -> Line {
+    let pages = plan.kind.pages;
+    let mode = probe::transparent_huge_pages();
+    match (pages, mode.as_deref()) {
+        (PageSize::Transparent, None) => {
+            line("pages", Mark::Fault, "--pages thp: this kernel has none\nuse --pages 4k or 2M".into())
+        }
+        (PageSize::Transparent, Some("never")) => line(
+            "pages",
+            Mark::Poor,
+            "--pages thp: switched off, so each has to be collapsed\n\
+             echo madvise > /sys/kernel/mm/transparent_hugepage/enabled"
+                .into(),
+        ),
+        _ => judged("pages", pages.to_string(), faults, "--pages"),
+    }
+}
+
+fn numa(plan: &Plan, machine: &Machine) -> String {
+    match plan.kind.numa {
+        Some(Numa::Node(node)) => format!("node {node}"),
+        Some(Numa::Interleave) => format!("{} nodes", machine.stock.nodes.len()),
+        None => "left to the kernel".into(),
+    }
+}
+
+fn lock(plan: &Plan, machine: &Machine) -> String {
+    match (plan.kind.lock, machine.stock.lock_limit_bytes) {
+        (false, _) => "not asked for".into(),
+        (true, None) => "no limit".into(),
+        (true, Some(limit_bytes)) => format!("limit {}", ByteSize(limit_bytes).human()),
+    }
+}
+
+fn backing(plan: &Plan, machine: &Machine) -> Line {
+    let backing = &plan.kind.backing;
+    let examined = match backing {
+        Backing::File(path) => examine_file(path, plan.memory_bytes(machine), plan.kind.pages),
+        Backing::Anon | Backing::Shared => Ok(()),
+    };
+    match examined {
+        Ok(()) => line("backing", Mark::Ok, backing.to_string()),
+        Err(error) => line("backing", Mark::Fault, error.to_string()),
+    }
+}
+
+/// Pinning and real-time scheduling, both tried by this very thread.
+fn scheduling(cpus: &[u32]) -> [Line; 2] {
+    let (pinned, is_realtime) = match engine::rehearse(cpus) {
+        Ok(is_realtime) => {
+            (line("pinning", Mark::Ok, format!("to each of {} CPUs", cpus.len())), is_realtime)
+        }
+        Err(error) => (line("pinning", Mark::Fault, error.to_string()), false),
+    };
+    let fifo = if is_realtime {
+        line("canaries", Mark::Ok, "SCHED_FIFO".into())
+    } else {
+        let text = "no SCHED_FIFO: the guest's own load will show as gaps\n\
+                    run as root or with CAP_SYS_NICE; in a container allow it real-time scheduling";
+        line("canaries", Mark::Poor, text.into())
+    };
+    [pinned, fifo]
+}
+
+fn clock() -> Line {
+    let source = probe::host_facts().clocksource.unwrap_or_else(|| "unknown".into());
+    if !SLOW_CLOCKS.contains(&source.as_str()) {
+        return line("clock", Mark::Ok, source);
+    }
+    let text = format!(
+        "{source}: every reading leaves the guest, which costs microseconds a visit\n\
+         under KVM: -cpu host,+invtsc (kvm-clock or tsc); else boot the guest with clocksource=tsc tsc=reliable"
+    );
+    line("clock", Mark::Poor, text)
+}
+
+/// One line for each virtio-serial port to report to; without any, what ports there are.
+fn ports(targets: &[Target]) -> Vec<Line> {
+    let virtio = targets.iter().filter(|target| matches!(target, Target::Virtio(_)));
+    let mut lines: Vec<Line> = virtio
+        .map(|target| match Port::open(target) {
+            Ok(_) => line("port", Mark::Ok, target.to_string()),
+            Err(error) => line("port", Mark::Fault, error.to_string()),
+        })
+        .collect();
+    if lines.is_empty() {
+        let text = format!("none asked for; here: [{}]", list_port_names().join(", "));
+        lines.push(line("port", Mark::Ok, text));
+    }
+    lines
+}
+
+fn oom() -> Line {
+    let score = probe::oom_score_adj().unwrap_or(0);
+    let text =
+        format!("oom_score_adj {score}; -1000 keeps the kernel from ending this program for want of memory");
+    line("oom", Mark::Ok, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn findings(plan: Plan, targets: &[&str]) -> Findings {
+        let targets = targets.iter().map(|text| text.parse().unwrap()).collect();
+        check(&Options { plan, targets }).unwrap()
+    }
+
+    fn text(plan: Plan, targets: &[&str]) -> String {
+        findings(plan, targets).to_string()
+    }
+
+    fn marks(text: &str, name: &str) -> Vec<String> {
+        let own = text.lines().filter(|line| line.starts_with(&format!("{name} ")));
+        own.map(|line| line.split_whitespace().nth(1).unwrap().to_owned()).collect()
+    }
+
+    fn small() -> Plan {
+        Plan { memory: "8M".parse().unwrap(), ..Plan::default() }
+    }
+
+    #[test]
+    fn a_small_plan_is_possible_anywhere_and_every_matter_has_its_line() {
+        let found = findings(small(), &[]);
+        assert!(found.is_possible(), "{found}");
+        let names: Vec<&str> = found.0.iter().map(|line| line.name).collect();
+        let expected = [
+            "memory", "pages", "numa", "lock", "backing", "writers", "pinning", "canaries", "clock", "port",
+            "oom",
+        ];
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn each_fault_stands_in_its_line_with_its_remedy() {
+        let mut plan = Plan { memory: "999999G".parse().unwrap(), threads: Some(0), ..small() };
+        plan.interval = crate::units::Nanos(1);
+        plan.kind.numa = Some(Numa::Node(4711));
+        plan.kind.backing = Backing::File("/nonexistent/region".into());
+        let text = text(plan, &["virtio:org.none.0", "file:/nonexistent/records"]);
+        for name in ["memory", "numa", "writers", "backing", "port", "plan"] {
+            assert_eq!(marks(&text, name), ["FAULT"], "{name}\n{text}");
+        }
+        for remedy in ["at most --memory", "leave --numa out", "virtserialport", "100ms"] {
+            assert!(text.contains(remedy), "{remedy}\n{text}");
+        }
+        assert_eq!(marks(&text, "pinning"), ["ok"], "what is fine stays ok\n{text}");
+    }
+
+    #[test]
+    fn a_check_makes_no_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut plan = small();
+        plan.kind.backing = Backing::File(directory.path().join("region"));
+        let report = format!("file:{}", directory.path().join("records").display());
+        assert!(findings(plan, &[&report]).is_possible());
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,103 @@
+//! The file that backs a region: created or grown to size, never cut, and never overwritten unless it fits exactly.
+
+use super::RegionError;
+use crate::plan::PageSize;
+use crate::units::{ByteSize, PAGE_BYTES};
+use nix::libc::HUGETLBFS_MAGIC;
+use nix::sys::statfs::{FsType, statfs};
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+/// Whether the file at `path` can back `bytes` in `pages`; nothing is changed.
+///
+/// # Errors
+/// What is wrong with it, with the way out.
+pub fn examine_file(path: &Path, bytes: u64, pages: PageSize) -> Result<(), RegionError> {
+    let failed = |cause: io::Error| RegionError::File { path: path.into(), cause };
+    let found = match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => metadata.len(),
+        Ok(_) => return Err(failed(io::Error::other("it is no regular file"))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(failed(error)),
+    };
+    if found != 0 && found != bytes {
+        return Err(RegionError::FileInUse { path: path.into(), found, asked: bytes });
+    }
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let system = statfs(directory).map_err(|errno| failed(errno.into()))?;
+    let wrong = |why| Err(RegionError::FileSystem { path: PathBuf::from(path), why });
+    let block_bytes = system.block_size().unsigned_abs();
+    let is_pooled = system.filesystem_type() == FsType(HUGETLBFS_MAGIC);
+    let page_bytes = if is_pooled { block_bytes } else { PAGE_BYTES };
+    if is_pooled != pages.is_pooled() || (is_pooled && page_bytes != pages.bytes()) {
+        return wrong(format!(
+            "its file system has pages of {}; use --pages 2M or 1G with a hugetlbfs of that page size, 4k or thp elsewhere",
+            ByteSize(page_bytes)
+        ));
+    }
+    let free_bytes = system.blocks_available().saturating_mul(block_bytes);
+    if found == 0 && free_bytes < bytes {
+        return wrong(format!(
+            "{} are free there and {} are needed; free some, name another place, or lower --memory",
+            ByteSize(free_bytes).human(),
+            ByteSize(bytes).human()
+        ));
+    }
+    Ok(())
+}
+
+/// Opens the file at `path`, `bytes` long.
+pub(super) fn open(path: &Path, bytes: u64, pages: PageSize) -> Result<File, RegionError> {
+    examine_file(path, bytes, pages)?;
+    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+    let grown = opened.and_then(|file| file.set_len(bytes).map(|()| file));
+    grown.map_err(|cause| RegionError::File { path: path.into(), cause })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(path: &Path, bytes: u64, pages: PageSize) -> String {
+        let before = fs::read(path).ok();
+        let message = open(path, bytes, pages).unwrap_err().to_string();
+        assert_eq!(fs::read(path).ok(), before, "untouched");
+        assert!(message.contains(path.to_str().unwrap()), "{message}");
+        message
+    }
+
+    #[test]
+    fn a_file_is_made_or_grown_from_nothing_or_taken_as_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("region");
+        assert_eq!(open(&path, 8192, PageSize::Base).unwrap().metadata().unwrap().len(), 8192);
+        fs::write(&path, [7; 8192]).unwrap();
+        assert_eq!(open(&path, 8192, PageSize::Base).unwrap().metadata().unwrap().len(), 8192);
+        fs::write(&path, []).unwrap();
+        assert_eq!(open(&path, 4096, PageSize::Base).unwrap().metadata().unwrap().len(), 4096);
+    }
+
+    #[test]
+    fn a_file_of_another_size_is_left_alone_and_both_sizes_are_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("letters");
+        fs::write(&path, [7; 8192]).unwrap();
+        for asked in [4096, 16384] {
+            let message = refused(&path, asked, PageSize::Base);
+            assert!(message.contains("8192") && message.contains(&asked.to_string()), "{message}");
+            assert!(message.contains("--memory 8K"), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_file_or_does_not_fit_is_refused_with_the_way_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("region");
+        assert!(refused(&path, 1 << 60, PageSize::Base).contains("lower --memory"));
+        assert!(refused(&path, 2 << 20, PageSize::Huge2M).contains("hugetlbfs"));
+        assert!(refused(directory.path(), 4096, PageSize::Base).contains("no regular file"));
+        assert!(!path.exists());
+        refused(Path::new("/nonexistent/region"), 4096, PageSize::Base);
+    }
+}

@@ -1,0 +1,107 @@
+//! The pages of one writer, and the only stores into the region.
+#![expect(unsafe_code, reason = "stores into memory shared between threads")]
+// Laws: 1. every page of the mapping belongs to exactly one `Slice`, which cannot be cloned: who holds it `&mut` is the
+//          only one to touch its pages;
+//       2. the mapping lives as long as any slice does (`Arc`);
+//       3. a page's address is made in one place, `Slice::address`, which checks the index;
+//       4. no Rust reference into the mapping is ever made.
+
+use super::{RegionError, map::Mapping};
+use crate::units::{PAGE_BYTES, PAGE_WORDS, PageCount, PageIndex};
+use std::sync::Arc;
+
+/// Pages that are touched together before they are filled: 2 MiB, which stay in the cache meanwhile.
+const WINDOW_PAGES: u64 = 512;
+
+/// The pages of one writer. Pages are counted from the slice's first.
+#[derive(Debug)]
+pub struct Slice {
+    mapping: Arc<Mapping>,
+    first: PageIndex,
+    pages: PageCount,
+}
+
+/// The whole mapping of `pages` in slices for `writers`, evenly and in order (law 1).
+pub(super) fn deal(mapping: &Arc<Mapping>, pages: PageCount, writers: u32) -> Vec<Slice> {
+    let parts = u64::from(writers.max(1));
+    let slices = (0..parts).map(|part| {
+        let (first, pages) = pages.slice(part, parts);
+        Slice { mapping: Arc::clone(mapping), first, pages }
+    });
+    slices.collect()
+}
+
+impl Slice {
+    /// Its pages.
+    pub fn pages(&self) -> PageCount {
+        self.pages
+    }
+
+    /// The position of its first page in the region.
+    pub fn first(&self) -> PageIndex {
+        self.first
+    }
+
+    /// Writes every page whole, in order; `content` gives each page's words.
+    ///
+    /// # Errors
+    /// When the memory cannot be had: a store into it would end the process.
+    pub fn fill(&mut self, mut content: impl FnMut(&mut [u64; PAGE_WORDS])) -> Result<(), RegionError> {
+        let mut words = [0; PAGE_WORDS];
+        for page in 0..self.pages.0 {
+            if page % WINDOW_PAGES == 0 {
+                self.populate(page)?;
+            }
+            content(&mut words);
+            let target = self.address(PageIndex(page));
+            // SAFETY: `address` gives the start of a page of ours, aligned to 4096; `words` is one page long and
+            // on the stack, so the two do not overlap (laws 1 to 3).
+            unsafe { target.copy_from_nonoverlapping(words.as_ptr(), PAGE_WORDS) };
+        }
+        Ok(())
+    }
+
+    /// Has the kernel make the window of pages that begins at `page`: many in one call, and an error where a store
+    /// would be answered with a signal.
+    pub(super) fn populate(&self, page: u64) -> Result<(), RegionError> {
+        let pages = (self.pages.0 - page).min(WINDOW_PAGES);
+        let offset = (self.first.0 + page) * PAGE_BYTES;
+        #[expect(clippy::cast_possible_truncation, reason = "below the mapping's length, which is a usize")]
+        let (offset, length) = (offset as usize, (pages * PAGE_BYTES) as usize);
+        self.mapping.populate(offset, length)
+    }
+
+    /// Writes the first word of `page`; the store is neither left out nor merged with another.
+    ///
+    /// # Panics
+    /// When `page` is outside the slice.
+    #[inline]
+    pub fn write(&mut self, page: PageIndex, word: u64) {
+        let target = self.address(page);
+        // SAFETY: `address` gives an aligned page of ours, and `&mut self` makes us the only one at it (laws 1 to 3).
+        unsafe { target.write_volatile(word) }
+    }
+
+    /// The first word of `page`.
+    ///
+    /// # Panics
+    /// When `page` is outside the slice.
+    pub fn read(&self, page: PageIndex) -> u64 {
+        let source = self.address(page);
+        // SAFETY: `address` gives an aligned page of ours; nobody writes while `&self` is held (laws 1 to 3).
+        unsafe { source.read_volatile() }
+    }
+
+    /// Where `page` begins.
+    #[inline]
+    pub(super) fn address(&self, page: PageIndex) -> *mut u64 {
+        assert!(page.0 < self.pages.0, "page {} is outside a slice of {} pages", page.0, self.pages.0);
+        let offset = (self.first.0 + page.0) * PAGE_BYTES;
+        #[expect(clippy::cast_possible_truncation, reason = "below the mapping's length, which is a usize")]
+        let offset = offset as usize;
+        // SAFETY: the slice's pages lie within the mapping, and the index was just checked.
+        let address = unsafe { self.mapping.base().add(offset) };
+        // The mapping is aligned to pages, and the offset is whole pages.
+        address.cast()
+    }
+}
