@@ -122,11 +122,6 @@ impl Outbox {
         self.acknowledged_only = keep;
     }
 
-    /// Whether a line that was sent stays until it is acknowledged.
-    pub const fn keeps_unacknowledged(&self) -> bool {
-        self.acknowledged_only
-    }
-
     /// The host has every line before `end_seq`: they need not be kept.
     pub fn acknowledge(&mut self, end_seq: u64) {
         let under_way = self.within > 0;

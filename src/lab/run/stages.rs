@@ -4,6 +4,7 @@ use super::account::Account;
 use super::console;
 use super::judge::Trouble;
 use super::pair::{Answer, Happening, Pair};
+use super::restarts::Restarts;
 use super::status::{Status, Watch};
 use crate::lab::hostclock;
 use crate::lab::migrate::{Action, Driver, Input, MigrationEnd, MigrationResult, sample};
@@ -39,7 +40,8 @@ pub async fn play(
     account: &mut Account,
     watch: &mut Watch<'_>,
 ) -> Played {
-    let mut stage = Stage { scenario, pair, account, watch, step: "", migration: None };
+    let restarts = Restarts::new(scenario.collect.restarts);
+    let mut stage = Stage { scenario, pair, account, watch, step: "", migration: None, restarts };
     let trouble = stage.all().await.err();
     Played { migration: stage.migration, trouble }
 }
@@ -51,6 +53,7 @@ struct Stage<'a, 'w> {
     watch: &'a mut Watch<'w>,
     step: &'static str,
     migration: Option<MigrationEnd>,
+    restarts: Restarts,
 }
 
 impl Stage<'_, '_> {
@@ -219,14 +222,30 @@ impl Stage<'_, '_> {
         self.account.on(&happening);
         match happening {
             Happening::Interrupted => return Err(Trouble::Interrupted),
-            Happening::Tick => self.watch.show(&Status {
-                step: self.step,
-                achieved_pages_per_s: self.account.guest.achieved_pages_per_s,
-                sample: self.account.sample.clone(),
-            }),
+            Happening::Tick => {
+                self.look_after_stream().await;
+                self.watch.show(&Status {
+                    step: self.step,
+                    achieved_pages_per_s: self.account.guest.achieved_pages_per_s,
+                    sample: self.account.sample.clone(),
+                });
+            }
             _ => {}
         }
         Ok(happening)
+    }
+
+    /// Acknowledges what came, asks for what is missing, and breaks the connections where the scenario wants that.
+    async fn look_after_stream(&mut self) {
+        if let Some((side, command)) = self.account.word_to_guest() {
+            self.pair.offer_guest(side, &command);
+        }
+        // Before the first record and after the last there is nothing to lose.
+        let speaks = self.account.guest.hello_ns.is_some() && self.account.guest.end.is_none();
+        if speaks && self.restarts.is_due(hostclock::mono_ns()) {
+            self.pair.reconnect().await;
+            self.account.reconnected();
+        }
     }
 
     /// A guest whose QEMU ended without its last record is gone; before the migration either QEMU is one too many to
