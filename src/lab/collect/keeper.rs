@@ -116,14 +116,19 @@ mod tests {
         assert_eq!(keeper.duty(100 * MS, at(9, false)), None);
         assert_eq!(keeper.duty(500 * MS, at(9, false)), ack(8));
         assert_eq!(keeper.duty(1000 * MS, at(9, false)), None, "nothing new");
-        assert_eq!(keeper.duty(5500 * MS, at(9, false)), ack(8), "but the guest should know that somebody is there");
+        assert_eq!(
+            keeper.duty(5500 * MS, at(9, false)),
+            ack(8),
+            "but the guest should know that somebody is there"
+        );
     }
 
     #[test]
     fn a_hole_is_asked_for_three_times_and_then_given_up() {
         let mut keeper = Keeper::default();
         keeper.connect(0, None);
-        let asked = Some(Duty::Tell(Command::Attach { id: None, session: Some(SessionId(1)), after: Some(6) }));
+        let asked =
+            Some(Duty::Tell(Command::Attach { id: None, session: Some(SessionId(1)), after: Some(6) }));
         assert_eq!(keeper.duty(10 * MS, at(7, true)), None, "the attach of the connection may fill it");
         for second in 1..=3 {
             assert_eq!(keeper.duty(second * 1000 * MS, at(7, true)), asked);

@@ -181,7 +181,10 @@ mod tests {
         track.attached();
         assert_eq!(see(&mut track, &[7, 8]), [NEXT; 2]);
         assert_eq!(track.reach_back(5), 2);
-        assert_eq!(see(&mut track, &[5, 6, 7, 8, 9]), [Seen::Late, Seen::Late, Seen::Replayed, Seen::Replayed, NEXT]);
+        assert_eq!(
+            see(&mut track, &[5, 6, 7, 8, 9]),
+            [Seen::Late, Seen::Late, Seen::Replayed, Seen::Replayed, NEXT]
+        );
         assert_eq!((track.first(), track.next(), track.has_hole()), (5, 10, false));
     }
 }

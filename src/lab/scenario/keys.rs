@@ -153,6 +153,8 @@ mod tests {
         assert!(hint("load.rat").contains("did you mean load.rate?"));
         assert!(hint("migration.rate").contains("did you mean load.rate?"));
         assert!(hint("migration.autoconverge").contains("did you mean migration.auto_converge?"));
-        assert!(hint("qqq").starts_with("expected one of name, summary, vm, load, migration, collect, expect"));
+        assert!(
+            hint("qqq").starts_with("expected one of name, summary, vm, load, migration, collect, expect")
+        );
     }
 }

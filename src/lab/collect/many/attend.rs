@@ -64,7 +64,8 @@ pub async fn attend(
             _ = stop.wait_for(|stop| *stop) => return,
         };
         desk.connection(&path, true);
-        let connection = Connection { desk: &desk, path: &path, stream: &stream, sessions: &mut sessions, session };
+        let connection =
+            Connection { desk: &desk, path: &path, stream: &stream, sessions: &mut sessions, session };
         session = connection.serve(&mut requests, &mut stop, &mut retry).await;
         desk.connection(&path, false);
     }
@@ -132,7 +133,11 @@ impl Connection<'_> {
         let mut tick = time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let interest = if talk.out.is_empty() { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
+            let interest = if talk.out.is_empty() {
+                Interest::READABLE
+            } else {
+                Interest::READABLE | Interest::WRITABLE
+            };
             let open = tokio::select! {
                 ready = self.stream.ready(interest) => match ready {
                     Ok(ready) => {
@@ -203,7 +208,10 @@ impl Connection<'_> {
             return;
         }
         self.sessions.insert(session);
-        self.session = Some(session);
+        if self.session.replace(session) != Some(session) {
+            // The attach of this connection was meant for whoever speaks here.
+            self.desk.attached(Some(session));
+        }
         talk.fresh += 1;
         let side = self.desk.side(self.path, session);
         if let Piece::Record(arrival) = &mut piece {

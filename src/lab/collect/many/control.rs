@@ -47,7 +47,10 @@ pub async fn listen(out: &Path) -> anyhow::Result<UnixListener> {
         return Err(error).with_context(|| format!("{} is in the way", path.display()));
     }
     UnixListener::bind(&path).with_context(|| {
-        format!("{} cannot be made (a socket's path has at most 107 bytes): give a shorter --out", path.display())
+        format!(
+            "{} cannot be made (a socket's path has at most 107 bytes): give a shorter --out",
+            path.display()
+        )
     })
 }
 
@@ -91,7 +94,8 @@ async fn answer(mut stream: UnixStream, desk: &Desk) -> io::Result<()> {
 }
 
 async fn forward(desk: &Desk, order: Order) -> Result<String, String> {
-    let id = order.command.get("id").and_then(Value::as_u64).ok_or("a command needs an id, a whole number")?;
+    let id =
+        order.command.get("id").and_then(Value::as_u64).ok_or("a command needs an id, a whole number")?;
     let mut line = serde_json::to_vec(&order.command).map_err(|error| error.to_string())?;
     line.push(b'\n');
     if line.len() > COMMAND_LIMIT_BYTES {
@@ -114,7 +118,12 @@ async fn forward(desk: &Desk, order: Order) -> Result<String, String> {
 /// When no collector is at work there, or it does not answer.
 pub async fn ask(out: &Path, vm: Option<&str>, command: &Map<String, Value>) -> anyhow::Result<String> {
     let path = out.join(CONTROL_SOCKET);
-    let none = || format!("no collector is at work in {}: `sully-lab collect SOCKET... --out DIR` is one", out.display());
+    let none = || {
+        format!(
+            "no collector is at work in {}: `sully-lab collect SOCKET... --out DIR` is one",
+            out.display()
+        )
+    };
     let mut stream = UnixStream::connect(&path).await.with_context(none)?;
     let order = Order { vm: vm.map(str::to_owned), command: command.clone() };
     let mut line = serde_json::to_vec(&order)?;
@@ -125,7 +134,8 @@ pub async fn ask(out: &Path, vm: Option<&str>, command: &Map<String, Value>) -> 
         BufReader::new(&mut stream).take(1 << 20).read_line(&mut reply).await?;
         Ok::<_, io::Error>(reply)
     };
-    let reply = time::timeout(ANSWER_LIMIT + LINE_LIMIT, asking).await.context("the collector does not answer")??;
+    let reply =
+        time::timeout(ANSWER_LIMIT + LINE_LIMIT, asking).await.context("the collector does not answer")??;
     if reply.is_empty() {
         bail!("the collector closed the connection without an answer");
     }

@@ -170,8 +170,12 @@ impl Desk {
             None => vm.view.socket.clone(),
         });
         let known: Vec<String> = known.take(20).collect();
-        let which = name.map_or_else(|| "which VM is meant?".to_owned(), |name| format!("'{name}' is not one VM."));
-        Err(format!("{which} Connected are: {}", if known.is_empty() { "none".into() } else { known.join(", ") }))
+        let which =
+            name.map_or_else(|| "which VM is meant?".to_owned(), |name| format!("'{name}' is not one VM."));
+        Err(format!(
+            "{which} Connected are: {}",
+            if known.is_empty() { "none".into() } else { known.join(", ") }
+        ))
     }
 
     /// What is known of every VM.

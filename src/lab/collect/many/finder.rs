@@ -29,7 +29,9 @@ impl Finder {
         for socket in sockets {
             if socket.contains(['*', '?', '[']) {
                 if let Err(error) = glob::Pattern::new(socket) {
-                    bail!("'{socket}' is no pattern of sockets: {error}; expected for example '/run/vms/*.sock'");
+                    bail!(
+                        "'{socket}' is no pattern of sockets: {error}; expected for example '/run/vms/*.sock'"
+                    );
                 }
                 finder.patterns.push(socket.clone());
             } else if socket.len() > PATH_LIMIT_BYTES {
@@ -45,7 +47,8 @@ impl Finder {
 
     /// Every socket to attend now; those that were named whether they are there or not.
     pub fn find(&self) -> Vec<PathBuf> {
-        let matching = self.patterns.iter().filter_map(|pattern| glob::glob(pattern).ok()).flatten().flatten();
+        let matching =
+            self.patterns.iter().filter_map(|pattern| glob::glob(pattern).ok()).flatten().flatten();
         let sockets = matching.filter(|path| is_socket(path));
         let mut found: Vec<PathBuf> = self.named.iter().cloned().chain(sockets).collect();
         found.sort();

@@ -36,28 +36,38 @@ type Figure = Gauge<f64, AtomicU64>;
 type Row = (&'static str, &'static str, fn(&View) -> Option<f64>);
 
 const ROWS: [Row; 11] = [
-    ("sully_connected", "1 while the VM's socket is connected", |view| Some(f64::from(u8::from(view.connected)))),
+    ("sully_connected", "1 while the VM's socket is connected", |view| {
+        Some(f64::from(u8::from(view.connected)))
+    }),
     ("sully_dirty_bytes_per_second", "bytes of pages the guest dirties", |view| {
         view.pages_per_s.map(|pages| pages as f64 * PAGE_BYTES as f64)
     }),
     ("sully_target_bytes_per_second", "bytes of pages the guest was asked to dirty", |view| {
         view.target_pages_per_s.map(|pages| pages as f64 * PAGE_BYTES as f64)
     }),
-    ("sully_service_p99_seconds", "99 percent of the last interval's visits took at most this long", |view| {
-        view.service_p99_ns.map(seconds)
-    }),
+    (
+        "sully_service_p99_seconds",
+        "99 percent of the last interval's visits took at most this long",
+        |view| view.service_p99_ns.map(seconds),
+    ),
     ("sully_throttle_ratio", "share of time the guest finds its vCPUs throttled", |view| {
         view.throttle_percent.map(|percent| percent / 100.0)
     }),
-    ("sully_blackout_seconds", "longest silence between two heartbeats of this session, beyond their period", |view| {
-        Some(seconds(view.blackout_ns))
+    (
+        "sully_blackout_seconds",
+        "longest silence between two heartbeats of this session, beyond their period",
+        |view| Some(seconds(view.blackout_ns)),
+    ),
+    ("sully_corrupt_pages", "pages that did not hold what was last written there", |view| {
+        Some(view.corruptions as f64)
     }),
-    ("sully_corrupt_pages", "pages that did not hold what was last written there", |view| Some(view.corruptions as f64)),
     ("sully_last_seen_seconds", "time since the VM's last record", |view| {
         view.seen_ns.map(|seen_ns| seconds(hostclock::mono_ns().saturating_sub(seen_ns)))
     }),
     ("sully_records", "records kept of this session", |view| Some(view.stream.records as f64)),
-    ("sully_records_missing", "records of this session that never came", |view| Some(view.stream.holes as f64)),
+    ("sully_records_missing", "records of this session that never came", |view| {
+        Some(view.stream.holes as f64)
+    }),
     ("sully_lines_torn", "lines of this VM that were no record", |view| Some(view.stream.torn as f64)),
 ];
 

@@ -72,7 +72,9 @@ pub async fn collect(
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let end_ns = options.duration.map(|span| hostclock::mono_ns().saturating_add(nanos(span)));
     loop {
-        for (path, requests) in finder.find().into_iter().filter_map(|path| desk.admit(&path).map(|requests| (path, requests))) {
+        for (path, requests) in
+            finder.find().into_iter().filter_map(|path| desk.admit(&path).map(|requests| (path, requests)))
+        {
             links.spawn(attend::attend(Arc::clone(&desk), path, requests, stopped.clone()));
         }
         while links.try_join_next().is_some() {}
@@ -81,7 +83,8 @@ pub async fn collect(
         if over || *interrupt.borrow() || desk.has_fault() {
             break;
         }
-        let left = end_ns.map_or(LOOK, |end_ns| Duration::from_nanos(end_ns.saturating_sub(hostclock::mono_ns())));
+        let left =
+            end_ns.map_or(LOOK, |end_ns| Duration::from_nanos(end_ns.saturating_sub(hostclock::mono_ns())));
         tokio::select! {
             _ = tick.tick() => {}
             () = time::sleep(left), if left < LOOK => {}
@@ -102,4 +105,3 @@ pub async fn collect(
 fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
-

@@ -142,7 +142,7 @@ fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Side, SessionId};
+    use crate::record::{SessionId, Side};
     use crate::wire::decode_record;
 
     fn on(view: &mut View, host_ns: u64, fields: &str) -> bool {
@@ -159,7 +159,10 @@ mod tests {
     fn the_last_interval_and_the_longest_silence_are_shown() {
         let mut view = View::new("a.sock".into());
         assert!(on(&mut view, 1, INTERVAL));
-        assert_eq!((view.pages_per_s, view.service_p99_ns, view.session), (Some(100), Some(7), Some(SessionId(1))));
+        assert_eq!(
+            (view.pages_per_s, view.service_p99_ns, view.session),
+            (Some(100), Some(7), Some(SessionId(1)))
+        );
         for at_ns in [0, 100_000_000, 900_000_000, 1_000_000_000] {
             assert!(!on(&mut view, at_ns, r#""type":"heartbeat","real_ns":1"#));
         }
@@ -173,9 +176,16 @@ mod tests {
             "features":{"cpu_ns":0,"minflt":0,"majflt":0,"nvcsw":0,"nivcsw":0}"#;
         on(&mut view, 1, gap);
         assert_eq!(view.stall_ms["unknown"], 2.0);
-        on(&mut view, 1, &format!(r#"{INTERVAL},"stall_ms":{{"host_throttle":31}},"throttle":{{"percent":40}}"#));
+        on(
+            &mut view,
+            1,
+            &format!(r#"{INTERVAL},"stall_ms":{{"host_throttle":31}},"throttle":{{"percent":40}}"#),
+        );
         on(&mut view, 1, gap);
-        assert_eq!(view.stall_ms.iter().map(|(class, ms)| (class.as_str(), *ms)).collect::<Vec<_>>(), [("host_throttle", 31.0)]);
+        assert_eq!(
+            view.stall_ms.iter().map(|(class, ms)| (class.as_str(), *ms)).collect::<Vec<_>>(),
+            [("host_throttle", 31.0)]
+        );
         assert_eq!(view.throttle_percent, Some(40.0));
     }
 
