@@ -117,6 +117,13 @@ fn a_plain_pre_copy_migration_converges_and_loses_no_record() {
     passes("a_plain_pre_copy_migration_converges_and_loses_no_record", "smoke/precopy");
 }
 
+#[test]
+fn a_collector_that_keeps_losing_its_connections_during_a_migration_loses_no_record() {
+    let test = "a_collector_that_keeps_losing_its_connections_during_a_migration_loses_no_record";
+    let Some((_out, _directory, run)) = passes(test, "smoke/precopy --set collect.restarts=5") else { return };
+    assert!(run["stream"]["replayed"].as_u64().unwrap() > 0, "{}", run["stream"]);
+}
+
 /// Runs something that must end with exit code 3 within `limit_s`, and hands back all it said.
 fn is_judged(program: &Path, image: &Path, arguments: &str, limit_s: u64) -> String {
     let out = tempfile::tempdir().unwrap();
