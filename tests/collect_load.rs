@@ -113,8 +113,9 @@ fn many_guests_cost_one_collector_little_and_none_of_their_records_is_lost() {
     nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE, hard, hard).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let listeners: Vec<UnixListener> =
-        (0..count).map(|index| UnixListener::bind(dir.path().join(format!("{index}.sock"))).unwrap()).collect();
+    let listeners: Vec<UnixListener> = (0..count)
+        .map(|index| UnixListener::bind(dir.path().join(format!("{index}.sock"))).unwrap())
+        .collect();
     let mut collecting = collector(dir.path(), &address);
     let connected = listeners.iter().zip(1..).map(|(listener, session)| {
         let (stream, _) = listener.accept().unwrap();
@@ -149,5 +150,8 @@ fn many_guests_cost_one_collector_little_and_none_of_their_records_is_lost() {
     assert_eq!(lost, 0);
     assert!(guests.iter().all(|guest| guest.heard_bytes > 0), "every guest was attached to and acknowledged");
     let rates = shown.lines().filter(|line| line.starts_with("sully_dirty_bytes_per_second{"));
-    assert!(rates.clone().count() as u64 == count && rates.clone().all(|line| line.ends_with(" 104857600.0")), "{shown}");
+    assert!(
+        rates.clone().count() as u64 == count && rates.clone().all(|line| line.ends_with(" 104857600.0")),
+        "{shown}"
+    );
 }

@@ -120,7 +120,9 @@ fn a_plain_pre_copy_migration_converges_and_loses_no_record() {
 #[test]
 fn a_collector_that_keeps_losing_its_connections_during_a_migration_loses_no_record() {
     let test = "a_collector_that_keeps_losing_its_connections_during_a_migration_loses_no_record";
-    let Some((_out, _directory, run)) = passes(test, "smoke/precopy --set collect.restarts=5") else { return };
+    let Some((_out, _directory, run)) = passes(test, "smoke/precopy --set collect.restarts=5") else {
+        return;
+    };
     assert!(run["stream"]["replayed"].as_u64().unwrap() > 0, "{}", run["stream"]);
 }
 

@@ -210,7 +210,8 @@ mod tests {
         let mut options = File::options();
         let stuck = options.read(true).write(true).custom_flags(libc::O_NONBLOCK).open(&path).unwrap();
         let mut relay = Relay::start(Sink::File(stuck)).unwrap();
-        let taken: usize = (0..100).map_while(|_| relay.send(&[b'x'; 64 * 1024]).ok()).sum();
+        let chunk = vec![b'x'; 64 * 1024];
+        let taken: usize = (0..100).map_while(|_| relay.send(&chunk).ok()).sum();
         assert!(taken < 100 * 64 * 1024, "bounded");
         assert!(!relay.has_ended().unwrap());
     }

@@ -84,7 +84,7 @@ impl Audit {
     fn track(&mut self, id: SessionId) -> Option<&mut Track> {
         let known = self.sessions.iter().position(|(session, _)| *session == id);
         if known.is_none() && self.sessions.len() < SESSIONS_LIMIT {
-            let mut track = Track::new();
+            let mut track = Track::default();
             for _ in 0..self.attached {
                 track.attached();
             }

@@ -103,8 +103,8 @@ mod tests {
         Progress { session: SessionId(1), whole_end, has_hole }
     }
 
-    fn ack(seq: u64) -> Option<Duty> {
-        Some(Duty::Tell(Command::Ack { id: None, session: Some(SessionId(1)), seq }))
+    fn ack(seq: u64) -> Duty {
+        Duty::Tell(Command::Ack { id: None, session: Some(SessionId(1)), seq })
     }
 
     #[test]
@@ -114,11 +114,11 @@ mod tests {
         let known = Command::Attach { id: None, session: Some(SessionId(1)), after: Some(4) };
         assert_eq!(keeper.connect(0, Some(at(5, false))), known);
         assert_eq!(keeper.duty(100 * MS, at(9, false)), None);
-        assert_eq!(keeper.duty(500 * MS, at(9, false)), ack(8));
+        assert_eq!(keeper.duty(500 * MS, at(9, false)), Some(ack(8)));
         assert_eq!(keeper.duty(1000 * MS, at(9, false)), None, "nothing new");
         assert_eq!(
             keeper.duty(5500 * MS, at(9, false)),
-            ack(8),
+            Some(ack(8)),
             "but the guest should know that somebody is there"
         );
     }

@@ -28,8 +28,8 @@ impl Seen {
     }
 }
 
-/// The numbers of one session.
-#[derive(Debug)]
+/// The numbers of one session, which counts from 0 unless it was joined late.
+#[derive(Debug, Default)]
 pub struct Track {
     /// The lowest number that counts, and one beyond the highest.
     first: u64,
@@ -44,14 +44,9 @@ pub struct Track {
 }
 
 impl Track {
-    /// A session that counts from 0.
-    pub const fn new() -> Self {
-        Self { first: 0, next: 0, missing: Vec::new(), given_up: 0, may_go_back: 0, replaying: None }
-    }
-
     /// A session that was joined when it had said `seq` already: what came before it is not missing.
     pub fn joined_at(seq: u64) -> Self {
-        Self { first: seq, next: seq, ..Self::new() }
+        Self { first: seq, next: seq, ..Self::default() }
     }
 
     /// The host asked for records to be sent again.
@@ -148,7 +143,7 @@ mod tests {
 
     #[test]
     fn what_comes_again_is_a_replay_only_when_it_was_asked_for() {
-        let mut track = Track::new();
+        let mut track = Track::default();
         assert_eq!(see(&mut track, &[0, 1, 2]), [NEXT; 3]);
         track.attached();
         assert_eq!(see(&mut track, &[1, 2, 3]), [Seen::Replayed, Seen::Replayed, NEXT]);
@@ -157,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_replay_fills_the_hole_it_was_asked_for() {
-        let mut track = Track::new();
+        let mut track = Track::default();
         assert_eq!(see(&mut track, &[0, 3]), [NEXT, Seen::New { passed_over: 2 }]);
         assert_eq!((track.whole_end(), track.has_hole()), (1, true));
         track.attached();
@@ -167,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_hole_that_was_given_up_holds_nothing_back() {
-        let mut track = Track::new();
+        let mut track = Track::default();
         see(&mut track, &[0, 5, 9]);
         track.give_up(5);
         assert_eq!((track.whole_end(), track.has_hole()), (6, true));

@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_row_shows_what_is_known_and_dashes_for_the_rest() {
-        let mut view = View::new("/run/vms/a.sock".into());
+        let mut view = View::new("/run/vms/a.sock");
         assert!(row(&view, 0).starts_with("a.sock ") && row(&view, 0).contains(" closed "));
         view.connected = true;
         view.session = Some(SessionId(0xabc));
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_table_of_many_vms_stays_on_the_screen() {
-        let views: Vec<View> = (0..500).map(|number| View::new(format!("{number}.sock"))).collect();
+        let views: Vec<View> = (0..500).map(|number| View::new(&format!("{number}.sock"))).collect();
         let table = table(&views, 0);
         assert!(table.lines().count() == ROWS_LIMIT + 2 && table.ends_with("and 460 more"));
     }

@@ -154,7 +154,7 @@ struct Host {
 
 impl Host {
     fn last(&self) -> Option<u64> {
-        (0..).take_while(|seq| self.has.contains_key(seq)).last()
+        (0..self.has.len() as u64).take_while(|seq| self.has.contains_key(seq)).last()
     }
 
     fn takes(&mut self) {

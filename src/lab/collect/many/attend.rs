@@ -1,6 +1,7 @@
 //! One socket: connected to whenever it is there, read at once, answered as far as it takes answers.
 
 use super::desk::Desk;
+use super::request::Request;
 use crate::lab::collect::{Duty, Keeper, Piece};
 use crate::lab::hostclock;
 use crate::record::{Body, Command, SessionId, Side};
@@ -15,7 +16,7 @@ use std::{
 use tokio::{
     io::Interest,
     net::UnixStream,
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, watch},
     time::{self, MissedTickBehavior},
 };
 
@@ -33,17 +34,6 @@ const SESSIONS_LIMIT: usize = 64;
 /// The most commands that wait for their answers.
 const WAITING_LIMIT: usize = 64;
 
-/// A command for the guest.
-#[derive(Debug)]
-pub struct Request {
-    /// Its line, newline included.
-    pub line: Vec<u8>,
-    /// Its id, which the reply repeats.
-    pub id: u64,
-    /// Where the reply's line goes, or why there is none.
-    pub answer: oneshot::Sender<Result<String, String>>,
-}
-
 /// Attends a socket until told to stop.
 pub async fn attend(
     desk: Arc<Desk>,
@@ -58,7 +48,7 @@ pub async fn attend(
         let stream = tokio::select! {
             stream = connect(&path, &mut retry) => stream,
             Some(request) = requests.recv() => {
-                refuse(request, "the VM's socket is not connected");
+                request.refuse("the VM's socket is not connected");
                 continue;
             }
             _ = stop.wait_for(|stop| *stop) => return,
@@ -79,11 +69,6 @@ async fn connect(path: &Path, retry: &mut Duration) -> UnixStream {
         time::sleep(*retry).await;
         *retry = (*retry * 2).min(RETRY_LONGEST);
     }
-}
-
-fn refuse(request: Request, why: &str) {
-    // Who asked may have gone.
-    let _ = request.answer.send(Err(why.to_owned()));
 }
 
 struct Connection<'a> {
@@ -256,7 +241,7 @@ impl Talk {
     fn ask(&mut self, request: Request) {
         self.waiting.retain(|request| !request.answer.is_closed());
         if self.out.len() + request.line.len() > OUT_LIMIT_BYTES || self.waiting.len() >= WAITING_LIMIT {
-            return refuse(request, "the VM takes no commands at present");
+            return request.refuse("the VM takes no commands at present");
         }
         self.out.extend(&request.line);
         self.waiting.push(request);

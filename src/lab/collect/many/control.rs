@@ -3,8 +3,8 @@
 //! The socket `ctl.sock` in the collector's directory takes one line `{"vm":NAME,"command":{...}}` for each connection
 //! and answers with the guest's reply, or with `{"error":...}`.
 
-use super::attend::Request;
 use super::desk::Desk;
+use super::request::Request;
 use crate::wire::COMMAND_LIMIT_BYTES;
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
 //! What all connections share: the sessions' directories, what is known of each VM, and the news.
 
-use super::attend::Request;
+use super::request::Request;
 use super::store::Store;
 use super::view::View;
 use crate::lab::collect::{Piece, Progress};
@@ -66,7 +66,7 @@ impl Desk {
             return None;
         }
         let (requests, receiver) = mpsc::channel(REQUESTS_LIMIT);
-        let view = View::new(path.display().to_string());
+        let view = View::new(&path.display().to_string());
         inner.vms.insert(path.to_owned(), Vm { view, requests });
         Some(receiver)
     }
@@ -147,7 +147,7 @@ impl Desk {
     /// When there is none, or several; says which there are.
     pub fn find(&self, name: Option<&str>) -> Result<mpsc::Sender<Request>, String> {
         let inner = self.inner();
-        let means = |path: &Path, vm: &Vm| match name {
+        let is_called = |path: &Path, vm: &Vm| match name {
             None => true,
             Some(name) => {
                 path == Path::new(name)
@@ -157,7 +157,8 @@ impl Desk {
             }
         };
         let connected = inner.vms.iter().filter(|(_, vm)| vm.view.connected);
-        let mut meant: Vec<&Vm> = connected.filter(|(path, vm)| means(path, vm)).map(|(_, vm)| vm).collect();
+        let mut meant: Vec<&Vm> =
+            connected.filter(|(path, vm)| is_called(path, vm)).map(|(_, vm)| vm).collect();
         // After a migration both sockets stand for one session: the one that spoke last is where the guest is.
         if meant.windows(2).all(|pair| pair[0].view.session == pair[1].view.session) {
             meant.sort_by_key(|vm| vm.view.seen_ns);

@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_figure_that_is_not_known_is_left_out_and_no_name_breaks_out_of_its_label() {
-        let mut view = View::new("a.sock".into());
+        let mut view = View::new("a.sock");
         view.hostname = "evil\"} 1\\".into();
         view.pages_per_s = Some(10);
         view.stall_ms.insert("unknown".into(), 2500.0);

@@ -5,6 +5,7 @@ mod control;
 mod desk;
 mod finder;
 mod metrics;
+mod request;
 mod store;
 mod view;
 
