@@ -74,7 +74,7 @@ impl Audit {
         let seen = track.see(seq);
         match seen {
             Seen::New { passed_over } => self.found.holes = self.found.holes.saturating_add(passed_over),
-            Seen::Late => self.found.holes -= 1,
+            Seen::Late => self.found.holes = self.found.holes.saturating_sub(1),
             Seen::Replayed => self.found.replayed += 1,
             Seen::Double => self.found.doubles += 1,
         }

@@ -240,8 +240,8 @@ impl Stage<'_, '_> {
         if let Some((side, command)) = self.account.word_to_guest() {
             self.pair.offer_guest(side, &command);
         }
-        // Before the first record and after the last there is nothing to lose.
-        let speaks = self.account.guest.hello_ns.is_some() && self.account.guest.end.is_none();
+        // Before the first record there is nothing to lose; the one command that ends the guest must get through.
+        let speaks = self.account.guest.hello_ns.is_some() && !self.account.has(MilestoneName::StopGuest);
         if speaks && self.restarts.is_due(hostclock::mono_ns()) {
             self.pair.reconnect().await;
             self.account.reconnected();

@@ -207,6 +207,7 @@ proptest! {
             host.in_flight.extend(bytes);
             host.takes();
         }
+        host.takes();
         prop_assert_eq!(host.has.len() as u64, session.outbox().next_seq());
         prop_assert_eq!(host.last(), session.outbox().next_seq().checked_sub(1));
     }

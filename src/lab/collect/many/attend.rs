@@ -27,7 +27,7 @@ const RETRY_LONGEST: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(250);
 const RECORDS_AT_ONCE: u32 = 64;
 /// What is read at once, and what may wait to be sent.
-const CHUNK_BYTES: usize = 64 << 10;
+const CHUNK_BYTES: usize = 16 << 10;
 const OUT_LIMIT_BYTES: usize = 64 << 10;
 /// The most sessions one socket may bring: a guest that restarts its program has a new one each time.
 const SESSIONS_LIMIT: usize = 64;

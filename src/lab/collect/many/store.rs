@@ -166,11 +166,11 @@ impl Store {
             track.attached();
             track
         });
-        self.found.holes += track.reach_back(seq);
+        let reached_back = track.reach_back(seq);
         let seen = track.see(seq);
         match seen {
-            Seen::New { passed_over } => self.found.holes += passed_over,
-            Seen::Late => self.found.holes -= 1,
+            Seen::New { passed_over } => self.found.holes = self.found.holes.saturating_add(passed_over),
+            Seen::Late => self.found.holes = self.found.holes.saturating_add(reached_back).saturating_sub(1),
             Seen::Replayed => self.found.replayed += 1,
             Seen::Double => self.found.doubles += 1,
         }
