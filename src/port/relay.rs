@@ -20,6 +20,9 @@ use std::{
 /// What the thread takes at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 
+/// What the thread needs: its stack is locked into memory with everything else.
+const STACK_BYTES: usize = 128 * 1024;
+
 /// Where the thread writes to.
 #[derive(Debug)]
 pub(super) enum Sink {
@@ -46,7 +49,8 @@ impl Relay {
         socket.set_nonblocking(true)?;
         let failure = Arc::new(Mutex::new(None));
         let told = Arc::clone(&failure);
-        thread::Builder::new().name("sully-report".into()).spawn(move || {
+        let thread = thread::Builder::new().name("sully-report".into()).stack_size(STACK_BYTES);
+        thread.spawn(move || {
             if let Err(error) = (Writing { sink, since_newline: 0 }).all(&source) {
                 *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
             }
