@@ -58,6 +58,11 @@ pub async fn attend(
             Connection { desk: &desk, path: &path, stream: &stream, sessions: &mut sessions, session };
         session = connection.serve(&mut requests, &mut stop, &mut retry).await;
         desk.connection(&path, false);
+        // One who accepts only to close again is not run after.
+        tokio::select! {
+            () = time::sleep(retry) => retry = (retry * 2).min(RETRY_LONGEST),
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
     }
 }
 
