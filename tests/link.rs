@@ -236,7 +236,7 @@ fn no_habit_of_a_reader_moves_the_load() {
     let figures: Vec<(f64, u64)> = (0..4)
         .map(|index| {
             let (one, other) = (figures(&intervals, spans[index].1), figures(&intervals, spans[7 - index].1));
-            ((one.0 + other.0) / 2.0, one.1.min(other.1))
+            (one.0.midpoint(other.0), one.1.min(other.1))
         })
         .collect();
     for (habit, (rate, p99_ns)) in habits.iter().zip(&figures) {
