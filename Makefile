@@ -4,7 +4,7 @@ LAB := target/release/sully-lab
 SCENARIOS ?= smoke/precopy smoke/auto-converge smoke/post-copy
 OUT ?= runs/demo
 
-.PHONY: help demo test setup build image clean-runs
+.PHONY: help demo test setup build image soak bench-collect bench-link clean-runs
 .NOTPARALLEL:
 
 help:
@@ -13,6 +13,9 @@ help:
 	@echo "make setup       install what is missing (QEMU and the like) on Debian or Ubuntu"
 	@echo "make build       the guest program, static, and the host program"
 	@echo "make image       the guest image in target/image (KERNEL=FILE to bring your own kernel)"
+	@echo "make soak        N=30 real migrations in a row, the collector's connections broken in every second one"
+	@echo "make bench-collect  GUESTS=500 simulated guests and one collector: CPU, memory, lost records"
+	@echo "make bench-link  the load with readers of every bad habit, SECONDS=10 for each"
 	@echo "make clean-runs  remove the run directories of earlier demos"
 
 demo: setup build image
@@ -37,6 +40,18 @@ build:
 image: build
 	@echo "== image: target/image"
 	@scripts/image.sh
+
+soak: setup build image
+	@echo "== soak: $(or $(N),30) migrations"
+	@scripts/soak.sh $(or $(N),30)
+
+bench-collect:
+	@echo "== bench-collect: $(or $(GUESTS),500) guests, $(or $(SECONDS),20) s"
+	@SULLY_GUESTS=$(or $(GUESTS),500) SULLY_SECONDS=$(or $(SECONDS),20) cargo test --release --test collect_load -- --nocapture
+
+bench-link:
+	@echo "== bench-link: $(or $(SECONDS),10) s for each habit, there and back"
+	@SULLY_LINK_SECONDS=$(or $(SECONDS),10) cargo test --release --test link no_habit -- --nocapture
 
 clean-runs:
 	@echo "== clean-runs: $(OUT)"

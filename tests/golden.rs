@@ -14,7 +14,9 @@ fn golden(name: &str) -> Vec<String> {
 
 /// Records as they were first written, and those with what was added to the schema since.
 fn records() -> Vec<String> {
-    [golden("records.ndjson"), golden("records-stamps.ndjson"), golden("records-memory.ndjson")].concat()
+    ["records.ndjson", "records-stamps.ndjson", "records-memory.ndjson", "records-link.ndjson"]
+        .map(golden)
+        .concat()
 }
 
 /// Every field of `old` stands in `new` with the same value.
@@ -47,7 +49,7 @@ fn the_golden_records_hold_every_type() {
 
 #[test]
 fn every_command_of_schema_1_is_read_and_written_again_without_loss() {
-    let lines = golden("commands.ndjson");
+    let lines = [golden("commands.ndjson"), golden("commands-link.ndjson")].concat();
     assert!(lines.len() >= Command::NAMES.len());
     for line in lines {
         let command = decode_command(line.as_bytes()).unwrap_or_else(|error| panic!("{error}: {line}"));

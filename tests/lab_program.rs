@@ -27,6 +27,12 @@ fn wrong_inputs_are_repeated_and_answered_with_the_way_out() {
         ("report /nowhere", "'/nowhere'", "sully-lab run"),
         ("report", "DIR", "--help"),
         ("image -o /nonexistent/x --kernel Cargo.toml --guest Cargo.toml", "'Cargo.toml'", "cargo guest"),
+        ("collect / --out /tmp/x", "'/'", "*.sock"),
+        ("collect /run/[ --out /tmp/x", "'/run/['", "/run/vms/*.sock"),
+        ("collect x --out target/x --prometheus here", "'here'", "--prometheus"),
+        ("ctl /nowhere mark", "mark", "mark the backup begins"),
+        ("ctl /nowhere set fast", "'fast'", "rate=200M/s"),
+        ("ctl /nowhere", "COMMAND", "--help"),
         ("frobnicate", "'frobnicate'", "--help"),
     ] {
         let output = lab(arguments).current_dir(here).output().unwrap();
@@ -39,7 +45,7 @@ fn wrong_inputs_are_repeated_and_answered_with_the_way_out() {
 
 #[test]
 fn every_command_explains_itself() {
-    for command in ["", "image", "run", "scenarios", "report"] {
+    for command in ["", "image", "run", "scenarios", "report", "collect", "ctl"] {
         let output = lab(&format!("{command} --help")).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success() && text.contains("Usage: sully-lab"), "{command}: {text}");

@@ -100,6 +100,7 @@ fn figures(directory: &Path) -> Value {
 fn a_guest_in_post_copy_stalls_while_qemu_counts_blocktime() {
     let test = "a_guest_in_post_copy_stalls_while_qemu_counts_blocktime";
     let Some((_out, directory, run)) = passes(test, "smoke/post-copy") else { return };
+    assert_answers_on_both_sides(&directory);
     assert!(run["destination"]["postcopy_blocktime_ms"].as_u64().unwrap() > 0, "{}", run["destination"]);
     assert!(run["source"]["ram"]["postcopy_requests"].as_u64().unwrap() > 0, "{}", run["source"]);
     let postcopy = &figures(&directory)["postcopy"];
@@ -114,7 +115,34 @@ fn a_guest_in_post_copy_stalls_while_qemu_counts_blocktime() {
 
 #[test]
 fn a_plain_pre_copy_migration_converges_and_loses_no_record() {
-    passes("a_plain_pre_copy_migration_converges_and_loses_no_record", "smoke/precopy");
+    let test = "a_plain_pre_copy_migration_converges_and_loses_no_record";
+    let Some((_out, directory, _run)) = passes(test, "smoke/precopy") else { return };
+    assert_answers_on_both_sides(&directory);
+}
+
+/// The guest answered pings before and after it moved, each within a second and a half.
+fn assert_answers_on_both_sides(directory: &Path) {
+    let text = std::fs::read_to_string(directory.join("records.ndjson")).unwrap();
+    let records = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let trips: Vec<(String, u64)> = records
+        .filter(|record| record["type"] == "reply" && record["to"].as_u64().is_some_and(|to| to > 1))
+        .map(|record| {
+            let stamp = |field: &str| record[field].as_u64().unwrap();
+            (record["side"].as_str().unwrap().to_owned(), stamp("host_ns") - stamp("to"))
+        })
+        .collect();
+    for side in ["source", "destination"] {
+        assert!(trips.iter().any(|(on, ns)| on == side && *ns < 1_500_000_000), "{side}: {trips:?}");
+    }
+}
+
+#[test]
+fn a_collector_that_keeps_losing_its_connections_during_a_migration_loses_no_record() {
+    let test = "a_collector_that_keeps_losing_its_connections_during_a_migration_loses_no_record";
+    let Some((_out, _directory, run)) = passes(test, "smoke/precopy --set collect.restarts=5") else {
+        return;
+    };
+    assert!(run["stream"]["replayed"].as_u64().unwrap() > 0, "{}", run["stream"]);
 }
 
 #[test]

@@ -1,19 +1,19 @@
 //! Everybody a run reports to: its streams, or the table on the terminal.
 
 use super::hello::new_session;
-use super::session::Asked;
+use super::session::{Asked, Session};
 use super::signals::Signals;
 use super::stream::Stream;
 use super::table::Table;
 use crate::clock::{Clock, Monotonic};
 use crate::engine::Snapshot;
 use crate::plan::Checked;
-use crate::port::{Port, PortError, Target};
+use crate::port::{Port, PortError, Sent, Target};
 use crate::record::{Body, End, EndReason};
 use crate::units::Nanos;
 use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::mman::{MlockAllFlags, mlockall};
 use nix::sys::time::TimeSpec;
-use std::io::Write;
 use std::os::fd::AsFd;
 
 /// Everybody a run reports to.
@@ -27,27 +27,42 @@ pub struct Audience {
 struct Terminal {
     table: Table,
     base: Snapshot,
-    failure: Option<String>,
+    port: Port,
+    /// What the terminal has not taken yet.
+    waiting: Vec<u8>,
+}
+
+/// Open targets, or the terminal when there are none.
+pub struct Opened {
+    streams: Vec<(Port, Session)>,
+    terminal: Option<Port>,
 }
 
 impl Audience {
-    /// Opens every target, before any memory is touched.
+    /// Opens every target, before any memory is touched, and locks into memory what this program has by then, the
+    /// outboxes among it: reporting does not wait for a swap. Where the kernel forbids that, it is left.
     ///
     /// # Errors
     /// When one of them cannot be opened.
-    pub fn open(targets: &[Target]) -> Result<Vec<Port>, PortError> {
-        targets.iter().map(Port::open).collect()
+    pub fn open(targets: &[Target]) -> Result<Opened, PortError> {
+        let id = new_session();
+        let open = |target| Port::open(target).map(|port| (port, Session::new(id)));
+        let streams = targets.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+        let terminal = if streams.is_empty() { Some(Port::open(&Target::Stdout)?) } else { None };
+        let _ = mlockall(MlockAllFlags::MCL_CURRENT);
+        Ok(Opened { streams, terminal })
     }
 
-    /// Listeners on open ports, or the terminal when there are none; counts begin at `start`.
-    pub fn new(ports: Vec<Port>, start: &Snapshot) -> Self {
-        let session = new_session();
-        let terminal = ports.is_empty().then(|| Terminal {
+    /// Listeners on open targets; counts begin at `start`.
+    pub fn new(opened: Opened, start: &Snapshot) -> Self {
+        let terminal = opened.terminal.map(|port| Terminal {
             table: Table::default(),
             base: start.clone(),
-            failure: None,
+            port,
+            waiting: Vec::new(),
         });
-        let streams = ports.into_iter().map(|port| Stream::new(port, session, start)).collect();
+        let streams = opened.streams.into_iter();
+        let streams = streams.map(|(port, session)| Stream::new(port, session, start)).collect();
         Self { streams, terminal, start: start.clone() }
     }
 
@@ -70,10 +85,11 @@ impl Audience {
         for stream in &mut self.streams {
             stream.offer_interval(now, plan, phase);
         }
-        if let Some(terminal) = &mut self.terminal {
+        // A terminal that is held up gets fewer lines, each of them over a longer time.
+        if let Some(terminal) = self.terminal.as_mut().filter(|terminal| terminal.waiting.is_empty()) {
             let text = terminal.table.interval(&now.interval_since(&terminal.base, plan, phase));
             terminal.base = now.clone();
-            terminal.print(&text);
+            terminal.waiting.extend(text.as_bytes());
         }
     }
 
@@ -84,7 +100,7 @@ impl Audience {
             stream.end(last.at_ns, end.clone());
         }
         if let Some(terminal) = &mut self.terminal {
-            terminal.print(&Table::end(&end));
+            terminal.waiting.extend(Table::end(&end).as_bytes());
         }
         end
     }
@@ -97,12 +113,12 @@ impl Audience {
         let mut asked = Vec::new();
         for stream in &mut self.streams {
             asked.extend(stream.listen(now_ns).map_err(|error| error.to_string())?);
-            stream.pump().map_err(|error| error.to_string())?;
+            stream.pump(now_ns).map_err(|error| error.to_string())?;
         }
-        match self.terminal.as_ref().and_then(|terminal| terminal.failure.clone()) {
-            Some(failure) => Err(failure),
-            None => Ok(asked),
+        if let Some(terminal) = &mut self.terminal {
+            terminal.pump(now_ns)?;
         }
+        Ok(asked)
     }
 
     /// Waits until a port or a signal wants attention, or until `deadline_ns`.
@@ -115,17 +131,27 @@ impl Audience {
         let _ = ppoll(&mut fds, Some(TimeSpec::from_duration(Nanos(left_ns).into())), None);
     }
 
-    /// Sends what is left to everybody who reads, until `limit_ns` or a further signal.
-    pub fn flush(&mut self, signals: &Signals, limit_ns: u64) {
+    /// Sends what is left to everybody who reads, until `limit_ns` or a further signal. The first target that could
+    /// not take it, and why.
+    pub fn flush(&mut self, signals: &Signals, limit_ns: u64) -> Option<String> {
+        let mut failure = None;
         loop {
-            for stream in &mut self.streams {
-                // A target that fails now has nothing more to be told.
-                let _ = stream.pump();
-            }
-            let waiting = self.streams.iter_mut().any(|stream| !stream.is_done() && stream.has_reader());
             let now_ns = Monotonic.now_ns();
+            let mut waiting = false;
+            for stream in &mut self.streams {
+                match stream.finish(now_ns) {
+                    Ok(done) => waiting |= !done && stream.has_reader(),
+                    Err(error) => failure = failure.or(Some(error.to_string())),
+                }
+            }
+            if let Some(terminal) = &mut self.terminal {
+                match terminal.finish(now_ns) {
+                    Ok(done) => waiting |= !done,
+                    Err(error) => failure = failure.or(Some(error)),
+                }
+            }
             if !waiting || now_ns >= limit_ns || signals.received().is_some() {
-                return;
+                return failure;
             }
             self.wait(signals, limit_ns.min(now_ns.saturating_add(FLUSH_STEP.0)));
         }
@@ -136,11 +162,26 @@ impl Audience {
 const FLUSH_STEP: Nanos = Nanos::from_ms(10);
 
 impl Terminal {
-    fn print(&mut self, text: &str) {
-        let mut stdout = std::io::stdout().lock();
-        let printed = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-        if let Err(error) = printed {
-            self.failure.get_or_insert(format!("the table cannot be printed: {error}"));
+    /// Prints what the terminal takes now.
+    fn pump(&mut self, now_ns: u64) -> Result<(), String> {
+        let failed = |error: PortError| format!("the table cannot be printed: {error}");
+        self.port.receive(&mut []).map_err(failed)?;
+        while !self.waiting.is_empty() {
+            match self.port.send(now_ns, &self.waiting).map_err(failed)? {
+                Sent::Bytes(0) | Sent::Reconnecting | Sent::Reopened => break,
+                Sent::Bytes(count) => drop(self.waiting.drain(..count)),
+            }
         }
+        Ok(())
+    }
+
+    /// Prints the last of it; whether all is printed.
+    fn finish(&mut self, now_ns: u64) -> Result<bool, String> {
+        self.pump(now_ns)?;
+        if !self.waiting.is_empty() {
+            return Ok(false);
+        }
+        self.port.finish();
+        self.port.is_written().map_err(|error| format!("the table cannot be printed: {error}"))
     }
 }

@@ -1,63 +1,147 @@
-//! Lines waiting for a port: bounded, batched, and able to begin a line again.
+//! Lines on their way to a port: numbered, bounded, batched, and kept so that they can be sent again.
+//!
+//! All lines lie one behind the other in one ring of bytes, in the order of their sequence numbers: first those that
+//! were sent and are kept, then the one under way, then those that wait. What was sent makes room for what comes,
+//! unless a host has said that it acknowledges: then it stays until it is.
 
 use std::collections::VecDeque;
 
-/// Lines that wait to be sent. Holds at most its capacity, but for the few lines that must go out.
+/// Numbered lines, sent and waiting. Holds at most its capacity, but for the few lines that must go out.
 #[derive(Debug)]
 pub struct Outbox {
     capacity_bytes: usize,
-    queue: VecDeque<Vec<u8>>,
-    queued_bytes: usize,
-    /// Whole lines being sent now, and how many bytes of them are gone.
-    batch: Vec<u8>,
-    sent: usize,
+    bytes: VecDeque<u8>,
+    /// The length of each line in `bytes`.
+    lengths: VecDeque<usize>,
+    /// The number of the first line in `bytes`.
+    first_seq: u64,
+    /// How many lines lie before the one that is sent next, and how many bytes these are.
+    at: usize,
+    at_byte: usize,
+    /// Bytes of that line that are gone.
+    within: usize,
+    /// One beyond the highest number that was ever sent whole.
+    sent_end: u64,
+    /// Where sending goes on once the line under way is whole.
+    resume_seq: Option<u64>,
+    acknowledged_only: bool,
 }
 
 /// What is handed to a port at once: a virtio-serial port takes 32 KiB a write, and few writes.
 const BATCH_BYTES: usize = 32 * 1024;
+/// Room beyond the capacity for lines that must go out, so that the ring need not grow for them.
+const SPARE_BYTES: usize = 256 * 1024;
 
 impl Outbox {
-    /// An empty outbox.
-    pub const fn new(capacity_bytes: usize) -> Self {
-        Self { capacity_bytes, queue: VecDeque::new(), queued_bytes: 0, batch: Vec::new(), sent: 0 }
+    /// An empty outbox. Its memory is taken at once.
+    pub fn new(capacity_bytes: usize) -> Self {
+        Self {
+            capacity_bytes,
+            bytes: VecDeque::with_capacity(capacity_bytes + SPARE_BYTES),
+            lengths: VecDeque::new(),
+            first_seq: 0,
+            at: 0,
+            at_byte: 0,
+            within: 0,
+            sent_end: 0,
+            resume_seq: None,
+            acknowledged_only: false,
+        }
     }
 
-    /// Whether a line of `bytes` still fits while `keep_free_bytes` stay free.
-    pub fn has_room(&self, bytes: usize, keep_free_bytes: usize) -> bool {
-        self.waiting_bytes() + bytes + keep_free_bytes <= self.capacity_bytes
+    /// The number the next line gets.
+    pub fn next_seq(&self) -> u64 {
+        self.first_seq + self.lengths.len() as u64
+    }
+
+    /// The number of the oldest line that can still be sent.
+    pub const fn first_seq(&self) -> u64 {
+        self.first_seq
+    }
+
+    /// One beyond the highest number that was ever sent whole.
+    pub const fn sent_end(&self) -> u64 {
+        self.sent_end
+    }
+
+    /// Whether a line of `bytes` fits while `keep_free_bytes` stay free; lines that were sent make room.
+    pub fn has_room(&mut self, bytes: usize, keep_free_bytes: usize) -> bool {
+        let capacity_bytes = self.capacity_bytes;
+        let fits = |held: usize| held + bytes + keep_free_bytes <= capacity_bytes;
+        // What cannot be made to fit costs no history.
+        let cannot_go =
+            if self.acknowledged_only { self.bytes.len() } else { self.bytes.len() - self.at_byte };
+        if !fits(cannot_go) {
+            return false;
+        }
+        while !fits(self.bytes.len()) {
+            self.forget_first();
+        }
+        true
     }
 
     /// Adds a line, newline included.
-    pub fn push(&mut self, line: Vec<u8>) {
-        self.queued_bytes += line.len();
-        self.queue.push_back(line);
+    pub fn push(&mut self, line: &[u8]) {
+        self.bytes.extend(line);
+        self.lengths.push_back(line.len());
     }
 
-    /// The next bytes to send; empty when there are none.
-    pub fn next_bytes(&mut self) -> &[u8] {
-        if self.sent == self.batch.len() {
-            self.refill();
-        }
-        &self.batch[self.sent..]
+    /// The next bytes to send, whole lines where they lie together; empty when there are none.
+    pub fn next_bytes(&self) -> &[u8] {
+        let start = self.at_byte + self.within;
+        let (front, back) = self.bytes.as_slices();
+        let together = if start < front.len() { &front[start..] } else { &back[start - front.len()..] };
+        let limit = if self.resume_seq.is_some() { 0 } else { BATCH_BYTES };
+        &together[..together.len().min(self.batch_bytes(limit))]
     }
 
     /// Notes that so many of the bytes last given by [`Self::next_bytes`] were taken.
     pub fn mark_sent(&mut self, bytes: usize) {
-        self.sent = (self.sent + bytes).min(self.batch.len());
+        self.within += bytes;
+        while let Some(length) = self.lengths.get(self.at).filter(|length| self.within >= **length) {
+            self.within -= length;
+            self.at_byte += length;
+            self.at += 1;
+            self.sent_end = self.sent_end.max(self.first_seq + self.at as u64);
+            if let Some(seq) = self.resume_seq.take() {
+                self.seek(seq);
+            }
+        }
     }
 
     /// Goes back to the start of the line that is half sent; how many bytes that takes back.
     pub fn rewind(&mut self) -> usize {
-        let whole =
-            self.batch[..self.sent].iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-        let taken_back = self.sent - whole;
-        self.sent = whole;
-        taken_back
+        if let Some(seq) = self.resume_seq.take() {
+            self.seek(seq);
+        }
+        std::mem::take(&mut self.within)
+    }
+
+    /// From now on a line that was sent stays until it is acknowledged, or not (any more).
+    pub const fn keep_unacknowledged(&mut self, keep: bool) {
+        self.acknowledged_only = keep;
+    }
+
+    /// The host has every line before `end_seq`: they need not be kept.
+    pub fn acknowledge(&mut self, end_seq: u64) {
+        let under_way = self.within > 0;
+        while self.first_seq < end_seq.min(self.sent_end) && !(self.at == 0 && under_way) {
+            self.forget_first();
+        }
+    }
+
+    /// Sends everything that is still held from the beginning, the line under way first brought to its end.
+    pub fn send_again(&mut self) {
+        if self.within > 0 {
+            self.resume_seq = Some(self.first_seq);
+        } else {
+            self.seek(self.first_seq);
+        }
     }
 
     /// Bytes that wait.
     pub fn waiting_bytes(&self) -> usize {
-        self.queued_bytes + self.batch.len() - self.sent
+        self.bytes.len() - self.at_byte - self.within
     }
 
     /// Whether everything was sent.
@@ -65,63 +149,38 @@ impl Outbox {
         self.waiting_bytes() == 0
     }
 
-    fn refill(&mut self) {
-        self.batch.clear();
-        self.sent = 0;
-        while let Some(line) = self
-            .queue
-            .pop_front_if(|line| self.batch.is_empty() || self.batch.len() + line.len() <= BATCH_BYTES)
-        {
-            self.queued_bytes -= line.len();
-            self.batch.extend_from_slice(&line);
+    /// Bytes of the line under way, and of whole lines behind it as far as `limit` bytes.
+    fn batch_bytes(&self, limit: usize) -> usize {
+        let mut lengths = self.lengths.range(self.at..);
+        let Some(first) = lengths.next() else { return 0 };
+        let mut batch = first - self.within;
+        for length in lengths {
+            if batch + length > limit {
+                break;
+            }
+            batch += length;
+        }
+        batch
+    }
+
+    fn seek(&mut self, seq: u64) {
+        let index = usize::try_from(seq.saturating_sub(self.first_seq)).unwrap_or(usize::MAX);
+        self.at = index.min(self.lengths.len());
+        self.at_byte = self.lengths.range(..self.at).sum();
+        self.within = 0;
+    }
+
+    /// Lets go of the oldest line; nothing of it may be under way.
+    fn forget_first(&mut self) {
+        let Some(length) = self.lengths.pop_front() else { return };
+        self.bytes.drain(..length);
+        self.first_seq += 1;
+        if self.at > 0 {
+            self.at -= 1;
+            self.at_byte -= length;
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn a_half_sent_line_begins_again_and_whole_ones_do_not() {
-        let mut outbox = Outbox::new(100);
-        outbox.push(b"one\n".to_vec());
-        outbox.push(b"two\n".to_vec());
-        assert_eq!(outbox.next_bytes(), b"one\ntwo\n");
-        outbox.mark_sent(6);
-        assert_eq!(outbox.rewind(), 2);
-        assert_eq!(outbox.next_bytes(), b"two\n");
-    }
-
-    #[test]
-    fn room_counts_everything_that_waits() {
-        let mut outbox = Outbox::new(10);
-        outbox.push(b"12345678\n".to_vec());
-        assert!(outbox.has_room(1, 0) && !outbox.has_room(2, 0) && !outbox.has_room(1, 1));
-        outbox.next_bytes();
-        outbox.mark_sent(9);
-        assert!(outbox.is_empty() && outbox.has_room(10, 0));
-    }
-
-    proptest! {
-        #[test]
-        fn every_byte_arrives_once_in_order_however_much_the_port_takes(
-            lines in prop::collection::vec("[a-z]{0,30}\n", 0..40), takes in prop::collection::vec(1usize..50, 1..50)
-        ) {
-            let mut outbox = Outbox::new(0);
-            for line in &lines {
-                outbox.push(line.clone().into_bytes());
-            }
-            let mut arrived = Vec::new();
-            let mut takes = takes.iter().cycle();
-            while !outbox.is_empty() {
-                let bytes = outbox.next_bytes();
-                let taken = bytes.len().min(*takes.next().unwrap());
-                arrived.extend_from_slice(&bytes[..taken]);
-                outbox.mark_sent(taken);
-            }
-            prop_assert_eq!(arrived, lines.concat().into_bytes());
-        }
-    }
-}
+mod tests;

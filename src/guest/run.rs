@@ -55,13 +55,13 @@ pub fn run(options: &Options) -> Result<End, RunError> {
     let signals = Signals::take()?;
     let checked = plan::check(&options.plan, &probe::machine()?)?;
     let cpus = probe::cpus()?;
-    let ports = Audience::open(&options.targets)?;
+    let opened = Audience::open(&options.targets)?;
     let mut engine = Engine::start(&checked, &cpus)?;
     if let Some(warning) = engine.warning() {
         boot::announce(warning);
     }
     let first = hello(&checked, &cpus, engine.facts());
-    let audience = Audience::new(ports, &engine.snapshot());
+    let audience = Audience::new(opened, &engine.snapshot());
     let began_ns = engine.open_gate();
     let mut run = Run::new(checked, engine, audience, signals, began_ns);
     run.audience.say(began_ns, &Body::Hello(Box::new(first)));
@@ -182,8 +182,13 @@ impl Run {
         self.report_gaps(last.at_ns);
         self.report_corruptions(last.at_ns);
         self.audience.offer_interval(&last, &self.plan, self.phase);
-        let end = self.audience.end(&last, reason, detail);
-        self.audience.flush(&self.signals, Monotonic.now_ns().saturating_add(FLUSH_LIMIT.0));
+        let mut end = self.audience.end(&last, reason, detail);
+        let limit_ns = Monotonic.now_ns().saturating_add(FLUSH_LIMIT.0);
+        if let Some(failure) = self.audience.flush(&self.signals, limit_ns)
+            && end.reason != EndReason::ReportFailed
+        {
+            (end.reason, end.detail) = (EndReason::ReportFailed, Some(failure));
+        }
         end
     }
 }

@@ -2,9 +2,13 @@
 //!
 //! Each target has a session stream of its own: a slow one merges its intervals and gives up details, the others
 //! do not notice. Sequence numbers are given when a record is accepted, so a refused record leaves no hole.
+//!
+//! A host that attaches makes the session reliable: what was sent is kept until the host acknowledges it, and sent
+//! again when a host attaches anew. A host that only reads gets the stream as it comes.
 
 use super::outbox::Outbox;
-use crate::record::{Body, Command, End, Interval, MarkNote, Record, Reply, SessionId};
+use crate::record::{Body, Command, End, Hello, Interval, MarkNote, Record, Reply, SessionId};
+use crate::units::Nanos;
 use crate::wire::{COMMAND_LIMIT_BYTES, CommandError, Line, Lines, decode_command, encode_record};
 
 /// What an outbox holds at most.
@@ -12,15 +16,20 @@ const CAPACITY_BYTES: usize = 1 << 20;
 /// What intervals leave free for answers; what details (gaps, heartbeats) leave free for intervals.
 const RESERVE_BYTES: usize = 64 * 1024;
 const DETAIL_RESERVE_BYTES: usize = CAPACITY_BYTES / 2;
+/// How long a reader may acknowledge nothing before it counts as one that only reads.
+const ACKNOWLEDGED_WITHIN: Nanos = Nanos::from_secs(30);
 
 /// The records of one run as one target gets them.
 #[derive(Debug)]
 pub struct Session {
     id: SessionId,
-    next_seq: u64,
     dropped: u64,
     outbox: Outbox,
     heard: Lines,
+    /// What was said first, for a host that comes later.
+    hello: Option<Box<Hello>>,
+    /// When a host last attached or acknowledged, or was last known to be away.
+    acknowledged_ns: u64,
 }
 
 /// What a host's command asks of the run.
@@ -32,13 +41,14 @@ pub enum Asked {
 
 impl Session {
     /// A session that has said nothing yet.
-    pub const fn new(id: SessionId) -> Self {
+    pub fn new(id: SessionId) -> Self {
         Self {
             id,
-            next_seq: 0,
             dropped: 0,
             outbox: Outbox::new(CAPACITY_BYTES),
             heard: Lines::new(COMMAND_LIMIT_BYTES),
+            hello: None,
+            acknowledged_ns: 0,
         }
     }
 
@@ -49,7 +59,27 @@ impl Session {
 
     /// Says what must be said however full the outbox is: hello, phases, the end.
     pub fn say(&mut self, mono_ns: u64, body: Body) {
+        if let Body::Hello(hello) = &body {
+            self.hello = Some(hello.clone());
+        }
         self.accept(mono_ns, body, None);
+    }
+
+    /// Says again who speaks: the port is a new one, or a host came too late for the first record.
+    pub fn announce(&mut self, mono_ns: u64) {
+        if let Some(hello) = self.hello.clone() {
+            self.accept(mono_ns, Body::Hello(hello), Some(0));
+        }
+    }
+
+    /// Notes whether somebody reads. A reader that does not acknowledge for half a minute gets the stream as it
+    /// comes: nothing is kept for it. While nobody reads, everything is kept for the one who attached.
+    pub fn watch(&mut self, now_ns: u64, has_reader: bool) {
+        if !has_reader {
+            self.acknowledged_ns = now_ns;
+        } else if now_ns.saturating_sub(self.acknowledged_ns) > ACKNOWLEDGED_WITHIN.0 {
+            self.outbox.keep_unacknowledged(false);
+        }
     }
 
     /// Offers an interval. When it is refused, the next one must cover its time too.
@@ -83,109 +113,95 @@ impl Session {
     }
 
     fn obey(&mut self, mono_ns: u64, command: &Result<Command, CommandError>) -> Option<Asked> {
-        let (to, error) = match command {
-            Ok(command) => (command.id(), None),
-            Err(error) => (error.id, Some(error.message.clone())),
+        let (to, done) = match command {
+            Ok(command) => (command.id(), self.carry_out(mono_ns, command)),
+            Err(error) => (error.id, Err(error.message.clone())),
         };
-        if let Ok(Command::Mark { text, .. }) = command {
-            self.offer_detail(mono_ns, Body::Mark(MarkNote { text: text.clone() }));
+        let (ok, from, error) = match done {
+            Ok(Done::Unsaid) => return None,
+            Ok(Done::Said) => (true, None, None),
+            Ok(Done::From(seq)) => (true, Some(seq), None),
+            Err(error) => (false, None, Some(error)),
+        };
+        // Answers may take the room that intervals leave to them.
+        if !self.accept(mono_ns, Body::Reply(Reply { to, ok, error, from }), Some(0)) {
+            self.dropped += 1;
         }
-        self.offer_detail(mono_ns, Body::Reply(Reply { to, ok: error.is_none(), error }));
         matches!(command, Ok(Command::Stop { .. })).then_some(Asked::Stop)
+    }
+
+    /// Does what a command asks of the stream itself.
+    fn carry_out(&mut self, mono_ns: u64, command: &Command) -> Result<Done, String> {
+        match command {
+            Command::Ping { .. } | Command::Stop { .. } => {}
+            Command::Mark { text, .. } => {
+                self.offer_detail(mono_ns, Body::Mark(MarkNote { text: text.clone() }));
+            }
+            Command::Attach { session, after, .. } => {
+                let after = after.filter(|_| session.is_none_or(|session| session == self.id));
+                return self.attach(mono_ns, after).map(Done::From);
+            }
+            Command::Ack { session, seq, .. } => {
+                if session.is_none_or(|session| session == self.id) {
+                    self.acknowledge(mono_ns, *seq, "seq")?;
+                }
+                return Ok(Done::Unsaid);
+            }
+        }
+        Ok(Done::Said)
+    }
+
+    /// Sends everything after `after` again, as far as it is held; the number it goes on from.
+    fn attach(&mut self, mono_ns: u64, after: Option<u64>) -> Result<u64, String> {
+        match after {
+            Some(seq) => self.acknowledge(mono_ns, seq, "after")?,
+            None => self.keep_for_host(mono_ns),
+        }
+        let from = self.outbox.first_seq();
+        self.outbox.send_again();
+        if after.is_none() && from > 0 {
+            self.announce(mono_ns);
+        }
+        Ok(from)
+    }
+
+    fn acknowledge(&mut self, mono_ns: u64, seq: u64, field: &str) -> Result<(), String> {
+        let sent_end = self.outbox.sent_end();
+        if seq >= sent_end {
+            return Err(format!("{field} = {seq} cannot be: only records before {sent_end} were sent"));
+        }
+        self.outbox.acknowledge(seq + 1);
+        self.keep_for_host(mono_ns);
+        Ok(())
+    }
+
+    const fn keep_for_host(&mut self, mono_ns: u64) {
+        self.outbox.keep_unacknowledged(true);
+        self.acknowledged_ns = mono_ns;
     }
 
     /// Accepts a record if `reserve_bytes` stay free with it (always, when there is no such demand).
     fn accept(&mut self, mono_ns: u64, body: Body, reserve_bytes: Option<usize>) -> bool {
-        let line = encode_record(&Record { session: self.id, seq: self.next_seq, mono_ns, body });
-        if reserve_bytes.is_some_and(|reserve_bytes| !self.outbox.has_room(line.len(), reserve_bytes)) {
+        let seq = self.outbox.next_seq();
+        let line = encode_record(&Record { session: self.id, seq, mono_ns, body });
+        let fits = self.outbox.has_room(line.len(), reserve_bytes.unwrap_or(0));
+        if !fits && reserve_bytes.is_some() {
             return false;
         }
-        self.outbox.push(line);
-        self.next_seq += 1;
+        self.outbox.push(&line);
         true
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::record::{Heartbeat, Phase};
-    use crate::wire::decode_record;
-    use proptest::prelude::*;
-
-    fn said(session: &mut Session) -> Vec<Record> {
-        let mut records = Vec::new();
-        let mut lines = Lines::new(1 << 20);
-        while !session.outbox().is_empty() {
-            let bytes = session.outbox().next_bytes().to_vec();
-            session.outbox().mark_sent(bytes.len());
-            lines.feed(&bytes, |line| {
-                if let Line::Whole(line) = line {
-                    records.push(decode_record(line).unwrap());
-                }
-            });
-        }
-        records
-    }
-
-    fn heartbeat() -> Body {
-        Body::Heartbeat(Heartbeat { real_ns: 1, tsc: None })
-    }
-
-    #[test]
-    fn commands_are_answered_in_order_with_their_ids() {
-        let mut session = Session::new(SessionId(1));
-        assert_eq!(session.hear(5, b"{\"type\":\"ping\",\"id\":1}\n{\"type\":\"mark\",\"id\":2,"), []);
-        assert_eq!(
-            session.hear(6, b"\"text\":\"here\"}\nnonsense\n{\"type\":\"stop\",\"id\":3}\n"),
-            [Asked::Stop]
-        );
-        let bodies: Vec<Body> = said(&mut session).into_iter().map(|record| record.body).collect();
-        let ok = |to| Body::Reply(Reply { to: Some(to), ok: true, error: None });
-        assert_eq!(bodies[..3], [ok(1), Body::Mark(MarkNote { text: "here".into() }), ok(2)]);
-        assert!(matches!(&bodies[3], Body::Reply(Reply { to: None, ok: false, error: Some(_) })));
-        assert_eq!(bodies[4..], [ok(3)]);
-    }
-
-    #[test]
-    fn an_endless_command_line_is_answered_once_and_takes_no_memory() {
-        let mut session = Session::new(SessionId(1));
-        for _ in 0..100 {
-            session.hear(1, &[b'x'; 10_000]);
-        }
-        session.hear(1, b"\n");
-        let records = said(&mut session);
-        assert_eq!(records.len(), 1);
-        assert!(
-            matches!(&records[0].body, Body::Reply(Reply { error: Some(text), .. }) if text.contains("1000000"))
-        );
-    }
-
-    #[test]
-    fn a_full_outbox_refuses_details_first_and_the_sequence_has_no_hole() {
-        let mut session = Session::new(SessionId(1));
-        session.say(0, Body::Phase(Phase { phase: "run".into() }));
-        for _ in 0..20_000 {
-            session.offer_detail(1, heartbeat());
-        }
-        assert!(session.dropped > 0);
-        assert!(session.outbox().waiting_bytes() <= CAPACITY_BYTES);
-        session.say(2, Body::Phase(Phase { phase: "late".into() }));
-        let records = said(&mut session);
-        assert!(records.iter().enumerate().all(|(index, record)| record.seq == index as u64));
-        assert!(matches!(&records.last().unwrap().body, Body::Phase(phase) if phase.phase == "late"));
-    }
-
-    proptest! {
-        #[test]
-        fn no_bytes_of_a_host_panic_or_fill_the_memory(
-            pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..100), 0..50)
-        ) {
-            let mut session = Session::new(SessionId(1));
-            for piece in pieces {
-                session.hear(1, &piece);
-            }
-            prop_assert!(session.outbox().waiting_bytes() <= CAPACITY_BYTES);
-        }
-    }
+/// What came of a command, as the host is told.
+enum Done {
+    /// It was done.
+    Said,
+    /// The stream goes on from this number.
+    From(u64),
+    /// It was done, and that need not be said.
+    Unsaid,
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use super::session::{Asked, Session};
 use crate::engine::Snapshot;
 use crate::plan::Checked;
 use crate::port::{Port, PortError, Sent};
-use crate::record::{Body, End, SessionId};
+use crate::record::{Body, End};
 use nix::poll::PollFlags;
 use std::os::fd::BorrowedFd;
 
@@ -19,9 +19,9 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// The session `id` on an open port; its counts begin at `start`.
-    pub fn new(port: Port, id: SessionId, start: &Snapshot) -> Self {
-        Self { port, session: Session::new(id), base: start.clone(), failed: false }
+    /// A session on an open port; its counts begin at `start`.
+    pub fn new(port: Port, session: Session, start: &Snapshot) -> Self {
+        Self { port, session, base: start.clone(), failed: false }
     }
 
     /// Says something that must be said.
@@ -51,16 +51,19 @@ impl Stream {
     ///
     /// # Errors
     /// When the target is gone for good; it is not tried again.
-    pub fn pump(&mut self) -> Result<(), PortError> {
+    pub fn pump(&mut self, now_ns: u64) -> Result<(), PortError> {
+        self.session.watch(now_ns, self.port.has_reader());
         while !self.is_done() {
-            match self.port.send(self.session.outbox().next_bytes()) {
+            match self.port.send(now_ns, self.session.outbox().next_bytes()) {
                 Ok(Sent::Bytes(0)) => break,
                 Ok(Sent::Bytes(count)) => self.session.outbox().mark_sent(count),
                 Ok(Sent::Reconnecting) => drop(self.session.outbox().rewind()),
+                Ok(Sent::Reopened) => {
+                    self.session.outbox().rewind();
+                    self.session.announce(now_ns);
+                }
                 Err(error) => {
                     self.failed = true;
-                    let torn = self.session.outbox().rewind();
-                    self.port.take_back(torn as u64);
                     return Err(error);
                 }
             }
@@ -94,6 +97,22 @@ impl Stream {
     /// Whether nothing can or need be sent any more.
     pub fn is_done(&mut self) -> bool {
         self.failed || self.session.outbox().is_empty()
+    }
+
+    /// Sends what the port takes now, the last of it included; whether all of it is where it belongs.
+    ///
+    /// # Errors
+    /// When the target is gone for good.
+    pub fn finish(&mut self, now_ns: u64) -> Result<bool, PortError> {
+        self.pump(now_ns)?;
+        if !self.is_done() {
+            return Ok(false);
+        }
+        if self.failed {
+            return Ok(true);
+        }
+        self.port.finish();
+        self.port.is_written().inspect_err(|_| self.failed = true)
     }
 
     /// Whether somebody seems to read.

@@ -1,11 +1,26 @@
 //! Where records go and commands come from: a virtio-serial port, a Unix socket, a file, standard output.
 //!
-//! Nothing here waits: a port takes the bytes it can take now, and says how many.
+//! Nothing here waits: a port takes the bytes it can take now, and says how many. Where writing may wait, a thread
+//! of its own does it.
 
+mod backoff;
 mod open;
+mod relay;
 mod target;
 mod virtio;
 
 pub use open::{Port, PortError, Sent};
 pub use target::{DEFAULT_PORT_NAME, Target};
 pub use virtio::list_port_names;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::os::fd::BorrowedFd;
+
+/// What `fd` is ready for, waiting for at most `limit`; nothing when that cannot be told.
+fn readiness(fd: BorrowedFd<'_>, wanted: PollFlags, limit: PollTimeout) -> PollFlags {
+    let mut fds = [PollFd::new(fd, wanted)];
+    match poll(&mut fds, limit) {
+        Ok(_) => fds[0].revents().unwrap_or(PollFlags::empty()),
+        Err(_) => PollFlags::empty(),
+    }
+}

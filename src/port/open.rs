@@ -1,12 +1,17 @@
 //! An open port: takes the bytes it can take now, gives the bytes that are there, never waits.
 
-use super::{Target, virtio};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use super::backoff::Backoff;
+use super::relay::{Relay, Sink};
+use super::{Target, readiness, virtio};
+use nix::{
+    poll::{PollFlags, PollTimeout},
+    sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket},
+};
 use std::{
     fs::{File, OpenOptions},
-    io::{self, ErrorKind, Read, Seek, SeekFrom, Write},
+    io::{self, ErrorKind, Read, Write},
     os::{
-        fd::{AsFd, BorrowedFd},
+        fd::{AsFd, AsRawFd, BorrowedFd},
         unix::{fs::OpenOptionsExt, net::UnixStream},
     },
     path::Path,
@@ -50,8 +55,10 @@ pub enum PortError {
 pub enum Sent {
     /// So many were taken, perhaps 0 when it is full or nobody is connected.
     Bytes(usize),
-    /// The other end closed and a new connection begins: an unfinished line must be sent again from its start.
+    /// The other end closed, or a new connection begins: an unfinished line must be sent again from its start.
     Reconnecting,
+    /// The device had vanished and is there again: who listens has heard nothing yet.
+    Reopened,
 }
 
 /// An open report target.
@@ -59,24 +66,20 @@ pub enum Sent {
 pub struct Port {
     target: Target,
     channel: Channel,
+    retry: Backoff,
 }
 
 #[derive(Debug)]
 enum Channel {
-    /// Standard output: shared with other processes, so never made non-blocking; written when poll says so.
-    Stdout,
-    /// A regular file or FIFO, and how many bytes of it are whole.
-    File(File),
+    /// Standard output, a regular file or FIFO: may wait, so a thread of its own writes it.
+    Relay(Relay),
     /// A virtio-serial port: commands come back on it.
     Virtio(File),
     /// A connected socket.
     Socket(UnixStream),
-    /// A socket that has to be connected to.
+    /// A socket that has to be connected to, or a device that has vanished.
     Unconnected,
 }
-
-/// What standard output takes at once when poll says it is writable (PIPE_BUF).
-const STDOUT_CHUNK_BYTES: usize = 4096;
 
 impl Port {
     /// Opens `target`. A Unix socket nobody listens on yet is no error: it is connected to later.
@@ -85,22 +88,24 @@ impl Port {
     /// When the file cannot be created or the virtio-serial port is not there.
     pub fn open(target: &Target) -> Result<Self, PortError> {
         let failed = |source| PortError::Open { target: target.to_string(), source };
+        let relay = |sink| Relay::start(sink).map(Channel::Relay).map_err(failed);
         let channel = match target {
-            Target::Stdout => Channel::Stdout,
-            Target::File(path) => Channel::File(create(path).map_err(failed)?),
+            Target::Stdout => relay(Sink::Stdout)?,
+            Target::File(path) => relay(Sink::File(create(path).map_err(failed)?))?,
             Target::Virtio(name) => {
                 let device = virtio::find(name).ok_or_else(|| no_such_port(name))?;
                 Channel::Virtio(open_device(&device).map_err(failed)?)
             }
-            Target::Unix(path) => connect(path),
+            Target::Unix(path) => dial(path).map_or(Channel::Unconnected, Channel::Socket),
         };
-        Ok(Self { target: target.clone(), channel })
+        Ok(Self { target: target.clone(), channel, retry: Backoff::default() })
     }
 
-    /// What can be polled: the two kinds of port that also bring commands. None while unconnected.
+    /// What can be polled; none while unconnected.
     pub fn pollable(&self) -> Option<BorrowedFd<'_>> {
         match &self.channel {
-            Channel::Stdout | Channel::File(_) | Channel::Unconnected => None,
+            Channel::Unconnected => None,
+            Channel::Relay(relay) => Some(relay.as_fd()),
             Channel::Virtio(file) => Some(file.as_fd()),
             Channel::Socket(socket) => Some(socket.as_fd()),
         }
@@ -109,9 +114,10 @@ impl Port {
     /// Whether a reader seems to be there: bytes can be expected to go somewhere.
     pub fn has_reader(&self) -> bool {
         match &self.channel {
-            Channel::Stdout | Channel::File(_) | Channel::Socket(_) => true,
+            Channel::Relay(_) | Channel::Socket(_) => true,
             Channel::Virtio(file) => {
-                !readiness(file.as_fd(), PollFlags::POLLOUT).contains(PollFlags::POLLHUP)
+                let ready = readiness(file.as_fd(), PollFlags::POLLOUT, PollTimeout::ZERO);
+                !ready.contains(PollFlags::POLLHUP)
             }
             Channel::Unconnected => false,
         }
@@ -120,29 +126,25 @@ impl Port {
     /// Hands over as many of `bytes` as the port takes now.
     ///
     /// # Errors
-    /// When the target is gone for good: a full disk, a closed pipe, a device that vanished.
-    pub fn send(&mut self, bytes: &[u8]) -> Result<Sent, PortError> {
+    /// When the target is gone for good: a full disk, a closed pipe.
+    pub fn send(&mut self, now_ns: u64, bytes: &[u8]) -> Result<Sent, PortError> {
         let result = match &mut self.channel {
-            Channel::Stdout => write_stdout(bytes),
-            Channel::File(file) | Channel::Virtio(file) => file.write(bytes),
+            Channel::Relay(relay) => relay.send(bytes),
+            Channel::Virtio(file) => file.write(bytes),
             Channel::Socket(socket) => socket.write(bytes),
-            Channel::Unconnected => return Ok(self.reconnect()),
+            Channel::Unconnected => return Ok(self.reconnect(now_ns)),
         };
         match result {
             Ok(count) => Ok(Sent::Bytes(count)),
             Err(error) if is_transient(&error) => Ok(Sent::Bytes(0)),
-            Err(_) if matches!(self.channel, Channel::Socket(_)) => {
-                self.channel = Channel::Unconnected;
-                Ok(Sent::Reconnecting)
-            }
-            Err(source) => Err(self.failure(source)),
+            Err(source) => self.lost(source).map(|()| Sent::Reconnecting),
         }
     }
 
     /// Reads what commands are there; 0 when there are none.
     ///
     /// # Errors
-    /// When the device vanished.
+    /// When the target is gone for good.
     pub fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, PortError> {
         let result = match &mut self.channel {
             Channel::Virtio(file) => file.read(buffer),
@@ -150,40 +152,68 @@ impl Port {
                 Ok(0) => Err(ErrorKind::ConnectionReset.into()),
                 result => result,
             },
-            Channel::Stdout | Channel::File(_) | Channel::Unconnected => return Ok(0),
+            Channel::Relay(relay) => relay.has_ended().map(|_| 0),
+            Channel::Unconnected => return Ok(0),
         };
         match result {
             Ok(count) => Ok(count),
             Err(error) if is_transient(&error) => Ok(0),
-            Err(_) if matches!(self.channel, Channel::Socket(_)) => {
-                self.channel = Channel::Unconnected;
-                Ok(0)
+            Err(source) => self.lost(source).map(|()| 0),
+        }
+    }
+
+    /// Nothing more will be sent.
+    pub fn finish(&mut self) {
+        if let Channel::Relay(relay) = &mut self.channel {
+            relay.finish();
+        }
+    }
+
+    /// Whether all that was sent before [`Self::finish`] is where it belongs, as far as this side can know.
+    ///
+    /// # Errors
+    /// When it could not be written.
+    pub fn is_written(&mut self) -> Result<bool, PortError> {
+        match &mut self.channel {
+            Channel::Relay(relay) => relay.has_ended().map_err(|source| failure(&self.target, source)),
+            Channel::Virtio(_) | Channel::Socket(_) | Channel::Unconnected => Ok(true),
+        }
+    }
+
+    /// A socket's other end comes back, and so may a device: they are tried again. All else is gone for good.
+    fn lost(&mut self, source: io::Error) -> Result<(), PortError> {
+        if matches!(self.channel, Channel::Relay(_)) {
+            return Err(failure(&self.target, source));
+        }
+        self.channel = Channel::Unconnected;
+        self.retry = Backoff::default();
+        Ok(())
+    }
+
+    fn reconnect(&mut self, now_ns: u64) -> Sent {
+        if !self.retry.is_due(now_ns) {
+            return Sent::Bytes(0);
+        }
+        let (opened, sent) = match &self.target {
+            Target::Unix(path) => (dial(path).map(Channel::Socket), Sent::Reconnecting),
+            Target::Virtio(name) => {
+                let device = virtio::find(name).and_then(|device| open_device(&device).ok());
+                (device.map(Channel::Virtio), Sent::Reopened)
             }
-            Err(source) => Err(self.failure(source)),
-        }
-    }
-
-    /// Cuts the last `bytes` off a regular file, so that a line a full disk tore does not stay behind.
-    pub fn take_back(&mut self, bytes: u64) {
-        if let Channel::File(file) = &mut self.channel {
-            let length = file.stream_position().unwrap_or(0).saturating_sub(bytes);
-            if file.set_len(length).is_ok() {
-                // The file is being given up: where it stands afterwards matters to nobody.
-                let _ = file.seek(SeekFrom::Start(length));
+            Target::Stdout | Target::File(_) => (None, Sent::Bytes(0)),
+        };
+        match opened {
+            Some(channel) => {
+                self.channel = channel;
+                sent
             }
+            None => Sent::Bytes(0),
         }
     }
+}
 
-    fn reconnect(&mut self) -> Sent {
-        if let Target::Unix(path) = &self.target {
-            self.channel = connect(path);
-        }
-        if matches!(self.channel, Channel::Unconnected) { Sent::Bytes(0) } else { Sent::Reconnecting }
-    }
-
-    fn failure(&self, source: io::Error) -> PortError {
-        PortError::Failed { target: self.target.to_string(), source }
-    }
+fn failure(target: &Target, source: io::Error) -> PortError {
+    PortError::Failed { target: target.to_string(), source }
 }
 
 fn no_such_port(name: &str) -> PortError {
@@ -202,28 +232,12 @@ fn open_device(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(path)
 }
 
-/// A local connect does not wait but for a full backlog of the listener.
-fn connect(path: &Path) -> Channel {
-    let connected =
-        UnixStream::connect(path).and_then(|socket| socket.set_nonblocking(true).map(|()| socket));
-    connected.map_or(Channel::Unconnected, Channel::Socket)
-}
-
-/// Past the standard library's buffer, so that what was counted as sent was sent.
-fn write_stdout(bytes: &[u8]) -> io::Result<usize> {
-    let stdout = io::stdout();
-    if !readiness(stdout.as_fd(), PollFlags::POLLOUT).intersects(PollFlags::POLLOUT | PollFlags::POLLERR) {
-        return Ok(0);
-    }
-    Ok(nix::unistd::write(stdout.as_fd(), &bytes[..bytes.len().min(STDOUT_CHUNK_BYTES)])?)
-}
-
-fn readiness(fd: BorrowedFd<'_>, wanted: PollFlags) -> PollFlags {
-    let mut fds = [PollFd::new(fd, wanted)];
-    match poll(&mut fds, PollTimeout::ZERO) {
-        Ok(_) => fds[0].revents().unwrap_or(PollFlags::empty()),
-        Err(_) => PollFlags::empty(),
-    }
+/// A connection to `path` if it can be had at once: a listener whose backlog is full is not waited for.
+fn dial(path: &Path) -> Option<UnixStream> {
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None).ok()?;
+    connect(socket.as_raw_fd(), &UnixAddr::new(path).ok()?).ok()?;
+    Some(UnixStream::from(socket))
 }
 
 fn is_transient(error: &io::Error) -> bool {
@@ -236,14 +250,26 @@ mod tests {
     use std::os::unix::net::UnixListener;
 
     #[test]
-    fn a_file_is_emptied_and_a_torn_line_taken_back() {
+    fn a_file_is_emptied_and_holds_what_was_sent_when_it_is_finished() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("out");
         std::fs::write(&path, "old content").unwrap();
         let mut port = Port::open(&Target::File(path.clone())).unwrap();
-        assert_eq!(port.send(b"whole\ntor").unwrap(), Sent::Bytes(9));
-        port.take_back(3);
+        assert_eq!(port.send(0, b"whole\n").unwrap(), Sent::Bytes(6));
+        port.finish();
+        readiness(port.pollable().unwrap(), PollFlags::POLLIN, PollTimeout::from(20_000u16));
+        assert!(port.is_written().unwrap());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "whole\n");
+    }
+
+    #[test]
+    fn a_listener_whose_backlog_is_full_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let _listener = UnixListener::bind(&path).unwrap();
+        let dialled: Vec<UnixStream> = (0..10_000).map_while(|_| dial(&path)).collect();
+        assert!(dialled.len() < 10_000);
+        assert!(!Port::open(&Target::Unix(path)).unwrap().has_reader());
     }
 
     #[test]
@@ -263,18 +289,19 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s");
         let mut port = Port::open(&Target::Unix(path.clone())).unwrap();
-        assert_eq!((port.send(b"x").unwrap(), port.has_reader()), (Sent::Bytes(0), false));
+        assert_eq!((port.send(0, b"x").unwrap(), port.has_reader()), (Sent::Bytes(0), false));
 
         let listener = UnixListener::bind(&path).unwrap();
-        assert_eq!(port.send(b"x").unwrap(), Sent::Reconnecting);
+        let later_ns = 1_000_000_000;
+        assert_eq!(port.send(later_ns, b"x").unwrap(), Sent::Reconnecting);
         let (mut host, _) = listener.accept().unwrap();
-        assert_eq!(port.send(b"hello").unwrap(), Sent::Bytes(5));
+        assert_eq!(port.send(0, b"hello").unwrap(), Sent::Bytes(5));
         host.write_all(b"command").unwrap();
         let mut buffer = [0; 16];
         assert_eq!(port.receive(&mut buffer).unwrap(), 7);
 
         drop(host);
         assert_eq!((port.receive(&mut buffer).unwrap(), port.has_reader()), (0, false));
-        assert_eq!(port.send(b"x").unwrap(), Sent::Reconnecting);
+        assert_eq!(port.send(0, b"x").unwrap(), Sent::Reconnecting);
     }
 }

@@ -100,4 +100,7 @@ pub struct Reply {
     /// Why not, and what is accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// To `attach`: the number of the record that the stream goes on from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<u64>,
 }

@@ -1,5 +1,6 @@
 //! What a host may tell the guest: one JSON object a line, `type` names the command.
 
+use super::SessionId;
 use serde::{Deserialize, Serialize};
 
 /// A command of the host. `id` comes back in the reply's `to`.
@@ -20,6 +21,29 @@ pub enum Command {
         /// The note.
         text: String,
     },
+    /// Keep every record until it is acknowledged, and send what was not again.
+    Attach {
+        /// Comes back in the reply.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<u64>,
+        /// The session `after` belongs to; of another one it says nothing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session: Option<SessionId>,
+        /// The last record the host has without a hole before it; none when it has none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<u64>,
+    },
+    /// The host has every record up to this one. Not answered, unless it cannot be.
+    Ack {
+        /// Comes back in the reply.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<u64>,
+        /// The session meant; an acknowledgement of another one is passed over.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session: Option<SessionId>,
+        /// The last record the host has without a hole before it.
+        seq: u64,
+    },
     /// End the run.
     Stop {
         /// Comes back in the reply.
@@ -30,12 +54,16 @@ pub enum Command {
 
 impl Command {
     /// The commands this version knows, for the answer to an unknown one.
-    pub const NAMES: [&'static str; 3] = ["ping", "mark", "stop"];
+    pub const NAMES: [&'static str; 5] = ["ping", "mark", "attach", "ack", "stop"];
 
     /// The id the reply repeats.
     pub const fn id(&self) -> Option<u64> {
         match self {
-            Self::Ping { id } | Self::Mark { id, .. } | Self::Stop { id } => *id,
+            Self::Ping { id }
+            | Self::Mark { id, .. }
+            | Self::Attach { id, .. }
+            | Self::Ack { id, .. }
+            | Self::Stop { id } => *id,
         }
     }
 }
@@ -47,6 +75,9 @@ struct Flat {
     r#type: String,
     id: Option<u64>,
     text: Option<String>,
+    session: Option<SessionId>,
+    after: Option<u64>,
+    seq: Option<u64>,
 }
 
 impl TryFrom<Flat> for Command {
@@ -57,6 +88,8 @@ impl TryFrom<Flat> for Command {
         match flat.r#type.as_str() {
             "ping" => Ok(Self::Ping { id }),
             "mark" => Ok(Self::Mark { id, text: flat.text.ok_or("missing field `text`")? }),
+            "attach" => Ok(Self::Attach { id, session: flat.session, after: flat.after }),
+            "ack" => Ok(Self::Ack { id, session: flat.session, seq: flat.seq.ok_or("missing field `seq`")? }),
             "stop" => Ok(Self::Stop { id }),
             _ => Err("unknown type"),
         }

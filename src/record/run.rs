@@ -145,6 +145,8 @@ pub struct StreamAudit {
     pub holes: u64,
     /// Sequence numbers that arrived twice.
     pub doubles: u64,
+    /// Sequence numbers that arrived again because the host had asked for them again; kept once.
+    pub replayed: u64,
     /// Lines that are no record: torn, malformed or too long.
     pub torn: u64,
     /// Records of a type this version does not know.

@@ -74,6 +74,7 @@ fn explain(line: &[u8], error: &serde_json::Error) -> CommandError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::SessionId;
     use proptest::prelude::*;
 
     #[test]
@@ -88,7 +89,10 @@ mod tests {
         let wrong = |line: &str| decode_command(line.as_bytes()).unwrap_err();
         let unknown = wrong(r#"{"type":"explode","id":9}"#);
         assert_eq!(unknown.id, Some(9));
-        assert!(unknown.message.contains("'explode'") && unknown.message.contains("ping, mark, stop"));
+        assert!(
+            unknown.message.contains("'explode'")
+                && unknown.message.contains("ping, mark, attach, ack, stop")
+        );
         assert!(wrong(r#"{"type":"mark","id":1}"#).message.contains("text"));
         assert!(wrong(r#"{"id":1}"#).message.contains("type"));
         assert!(wrong("stop").message.contains("JSON"));
@@ -97,8 +101,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_encoded_decodes_to_the_same_command(id in any::<Option<u64>>(), text in ".{0,60}") {
-            for command in [Command::Ping { id }, Command::Mark { id, text }, Command::Stop { id }] {
+        fn what_is_encoded_decodes_to_the_same_command(
+            id in any::<Option<u64>>(), text in ".{0,60}", after in any::<Option<u64>>(), seq in any::<u64>()
+        ) {
+            let session = after.map(SessionId);
+            for command in [
+                Command::Ping { id },
+                Command::Mark { id, text },
+                Command::Attach { id, session, after },
+                Command::Ack { id, session, seq },
+                Command::Stop { id },
+            ] {
                 let line = encode_command(&command);
                 prop_assert_eq!(decode_command(&line[..line.len() - 1]), Ok(command));
             }

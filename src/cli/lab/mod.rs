@@ -1,6 +1,9 @@
 //! The command line of `sully-lab`.
 
+mod collect;
+mod ctl;
 mod image;
+mod interrupt;
 mod report;
 mod run;
 
@@ -22,11 +25,13 @@ enum LabCommand {
     Run(run::RunArgs),
     Scenarios(run::ScenariosArgs),
     Report(report::ReportArgs),
+    Collect(collect::CollectArgs),
+    Ctl(ctl::CtlArgs),
 }
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 failed; 2 the command line or a file is wrong; 3 it ran, and a judgement failed (migration
-failed, records lost, load below target, an expectation of the scenario not met).
+failed, records lost, load below target, an expectation of the scenario not met, a command refused).
 
 From nothing to a report:
   sully-lab image -o sully-image --kernel linux-image-*-cloud-amd64_*.deb
@@ -40,6 +45,8 @@ pub fn main() -> ExitCode {
         LabCommand::Run(args) => run::run(args),
         LabCommand::Scenarios(args) => Ok(run::scenarios(args)),
         LabCommand::Report(args) => report::run(args).map(|()| ExitCode::SUCCESS),
+        LabCommand::Collect(args) => collect::run(args),
+        LabCommand::Ctl(args) => ctl::run(args),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

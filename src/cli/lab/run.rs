@@ -3,6 +3,7 @@
 mod outcome;
 mod progress;
 
+use super::interrupt::interruptions;
 use super::report::{page_path, told};
 use crate::lab::report::write_html;
 use crate::lab::run::{Host, HostRequest, RunResult, Watch, run_scenario};
@@ -10,18 +11,13 @@ use crate::lab::rundir::RunData;
 use crate::lab::scenario::{BUILTIN, Scenario, ScenarioError, find};
 use crate::lab::vm::accel::Wanted;
 use crate::record::{Outcome, Run};
-use anyhow::Context;
 use outcome::{badness, exit_code, word};
 use progress::Progress;
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
 };
-use tokio::{
-    runtime,
-    signal::unix::{SignalKind, signal},
-    sync::watch,
-};
+use tokio::runtime;
 
 /// Boot a VM, load it, migrate it, collect, and judge
 #[derive(Debug, Clone, clap::Args)]
@@ -145,23 +141,6 @@ async fn run_all(args: &RunArgs, scenarios: &[Scenario]) -> anyhow::Result<Vec<R
         }
     }
     Ok(results)
-}
-
-/// Becomes true at the first ^C or SIGTERM.
-fn interruptions() -> anyhow::Result<watch::Receiver<bool>> {
-    let (sender, receiver) = watch::channel(false);
-    let mut hangup = signal(SignalKind::hangup()).context("cannot listen for signals")?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = hangup.recv() => {}
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        sender.send_replace(true);
-    });
-    Ok(receiver)
 }
 
 fn wrong(error: &ScenarioError) -> ExitCode {

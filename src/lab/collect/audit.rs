@@ -1,46 +1,47 @@
 //! Whether every record arrived, once and whole.
 
-use super::Piece;
+use super::{Piece, Progress, Seen, Track};
 use crate::record::{Body, SessionId, StreamAudit};
 
 /// The most sessions that are followed: one a guest, some more for a guest that restarts.
 const SESSIONS_LIMIT: usize = 64;
-/// The most ranges of missing numbers that are remembered for each session.
-const MISSING_LIMIT: usize = 4096;
 
 /// Follows the sequence numbers of every session in a stream.
 #[derive(Debug, Default)]
 pub struct Audit {
     found: StreamAudit,
-    sessions: Vec<Session>,
-}
-
-#[derive(Debug)]
-struct Session {
-    id: SessionId,
-    /// The number that comes next.
-    next: u64,
-    /// Numbers that were passed over: first and one beyond the last.
-    missing: Vec<(u64, u64)>,
+    sessions: Vec<(SessionId, Track)>,
+    /// How often the host attached: a session that speaks first afterwards may go back as often.
+    attached: u32,
 }
 
 impl Audit {
-    /// Takes the next piece of the stream into account.
-    pub fn on(&mut self, piece: &Piece) {
+    /// Takes the next piece of the stream into account. Whether it is a record that was not there yet.
+    pub fn on(&mut self, piece: &Piece) -> bool {
+        let Some((session, seq)) = piece.place() else {
+            self.found.torn += 1;
+            return false;
+        };
+        let is_new = self.count(session, seq);
         match piece {
-            Piece::Torn { .. } => self.found.torn += 1,
-            Piece::Unknown { session, seq } => {
-                self.found.unknown += 1;
-                self.count(*session, *seq);
-            }
-            Piece::Record(arrival) => {
+            Piece::Record(arrival) if is_new => {
                 self.found.records += 1;
                 if let Body::End(end) = &arrival.record.body {
                     self.found.dropped_by_guest =
                         self.found.dropped_by_guest.saturating_add(end.records_dropped);
                 }
-                self.count(arrival.record.session, arrival.record.seq);
             }
+            Piece::Unknown { .. } if is_new => self.found.unknown += 1,
+            _ => {}
+        }
+        is_new
+    }
+
+    /// The host asked for records to be sent again.
+    pub fn attached(&mut self) {
+        self.attached = self.attached.saturating_add(1);
+        for (_, track) in &mut self.sessions {
+            track.attached();
         }
     }
 
@@ -54,41 +55,43 @@ impl Audit {
         self.sessions.len()
     }
 
-    fn count(&mut self, id: SessionId, seq: u64) {
-        let Some(session) = self.session(id) else { return };
-        let next = session.next;
-        if seq >= next {
-            session.next = seq.saturating_add(1);
-            if seq > next && session.missing.len() < MISSING_LIMIT {
-                session.missing.push((next, seq));
-            }
-            self.found.holes = self.found.holes.saturating_add(seq - next);
-        } else if session.was_missing(seq) {
-            self.found.holes -= 1;
-        } else {
-            self.found.doubles += 1;
+    /// How far the host has come with the session that spoke last.
+    pub fn progress(&self) -> Option<Progress> {
+        let (session, track) = self.sessions.last()?;
+        Some(Progress { session: *session, whole_end: track.whole_end(), has_hole: track.has_hole() })
+    }
+
+    /// The holes of the session that spoke last will not fill.
+    pub fn give_up(&mut self) {
+        if let Some((_, track)) = self.sessions.last_mut() {
+            track.give_up(u64::MAX);
         }
     }
 
-    fn session(&mut self, id: SessionId) -> Option<&mut Session> {
-        let known = self.sessions.iter().position(|session| session.id == id);
+    fn count(&mut self, id: SessionId, seq: u64) -> bool {
+        // Those beyond the limit are kept and not followed.
+        let Some(track) = self.track(id) else { return true };
+        let seen = track.see(seq);
+        match seen {
+            Seen::New { passed_over } => self.found.holes = self.found.holes.saturating_add(passed_over),
+            Seen::Late => self.found.holes = self.found.holes.saturating_sub(1),
+            Seen::Replayed => self.found.replayed += 1,
+            Seen::Double => self.found.doubles += 1,
+        }
+        seen.is_new()
+    }
+
+    fn track(&mut self, id: SessionId) -> Option<&mut Track> {
+        let known = self.sessions.iter().position(|(session, _)| *session == id);
         if known.is_none() && self.sessions.len() < SESSIONS_LIMIT {
-            self.sessions.push(Session { id, next: 0, missing: Vec::new() });
+            let mut track = Track::default();
+            for _ in 0..self.attached {
+                track.attached();
+            }
+            self.sessions.push((id, track));
         }
-        let index = known.unwrap_or(self.sessions.len() - 1);
-        self.sessions.get_mut(index).filter(|session| session.id == id)
-    }
-}
-
-impl Session {
-    /// Whether `seq` was missing; it is not any more.
-    fn was_missing(&mut self, seq: u64) -> bool {
-        let Some(index) = self.missing.iter().position(|(first, end)| (*first..*end).contains(&seq)) else {
-            return false;
-        };
-        let (first, end) = self.missing.swap_remove(index);
-        self.missing.extend([(first, seq), (seq + 1, end)].into_iter().filter(|(first, end)| first < end));
-        true
+        let index = known.or(self.sessions.len().checked_sub(1))?;
+        self.sessions.get_mut(index).filter(|(session, _)| *session == id).map(|(_, track)| track)
     }
 }
 
@@ -111,6 +114,23 @@ mod tests {
         assert_eq!((found.holes, found.doubles), (2, 1));
         assert!(!found.is_sound());
         assert!(audited(&[0, 1, 2]).is_sound());
+    }
+
+    #[test]
+    fn what_was_asked_for_again_is_no_double() {
+        let mut audit = Audit::default();
+        for seq in [0, 1, 2] {
+            audit.on(&Piece::Unknown { session: SessionId(1), seq });
+        }
+        audit.attached();
+        let kept: Vec<bool> = [1, 2, 3]
+            .into_iter()
+            .map(|seq| audit.on(&Piece::Unknown { session: SessionId(1), seq }))
+            .collect();
+        assert_eq!(kept, [false, false, true]);
+        assert_eq!((audit.found().replayed, audit.found().is_sound()), (2, true));
+        let progress = Progress { session: SessionId(1), whole_end: 4, has_hole: false };
+        assert_eq!(audit.progress(), Some(progress));
     }
 
     #[test]

@@ -5,31 +5,13 @@
 //! everything it had: its socket was closed, or QEMU said STOP and the socket was found empty after that. A side that
 //! resumes is the one that speaks, so a failed migration goes on with the source.
 
-use crate::record::{Arrival, SessionId, Side};
-use crate::wire::{DecodeError, Line, Lines, RECORD_LIMIT_BYTES, decode_record};
+use super::Piece;
+use crate::record::Side;
+use crate::wire::{Lines, RECORD_LIMIT_BYTES};
 use std::collections::VecDeque;
 
 /// The most that is held of a side that does not speak yet, in bytes; what is beyond is lost, and the audit finds it.
 const HELD_LIMIT_BYTES: usize = 64 << 20;
-
-/// What a line of the joined stream turned out to be.
-#[derive(Debug, PartialEq)]
-pub enum Piece {
-    /// A record.
-    Record(Box<Arrival>),
-    /// A record of a type this version does not know.
-    Unknown {
-        /// Its session.
-        session: SessionId,
-        /// Its place in the sequence.
-        seq: u64,
-    },
-    /// No record: torn, malformed or too long.
-    Torn {
-        /// Its length in bytes.
-        bytes: u64,
-    },
-}
 
 /// Joins the bytes of both sides and cuts them into records.
 #[derive(Debug)]
@@ -40,6 +22,8 @@ pub struct Joiner {
     source_stopped: bool,
     source: Held,
     destination: Held,
+    /// The next line may lack its beginning: the connection it was on is gone.
+    fragment: bool,
 }
 
 /// Bytes of a side that does not speak yet, as they arrived.
@@ -57,6 +41,7 @@ impl Default for Joiner {
             source_stopped: false,
             source: Held::default(),
             destination: Held::default(),
+            fragment: false,
         }
     }
 }
@@ -99,6 +84,14 @@ impl Joiner {
         self.hand_over(Side::Destination, on_piece);
     }
 
+    /// Both sockets were connected anew: what was on its way is lost, and a line may lack its beginning. The guest
+    /// sends it again.
+    pub fn reconnected(&mut self) {
+        self.lines.reset();
+        self.fragment = true;
+        (self.source, self.destination) = (Held::default(), Held::default());
+    }
+
     /// Nothing comes any more: a line without an end is torn.
     pub fn finish(&mut self, on_piece: &mut impl FnMut(Piece)) {
         self.hand_over(Side::Destination, on_piece);
@@ -116,15 +109,13 @@ impl Joiner {
     }
 
     fn feed(&mut self, host_ns: u64, side: Side, bytes: &[u8], on_piece: &mut impl FnMut(Piece)) {
+        let fragment = &mut self.fragment;
         self.lines.feed(bytes, |line| {
-            on_piece(match line {
-                Line::TooLong { bytes } => Piece::Torn { bytes },
-                Line::Whole(line) => match decode_record(line) {
-                    Ok(record) => Piece::Record(Box::new(Arrival { host_ns, side, record })),
-                    Err(DecodeError::UnknownType { seq, session, .. }) => Piece::Unknown { session, seq },
-                    Err(DecodeError::Malformed(_)) => Piece::Torn { bytes: line.len() as u64 },
-                },
-            });
+            let piece = Piece::of(&line, host_ns, side);
+            let excused = std::mem::take(fragment) && matches!(piece, Piece::Torn { .. });
+            if !excused {
+                on_piece(piece);
+            }
         });
     }
 
@@ -154,6 +145,7 @@ impl Held {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::SessionId;
     use crate::record::{Body, Phase, Record};
     use crate::wire::encode_record;
     use proptest::prelude::*;

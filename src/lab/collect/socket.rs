@@ -5,7 +5,7 @@ use crate::record::{Command, Side};
 use crate::wire::encode_command;
 use nix::{
     errno::Errno,
-    sys::socket::{MsgFlags, recv},
+    sys::socket::{MsgFlags, Shutdown, recv, shutdown},
 };
 use std::{
     io,
@@ -99,6 +99,22 @@ impl Port {
     /// Has the socket read until it is empty, which [`PortMessage::Drained`] then says.
     pub fn probe(&self) {
         self.probe.notify_one();
+    }
+
+    /// Sends a command to the guest if the socket takes it at once; one that must arrive is sent again by its sender.
+    pub fn offer(&self, command: &Command) {
+        // An empty line is nothing: it ends what another connection may have begun.
+        let line = [b"\n".as_slice(), &encode_command(command)].concat();
+        // A socket takes a short line whole or not at all.
+        let _ = self.stream.try_write(&line);
+    }
+
+    /// Closes this end; when it returns, no message comes any more.
+    pub async fn close(&mut self) {
+        self.reader.abort();
+        let _ = (&mut self.reader).await;
+        // The reader's share of the socket is gone with it; this end's is closed for good.
+        let _ = shutdown(self.stream.as_raw_fd(), Shutdown::Both);
     }
 
     /// Sends a command to the guest.
@@ -239,6 +255,22 @@ mod tests {
             let mut line = String::new();
             BufReader::new(guest).read_line(&mut line).await.unwrap();
             assert_eq!(line, "{\"type\":\"stop\",\"id\":1}\n");
+        });
+    }
+
+    #[test]
+    fn a_closed_end_says_nothing_more_and_the_other_end_notices() {
+        let directory = tempfile::tempdir().unwrap();
+        run(async {
+            let (mut port, mut guest, mut messages) = pair(directory.path()).await;
+            port.offer(&Command::Ping { id: None });
+            port.close().await;
+            guest.write_all(b"late\n").await.unwrap_err();
+            let mut heard = String::new();
+            BufReader::new(guest).read_line(&mut heard).await.unwrap();
+            assert_eq!(heard, "\n");
+            drop(port);
+            assert!(messages.recv().await.is_none());
         });
     }
 }

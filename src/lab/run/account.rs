@@ -2,14 +2,14 @@
 
 use super::guest::GuestView;
 use super::pair::{Answer, Happening};
-use crate::lab::collect::{Audit, Joiner, Piece, PortMessage};
+use crate::lab::collect::{Audit, Duty, Joiner, Keeper, Piece, PortMessage};
 use crate::lab::hostclock;
 use crate::lab::migrate::sample;
 use crate::lab::qmp::QmpEvent;
 use crate::lab::rundir::{RunWriter, WriteError};
 use crate::lab::scenario::Scenario;
 use crate::lab::vm::Exit;
-use crate::record::{MigrationSample, Milestone, MilestoneName, QemuBody, QemuLine, Side};
+use crate::record::{Command, MigrationSample, Milestone, MilestoneName, QemuBody, QemuLine, Side};
 use std::mem;
 
 /// Everything that is known of a run.
@@ -34,6 +34,7 @@ pub struct Account {
     source: Remains,
     destination: Remains,
     joiner: Joiner,
+    keeper: Keeper,
     settle_limit_ns: u64,
 }
 
@@ -47,11 +48,15 @@ struct Remains {
 impl Account {
     /// An account in which nothing has happened.
     pub fn new(writer: RunWriter, scenario: &Scenario) -> Self {
+        let mut audit = Audit::default();
+        // Each of the two connections begins with an attach.
+        audit.attached();
+        audit.attached();
         Self {
             writer,
             milestones: Vec::new(),
             notes: Vec::new(),
-            audit: Audit::default(),
+            audit,
             guest: GuestView::default(),
             home: Side::Source,
             sample: None,
@@ -59,6 +64,7 @@ impl Account {
             source: Remains::default(),
             destination: Remains::default(),
             joiner: Joiner::default(),
+            keeper: Keeper::default(),
             settle_limit_ns: scenario.migration.settle.0,
         }
     }
@@ -91,6 +97,31 @@ impl Account {
         if let PortMessage::Closed(side) = message {
             self.remains(*side).port_closed = true;
         }
+    }
+
+    /// What the guest should be told about how far its records have come, and on which side. What was flushed counts.
+    pub fn word_to_guest(&mut self) -> Option<(Side, Command)> {
+        let now_ns = hostclock::mono_ns();
+        match self.keeper.duty(now_ns, self.audit.progress()?)? {
+            Duty::Tell(command) => {
+                if matches!(command, Command::Attach { .. }) {
+                    self.audit.attached();
+                }
+                Some((self.joiner.active(), command))
+            }
+            Duty::GiveUp => {
+                self.audit.give_up();
+                None
+            }
+        }
+    }
+
+    /// Both connections are new ones, each of which begins with an attach; only the files are as they were.
+    pub fn reconnected(&mut self) {
+        self.joiner.reconnected();
+        self.keeper.connect(hostclock::mono_ns(), None);
+        self.audit.attached();
+        self.audit.attached();
     }
 
     /// Nothing comes any more.
@@ -177,8 +208,10 @@ impl Account {
     }
 
     fn piece(&mut self, piece: &Piece) {
-        self.audit.on(piece);
-        if let Piece::Record(arrival) = piece {
+        let is_new = self.audit.on(piece);
+        if let Piece::Record(arrival) = piece
+            && is_new
+        {
             self.guest.on(arrival, self.has(MilestoneName::Migrate));
             let written = self.writer.record(arrival);
             self.keep_fault(written);

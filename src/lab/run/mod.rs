@@ -6,6 +6,7 @@ mod guest;
 mod host;
 mod judge;
 mod pair;
+mod restarts;
 mod stages;
 mod status;
 mod steady;

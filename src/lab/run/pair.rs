@@ -22,6 +22,8 @@ const TICK: Duration = Duration::from_millis(100);
 const QUEUED_MESSAGES: usize = 256;
 /// How long a QEMU may take to end when it is asked to.
 const QUIT_LIMIT: Duration = Duration::from_secs(3);
+/// How long a QEMU may take to accept a new connection.
+const RECONNECT_LIMIT: Duration = Duration::from_secs(1);
 /// How long the last bytes of the sockets are waited for.
 const LAST_BYTES_LIMIT: Duration = Duration::from_secs(2);
 
@@ -92,11 +94,15 @@ pub struct Answer {
     pub result: Result<Value, String>,
 }
 
+/// What every connection begins with: the guest keeps what is not acknowledged, and sends again what it has kept.
+const ATTACH: Command = Command::Attach { id: None, session: None, after: None };
+
 /// Both VMs, running.
 pub struct Pair {
     source: Half,
     destination: Half,
     ports: mpsc::Receiver<PortMessage>,
+    sink: mpsc::Sender<PortMessage>,
     answers: mpsc::UnboundedReceiver<Answer>,
     answer: mpsc::UnboundedSender<Answer>,
     tick: Interval,
@@ -116,6 +122,7 @@ impl Half {
         let mut vm = Vm::start(config).await?;
         let events = vm.take_events();
         let port = Port::connect(vm.port_socket(), config.side, sink).await?;
+        port.offer(&ATTACH);
         Ok(Self { vm, port, events, exit_told: false })
     }
 }
@@ -132,7 +139,7 @@ impl Pair {
         let destination = Half::start(&config.side(Side::Destination, writer), sink.clone())
             .await
             .context("the destination did not start")?;
-        let source = match Half::start(&config.side(Side::Source, writer), sink).await {
+        let source = match Half::start(&config.side(Side::Source, writer), sink.clone()).await {
             Ok(source) => source,
             Err(error) => {
                 destination.vm.kill().await?;
@@ -141,7 +148,7 @@ impl Pair {
         };
         let mut tick = time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(Self { source, destination, ports, answers, answer, tick, sockets: config.sockets })
+        Ok(Self { source, destination, ports, sink, answers, answer, tick, sockets: config.sockets })
     }
 
     /// Where the migration stream goes, as QEMU names it.
@@ -192,9 +199,37 @@ impl Pair {
         self.half(side).port.send(command).await
     }
 
+    /// Sends a command to the guest if its port takes it at once.
+    pub fn offer_guest(&mut self, side: Side, command: &Command) {
+        self.half(side).port.offer(command);
+    }
+
+    /// Drops both connections with all that is on its way, as the death of a collector does, and connects anew.
+    pub async fn reconnect(&mut self) {
+        for side in [Side::Source, Side::Destination] {
+            self.half(side).port.close().await;
+        }
+        while self.ports.try_recv().is_ok() {}
+        for side in [Side::Source, Side::Destination] {
+            let sink = self.sink.clone();
+            let path = self.half(side).vm.port_socket().to_owned();
+            match time::timeout(RECONNECT_LIMIT, Port::connect(&path, side, sink)).await {
+                Ok(Ok(port)) => {
+                    port.offer(&ATTACH);
+                    // The source may stand still already; what it says then is told anew.
+                    port.probe();
+                    self.half(side).port = port;
+                }
+                // This QEMU is gone.
+                Ok(Err(_)) | Err(_) => drop(self.sink.send(PortMessage::Closed(side)).await),
+            }
+        }
+    }
+
     /// Ends both QEMUs. What their sockets still gave, and a sentence about a QEMU that would not end.
     pub async fn shut_down(self) -> (Vec<PortMessage>, Vec<String>) {
-        let Self { source, destination, mut ports, sockets, .. } = self;
+        let Self { source, destination, mut ports, sink, sockets, .. } = self;
+        drop(sink);
         // The ports stay open until both QEMUs are gone, so that their last bytes are read.
         let _open = (source.port, destination.port, sockets);
         let (one, other) = (source.vm.shut_down(QUIT_LIMIT), destination.vm.shut_down(QUIT_LIMIT));

@@ -4,6 +4,7 @@ use super::account::Account;
 use super::console;
 use super::judge::Trouble;
 use super::pair::{Answer, Happening, Pair};
+use super::restarts::Restarts;
 use super::status::{Status, Watch};
 use crate::lab::hostclock;
 use crate::lab::migrate::{Action, Driver, Input, MigrationEnd, MigrationResult, sample};
@@ -20,6 +21,8 @@ const STEADY_LIMIT: Nanos = Nanos::from_secs(60);
 const END_LIMIT: Nanos = Nanos::from_secs(20);
 /// How long it may take from its last record to powering off.
 const POWER_OFF_LIMIT: Nanos = Nanos::from_secs(20);
+/// How often the guest is asked whether it hears.
+const PING_PERIOD: Nanos = Nanos::from_secs(1);
 /// What may be added to a migration's own limit: preparing, giving up, the last figures.
 const MIGRATION_SLACK: Nanos = Nanos::from_secs(60);
 
@@ -39,7 +42,9 @@ pub async fn play(
     account: &mut Account,
     watch: &mut Watch<'_>,
 ) -> Played {
-    let mut stage = Stage { scenario, pair, account, watch, step: "", migration: None };
+    let restarts = Restarts::new(scenario.collect.restarts);
+    let mut stage =
+        Stage { scenario, pair, account, watch, step: "", migration: None, restarts, next_ping_ns: 0 };
     let trouble = stage.all().await.err();
     Played { migration: stage.migration, trouble }
 }
@@ -51,6 +56,8 @@ struct Stage<'a, 'w> {
     watch: &'a mut Watch<'w>,
     step: &'static str,
     migration: Option<MigrationEnd>,
+    restarts: Restarts,
+    next_ping_ns: u64,
 }
 
 impl Stage<'_, '_> {
@@ -219,14 +226,39 @@ impl Stage<'_, '_> {
         self.account.on(&happening);
         match happening {
             Happening::Interrupted => return Err(Trouble::Interrupted),
-            Happening::Tick => self.watch.show(&Status {
-                step: self.step,
-                achieved_pages_per_s: self.account.guest.achieved_pages_per_s,
-                sample: self.account.sample.clone(),
-            }),
+            Happening::Tick => {
+                self.look_after_stream().await;
+                self.watch.show(&Status {
+                    step: self.step,
+                    achieved_pages_per_s: self.account.guest.achieved_pages_per_s,
+                    sample: self.account.sample.clone(),
+                });
+            }
             _ => {}
         }
         Ok(happening)
+    }
+
+    /// Acknowledges what came, asks for what is missing, pings the guest, and breaks the connections where the scenario wants that.
+    async fn look_after_stream(&mut self) {
+        if let Some((side, command)) = self.account.word_to_guest() {
+            self.pair.offer_guest(side, &command);
+        }
+        // Before the first record there is nothing to lose; the one command that ends the guest must get through.
+        let speaks = self.account.guest.hello_ns.is_some() && !self.account.has(MilestoneName::StopGuest);
+        if !speaks {
+            return;
+        }
+        let now_ns = hostclock::mono_ns();
+        if now_ns >= self.next_ping_ns {
+            self.next_ping_ns = now_ns.saturating_add(PING_PERIOD.0);
+            // The reply repeats the id, so its record holds both stamps of the round trip.
+            self.pair.offer_guest(self.account.home, &Command::Ping { id: Some(now_ns) });
+        }
+        if self.restarts.is_due(now_ns) {
+            self.pair.reconnect().await;
+            self.account.reconnected();
+        }
     }
 
     /// A guest whose QEMU ended without its last record is gone; before the migration either QEMU is one too many to

@@ -14,7 +14,7 @@ pub enum Kind {
 }
 
 /// Every key there is, as `--set` spells it.
-pub const KEYS: [(&str, Kind); 38] = [
+pub const KEYS: [(&str, Kind); 39] = [
     ("name", Kind::Text),
     ("summary", Kind::Text),
     ("vm.memory", Kind::Text),
@@ -49,6 +49,7 @@ pub const KEYS: [(&str, Kind); 38] = [
     ("migration.preempt", Kind::Truth),
     ("migration.timeout", Kind::Text),
     ("migration.settle", Kind::Text),
+    ("collect.restarts", Kind::Number),
     ("expect.outcome", Kind::Text),
     ("expect.max_downtime", Kind::Text),
     ("expect.throttled", Kind::Truth),
@@ -97,7 +98,7 @@ pub fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<
 
 /// Every key and every section.
 fn candidates() -> impl Iterator<Item = &'static str> {
-    let sections = ["vm", "load", "migration", "expect"];
+    let sections = ["vm", "load", "migration", "collect", "expect"];
     KEYS.iter().map(|(name, _)| *name).chain(sections)
 }
 
@@ -157,6 +158,8 @@ mod tests {
         assert!(hint("load.rat").contains("did you mean load.rate?"));
         assert!(hint("migration.rate").contains("did you mean load.rate?"));
         assert!(hint("migration.autoconverge").contains("did you mean migration.auto_converge?"));
-        assert!(hint("qqq").starts_with("expected one of name, summary, vm, load, migration, expect"));
+        assert!(
+            hint("qqq").starts_with("expected one of name, summary, vm, load, migration, collect, expect")
+        );
     }
 }

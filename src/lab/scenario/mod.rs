@@ -34,6 +34,8 @@ pub struct Scenario {
     pub load: LoadSpec,
     /// How it is migrated.
     pub migration: MigrationSpec,
+    /// How its records are collected.
+    pub collect: CollectSpec,
     /// What must come of it.
     pub expect: ExpectSpec,
 }
@@ -121,6 +123,15 @@ pub struct MigrationSpec {
     pub settle: Nanos,
 }
 
+/// How its records are collected.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CollectSpec {
+    /// How often both connections are broken at random moments of the run, with all that is on its way: a test of the
+    /// link, which must lose nothing.
+    pub restarts: u32,
+}
+
 /// What must come of it; what is absent is not judged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -159,6 +170,7 @@ impl Default for Scenario {
             vm: VmSpec::default(),
             load: LoadSpec::default(),
             migration: MigrationSpec::default(),
+            collect: CollectSpec::default(),
             expect: ExpectSpec::default(),
         }
     }

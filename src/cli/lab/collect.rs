@@ -1,0 +1,81 @@
+//! `sully-lab collect`.
+
+mod table;
+
+use super::interrupt::interruptions;
+use crate::lab::collect::many::{Options, View, collect};
+use crate::units::{ByteSize, Nanos};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use table::Live;
+use tokio::runtime;
+
+/// Collect the records of running VMs from their virtio-serial sockets, until ^C
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = AFTER)]
+pub struct CollectArgs {
+    /// Sockets, or patterns such as '/run/vms/*.sock'; they may appear later
+    #[arg(required = true, value_name = "SOCKET")]
+    pub sockets: Vec<String>,
+    /// Where the sessions' directories go; a collector that starts again here goes on where the last one stopped
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Serve metrics for Prometheus, for example on 127.0.0.1:9469
+    #[arg(long, value_name = "ADDR")]
+    pub prometheus: Option<SocketAddr>,
+    /// End after this time [default: at ^C]
+    #[arg(long, value_name = "TIME")]
+    pub duration: Option<Nanos>,
+    /// The most that is kept of one session; what comes beyond is counted
+    #[arg(long, value_name = "SIZE", default_value = "1G")]
+    pub limit: ByteSize,
+    /// Show nothing
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+const AFTER: &str = "\
+Each session gets a directory DIR/<16 hex digits> with records.ndjson and session.json. While the collector holds the
+sockets, commands go through it: sully-lab ctl DIR/<16 hex digits> ping";
+
+/// Exit code for streams that did not arrive whole.
+const UNSOUND: u8 = 3;
+
+/// Collects until it is told to stop. The exit code is 3 when records were lost.
+///
+/// # Errors
+/// When the directory or the address cannot be used, or the disk does not take the records any more.
+pub fn run(args: &CollectArgs) -> anyhow::Result<ExitCode> {
+    raise_file_limit();
+    let options = Options {
+        sockets: args.sockets.clone(),
+        out: args.out.clone(),
+        limit_bytes: args.limit.0,
+        prometheus: args.prometheus,
+        duration: args.duration.map(Into::into),
+    };
+    let mut live = Live::new(args.quiet);
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let views = runtime.block_on(async {
+        let interrupt = interruptions()?;
+        collect(&options, &mut |views, news| live.show(views, news), interrupt).await
+    })?;
+    live.finish(&views);
+    let unsound: Vec<&View> = views.iter().filter(|view| !view.stream.is_sound()).collect();
+    for view in &unsound {
+        let stream = view.stream;
+        eprintln!(
+            "{}: records did not arrive whole: of {}, {} are missing, {} came twice, {} lines were torn",
+            view.socket, stream.records, stream.holes, stream.doubles, stream.torn
+        );
+    }
+    Ok(ExitCode::from(if unsound.is_empty() { 0 } else { UNSOUND }))
+}
+
+/// Hundreds of sockets need more descriptors than a shell usually allows; as many as may be had are taken.
+fn raise_file_limit() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // Where that is refused, fewer sockets can be connected at once.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}

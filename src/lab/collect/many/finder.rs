@@ -1,0 +1,89 @@
+//! Which sockets there are: those that were named, and those that match a pattern now.
+
+use anyhow::bail;
+use std::{
+    fs,
+    os::unix::fs::FileTypeExt,
+    path::{Path, PathBuf},
+};
+
+/// The most sockets that are attended at once.
+const SOCKETS_LIMIT: usize = 4096;
+/// The longest path a Unix socket can have.
+const PATH_LIMIT_BYTES: usize = 107;
+
+/// What was named on the command line.
+#[derive(Debug)]
+pub struct Finder {
+    named: Vec<PathBuf>,
+    patterns: Vec<String>,
+}
+
+impl Finder {
+    /// Takes paths, and patterns with `*`, `?` or `[...]`.
+    ///
+    /// # Errors
+    /// When a pattern is none, or a path cannot be one of a socket.
+    pub fn new(sockets: &[String]) -> anyhow::Result<Self> {
+        let mut finder = Self { named: Vec::new(), patterns: Vec::new() };
+        for socket in sockets {
+            if socket.contains(['*', '?', '[']) {
+                if let Err(error) = glob::Pattern::new(socket) {
+                    bail!(
+                        "'{socket}' is no pattern of sockets: {error}; expected for example '/run/vms/*.sock'"
+                    );
+                }
+                finder.patterns.push(socket.clone());
+            } else if socket.len() > PATH_LIMIT_BYTES {
+                bail!("'{socket}' is longer than the {PATH_LIMIT_BYTES} bytes a Unix socket's path can have");
+            } else if Path::new(socket).is_dir() {
+                bail!("'{socket}' is a directory: expected a socket, or a pattern such as '{socket}/*.sock'");
+            } else {
+                finder.named.push(socket.into());
+            }
+        }
+        Ok(finder)
+    }
+
+    /// Every socket to attend now; those that were named whether they are there or not.
+    pub fn find(&self) -> Vec<PathBuf> {
+        let matching =
+            self.patterns.iter().filter_map(|pattern| glob::glob(pattern).ok()).flatten().flatten();
+        let sockets = matching.filter(|path| is_socket(path));
+        let mut found: Vec<PathBuf> = self.named.iter().cloned().chain(sockets).collect();
+        found.sort();
+        found.dedup();
+        found.truncate(SOCKETS_LIMIT);
+        found
+    }
+}
+
+fn is_socket(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn patterns_match_sockets_only_and_a_named_one_need_not_be_there_yet() {
+        let dir = tempfile::tempdir().unwrap();
+        let named = dir.path().join("later");
+        let pattern = format!("{}/*.sock", dir.path().display());
+        let finder = Finder::new(&[named.display().to_string(), pattern]).unwrap();
+        assert_eq!(finder.find(), [named.as_path()]);
+        fs::write(dir.path().join("file.sock"), "").unwrap();
+        let _listener = UnixListener::bind(dir.path().join("a.sock")).unwrap();
+        assert_eq!(finder.find(), [dir.path().join("a.sock"), named]);
+    }
+
+    #[test]
+    fn what_can_be_no_socket_is_answered_with_what_is_expected() {
+        let wrong = |socket: &str| Finder::new(&[socket.to_owned()]).unwrap_err().to_string();
+        assert!(wrong("/run/[").contains("/run/vms/*.sock"));
+        assert!(wrong("/tmp").contains("/tmp/*.sock"));
+        assert!(wrong(&"x".repeat(200)).contains("107"));
+    }
+}

@@ -1,0 +1,138 @@
+//! The main series of every VM for Prometheus, made anew each time they are asked for.
+
+use super::desk::Desk;
+use super::view::View;
+use crate::lab::hostclock;
+use crate::units::PAGE_BYTES;
+use axum::{Router, extract::State, http::header::CONTENT_TYPE, response::IntoResponse, routing::get};
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{family::Family, gauge::Gauge},
+    registry::Registry,
+};
+use std::sync::{Arc, atomic::AtomicU64};
+use tokio::net::TcpListener;
+
+/// Whose figure it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Vm {
+    socket: String,
+    session: String,
+    hostname: String,
+}
+
+/// Whose stalls, and of which class.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Stall {
+    socket: String,
+    session: String,
+    hostname: String,
+    class: String,
+}
+
+type Figure = Gauge<f64, AtomicU64>;
+
+/// What one gauge shows: its name, its help, and its figure where there is one.
+type Row = (&'static str, &'static str, fn(&View) -> Option<f64>);
+
+const ROWS: [Row; 11] = [
+    ("sully_connected", "1 while the VM's socket is connected", |view| {
+        Some(f64::from(u8::from(view.connected)))
+    }),
+    ("sully_dirty_bytes_per_second", "bytes of pages the guest dirties", |view| {
+        view.pages_per_s.map(|pages| pages as f64 * PAGE_BYTES as f64)
+    }),
+    ("sully_target_bytes_per_second", "bytes of pages the guest was asked to dirty", |view| {
+        view.target_pages_per_s.map(|pages| pages as f64 * PAGE_BYTES as f64)
+    }),
+    (
+        "sully_service_p99_seconds",
+        "99 percent of the last interval's visits took at most this long",
+        |view| view.service_p99_ns.map(seconds),
+    ),
+    ("sully_throttle_ratio", "share of time the guest finds its vCPUs throttled", |view| {
+        view.throttle_percent.map(|percent| percent / 100.0)
+    }),
+    (
+        "sully_blackout_seconds",
+        "longest silence between two heartbeats of this session, beyond their period",
+        |view| Some(seconds(view.blackout_ns)),
+    ),
+    ("sully_corrupt_pages", "pages that did not hold what was last written there", |view| {
+        Some(view.corruptions as f64)
+    }),
+    ("sully_last_seen_seconds", "time since the VM's last record", |view| {
+        view.seen_ns.map(|seen_ns| seconds(hostclock::mono_ns().saturating_sub(seen_ns)))
+    }),
+    ("sully_records", "records kept of this session", |view| Some(view.stream.records as f64)),
+    ("sully_records_missing", "records of this session that never came", |view| {
+        Some(view.stream.holes as f64)
+    }),
+    ("sully_lines_torn", "lines of this VM that were no record", |view| Some(view.stream.torn as f64)),
+];
+
+/// Serves `/metrics`, for ever.
+pub async fn serve(listener: TcpListener, desk: Arc<Desk>) {
+    let page = async |State(desk): State<Arc<Desk>>| {
+        let text = exposition(&desk.views());
+        ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
+    };
+    let router = Router::new().route("/metrics", get(page)).with_state(desk);
+    // It ends only when the collector does.
+    let _ = axum::serve(listener, router).await;
+}
+
+fn exposition(views: &[View]) -> String {
+    let mut registry = Registry::default();
+    for (name, help, figure) in ROWS {
+        let family = Family::<Vm, Figure>::default();
+        for view in views {
+            if let Some(value) = figure(view) {
+                family.get_or_create(&vm(view)).set(value);
+            }
+        }
+        registry.register(name, help, family);
+    }
+    let stalls = Family::<Stall, Figure>::default();
+    for view in views {
+        let Vm { socket, session, hostname } = vm(view);
+        for (class, ms) in &view.stall_ms {
+            let (socket, session, hostname) = (socket.clone(), session.clone(), hostname.clone());
+            stalls.get_or_create(&Stall { socket, session, hostname, class: class.clone() }).set(ms / 1e3);
+        }
+    }
+    registry.register("sully_stall_seconds", "stalls of this session so far, by class", stalls);
+    let mut text = String::new();
+    // Writing into a string cannot fail.
+    let _ = encode(&mut text, &registry);
+    text
+}
+
+fn vm(view: &View) -> Vm {
+    Vm {
+        socket: view.socket.clone(),
+        session: view.session.map(|session| session.to_string()).unwrap_or_default(),
+        hostname: view.hostname.clone(),
+    }
+}
+
+fn seconds(ns: u64) -> f64 {
+    ns as f64 / 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_figure_that_is_not_known_is_left_out_and_no_name_breaks_out_of_its_label() {
+        let mut view = View::new("a.sock");
+        view.hostname = "evil\"} 1\\".into();
+        view.pages_per_s = Some(10);
+        view.stall_ms.insert("unknown".into(), 2500.0);
+        let text = exposition(&[view]);
+        assert!(text.contains(r#"hostname="evil\"} 1\\"} 40960"#), "{text}");
+        assert!(text.contains(r#"class="unknown"} 2.5"#), "{text}");
+        assert!(!text.contains("sully_throttle_ratio{"), "{text}");
+    }
+}

@@ -1,0 +1,108 @@
+//! Collects from VMs that others started: many sockets, one directory for each session, for as long as one likes.
+
+mod attend;
+mod control;
+mod desk;
+mod finder;
+mod metrics;
+mod request;
+mod store;
+mod view;
+
+pub use control::{CONTROL_SOCKET, ask};
+pub use view::View;
+
+use crate::lab::hostclock;
+use crate::lab::wrong::given;
+use anyhow::Context;
+use desk::Desk;
+use finder::Finder;
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{self, MissedTickBehavior},
+};
+
+/// How often new sockets are looked for, and whoever watches is told.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long the connections may take to end.
+const END_LIMIT: Duration = Duration::from_secs(5);
+
+/// What is to be collected.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Sockets, or patterns of them.
+    pub sockets: Vec<String>,
+    /// Where the sessions' directories go.
+    pub out: PathBuf,
+    /// The most bytes that are kept of one session.
+    pub limit_bytes: u64,
+    /// Where metrics are served.
+    pub prometheus: Option<SocketAddr>,
+    /// When to end; none means when told to.
+    pub duration: Option<Duration>,
+}
+
+/// Whoever watches: sees every VM, and what happened since it last looked.
+pub type Watcher<'a> = &'a mut dyn FnMut(&[View], &[String]);
+
+/// Collects until the time is over or `interrupt` becomes true. What is known of every VM then.
+///
+/// # Errors
+/// When the directory cannot be used (another collector may be at work in it), the metrics' address is taken, or the
+/// disk does not take the records any more.
+pub async fn collect(
+    options: &Options,
+    watcher: Watcher<'_>,
+    mut interrupt: watch::Receiver<bool>,
+) -> anyhow::Result<Vec<View>> {
+    let finder = given(Finder::new(&options.sockets))?;
+    let desk = Arc::new(given(Desk::open(&options.out, options.limit_bytes))?);
+    let mut helpers = JoinSet::new();
+    let control = given(control::listen(&options.out).await)?;
+    helpers.spawn(control::serve(control, Arc::clone(&desk)));
+    if let Some(address) = options.prometheus {
+        let listener = tokio::net::TcpListener::bind(address).await;
+        let listener = given(listener.with_context(|| format!("--prometheus {address} cannot be used")))?;
+        helpers.spawn(metrics::serve(listener, Arc::clone(&desk)));
+    }
+    let (stop, stopped) = watch::channel(false);
+    let mut links = JoinSet::new();
+    let mut tick = time::interval(LOOK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let end_ns = options.duration.map(|span| hostclock::mono_ns().saturating_add(nanos(span)));
+    loop {
+        for (path, requests) in
+            finder.find().into_iter().filter_map(|path| desk.admit(&path).map(|requests| (path, requests)))
+        {
+            links.spawn(attend::attend(Arc::clone(&desk), path, requests, stopped.clone()));
+        }
+        while links.try_join_next().is_some() {}
+        watcher(&desk.views(), &desk.take_news());
+        let over = end_ns.is_some_and(|end_ns| hostclock::mono_ns() >= end_ns);
+        if over || *interrupt.borrow() || desk.has_fault() {
+            break;
+        }
+        let left =
+            end_ns.map_or(LOOK, |end_ns| Duration::from_nanos(end_ns.saturating_sub(hostclock::mono_ns())));
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = time::sleep(left), if left < LOOK => {}
+            // Somebody who can no longer interrupt has gone: the ticks go on.
+            Ok(_) = interrupt.wait_for(|interrupted| *interrupted) => {}
+        }
+    }
+    stop.send_replace(true);
+    let _ = time::timeout(END_LIMIT, async { while links.join_next().await.is_some() {} }).await;
+    helpers.shutdown().await;
+    control::remove(&options.out);
+    desk.close()?;
+    let views = desk.views();
+    watcher(&views, &desk.take_news());
+    Ok(views)
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,197 @@
+//! What is known of one VM, as a table or a metric shows it.
+
+use crate::record::{Arrival, Body, EndReason, GapClass, Interval, SessionId, StreamAudit};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// Guests beat ten times a second; what is longer is silence.
+const BEAT_NS: u64 = 100_000_000;
+/// The most classes of stalls, and the longest name of a class or a host, that a guest can make the host remember.
+const CLASSES_LIMIT: usize = 16;
+const NAME_LIMIT_CHARS: usize = 64;
+
+/// What is known of one VM. Texts of the guest are shortened and carry no control characters.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct View {
+    /// Its socket, as found.
+    pub socket: String,
+    /// Whether the socket is connected.
+    pub connected: bool,
+    /// The session that spoke last.
+    pub session: Option<SessionId>,
+    /// The guest's name for itself.
+    pub hostname: String,
+    /// The phase of the last interval.
+    pub phase: String,
+    /// When its last record came, host CLOCK_MONOTONIC.
+    pub seen_ns: Option<u64>,
+    /// Visits that write a second in the last interval, and how many were asked for.
+    pub pages_per_s: Option<u64>,
+    /// The rate asked for; absent for `max`.
+    pub target_pages_per_s: Option<u64>,
+    /// p99 of the service time in the last interval.
+    pub service_p99_ns: Option<u64>,
+    /// How much of its vCPUs' time the guest finds taken by throttling, where it says so.
+    pub throttle_percent: Option<f64>,
+    /// Stalls of the session so far, by class, in ms.
+    pub stall_ms: BTreeMap<String, f64>,
+    /// The longest time between two heartbeats of one connection, beyond their period.
+    pub blackout_ns: u64,
+    /// Pages that did not hold what was last written there.
+    pub corruptions: u64,
+    /// How its records arrived.
+    pub stream: StreamAudit,
+    /// How it ended, once it has.
+    pub ended: Option<EndReason>,
+    beat_ns: Option<u64>,
+    /// Its intervals say how long it stalled, so its gap records need not be added up.
+    sums_stalls: bool,
+}
+
+/// Fields of an interval that guests of some versions send.
+#[derive(Debug, Default, Deserialize)]
+struct More {
+    stall_ms: Option<BTreeMap<String, f64>>,
+    throttle: Option<Throttle>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Throttle {
+    percent: Option<f64>,
+}
+
+impl View {
+    /// A socket of which nothing is known yet.
+    pub fn new(socket: &str) -> Self {
+        Self { socket: printable(socket), ..Self::default() }
+    }
+
+    /// A connection was made or lost.
+    pub const fn connection(&mut self, connected: bool) {
+        self.connected = connected;
+        self.beat_ns = None;
+    }
+
+    /// Takes a new record into account, and the line it came on. Whether it is the first of another session.
+    pub fn on(&mut self, arrival: &Arrival, line: &[u8]) -> bool {
+        let session = arrival.record.session;
+        let is_other = self.session != Some(session);
+        if is_other {
+            let socket = std::mem::take(&mut self.socket);
+            *self = Self { socket, connected: true, session: Some(session), ..Self::default() };
+        }
+        self.seen_ns = Some(arrival.host_ns);
+        match &arrival.record.body {
+            Body::Hello(hello) => self.hostname = printable(&hello.hostname),
+            Body::Interval(interval) => self.interval(interval, line),
+            Body::Gap(gap) if !self.sums_stalls => {
+                self.stall(class_name(gap.class), gap.len_ns as f64 / 1e6);
+            }
+            Body::Corruption(_) => self.corruptions += 1,
+            Body::Heartbeat(_) => {
+                let silent_ns = self.beat_ns.map_or(0, |beat_ns| arrival.host_ns.saturating_sub(beat_ns));
+                self.blackout_ns = self.blackout_ns.max(silent_ns.saturating_sub(BEAT_NS));
+                self.beat_ns = Some(arrival.host_ns);
+            }
+            Body::End(end) => self.ended = Some(end.reason),
+            _ => {}
+        }
+        is_other
+    }
+
+    fn interval(&mut self, interval: &Interval, line: &[u8]) {
+        self.phase = printable(&interval.phase);
+        let length_ns = u128::from(interval.end_ns.saturating_sub(interval.start_ns));
+        let rate = (u128::from(interval.writes) * 1_000_000_000).checked_div(length_ns);
+        self.pages_per_s = rate.and_then(|rate| u64::try_from(rate).ok());
+        self.target_pages_per_s = interval.target_pages_per_s;
+        self.service_p99_ns = interval.service_ns.p99;
+        let more: More = serde_json::from_slice(line).unwrap_or_default();
+        self.throttle_percent = more.throttle.and_then(|throttle| throttle.percent);
+        if let Some(stalls) = more.stall_ms {
+            if !self.sums_stalls {
+                self.sums_stalls = true;
+                self.stall_ms.clear();
+            }
+            for (class, ms) in stalls {
+                self.stall(&printable(&class), ms);
+            }
+        }
+    }
+
+    fn stall(&mut self, class: &str, ms: f64) {
+        if self.stall_ms.len() < CLASSES_LIMIT || self.stall_ms.contains_key(class) {
+            *self.stall_ms.entry(class.to_owned()).or_default() += ms;
+        }
+    }
+}
+
+const fn class_name(class: GapClass) -> &'static str {
+    match class {
+        GapClass::GuestSched => "guest_sched",
+        GapClass::GuestFault => "guest_fault",
+        GapClass::Unknown => "unknown",
+    }
+}
+
+/// A text of the guest, fit to be shown.
+fn printable(text: &str) -> String {
+    text.chars().filter(|letter| !letter.is_control()).take(NAME_LIMIT_CHARS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{SessionId, Side};
+    use crate::wire::decode_record;
+
+    fn on(view: &mut View, host_ns: u64, fields: &str) -> bool {
+        let line = format!(r#"{{"session":"0000000000000001","seq":0,"mono_ns":5,{fields}}}"#);
+        let record = decode_record(line.as_bytes()).unwrap();
+        view.on(&Arrival { host_ns, side: Side::Source, record }, line.as_bytes())
+    }
+
+    const INTERVAL: &str = r#""type":"interval","phase":"run","start_ns":0,"end_ns":500000000,"writes":50,
+        "service_ns":{"count":1,"p99":7},"response_ns":{"count":0},"service_hist":"","response_hist":"",
+        "self":{"cpu_ns":1}"#;
+
+    #[test]
+    fn the_last_interval_and_the_longest_silence_are_shown() {
+        let mut view = View::new("a.sock");
+        assert!(on(&mut view, 1, INTERVAL));
+        assert_eq!(
+            (view.pages_per_s, view.service_p99_ns, view.session),
+            (Some(100), Some(7), Some(SessionId(1)))
+        );
+        for at_ns in [0, 100_000_000, 900_000_000, 1_000_000_000] {
+            assert!(!on(&mut view, at_ns, r#""type":"heartbeat","real_ns":1"#));
+        }
+        assert_eq!(view.blackout_ns, 700_000_000);
+    }
+
+    #[test]
+    fn stalls_are_summed_from_gaps_or_where_intervals_tell_them_from_these() {
+        let mut view = View::new("a.sock");
+        let gap = r#""type":"gap","cpu":0,"start_ns":1,"len_ns":2000000,"class":"unknown",
+            "features":{"cpu_ns":0,"minflt":0,"majflt":0,"nvcsw":0,"nivcsw":0}"#;
+        on(&mut view, 1, gap);
+        assert_eq!(view.stall_ms["unknown"].to_string(), "2");
+        on(
+            &mut view,
+            1,
+            &format!(r#"{INTERVAL},"stall_ms":{{"host_throttle":31}},"throttle":{{"percent":40}}"#),
+        );
+        on(&mut view, 1, gap);
+        assert_eq!(
+            view.stall_ms.iter().map(|(class, ms)| (class.as_str(), *ms)).collect::<Vec<_>>(),
+            [("host_throttle", 31.0)]
+        );
+        assert_eq!(view.throttle_percent, Some(40.0));
+    }
+
+    #[test]
+    fn nothing_a_guest_calls_itself_reaches_a_terminal_as_a_command() {
+        let shown = printable(&format!("\u{1b}[2Jevil\n{}", "x".repeat(1000)));
+        assert!(shown.starts_with("[2Jevil") && shown.chars().count() == NAME_LIMIT_CHARS);
+    }
+}

@@ -1,0 +1,104 @@
+//! A guest that means harm, and the collector it is connected to.
+#![cfg(feature = "host")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::{Child, Command, Stdio};
+use sully::record::{Body, MarkNote, Phase, Record, SessionId};
+use sully::wire::encode_record;
+
+/// How much a flood sends, in bytes: many times what a collector may remember.
+const FLOOD_BYTES: usize = 64 << 20;
+
+fn record(session: u64, seq: u64, body: Body) -> Vec<u8> {
+    encode_record(&Record { session: SessionId(session), seq, mono_ns: u64::MAX, body })
+}
+
+fn mark(text: &str) -> Body {
+    Body::Mark(MarkNote { text: text.into() })
+}
+
+fn phase() -> Body {
+    Body::Phase(Phase { phase: "\u{1b}[2J</script>../../etc".into() })
+}
+
+/// A `hello` whose names try to be more than names.
+fn hello(session: u64, seq: u64) -> Vec<u8> {
+    let golden = include_str!("golden/v1/records.ndjson").lines().next().unwrap();
+    let mut record: serde_json::Value = serde_json::from_str(golden).unwrap();
+    assert_eq!(record["type"], "hello");
+    record["session"] = SessionId(session).to_string().into();
+    record["seq"] = seq.into();
+    record["hostname"] = "\u{1b}]0;owned\u{7}../../../tmp/x\n".into();
+    let mut line = serde_json::to_vec(&record).unwrap();
+    line.push(b'\n');
+    line
+}
+
+/// Everything at once, then a flood. The guest's end may be full at any time: it waits then.
+fn attack(guest: &mut UnixStream) {
+    guest.write_all(&hello(1, 0)).unwrap();
+    guest.write_all(&vec![b'x'; 4 << 20]).unwrap();
+    guest.write_all(b"\n").unwrap();
+    guest.write_all(&[b"{\"type\":".as_slice(), &[b'['; 10_000], b"\n"].concat()).unwrap();
+    guest.write_all(&[0, 159, 146, 150, b'\n', b'\n', b'{', b'}', b'\n']).unwrap();
+    guest
+        .write_all(br#"{"type":"phase","session":"../../../etc/pw","seq":1,"mono_ns":1,"phase":"x"}"#)
+        .unwrap();
+    guest.write_all(b"\n{\"seq\":1e999,\"session\":\"0000000000000001\"}\n").unwrap();
+    for seq in [u64::MAX, 0, u64::MAX - 1, 5, 5, 3, 1 << 63] {
+        guest.write_all(&record(1, seq, phase())).unwrap();
+    }
+    for session in 2..200 {
+        guest.write_all(&record(session, 0, mark("who am I?"))).unwrap();
+    }
+    let chunk: Vec<u8> = (6..1006).flat_map(|seq| record(1, seq, mark("flood"))).collect();
+    for _ in 0..FLOOD_BYTES / chunk.len() {
+        guest.write_all(&chunk).unwrap();
+    }
+    guest.write_all(&hello(1, 2000)).unwrap();
+}
+
+/// The most memory a process had, in KiB.
+fn peak_kib(child: &Child) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    peak.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[test]
+fn a_guest_that_means_harm_gets_no_memory_no_path_and_no_terminal() {
+    let dir = tempfile::tempdir().unwrap();
+    let (socket, out) = (dir.path().join("vm.sock"), dir.path().join("out"));
+    let listener = UnixListener::bind(&socket).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sully-lab"));
+    command.arg("collect").arg(&socket).arg("--out").arg(&out).args(["--duration", "5m", "--limit", "1M"]);
+    let mut collecting = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let (mut guest, _) = listener.accept().unwrap();
+    attack(&mut guest);
+    let peak = peak_kib(&collecting);
+    guest.shutdown(std::net::Shutdown::Write).unwrap();
+    // When the collector has read to the end it hangs up, and tries anew.
+    guest.read_to_end(&mut Vec::new()).unwrap();
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(i32::try_from(collecting.id()).unwrap()),
+        nix::sys::signal::Signal::SIGINT,
+    )
+    .unwrap();
+    let mut said = String::new();
+    collecting.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(collecting.wait().unwrap().code(), Some(3), "the stream was not whole:\n{said}");
+
+    assert!(peak < 100 << 10, "{peak} KiB");
+    assert!(said.chars().all(|letter| letter == '\n' || !letter.is_control()), "{said:?}");
+    assert!(said.contains("]0;owned../../../tmp/x"), "the name is shown, harmless: {said}");
+    let made: Vec<String> = std::fs::read_dir(&out)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(made.len(), 64, "so many sessions may one socket bring");
+    assert!(made.iter().all(|name| name.parse::<SessionId>().is_ok()), "{made:?}");
+    let kept = std::fs::metadata(out.join(SessionId(1).to_string()).join("records.ndjson")).unwrap().len();
+    assert!((1..=1 << 20).contains(&kept), "{kept} bytes");
+}
