@@ -1,5 +1,6 @@
 //! The host side: builds the guest image, runs VMs, drives migrations over QMP, collects, judges and reports.
 
+pub mod analysis;
 pub mod collect;
 pub mod hostclock;
 pub mod image;

@@ -1,8 +1,10 @@
 //! `sully-lab report`: one run explained, or several compared.
 
 use crate::lab::{
+    analysis::Analysis,
     report::{json, text, write_html},
-    rundir::{REPORT_FILE, RunData},
+    rundir::{ANALYSIS_FILE, REPORT_FILE, RunData},
+    timeline::Timeline,
 };
 use anyhow::Context;
 use std::{
@@ -59,8 +61,22 @@ pub fn told(dirs: &[PathBuf]) -> anyhow::Result<String> {
 
 fn explain(dirs: &[PathBuf], page: &Path) -> anyhow::Result<String> {
     let runs = read(dirs)?;
+    for (dir, data) in dirs.iter().zip(&runs) {
+        write_analysis(dir, data)?;
+    }
     write_html(&runs, page)?;
     Ok(format!("{}\nThe same with charts: {}\n", text(&runs), page.display()))
+}
+
+/// Writes `analysis.json` into a run directory that has none: the same run gives the same file.
+fn write_analysis(dir: &Path, data: &RunData) -> anyhow::Result<()> {
+    let path = dir.join(ANALYSIS_FILE);
+    if path.exists() {
+        return Ok(());
+    }
+    let analysis = Analysis::of(data, &Timeline::of(data));
+    let text = serde_json::to_string_pretty(&analysis)? + "\n";
+    std::fs::write(&path, text).with_context(|| format!("cannot write the analysis to '{}'", path.display()))
 }
 
 fn read(dirs: &[PathBuf]) -> anyhow::Result<Vec<RunData>> {
@@ -107,6 +123,8 @@ mod tests {
         assert!(told.starts_with("smoke/precopy\n") && figures.starts_with('[') && !page.exists());
         let both = made(&parsed(&[place]).unwrap()).unwrap();
         assert!(both.starts_with(&told) && both.contains(page.to_str().unwrap()) && page.exists());
+        let analysis = std::fs::read_to_string(dir.path().join(ANALYSIS_FILE)).unwrap();
+        assert!(serde_json::from_str::<serde_json::Value>(&analysis).is_ok_and(|found| found["schema"] == 1));
     }
 
     #[test]

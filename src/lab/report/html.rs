@@ -4,13 +4,14 @@ use super::{
     charts::{Curves, embedded},
     compare::{Told, comparison},
     facts::{EMULATED, consoles, facts, is_emulated, notes, verdict},
+    felt::felt,
     headline::headline,
     integrity::integrity,
     table::Table,
     tables::{passes, tables},
 };
 use crate::{
-    lab::{rundir::RunData, timeline::Timeline},
+    lab::{analysis::Analysis, rundir::RunData, timeline::Timeline},
     record::Outcome,
 };
 use anyhow::Context;
@@ -120,6 +121,7 @@ fn view<'a>(data: &'a RunData, timeline: &Timeline, curves: &Curves) -> RunView<
     };
     let mut folded: Vec<Table> = passes(timeline).into_iter().collect();
     folded.push(facts(data));
+    let felt = felt(&Analysis::of(data, timeline));
     let charts = if curves.is_empty() { Vec::new() } else { vec![RATE, LATENCY, LOST, COPYING] };
     RunView {
         name: &data.run.name,
@@ -130,7 +132,7 @@ fn view<'a>(data: &'a RunData, timeline: &Timeline, curves: &Curves) -> RunView<
         emulated: is_emulated(data),
         charts,
         stages: timeline.phases.iter().map(|phase| phase.name.title()).collect(),
-        tables: tables(timeline).into_iter().chain(integrity(data)).collect(),
+        tables: tables(timeline).into_iter().chain(felt).chain(integrity(data)).collect(),
         folded,
         notes: notes(data, timeline),
         consoles: consoles(data),

@@ -3,6 +3,7 @@
 mod charts;
 mod compare;
 mod facts;
+mod felt;
 mod headline;
 mod html;
 mod integrity;

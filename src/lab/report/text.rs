@@ -3,12 +3,13 @@
 use super::{
     compare::{Told, comparison},
     facts::{EMULATED, consoles, facts, is_emulated, notes, verdict},
+    felt::felt,
     headline::headline,
     integrity::integrity,
     table::{Table, wrap},
     tables::tables,
 };
-use crate::lab::{rundir::RunData, timeline::Timeline};
+use crate::lab::{analysis::Analysis, rundir::RunData, timeline::Timeline};
 
 /// The widest line.
 const WIDTH: usize = 110;
@@ -53,7 +54,8 @@ fn one(data: &RunData, timeline: &Timeline) -> String {
         parts.push(lines(&wrap(EMULATED, WIDTH)));
     }
     let shown = |table: &Table| format!("\n{}", table.to_text(WIDTH));
-    parts.extend(tables(timeline).iter().chain(&integrity(data)).map(shown));
+    let felt = felt(&Analysis::of(data, timeline));
+    parts.extend(tables(timeline).iter().chain(&felt).chain(&integrity(data)).map(shown));
     parts.push(shown(&facts(data)));
     let notes = notes(data, timeline);
     if !notes.is_empty() {

@@ -18,5 +18,7 @@ pub const HLOG_FILE: &str = "latency.hlog";
 pub const SOURCE_CONSOLE_FILE: &str = "console-source.log";
 /// The destination's serial console.
 pub const DESTINATION_CONSOLE_FILE: &str = "console-destination.log";
+/// What the run cost the guest, made from the files above.
+pub const ANALYSIS_FILE: &str = "analysis.json";
 /// The report.
 pub const REPORT_FILE: &str = "report.html";

@@ -16,6 +16,7 @@ mod span;
 pub use axis::Axis;
 pub use blackout::Blackout;
 pub use figures::{Figures, GapFigures};
+pub use guest::{GapAt, Guest, IntervalAt};
 pub use phases::{PhaseName, phases};
 pub use qemu::{DirtyRate, Pass};
 pub use series::{GuestPoint, QemuPoint};
@@ -25,7 +26,6 @@ use crate::{
     lab::rundir::RunData,
     record::{MigrationSample, MilestoneName},
 };
-use guest::Guest;
 use serde::Serialize;
 
 /// All figures of one run.

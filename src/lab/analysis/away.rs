@@ -1,0 +1,147 @@
+//! When vCPUs were away: by class, all at once, and the worst stretch of it.
+
+use crate::{
+    diagnose::classify,
+    lab::{
+        rundir::RunData,
+        timeline::{Axis, Span},
+    },
+    record::{Body, GapClass},
+};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// The windows over which the worst availability is looked for, in seconds.
+const WINDOWS_S: [f64; 3] = [0.01, 0.1, 1.0];
+
+/// vCPU time lost in one stage, in seconds over all vCPUs. Classes and running time add up to `wall_s`.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct TimeByClass {
+    /// The stage's length times the vCPUs.
+    pub wall_s: f64,
+    /// No gap, and not stopped.
+    pub running_s: f64,
+    /// Between the host's STOP and RESUME.
+    pub blackout_s: f64,
+    /// The guest's scheduler ran something else.
+    pub guest_sched_s: f64,
+    /// The guest's own memory management.
+    pub guest_fault_s: f64,
+    /// It cannot be told.
+    pub unknown_s: f64,
+}
+
+/// The least share of a window in which at least one vCPU ran.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Availability {
+    /// The window, in ms.
+    pub window_ms: f64,
+    /// The worst of all windows of that length in the stage, 0 to 1.
+    pub worst: f64,
+}
+
+/// All gaps of a run, per vCPU, without what two gaps of one vCPU would count twice.
+#[derive(Debug, Clone)]
+pub struct Away {
+    gaps: BTreeMap<u32, Vec<(Span, GapClass)>>,
+    canaries: usize,
+    blackout: Option<Span>,
+}
+
+impl Away {
+    /// The gaps of `data`; none where no guest said how many canaries it has.
+    pub fn of(data: &RunData, axis: &Axis, canaries: usize, blackout: Option<Span>) -> Self {
+        let mut gaps: BTreeMap<u32, Vec<(Span, GapClass)>> = BTreeMap::new();
+        for arrival in &data.arrivals {
+            if let Body::Gap(gap) = &arrival.record.body
+                && let Some(span) = axis.guest_span(gap.start_ns, gap.start_ns.saturating_add(gap.len_ns))
+            {
+                gaps.entry(gap.cpu).or_default().push((span, classify(gap.len_ns, &gap.features)));
+            }
+        }
+        for own in gaps.values_mut() {
+            own.sort_by(|one, other| one.0.start_s.total_cmp(&other.0.start_s));
+            let mut told_s = f64::NEG_INFINITY;
+            for (span, _) in own.iter_mut() {
+                *span = Span::new(span.start_s.max(told_s), span.end_s);
+                told_s = told_s.max(span.end_s);
+            }
+        }
+        Self { gaps, canaries, blackout }
+    }
+
+    /// Where the time of `stage` went.
+    pub fn by_class(&self, stage: Span) -> TimeByClass {
+        let stood_s = self.blackout.map_or(0.0, |blackout| blackout.overlap_s(&stage));
+        let mut time = TimeByClass {
+            wall_s: stage.length_s() * self.canaries as f64,
+            blackout_s: stood_s * self.canaries as f64,
+            ..TimeByClass::default()
+        };
+        // A guest that names more vCPUs than its `hello` did is believed for the first of them only.
+        for (span, class) in self.gaps.values().take(self.canaries).flatten() {
+            let Some(part) = span.common(&stage) else { continue };
+            let own_s = part.length_s() - self.blackout.map_or(0.0, |blackout| blackout.overlap_s(&part));
+            match class {
+                GapClass::GuestSched => time.guest_sched_s += own_s,
+                GapClass::GuestFault => time.guest_fault_s += own_s,
+                GapClass::Unknown => time.unknown_s += own_s,
+            }
+        }
+        let lost_s = time.blackout_s + time.guest_sched_s + time.guest_fault_s + time.unknown_s;
+        time.running_s = (time.wall_s - lost_s).max(0.0);
+        time
+    }
+
+    /// The stretches in which no vCPU ran, in order, without overlap.
+    pub fn common(&self) -> Vec<Span> {
+        let mut edges: Vec<(f64, bool)> = Vec::new();
+        for (span, _) in self.gaps.values().take(self.canaries).flatten() {
+            edges.extend([(span.start_s, true), (span.end_s, false)]);
+        }
+        // Ends come before starts, so that gaps which only touch are not one.
+        edges.sort_by(|one, other| one.0.total_cmp(&other.0).then(one.1.cmp(&other.1)));
+        let (mut away, mut since_s, mut found) = (0usize, None, Vec::new());
+        for (moment_s, begins) in edges {
+            away = if begins { away + 1 } else { away.saturating_sub(1) };
+            if away >= self.canaries {
+                since_s.get_or_insert(moment_s);
+            } else if let Some(since_s) = since_s.take() {
+                found.push(Span::new(since_s, moment_s));
+            }
+        }
+        found.extend(self.blackout);
+        found.sort_by(|one, other| one.start_s.total_cmp(&other.start_s));
+        let mut merged: Vec<Span> = Vec::new();
+        for span in found.into_iter().filter(|span| span.length_s() > 0.0) {
+            match merged.last_mut() {
+                Some(last) if span.start_s <= last.end_s => last.end_s = last.end_s.max(span.end_s),
+                _ => merged.push(span),
+            }
+        }
+        merged
+    }
+}
+
+/// The worst windows that lie within `stage`, whole; a stage shorter than a window has none of it. `common` is what
+/// [`Away::common`] gives: the worst window begins where one of them does, or ends where one does.
+pub fn availability(common: &[Span], stage: Span) -> Vec<Availability> {
+    let mut before_s = vec![0.0];
+    for span in common {
+        before_s.push(before_s.last().copied().unwrap_or(0.0) + span.length_s());
+    }
+    let away_until = |moment_s: f64| {
+        let index = common.partition_point(|span| span.end_s <= moment_s);
+        before_s[index] + common.get(index).map_or(0.0, |span| (moment_s - span.start_s).max(0.0))
+    };
+    let fitting = WINDOWS_S.iter().filter(|window_s| **window_s <= stage.length_s());
+    let worst = fitting.map(|window_s| {
+        let latest_s = stage.end_s - window_s;
+        let starts = common.iter().filter(|span| span.common(&stage).is_some());
+        let starts = starts.flat_map(|span| [span.start_s, span.end_s - window_s]);
+        let share = |start_s: f64| (away_until(start_s + window_s) - away_until(start_s)) / window_s;
+        let lost = starts.map(|start_s| share(start_s.clamp(stage.start_s, latest_s))).fold(0.0, f64::max);
+        Availability { window_ms: window_s * 1e3, worst: (1.0 - lost).clamp(0.0, 1.0) }
+    });
+    worst.collect()
+}

@@ -1,0 +1,95 @@
+//! Moving-block bootstrap: how far a figure of a run could have come out otherwise.
+//!
+//! Neighbouring intervals depend on each other (a throttle's period, a burst of the host), so whole blocks of them are
+//! drawn, with replacement, until as many intervals are together as there were (Künsch 1989).
+
+use super::pooled::Pooled;
+
+/// How often the run is drawn anew.
+pub const RESAMPLES: usize = 2000;
+/// Where the generator begins: the same run gives the same figures.
+const SEED: u64 = 0x5011_7b00;
+/// The shares of the drawn figures below and above the interval that is stated: 95 % lie in it.
+const TAIL: f64 = 0.025;
+
+/// A small generator of even numbers, splitmix64 (Steele, Lea, Flood 2014).
+#[derive(Debug, Clone)]
+pub struct Draws(u64);
+
+impl Default for Draws {
+    fn default() -> Self {
+        Self(SEED)
+    }
+}
+
+impl Draws {
+    /// A number from 0 up to `bound`; 0 where `bound` is 0.
+    #[expect(clippy::cast_possible_truncation, reason = "below bound, which is a usize")]
+    pub fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^= mixed >> 31;
+        ((u128::from(mixed) * bound as u128) >> 64) as usize
+    }
+}
+
+/// The bounds between which 95 % of `figures` lie; none where there is none.
+pub fn bounds(mut figures: Vec<f64>) -> Option<[f64; 2]> {
+    figures.sort_by(f64::total_cmp);
+    let last = figures.len().checked_sub(1)?;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a tail of an index")]
+    let skipped = (last as f64 * TAIL).round() as usize;
+    Some([figures[skipped], figures[last - skipped]])
+}
+
+/// Quantiles of `pooled` and its rate, drawn anew [`RESAMPLES`] times in blocks of `block` units: for each draw one
+/// value per quantile (in ns), and last the rate. None where there are fewer than two blocks.
+pub fn resampled(
+    pooled: &Pooled,
+    block: usize,
+    quantiles: &[f64],
+    generator: &mut Draws,
+) -> Option<Vec<Vec<f64>>> {
+    let units = pooled.units();
+    if block == 0 || units < block.saturating_mul(2) {
+        return None;
+    }
+    let mut counts = Vec::new();
+    let drawn = (0..RESAMPLES).map(|_| {
+        counts.clear();
+        counts.resize(pooled.cells(), 0);
+        let (mut writes, mut time_s) = (0.0, 0.0);
+        for _ in 0..units.div_ceil(block) {
+            let from = generator.below(units - block + 1);
+            pooled.add_block(from, from + block, &mut counts, &mut writes, &mut time_s);
+        }
+        let mut values: Vec<f64> =
+            quantiles.iter().map(|quantile| pooled.quantile_of(&counts, *quantile).unwrap_or(0.0)).collect();
+        values.push(if time_s > 0.0 { writes / time_s } else { 0.0 });
+        values
+    });
+    Some(drawn.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn draws_are_even_and_the_same_each_time() {
+        let drawn = |mut draws: Draws| (0..6000).map(|_| draws.below(6)).collect::<Vec<_>>();
+        let first = drawn(Draws::default());
+        assert_eq!(first, drawn(Draws::default()));
+        for side in 0..6 {
+            let count = first.iter().filter(|drawn| **drawn == side).count();
+            assert!((850..1150).contains(&count), "{side}: {count} of 6000");
+        }
+    }
+
+    #[test]
+    fn bounds_leave_out_a_fortieth_on_each_side() {
+        assert_eq!(bounds((0..=1000).map(f64::from).collect()), Some([25.0, 975.0]));
+        assert_eq!(bounds(Vec::new()), None);
+    }
+}
