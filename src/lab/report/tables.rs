@@ -122,7 +122,8 @@ fn blackout(timeline: &Timeline) -> Table {
         }
         _ => String::new(),
     };
-    table.fact("guest and host together", absent(time(blackout.estimate_ns) + &parts));
+    let error = blackout.error_ns.map_or_else(String::new, |error| format!(" ± {}", time(Some(error))));
+    table.fact("guest and host together", absent(time(blackout.estimate_ns) + &error + &parts));
     table
 }
 

@@ -17,6 +17,8 @@ use crate::units::Nanos;
 const HELLO_LIMIT: Nanos = Nanos::from_secs(60);
 /// How long the load may take to be steady, beyond its baseline.
 const STEADY_LIMIT: Nanos = Nanos::from_secs(60);
+/// The analysis looks at 5 s after a migration before it calls a load settled; so long a settled guest is kept.
+const OBSERVED: Nanos = Nanos::from_secs(6);
 /// How long the guest may take to end when it is told to.
 const END_LIMIT: Nanos = Nanos::from_secs(20);
 /// How long it may take from its last record to powering off.
@@ -170,9 +172,11 @@ impl Stage<'_, '_> {
     async fn settle(&mut self) -> Result<(), Trouble> {
         self.step = "settling";
         let limit = self.scenario.migration.settle;
+        let began_ns = hostclock::mono_ns();
         let over = |account: &Account| {
+            let observed = hostclock::mono_ns().saturating_sub(began_ns) >= OBSERVED.0;
             let (settled, ended) = (account.guest.settled_at_ns().is_some(), account.guest.end.is_some());
-            settled || ended || account.settling_is_over()
+            settled && observed || ended || account.settling_is_over()
         };
         self.until(limit, over).await?;
         match self.account.guest.settled_at_ns() {

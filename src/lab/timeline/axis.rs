@@ -83,6 +83,22 @@ pub fn smallest_offset<'a>(arrivals: impl Iterator<Item = &'a Arrival>) -> Optio
     arrivals.map(|arrival| i128::from(arrival.host_ns) - i128::from(arrival.record.mono_ns)).min()
 }
 
+/// The same, and how far the next one is above it: so much the delivery of records varies even at its quickest, and as
+/// much the smallest may be too large. None for fewer than two.
+pub fn smallest_offset_and_error<'a>(arrivals: impl Iterator<Item = &'a Arrival>) -> Option<(i128, i128)> {
+    let mut least: Option<(i128, Option<i128>)> = None;
+    for arrival in arrivals {
+        let offset = i128::from(arrival.host_ns) - i128::from(arrival.record.mono_ns);
+        least = Some(match least {
+            None => (offset, None),
+            Some((first, _)) if offset < first => (offset, Some(first)),
+            Some((first, second)) => (first, Some(second.map_or(offset, |second| second.min(offset)))),
+        });
+    }
+    let (first, second) = least?;
+    Some((first, second? - first))
+}
+
 /// Host time of the axis' zero.
 fn origin_ns(data: &RunData) -> i128 {
     let migrate = data.run.when(MilestoneName::Migrate);

@@ -5,7 +5,7 @@
 //! step. The sum of both is right for either, but for one thing: next to a blackout that the clocks' step explains
 //! there may be a gap that is none, the throttle's last sleep or the first wait for a page, and that is not added.
 
-use super::axis::{Axis, after_migrate, smallest_offset};
+use super::axis::{Axis, after_migrate, smallest_offset_and_error};
 use crate::{
     lab::rundir::RunData,
     record::{Arrival, Body, Gap, MilestoneName, Side},
@@ -27,6 +27,8 @@ pub struct Blackout {
     pub stop_to_resume_ns: Option<u64>,
     /// From guest and host together: the offset step, and the common gap where the step does not explain the blackout.
     pub estimate_ns: Option<u64>,
+    /// How far the estimate may be off: the spread of the quickest deliveries before and after the switch, together.
+    pub error_ns: Option<u64>,
     /// The part of the estimate that is the step of the clocks' offset: the guest's clock stood still so long.
     pub offset_step_ns: Option<i64>,
     /// A gap of all vCPUs at once at the switch: part of the estimate when the guest's clock ran on, its neighbour
@@ -38,6 +40,11 @@ impl Blackout {
     /// Whether a step of the clocks' offset explains at least half of what the host saw from STOP to RESUME.
     fn clock_stood_still(&self, offset_step_ns: i128) -> bool {
         self.stop_to_resume_ns.is_some_and(|seen_ns| offset_step_ns.saturating_mul(2) >= i128::from(seen_ns))
+    }
+
+    /// The blackout to go by: the estimate, but no less than what the host saw from STOP to RESUME, which is a lower bound.
+    pub fn felt_ns(&self) -> Option<u64> {
+        self.estimate_ns.max(self.stop_to_resume_ns)
     }
 
     /// Whether the common gap lies beside the blackout instead of being it.
@@ -62,9 +69,10 @@ pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
     let near = |side| {
         let own = data.arrivals.iter().filter(move |arrival| arrival.side == side);
         let distance = move |arrival: &&Arrival| (i128::from(arrival.record.mono_ns) - switch_mono_ns).abs();
-        smallest_offset(own.filter(move |arrival| distance(arrival) <= OFFSET_REACH_NS))
+        smallest_offset_and_error(own.filter(move |arrival| distance(arrival) <= OFFSET_REACH_NS))
     };
-    let (Some(before), Some(after)) = (near(Side::Source), near(Side::Destination)) else {
+    let (Some((before, spread)), Some((after, other_spread))) = (near(Side::Source), near(Side::Destination))
+    else {
         return blackout;
     };
     let common = super::axis::canaries(data).map(|canaries| common_gap_ns(data, canaries, switch_mono_ns));
@@ -75,6 +83,7 @@ pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
     blackout.offset_step_ns = i64::try_from(offset_step).ok();
     blackout.common_gap_ns = common;
     blackout.estimate_ns = u64::try_from(estimate).ok();
+    blackout.error_ns = u64::try_from(spread + other_spread).ok();
     blackout
 }
 
