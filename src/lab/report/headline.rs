@@ -92,7 +92,7 @@ fn waited(timeline: &Timeline) -> Option<String> {
 
 fn stood_still(timeline: &Timeline) -> Option<String> {
     let blackout = &timeline.blackout;
-    let felt = blackout.felt_ns()?;
+    let felt = blackout.estimate_ns.or(blackout.stop_to_resume_ns)?;
     let said = blackout
         .qemu_downtime_ns
         .map_or_else(String::new, |said| format!(" (QEMU says {})", time(Some(said))));

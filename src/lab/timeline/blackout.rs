@@ -3,7 +3,8 @@
 //! A guest whose clock stands still while it is stopped cannot see its blackout; but the host can, as a step of the
 //! offset between the two clocks. One whose clock runs on sees it as a gap of all its vCPUs, and the offset has no
 //! step. The sum of both is right for either, but for one thing: next to a blackout that the clocks' step explains
-//! there may be a gap that is none, the throttle's last sleep or the first wait for a page, and that is not added.
+//! there may be a gap that is none, the throttle's last sleep or the first wait for a page. So the gap is added where the
+//! sum then comes nearer to what the host saw from STOP to RESUME, which is a slight lower bound of the blackout.
 
 use super::axis::{Axis, after_migrate, smallest_offset_and_error};
 use crate::{
@@ -25,9 +26,11 @@ pub struct Blackout {
     pub qemu_downtime_ns: Option<u64>,
     /// From the source's STOP to the destination's RESUME, by the host's clock.
     pub stop_to_resume_ns: Option<u64>,
-    /// From guest and host together: the offset step, and the common gap where the step does not explain the blackout.
+    /// From guest and host together: the offset step, with the common gap where that comes nearer to what the host saw;
+    /// never less than that.
     pub estimate_ns: Option<u64>,
-    /// How far the estimate may be off: the spread of the quickest deliveries before and after the switch, together.
+    /// How far the estimate may be off: the spread of the quickest deliveries before and after the switch, together; more
+    /// where what they gave was below what the host saw.
     pub error_ns: Option<u64>,
     /// The part of the estimate that is the step of the clocks' offset: the guest's clock stood still so long.
     pub offset_step_ns: Option<i64>,
@@ -37,19 +40,19 @@ pub struct Blackout {
 }
 
 impl Blackout {
-    /// Whether a step of the clocks' offset explains at least half of what the host saw from STOP to RESUME.
-    fn clock_stood_still(&self, offset_step_ns: i128) -> bool {
-        self.stop_to_resume_ns.is_some_and(|seen_ns| offset_step_ns.saturating_mul(2) >= i128::from(seen_ns))
-    }
-
-    /// The blackout to go by: the estimate, but no less than what the host saw from STOP to RESUME, which is a lower bound.
-    pub fn felt_ns(&self) -> Option<u64> {
-        self.estimate_ns.max(self.stop_to_resume_ns)
+    /// Whether the step of the clocks' offset alone lies nearer to what the host saw from STOP to RESUME than step and
+    /// gap together do.
+    fn clock_stood_still(&self, offset_step_ns: i128, gap_ns: i128) -> bool {
+        self.stop_to_resume_ns.is_some_and(|seen_ns| {
+            let off = |ns: i128| (ns - i128::from(seen_ns)).abs();
+            off(offset_step_ns) <= off(offset_step_ns + gap_ns)
+        })
     }
 
     /// Whether the common gap lies beside the blackout instead of being it.
     pub fn gap_is_beside(&self) -> bool {
-        self.offset_step_ns.is_some_and(|step_ns| self.clock_stood_still(i128::from(step_ns)))
+        let gap_ns = i128::from(self.common_gap_ns.unwrap_or(0));
+        self.offset_step_ns.is_some_and(|step_ns| self.clock_stood_still(i128::from(step_ns), gap_ns))
     }
 }
 
@@ -77,13 +80,15 @@ pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
     };
     let common = super::axis::canaries(data).map(|canaries| common_gap_ns(data, canaries, switch_mono_ns));
     let offset_step = after - before;
-    let stood_still = blackout.clock_stood_still(offset_step);
-    let gap = if stood_still { 0 } else { i128::from(common.unwrap_or(0)) };
-    let estimate = (offset_step + gap).max(0);
+    let gap = i128::from(common.unwrap_or(0));
+    let found = if blackout.clock_stood_still(offset_step, gap) { offset_step } else { offset_step + gap };
+    // The host saw the guest stand still for so long at least: what was found below that is the error of finding it.
+    let least = i128::from(blackout.stop_to_resume_ns.unwrap_or(0));
+    let error = (spread + other_spread).max(least - found);
     blackout.offset_step_ns = i64::try_from(offset_step).ok();
     blackout.common_gap_ns = common;
-    blackout.estimate_ns = u64::try_from(estimate).ok();
-    blackout.error_ns = u64::try_from(spread + other_spread).ok();
+    blackout.estimate_ns = u64::try_from(found.max(least)).ok();
+    blackout.error_ns = u64::try_from(error).ok();
     blackout
 }
 
