@@ -70,13 +70,6 @@ struct RunArgs {
     /// Bytes changed per visit of a page, whole words, or page for all 4096; a stamp takes 40
     #[arg(short, long, allow_hyphen_values = true, value_name = "BYTES|page", default_value = "8", value_parser = write_bytes)]
     write: u64,
-    /// What pages hold beyond their stamp and visits write: random, zero, fill:BYTE, compress:PERCENT (saved by zlib),
-    /// delta:BYTES (changed by each visit, scattered), same (dirty without a new value) [default: random]
-    #[arg(short, long, allow_hyphen_values = true, value_parser = pacing::content as pacing::Parse)]
-    content: Option<pacing::Word>,
-    /// Share of pages that hold the same bytes as others; without page stamps
-    #[arg(long, allow_hyphen_values = true, value_name = "PERCENT", default_value_t = Plan::default().dedup)]
-    dedup: Share,
     /// Page stamps, on or off: every visit proves that its page still holds what was last written there
     #[arg(long, allow_hyphen_values = true, value_name = "on|off", default_value = "on", action = clap::ArgAction::Set, value_parser = on_or_off)]
     verify: bool,
@@ -117,8 +110,6 @@ impl RunArgs {
             catch_up: self.catch_up.unwrap_or(usual.catch_up),
             reads: self.reads,
             write_bytes: self.write,
-            content: usual.content,
-            dedup: self.dedup,
             verify: self.verify,
             latency: !self.no_latency,
             threads: self.threads,
@@ -127,7 +118,7 @@ impl RunArgs {
             interval: self.interval,
             seed: self.seed,
         };
-        pacing::apply(&mut plan, [self.pace, self.backlog, self.content]);
+        pacing::apply(&mut plan, [self.pace, self.backlog]);
         Options { plan, targets: self.report.clone() }
     }
 }
@@ -292,7 +283,7 @@ mod tests {
 
     #[test]
     fn every_flag_reaches_the_plan() {
-        let line = "sully run -m 75% -r 5000p/s -p random --pace burst:1s/2s --backlog shed --catch-up 7 --reads 10% -t 3 -d 5s --baseline 1s -i 100ms --seed 9 -w page -c compress:50 --dedup 10% --verify off --no-latency --report - --report virtio";
+        let line = "sully run -m 75% -r 5000p/s -p random --pace burst:1s/2s --backlog shed --catch-up 7 --reads 10% -t 3 -d 5s --baseline 1s -i 100ms --seed 9 -w page --verify off --no-latency --report - --report virtio";
         let options = options(line);
         assert_eq!(options.plan.memory, "75%".parse().unwrap());
         assert_eq!(options.plan.reads, "10%".parse().unwrap());
@@ -302,10 +293,6 @@ mod tests {
         assert_eq!(
             (options.plan.write_bytes, options.plan.verify, options.plan.latency),
             (4096, false, false)
-        );
-        assert_eq!(
-            (options.plan.content.to_string(), options.plan.dedup.to_string()),
-            ("compress:50".into(), "10%".into())
         );
         assert_eq!(options.targets, ["-".parse().unwrap(), "virtio".parse().unwrap()]);
     }

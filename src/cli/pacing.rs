@@ -1,19 +1,18 @@
-//! The flags of a load that are words. To the parser all are one type: each type of its own is 5 KB of program.
+//! The two pacing flags that are words. To the parser both are one type: each type of its own is 5 KB of program.
 
 use crate::{
-    plan::{BacklogPolicy, ContentSpec, PaceSpec, Plan},
+    plan::{BacklogPolicy, PaceSpec, Plan},
     units::UnitError,
 };
 
-/// What follows `--pace`, `--backlog` or `--content`.
+/// What follows `--pace` or `--backlog`.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Word {
     Pace(PaceSpec),
     Backlog(BacklogPolicy),
-    Content(ContentSpec),
 }
 
-/// One type for all, again.
+/// One type for both, again.
 pub(super) type Parse = fn(&str) -> Result<Word, UnitError>;
 
 pub(super) fn pace(text: &str) -> Result<Word, UnitError> {
@@ -24,17 +23,12 @@ pub(super) fn backlog(text: &str) -> Result<Word, UnitError> {
     text.parse().map(Word::Backlog)
 }
 
-pub(super) fn content(text: &str) -> Result<Word, UnitError> {
-    text.parse().map(Word::Content)
-}
-
 /// Puts what was said into the plan.
-pub(super) fn apply(plan: &mut Plan, words: [Option<Word>; 3]) {
+pub(super) fn apply(plan: &mut Plan, words: [Option<Word>; 2]) {
     for word in words.into_iter().flatten() {
         match word {
             Word::Pace(pace) => plan.pace = pace,
             Word::Backlog(backlog) => plan.backlog = backlog,
-            Word::Content(content) => plan.content = content,
         }
     }
 }

@@ -1,17 +1,18 @@
 //! What pages hold: the bytes they are filled with, and the words that visits write.
 //!
-//! Pages begin with a [`Stamp`] unless they are asked not to. Then, where the content is random or compressible, a visit
-//! changes the first word: the fill sets its top bit, a visit writes a count from 1 on, which never reaches the top bit. So
-//! the word is never zero, each visit really changes it, and whether a page was visited can be read off it.
+//! Pages begin with a [`Stamp`] unless they are asked not to: then a visit changes one word, the first. The fill sets that word's top bit, a visit
+//! writes a count from 1 on, which never reaches the top bit: so the word is never zero, each visit really changes
+//! it, and whether a page was visited can be read off it.
 
 mod ledger;
 mod palette;
 mod stamp;
 
 pub use ledger::{Ledger, Meeting};
-pub use palette::{Paints, Palette, Stroke};
+pub use palette::Palette;
 pub use stamp::{STAMP_WORDS, Stamp, new_tag};
 
+use crate::units::PAGE_WORDS;
 use rand_xoshiro::{
     Xoshiro256PlusPlus,
     rand_core::{Rng, SeedableRng},
@@ -35,6 +36,12 @@ impl Filler {
     /// The same seed fills the same pages alike.
     pub fn new(seed: u64) -> Self {
         Self { numbers: Xoshiro256PlusPlus::seed_from_u64(seed) }
+    }
+
+    /// The content of the next page.
+    pub fn fill(&mut self, page: &mut [u64; PAGE_WORDS]) {
+        self.draw(page);
+        page[0] |= FILLED;
     }
 
     /// The next words, whatever they are for.
@@ -62,6 +69,20 @@ impl Strokes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn filled_pages_are_never_zero_and_never_alike(seed: u64) {
+            let mut filler = Filler::new(seed);
+            let (mut one, mut other) = ([0; PAGE_WORDS], [0; PAGE_WORDS]);
+            filler.fill(&mut one);
+            filler.fill(&mut other);
+            prop_assert!(one[0] != 0 && !is_visited(one[0]) && !is_visited(other[0]));
+            prop_assert_ne!(one[0], other[0]);
+            prop_assert!(one.iter().zip(&other).filter(|(a, b)| a == b).count() < 3);
+        }
+    }
 
     #[test]
     fn every_stroke_changes_the_word_it_falls_on() {

@@ -3,7 +3,7 @@
 use super::control::Control;
 use crate::{
     clock::Clock,
-    content::{Ledger, Palette, STAMP_WORDS, Stroke, Strokes},
+    content::{Ledger, Palette, STAMP_WORDS, Strokes},
     record::CorruptionKind,
     region::{RegionError, Slice},
     tally::{Find, StampTally},
@@ -64,9 +64,9 @@ impl Visitor {
         mut palette: Palette,
         stamps: Option<Stamps>,
     ) -> Result<Self, RegionError> {
-        let (first, mut page) = (slice.first(), PageIndex(0));
+        let mut page = PageIndex(0);
         slice.fill(|words| {
-            palette.fill(PageIndex(first.0 + page.0), words);
+            palette.fill(words);
             if let Some(stamps) = &stamps {
                 let stamp = stamps.ledger.filled(page);
                 words[..stamp.len()].copy_from_slice(&stamp);
@@ -89,8 +89,7 @@ impl Visitor {
     pub(super) fn visit(&mut self, pages: &[PageIndex], index: usize, now_ns: u64, control: &Control) {
         let page = pages[index];
         match &mut self.stamps {
-            None if self.palette.is_plain() => self.slice.write(page, self.strokes.draw()),
-            None => {}
+            None => self.slice.write(page, self.strokes.draw()),
             Some(stamps) => {
                 if let Some(coming) = pages.get(index + AHEAD) {
                     self.slice.prefetch(*coming);
@@ -134,18 +133,8 @@ impl Visitor {
     /// Writes what lies beyond the stamp.
     #[inline(never)]
     fn paint(&mut self, page: PageIndex) {
-        let slice = &mut self.slice;
-        match self.palette.stroke(PageIndex(slice.first().0 + page.0)) {
-            Stroke::Put(first, words) => slice.put_at(page, first, words),
-            Stroke::Flip(places, changes) => {
-                for (word, change) in places.iter().zip(changes) {
-                    slice.change(page, usize::from(*word), |found| found ^ change);
-                }
-            }
-            Stroke::Again(first, count) => {
-                (first..first + count).for_each(|word| slice.change(page, word, |found| found));
-            }
-        }
+        let (slice, palette) = (&mut self.slice, &mut self.palette);
+        palette.stroke(|from, words| slice.put_at(page, from, words));
     }
 
     /// From now on visits write what `palette` says.

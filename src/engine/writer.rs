@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Monotonic},
-    content::{Ledger, Paints, Palette, new_tag},
+    content::{Ledger, Palette, new_tag},
     pace::{Pacer, Part},
     pattern::{Reads, pattern_at, writer_seed},
     plan::{Checked, Load},
@@ -65,8 +65,7 @@ impl Writer {
                 .then(|| pattern_at(to.pattern, visits_per_s, self.pages, seed)),
             visits_per_s,
             reads: (from.visit_mix() != to.visit_mix()).then(|| Reads::new(to.visit_mix(), seed)),
-            palette: ((from.content, from.write_bytes) != (to.content, to.write_bytes))
-                .then(|| palette(plan, to, index, at_ns)),
+            palette: (from.write_bytes != to.write_bytes).then(|| palette(plan, to, index, at_ns)),
         };
         // A writer that has ended has nobody to tell.
         let _ = self.orders.send(Order::Change(Box::new(change)));
@@ -198,14 +197,7 @@ fn prepare(
 
 /// What pages hold and visits write; `nonce` keeps what a later load writes apart from what an earlier one did.
 fn palette(plan: &Checked, load: &Load, index: u32, nonce: u64) -> Palette {
-    let paints = Paints {
-        content: load.content,
-        write_bytes: load.write_bytes,
-        stamped: plan.verify,
-        dedup: plan.dedup,
-        common_seed: plan.seed ^ CONTENT_SEED,
-    };
-    Palette::new(paints, writer_seed(plan.seed, index) ^ CONTENT_SEED ^ nonce)
+    Palette::new(load.write_bytes, plan.verify, writer_seed(plan.seed, index) ^ CONTENT_SEED ^ nonce)
 }
 
 fn work(plan: &Checked, t0_ns: u64, index: u32, visitor: Visitor) -> Work {

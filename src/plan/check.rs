@@ -1,8 +1,8 @@
 //! From what is asked to what will be done: every fault of a plan at once, each with its remedy.
 
 use super::{
-    BacklogPolicy, ContentSpec, Fault, Faults, Load, MemoryAmount, MemoryKind, PaceSpec, PatternSpec, Plan,
-    Stock, WORD_BYTES, dedup_faults, pace, pool,
+    BacklogPolicy, Fault, Faults, Load, MemoryAmount, MemoryKind, PaceSpec, PatternSpec, Plan, Stock,
+    WORD_BYTES, pace, pool,
 };
 use crate::units::{ByteSize, Nanos, PageCount, Rate, Share};
 use serde::{Deserialize, Serialize};
@@ -48,12 +48,6 @@ pub struct Checked {
     /// How much of a page a visit writes, in bytes; a stamp at least where there are stamps.
     #[serde(default = "word")]
     pub write_bytes: u64,
-    /// What pages hold beyond their stamp, and visits write.
-    #[serde(default)]
-    pub content: ContentSpec,
-    /// The share of pages that hold the same bytes as others.
-    #[serde(default, skip_serializing_if = "is_nothing")]
-    pub dedup: Share,
     /// Whether pages carry stamps that are checked.
     #[serde(default)]
     pub verify: bool,
@@ -83,12 +77,6 @@ const fn word() -> u64 {
     WORD_BYTES
 }
 
-/// A share of nothing is not worth a field.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
-const fn is_nothing(share: &Share) -> bool {
-    share.millionths() == 0
-}
-
 /// A plan of schema 1 without the field timed every visit.
 const fn timed() -> bool {
     true
@@ -111,7 +99,6 @@ impl Checked {
             catch_up: self.catch_up,
             reads: self.reads,
             write_bytes: self.write_bytes,
-            content: self.content,
         }
     }
 
@@ -137,8 +124,7 @@ pub fn check(plan: &Plan, machine: &Machine) -> Result<Checked, Faults> {
     let threads = threads(plan, machine, &mut faults);
     let memory_bytes = memory(plan, machine, threads, &mut faults);
     times(plan, &mut faults);
-    faults.extend(plan.load().faults(plan.verify));
-    faults.extend(dedup_faults(plan.dedup, plan.verify));
+    faults.extend(plan.load().faults());
     if !faults.is_empty() {
         return Err(Faults(faults));
     }
@@ -153,8 +139,6 @@ pub fn check(plan: &Plan, machine: &Machine) -> Result<Checked, Faults> {
         catch_up: plan.catch_up,
         reads: plan.reads,
         write_bytes: plan.write_bytes,
-        content: plan.content,
-        dedup: plan.dedup,
         verify: plan.verify,
         latency: plan.latency,
         threads,

@@ -1,6 +1,6 @@
 //! What the writers are to do at one time: the part of a plan that phases and commands replace while they run.
 
-use super::{BacklogPolicy, ContentSpec, Fault, PaceSpec, PatternSpec, VisitMix, at_odds, pace, visit_rate};
+use super::{BacklogPolicy, Fault, PaceSpec, PatternSpec, VisitMix, at_odds, pace, visit_rate};
 use crate::units::{Nanos, Rate, Share};
 use serde::{Deserialize, Serialize};
 
@@ -24,9 +24,6 @@ pub struct Load {
     pub reads: Share,
     /// How much of a page a visit writes, in bytes.
     pub write_bytes: u64,
-    /// What a visit writes.
-    #[serde(default)]
-    pub content: ContentSpec,
 }
 
 /// A rate that changes evenly with time, until it is the load's.
@@ -98,13 +95,12 @@ impl Load {
         VisitMix::new(if self.ramp.is_some() { Rate::Max } else { self.rate }, self.reads)
     }
 
-    /// What does not go together in it, with page stamps or without: every fault, each with its remedy.
-    pub fn faults(&self, verify: bool) -> Vec<Fault> {
+    /// What does not go together in it: every fault, each with its remedy.
+    pub fn faults(&self) -> Vec<Fault> {
         let pacing = pace::faults(self.rate, self.pace, self.catch_up, |name| format!("--{name} "));
         let mut faults: Vec<Fault> =
             pacing.into_iter().map(|(what, remedy)| Fault { what, remedy }).collect();
         faults.extend(at_odds(self.rate, self.pattern, self.reads));
-        faults.extend(self.content.faults(self.write_bytes, verify));
         if let Some(ramp) = self.ramp {
             faults.extend(self.ramp_faults(ramp));
         }
@@ -178,10 +174,7 @@ mod tests {
     #[test]
     fn what_a_ramp_does_not_go_with_is_refused_with_the_way_out() {
         let said = |load: Load| {
-            load.faults(true)
-                .iter()
-                .map(|fault| format!("{}: {}", fault.what, fault.remedy))
-                .collect::<Vec<_>>()
+            load.faults().iter().map(|fault| format!("{}: {}", fault.what, fault.remedy)).collect::<Vec<_>>()
         };
         let good = ramp(0, 1000, 5);
         assert_eq!(said(good), [""; 0]);

@@ -1,7 +1,6 @@
 //! What is asked of a run, whichever way it was said, and the check that turns it into what will be done.
 
 mod check;
-mod content;
 mod fault;
 mod hotspot;
 mod kind;
@@ -15,7 +14,6 @@ mod visit;
 mod visits;
 
 pub use check::{Checked, Machine, check};
-pub use content::{ContentSpec, dedup_faults};
 pub use fault::{Fault, Faults};
 pub use hotspot::Hotspot;
 pub use kind::{Backing, MemoryKind, Numa, PageSize};
@@ -53,10 +51,6 @@ pub struct Plan {
     pub reads: Share,
     /// How much of a page a visit writes, in bytes: whole words, 8 to 4096.
     pub write_bytes: u64,
-    /// What pages hold beyond their stamp, and visits write.
-    pub content: ContentSpec,
-    /// The share of pages that hold the same bytes as others.
-    pub dedup: Share,
     /// Whether pages carry stamps that are checked.
     pub verify: bool,
     /// Whether each visit is timed.
@@ -85,8 +79,6 @@ impl Default for Plan {
             catch_up: pace::CATCH_UP,
             reads: Share::default(),
             write_bytes: WORD_BYTES,
-            content: ContentSpec::Random,
-            dedup: Share::default(),
             verify: true,
             latency: true,
             threads: None,
@@ -110,7 +102,6 @@ impl Plan {
             catch_up: self.catch_up,
             reads: self.reads,
             write_bytes: self.write_bytes,
-            content: self.content,
         }
     }
 }

@@ -56,21 +56,6 @@ impl Slice {
         unsafe { target.copy_from_nonoverlapping(words.as_ptr(), words.len()) };
     }
 
-    /// Word `word` of `page` becomes what `change` makes of it; it is loaded and stored even where that is nothing else.
-    ///
-    /// # Panics
-    /// When `page` is outside the slice, or has no such word.
-    #[inline]
-    pub fn change(&mut self, page: PageIndex, word: usize, change: impl FnOnce(u64) -> u64) {
-        assert!(word < PAGE_WORDS, "a page has no word {word}");
-        // SAFETY: the word lies within a page of ours, as just checked.
-        let place = unsafe { self.address(page).add(word) };
-        // SAFETY: a word of a page of ours, and `&mut self` makes us the only one at it (laws).
-        let found = unsafe { place.read_volatile() };
-        // SAFETY: as above.
-        unsafe { place.write_volatile(change(found)) };
-    }
-
     /// Asks the processor to fetch the beginning of `page`; never faults, and where it cannot be done nothing happens.
     ///
     /// # Panics

@@ -7,7 +7,7 @@ use crate::{
     engine::{order::Change, visitor::Stamps},
     pace::{Pacer, Part, Schedule},
     pattern::{Reads, pattern},
-    plan::{BacklogPolicy, PatternSpec, VisitMix},
+    plan::{BacklogPolicy, PatternSpec, VisitMix, WORD_BYTES},
     region::Region,
     tally::{StampCounts, StampTally, VisitCounts},
     units::{PageCount, Rate},
@@ -102,7 +102,7 @@ fn load(clock: Fake, first: Leg, orders: Vec<(u64, Order)>, end_ns: u64) -> Outc
     let (slice, stamps) = (slices.remove(0), Arc::new(StampTally::new()));
     let ledger = Ledger::new(7, slice.first(), slice.pages());
     let stamped = Stamps { ledger, tally: Arc::clone(&stamps) };
-    let visitor = Visitor::fill(slice, Palette::usual(true, 1), Some(stamped)).unwrap();
+    let visitor = Visitor::fill(slice, Palette::new(WORD_BYTES, true, 1), Some(stamped)).unwrap();
     let mut work = Work {
         pacer: Pacer::new(T0_NS, &first.part()),
         pattern: pattern(PatternSpec::Shuffle, PageCount(PAGES), 1),

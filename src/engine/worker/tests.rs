@@ -7,7 +7,7 @@ use crate::{
     engine::visitor::Stamps,
     pace::{Pacer, Part, Schedule},
     pattern::{Reads, pattern},
-    plan::{BacklogPolicy, PaceSpec, PatternSpec, VisitMix},
+    plan::{BacklogPolicy, PaceSpec, PatternSpec, VisitMix, WORD_BYTES},
     region::{Region, Slice},
     tally::{StampTally, VisitCounts},
     units::{Nanos, PageCount, Rate},
@@ -67,7 +67,7 @@ fn load_with_reads<C: Clock>(
     mix: VisitMix,
 ) -> Outcome {
     let (_, mut slices) = Region::map(PageCount(pages), 1).unwrap();
-    let palette = Palette::usual(false, 1);
+    let palette = Palette::new(WORD_BYTES, false, 1);
     let visitor = Visitor::fill(slices.remove(0), palette, None).unwrap();
     let mut work = Work {
         pacer: Pacer::new(T0_NS, part),
@@ -230,7 +230,7 @@ fn two_legs(spec: PatternSpec, pages: u64, timed: bool) -> [(u64, u64); 2] {
     let slice = slices.remove(0);
     let stamps = Arc::new(StampTally::new());
     let ledger = Ledger::new(7, slice.first(), slice.pages());
-    let palette = Palette::usual(true, 1);
+    let palette = Palette::new(WORD_BYTES, true, 1);
     let mut work = Work {
         pacer: Pacer::new(T0_NS, &Part::whole(Rate::PagesPerSecond(10_000))),
         pattern: pattern(spec, slice.pages(), 1),
@@ -295,7 +295,7 @@ fn reads_of_stamped_pages_check_them_and_are_counted_apart_timed_or_not() {
         let slice = slices.remove(0);
         let stamps = Arc::new(StampTally::new());
         let ledger = Ledger::new(7, slice.first(), slice.pages());
-        let palette = Palette::usual(true, 1);
+        let palette = Palette::new(WORD_BYTES, true, 1);
         let mut visitor =
             Visitor::fill(slice, palette, Some(Stamps { ledger, tally: Arc::clone(&stamps) })).unwrap();
         visitor.slice.put(PageIndex(1), &[0; 5]);
@@ -334,7 +334,7 @@ fn a_corrupt_page_that_is_only_ever_read_is_told_of_once() {
     let slice = slices.remove(0);
     let stamps = Arc::new(StampTally::new());
     let ledger = Ledger::new(7, slice.first(), slice.pages());
-    let palette = Palette::usual(true, 1);
+    let palette = Palette::new(WORD_BYTES, true, 1);
     let mut visitor =
         Visitor::fill(slice, palette, Some(Stamps { ledger, tally: Arc::clone(&stamps) })).unwrap();
     let pages: Vec<_> = (0..4).map(PageIndex).collect();
@@ -350,7 +350,7 @@ fn a_corrupt_page_that_is_only_ever_read_is_told_of_once() {
 #[test]
 fn a_batch_that_is_too_late_is_given_up_whole_where_visits_are_not_timed() {
     let (_, mut slices) = Region::map(PageCount(64), 1).unwrap();
-    let visitor = Visitor::fill(slices.remove(0), Palette::usual(false, 1), None).unwrap();
+    let visitor = Visitor::fill(slices.remove(0), Palette::new(WORD_BYTES, false, 1), None).unwrap();
     let part = Part { backlog: BacklogPolicy::Shed, ..Part::whole(Rate::PagesPerSecond(10_000)) };
     let mut work = Work {
         pacer: Pacer::new(T0_NS, &part),

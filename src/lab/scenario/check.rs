@@ -1,7 +1,7 @@
 //! Whether the values of a scenario go together: every fault at once, each with its remedy.
 
 use super::Scenario;
-use crate::plan::{Backing, PageSize, at_odds, dedup_faults, is_write};
+use crate::plan::{Backing, PageSize, at_odds, is_write};
 use crate::units::Nanos;
 
 /// What the kernel and the guest program need beside the load, in bytes: less than this does not boot.
@@ -21,10 +21,7 @@ pub fn check(scenario: &Scenario) -> Vec<String> {
     times(scenario, &mut faults);
     faults.extend(scenario.load.pacing_faults());
     let (load, migration) = (&scenario.load, &scenario.migration);
-    let mut guests = at_odds(load.rate, load.pattern, load.reads);
-    guests.extend(load.content.faults(load.write_bytes, load.verify));
-    guests.extend(dedup_faults(load.dedup, load.verify));
-    for fault in guests {
+    for fault in at_odds(load.rate, load.pattern, load.reads) {
         faults.push(format!("load as the guest is told it: {}; {}", fault.what, fault.remedy));
     }
     if migration.preempt && !migration.postcopy {

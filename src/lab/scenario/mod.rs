@@ -13,9 +13,7 @@ pub use builtin::{BUILTIN, Builtin};
 pub use load::{ScenarioError, find, parse};
 pub use trigger::Trigger;
 
-use crate::plan::{
-    Backing, BacklogPolicy, ContentSpec, MemoryAmount, PaceSpec, PageSize, PatternSpec, WORD_BYTES,
-};
+use crate::plan::{Backing, BacklogPolicy, MemoryAmount, PaceSpec, PageSize, PatternSpec, WORD_BYTES};
 use crate::units::{ByteSize, Nanos, Rate, Share};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
@@ -78,10 +76,6 @@ pub struct LoadSpec {
     pub reads: Share,
     /// How much of a page a visit writes, in bytes.
     pub write_bytes: u64,
-    /// What pages hold beyond their stamp, and visits write.
-    pub content: ContentSpec,
-    /// The share of pages that hold the same bytes as others.
-    pub dedup: Share,
     /// Whether pages carry stamps that are checked.
     pub verify: bool,
     /// Writers; none means one per vCPU.
@@ -196,8 +190,6 @@ impl Default for LoadSpec {
             catch_up: 4,
             reads: Share::default(),
             write_bytes: WORD_BYTES,
-            content: ContentSpec::Random,
-            dedup: Share::default(),
             verify: true,
             threads: None,
             baseline: Nanos::from_secs(4),
@@ -243,7 +235,7 @@ impl LoadSpec {
         let write = Some(self.write_bytes).filter(|bytes| *bytes != WORD_BYTES);
         let write = write.map(|write| format!(" -w {write}")).unwrap_or_default();
         format!(
-            "run -m {}{} -r {} -p {}{reads} --baseline {} -i {} --seed {}{threads}{}{write}{}{verify} --report virtio",
+            "run -m {}{} -r {} -p {}{reads} --baseline {} -i {} --seed {}{threads}{}{write}{verify} --report virtio",
             self.memory,
             self.kind_arguments(),
             self.rate,
@@ -251,8 +243,7 @@ impl LoadSpec {
             self.baseline,
             self.interval,
             self.seed,
-            self.pacing_arguments(),
-            self.content_arguments()
+            self.pacing_arguments()
         )
     }
 }
@@ -270,20 +261,6 @@ impl LoadSpec {
         }
         if self.lock {
             arguments.push_str(" --lock");
-        }
-        arguments
-    }
-}
-
-impl LoadSpec {
-    /// The options of the content, where it is not the usual one.
-    fn content_arguments(&self) -> String {
-        let mut arguments = String::new();
-        if self.content != ContentSpec::default() {
-            let _ = write!(arguments, " -c {}", self.content);
-        }
-        if self.dedup != Share::default() {
-            let _ = write!(arguments, " --dedup {}", self.dedup);
         }
         arguments
     }
@@ -311,14 +288,12 @@ mod tests {
             pattern: "hotspot:10%/90%/5p/s".parse().unwrap(),
             reads: "25%".parse().unwrap(),
             write_bytes: 4096,
-            content: "compress:50".parse().unwrap(),
-            dedup: "5%".parse().unwrap(),
             verify: false,
             ..LoadSpec::default()
         };
         let arguments = load.guest_arguments();
         assert!(arguments.contains(" -p hotspot:10%/90%/5p/s --reads 25% --baseline"), "{arguments}");
-        assert!(arguments.contains(" -w 4096 -c compress:50 --dedup 5% --verify off "), "{arguments}");
+        assert!(arguments.contains(" -w 4096 --verify off "), "{arguments}");
     }
 
     #[test]
