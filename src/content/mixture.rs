@@ -30,7 +30,7 @@ impl Mixture {
     /// Writes the words of a page from word `from` on; `phrase` is the repeated one.
     pub(super) fn paint(self, filler: &mut Filler, phrase: u64, from: usize, words: &mut [u64]) {
         for (word, index) in words.iter_mut().zip(from..) {
-            *word = if self.is_random(index) { filler.next() } else { phrase };
+            *word = if self.is_random(index) { filler.word() } else { phrase };
         }
     }
 

@@ -48,12 +48,12 @@ impl Filler {
 
     /// The next words, whatever they are for.
     pub fn draw(&mut self, words: &mut [u64]) {
-        words.fill_with(|| self.next());
+        words.fill_with(|| self.word());
     }
 
     /// The next word.
     #[inline]
-    pub fn next(&mut self) -> u64 {
+    pub fn word(&mut self) -> u64 {
         self.numbers.next_u64()
     }
 }

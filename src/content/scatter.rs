@@ -27,9 +27,8 @@ impl Scatter {
     pub(super) fn draw(self, filler: &mut Filler, mut flip: impl FnMut(usize, u64)) {
         let edge = |number: u64| (number * self.stretch) >> POINT;
         for number in 0..self.bytes {
-            let (begin, end, random) = (edge(number), edge(number + 1), filler.next());
+            let (begin, end, random) = (edge(number), edge(number + 1), filler.word());
             let byte = self.first_byte + begin + (((end - begin) * (random >> POINT)) >> POINT);
-            #[expect(clippy::cast_possible_truncation, reason = "a word of a page")]
             let word = (byte / 8) as usize;
             // Which end of a word comes first does not matter: it is another byte each time.
             flip(word, (random & 0xff | 1) << (byte % 8 * 8));
@@ -65,7 +64,9 @@ mod tests {
         let (scatter, mut filler) = (Scatter::new(40, 4096, 16), Filler::new(1));
         let mut hits = [0u32; 4096];
         for _ in 0..10_000 {
-            changed(scatter, &mut filler).into_iter().for_each(|place| hits[place] += 1);
+            for place in changed(scatter, &mut filler) {
+                hits[place] += 1;
+            }
         }
         let (least, most) = (hits[40..].iter().min().unwrap(), hits[40..].iter().max().unwrap());
         assert!(*least > 10 && *most < 90, "{least} to {most}, 39 on average");

@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Child;
-use std::time::{Duration, Instant};
+use sully::clock::{Clock, Monotonic};
 use sully::content::Stamp;
 use sully::record::{CorruptionCounts, End, Record};
 
@@ -286,12 +286,12 @@ impl Drop for Running {
 
 /// Whether it comes true within 20 s.
 fn until(is_so: impl Fn() -> bool) -> bool {
-    let begin = Instant::now();
+    let end_ns = Monotonic.now_ns() + 20_000_000_000;
     while !is_so() {
-        if begin.elapsed() > Duration::from_secs(20) {
+        if Monotonic.now_ns() > end_ns {
             return false;
         }
-        std::thread::sleep(Duration::from_millis(5));
+        Monotonic.sleep_until(Monotonic.now_ns() + 5_000_000);
     }
     true
 }
