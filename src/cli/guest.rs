@@ -2,7 +2,7 @@
 
 mod kind;
 
-use super::pacing;
+use super::word;
 use crate::guest::{self, Options, RunError, boot};
 use crate::plan::{MemoryAmount, PatternSpec, Plan, on_or_off, write_bytes};
 use crate::port::Target;
@@ -55,12 +55,12 @@ struct RunArgs {
     pattern: PatternSpec,
     /// When visits are due: constant, poisson (seeded random times) or burst:ON/OFF (all of the rate during ON, for
     /// example burst:200ms/800ms); the mean rate stays the same [default: constant]
-    #[arg(long, allow_hyphen_values = true, value_parser = pacing::pace as pacing::Parse)]
-    pace: Option<pacing::Word>,
+    #[arg(long, allow_hyphen_values = true, value_parser = word::pace as word::Parse)]
+    pace: Option<word::Word>,
     /// Visits that a stall delayed: repay (catch up) or shed (give up what is more than 10ms late; counted)
     /// [default: repay]
-    #[arg(long, allow_hyphen_values = true, value_name = "POLICY", value_parser = pacing::backlog as pacing::Parse)]
-    backlog: Option<pacing::Word>,
+    #[arg(long, allow_hyphen_values = true, value_name = "POLICY", value_parser = word::backlog as word::Parse)]
+    backlog: Option<word::Word>,
     /// How many times faster than its schedule a writer catches up at most, 1 (never) to 100 [default: 4]
     #[arg(long, allow_hyphen_values = true, value_name = "N")]
     catch_up: Option<u32>,
@@ -70,6 +70,14 @@ struct RunArgs {
     /// Bytes changed per visit of a page, whole words, or page for all 4096; a stamp takes 40
     #[arg(short, long, allow_hyphen_values = true, value_name = "BYTES|page", default_value = "8", value_parser = write_bytes)]
     write: u64,
+    /// What pages hold beyond their stamp: random, zero, fill:BYTE, compress:PERCENT (compression saves so much),
+    /// delta:BYTES (random, and a visit changes so many scattered bytes) or same (random, and a visit stores what is
+    /// there already) [default: random]
+    #[arg(short, long, allow_hyphen_values = true, value_name = "CONTENT", value_parser = word::content as word::Parse)]
+    content: Option<word::Word>,
+    /// Share of pages that hold the same bytes as another page; needs --verify off, since stamps differ
+    #[arg(long, allow_hyphen_values = true, value_name = "PERCENT", default_value_t = Plan::default().dedup)]
+    dedup: Share,
     /// Page stamps, on or off: every visit proves that its page still holds what was last written there
     #[arg(long, allow_hyphen_values = true, value_name = "on|off", default_value = "on", action = clap::ArgAction::Set, value_parser = on_or_off)]
     verify: bool,
@@ -110,6 +118,8 @@ impl RunArgs {
             catch_up: self.catch_up.unwrap_or(usual.catch_up),
             reads: self.reads,
             write_bytes: self.write,
+            content: usual.content,
+            dedup: self.dedup,
             verify: self.verify,
             latency: !self.no_latency,
             threads: self.threads,
@@ -118,7 +128,7 @@ impl RunArgs {
             interval: self.interval,
             seed: self.seed,
         };
-        pacing::apply(&mut plan, [self.pace, self.backlog]);
+        word::apply(&mut plan, [self.pace, self.backlog, self.content]);
         Options { plan, targets: self.report.clone() }
     }
 }
@@ -283,7 +293,7 @@ mod tests {
 
     #[test]
     fn every_flag_reaches_the_plan() {
-        let line = "sully run -m 75% -r 5000p/s -p random --pace burst:1s/2s --backlog shed --catch-up 7 --reads 10% -t 3 -d 5s --baseline 1s -i 100ms --seed 9 -w page --verify off --no-latency --report - --report virtio";
+        let line = "sully run -m 75% -r 5000p/s -p random --pace burst:1s/2s --backlog shed --catch-up 7 --reads 10% -t 3 -d 5s --baseline 1s -i 100ms --seed 9 -w page -c compress:75 --dedup 30% --verify off --no-latency --report - --report virtio";
         let options = options(line);
         assert_eq!(options.plan.memory, "75%".parse().unwrap());
         assert_eq!(options.plan.reads, "10%".parse().unwrap());
@@ -293,6 +303,10 @@ mod tests {
         assert_eq!(
             (options.plan.write_bytes, options.plan.verify, options.plan.latency),
             (4096, false, false)
+        );
+        assert_eq!(
+            (options.plan.content.to_string().as_str(), options.plan.dedup),
+            ("compress:75", "30%".parse().unwrap())
         );
         assert_eq!(options.targets, ["-".parse().unwrap(), "virtio".parse().unwrap()]);
     }

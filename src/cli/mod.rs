@@ -3,4 +3,4 @@
 pub mod guest;
 #[cfg(feature = "host")]
 pub mod lab;
-mod pacing;
+mod word;

@@ -1,18 +1,21 @@
 //! What pages hold: the bytes they are filled with, and the words that visits write.
 //!
-//! Pages begin with a [`Stamp`] unless they are asked not to: then a visit changes one word, the first. The fill sets that word's top bit, a visit
-//! writes a count from 1 on, which never reaches the top bit: so the word is never zero, each visit really changes
-//! it, and whether a page was visited can be read off it.
+//! Pages begin with a [`Stamp`] unless they are asked not to: then a visit changes one word, the first. The fill sets that
+//! word's top bit, a visit writes a count from 1 on, which never reaches the top bit: so the word is never zero, each
+//! visit really changes it, and whether a page was visited can be read off it. Where a [`Palette`] is to hold one byte
+//! over and over, copies, or bytes that stay, it says what becomes of the first word.
 
+mod copies;
 mod ledger;
+mod mixture;
 mod palette;
+mod scatter;
 mod stamp;
 
 pub use ledger::{Ledger, Meeting};
-pub use palette::Palette;
+pub use palette::{Palette, Touch};
 pub use stamp::{STAMP_WORDS, Stamp, new_tag};
 
-use crate::units::PAGE_WORDS;
 use rand_xoshiro::{
     Xoshiro256PlusPlus,
     rand_core::{Rng, SeedableRng},
@@ -24,6 +27,11 @@ const FILLED: u64 = 1 << 63;
 /// Whether a page with this first word was visited since it was filled.
 pub const fn is_visited(first_word: u64) -> bool {
     first_word & FILLED == 0
+}
+
+/// Makes the first word of a page one that the fill wrote.
+const fn mark_filled(word: &mut u64) {
+    *word |= FILLED;
 }
 
 /// Random bytes, different from page to page: what neither compression nor deduplication makes smaller.
@@ -38,15 +46,15 @@ impl Filler {
         Self { numbers: Xoshiro256PlusPlus::seed_from_u64(seed) }
     }
 
-    /// The content of the next page.
-    pub fn fill(&mut self, page: &mut [u64; PAGE_WORDS]) {
-        self.draw(page);
-        page[0] |= FILLED;
-    }
-
     /// The next words, whatever they are for.
     pub fn draw(&mut self, words: &mut [u64]) {
-        words.fill_with(|| self.numbers.next_u64());
+        words.fill_with(|| self.word());
+    }
+
+    /// The next word.
+    #[inline]
+    pub fn word(&mut self) -> u64 {
+        self.numbers.next_u64()
     }
 }
 
@@ -69,20 +77,6 @@ impl Strokes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn filled_pages_are_never_zero_and_never_alike(seed: u64) {
-            let mut filler = Filler::new(seed);
-            let (mut one, mut other) = ([0; PAGE_WORDS], [0; PAGE_WORDS]);
-            filler.fill(&mut one);
-            filler.fill(&mut other);
-            prop_assert!(one[0] != 0 && !is_visited(one[0]) && !is_visited(other[0]));
-            prop_assert_ne!(one[0], other[0]);
-            prop_assert!(one.iter().zip(&other).filter(|(a, b)| a == b).count() < 3);
-        }
-    }
 
     #[test]
     fn every_stroke_changes_the_word_it_falls_on() {

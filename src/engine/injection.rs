@@ -5,7 +5,7 @@ use super::{Engine, Snapshot};
 use crate::{
     clock::{Clock, Monotonic},
     content::{STAMP_WORDS, Stamp},
-    plan::{self, Checked, MemoryAmount, PatternSpec, Plan},
+    plan::{self, Checked, ContentSpec, MemoryAmount, PatternSpec, Plan},
     probe,
     record::{Corruption, CorruptionKind, EndReason},
     units::ByteSize,
@@ -131,6 +131,26 @@ fn faults_that_no_visit_comes_to_are_found_by_the_sweep() {
     let pages: Vec<u64> = found.iter().map(|find| find.page).collect();
     assert_eq!(pages, [0, 1023, 1024, 2047]);
     assert_eq!((totals.writes, totals.corruptions.unwrap().zeroed), (0, 4));
+}
+
+#[test]
+fn visits_that_keep_what_is_there_find_what_is_not_and_mend_it() {
+    let plan = Checked { content: ContentSpec::Same, ..checked(PatternSpec::Shuffle, 8) };
+    let mut engine = Engine::start(&plan, &probe::cpus().unwrap()).unwrap();
+    let (saboteur, begin) = (Saboteur::new(&engine), engine.snapshot());
+    engine.open_gate();
+    let mut torn = saboteur.read(7);
+    torn[3] ^= 1;
+    saboteur.write(5, [0; STAMP_WORDS]);
+    saboteur.write(6, saboteur.read(8));
+    saboteur.write(7, torn);
+    while engine.snapshot().writes() < 2 * PAGES {
+        Monotonic.sleep_until(Monotonic.now_ns() + 1_000_000);
+    }
+    let (found, totals) = finish(&mut engine, &begin);
+    let named: BTreeMap<u64, CorruptionKind> = found.iter().map(|find| (find.page, find.kind)).collect();
+    let injected = [(5, CorruptionKind::Zeroed), (6, CorruptionKind::Foreign), (7, CorruptionKind::Torn)];
+    assert_eq!((named, totals.corruptions.unwrap().sum()), (BTreeMap::from(injected), 3));
 }
 
 #[test]

@@ -207,11 +207,13 @@ impl Snapshot {
 
     /// Different pages written since the snapshot just before this one: writes less those of pages met again.
     fn unique_since(&self, earlier: &Self, plan: &Checked) -> Option<u64> {
-        let again = self.stamps?.repeats.saturating_sub(earlier.stamps?.repeats);
+        let (now, then) = (self.stamps?, earlier.stamps?);
+        let again = now.repeats.saturating_sub(then.repeats);
         let writes = self.writes.saturating_sub(earlier.writes);
         // Over several epochs a page may have been met for the first time in each of them.
         let is_one_epoch = self.epoch.wrapping_sub(earlier.epoch) == 1;
-        is_one_epoch.then(|| writes.saturating_sub(again).min(plan.pages().0))
+        // Visits that leave the stamp as it was cannot tell.
+        (is_one_epoch && now.kept == then.kept).then(|| writes.saturating_sub(again).min(plan.pages().0))
     }
 
     fn due_since(&self, earlier: &Self, count: fn(&Due) -> u64) -> u64 {

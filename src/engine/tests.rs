@@ -2,11 +2,12 @@
 
 use super::*;
 use crate::{
-    plan::{self, Plan},
+    plan::{self, ContentSpec, Plan},
     probe,
     record::EndReason,
     units::{ByteSize, Rate},
 };
+use std::os::unix::fs::FileExt;
 
 fn checked(rate: &str, threads: u32) -> Checked {
     let plan = Plan {
@@ -113,6 +114,27 @@ fn gap_records_and_gap_counts_tell_the_same() {
     assert_eq!(summary.count, gaps.len() as u64);
     assert_eq!(summary.total_ns, gaps.iter().map(|gap| gap.len_ns).sum::<u64>());
     assert!(gaps.iter().all(|gap| gap.len_ns > threshold_ns));
+}
+
+#[test]
+fn another_content_takes_hold_as_visits_write_it() {
+    let plan = Checked { verify: false, write_bytes: 4096, ..checked("max", 2) };
+    let mut engine = Engine::start(&plan, &probe::cpus().unwrap()).unwrap();
+    engine.open_gate();
+    let load = Load { content: ContentSpec::Fill(7), ..plan.load() };
+    engine.change(load).unwrap();
+    let memory = std::fs::File::open("/proc/self/mem").unwrap();
+    let mut bytes = vec![0; 8 << 20];
+    let mut is_all_of_it = || {
+        memory.read_exact_at(&mut bytes, engine.region.base()).unwrap();
+        bytes.iter().all(|byte| *byte == 7)
+    };
+    let end_ns = Monotonic.now_ns() + 20_000_000_000;
+    while !is_all_of_it() {
+        assert!(Monotonic.now_ns() < end_ns, "some pages hold something else");
+        Monotonic.sleep_until(Monotonic.now_ns() + 1_000_000);
+    }
+    assert_eq!(engine.failure(), None);
 }
 
 #[test]

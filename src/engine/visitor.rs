@@ -1,9 +1,10 @@
-//! What a visit does to a page: a word into a bare page, or a stamp checked and a new one in its place; or a look.
+//! What a visit does to a page: a word into a bare page, or a stamp checked and a new one in its place, and what more the
+//! content asks for; or a look.
 
 use super::control::Control;
 use crate::{
     clock::Clock,
-    content::{Ledger, Palette, STAMP_WORDS, Strokes},
+    content::{Ledger, Palette, STAMP_WORDS, Strokes, Touch},
     record::CorruptionKind,
     region::{RegionError, Slice},
     tally::{Find, StampTally},
@@ -33,6 +34,28 @@ pub(super) struct Stamps {
 }
 
 impl Stamps {
+    /// Checks the stamp of `page`, where a visit finds it, and puts the next one in its place.
+    #[inline]
+    fn renew(&mut self, slice: &mut Slice, page: PageIndex, now_ns: u64, control: &Control) {
+        let found = slice.words(page);
+        let meeting = self.ledger.meet(page, &found, control.epoch(), now_ns);
+        slice.put(page, &meeting.stamp);
+        self.tally.visited(meeting.again);
+        if let Some(kind) = meeting.corrupt {
+            let generation = self.ledger.generation(page).wrapping_sub(1);
+            self.report(page, kind, found, generation);
+        }
+    }
+
+    /// Checks the stamp of `page` and leaves it there, unless it is corrupt.
+    #[inline]
+    fn check(&mut self, slice: &mut Slice, page: PageIndex, now_ns: impl FnOnce() -> u64) {
+        let found = slice.words(page);
+        if let Err(kind) = self.ledger.check(page, &found) {
+            self.mend(slice, page, (kind, found), now_ns());
+        }
+    }
+
     /// Reports a page that was found corrupt and stamps it anew, as not written in any epoch: it counts once.
     #[cold]
     fn mend(
@@ -66,7 +89,7 @@ impl Visitor {
     ) -> Result<Self, RegionError> {
         let mut page = PageIndex(0);
         slice.fill(|words| {
-            palette.fill(words);
+            palette.fill(page, words);
             if let Some(stamps) = &stamps {
                 let stamp = stamps.ledger.filled(page);
                 words[..stamp.len()].copy_from_slice(&stamp);
@@ -87,6 +110,9 @@ impl Visitor {
     /// Visits the page at `index` of a batch.
     #[inline]
     pub(super) fn visit(&mut self, pages: &[PageIndex], index: usize, now_ns: u64, control: &Control) {
+        if !self.palette.is_plain() {
+            return self.visit_at_length(pages, index, now_ns, control);
+        }
         let page = pages[index];
         match &mut self.stamps {
             None => self.slice.write(page, self.strokes.draw()),
@@ -94,18 +120,36 @@ impl Visitor {
                 if let Some(coming) = pages.get(index + AHEAD) {
                     self.slice.prefetch(*coming);
                 }
-                let found = self.slice.words(page);
-                let meeting = stamps.ledger.meet(page, &found, control.epoch(), now_ns);
-                self.slice.put(page, &meeting.stamp);
-                stamps.tally.visited(meeting.again);
-                if let Some(kind) = meeting.corrupt {
-                    let generation = stamps.ledger.generation(page).wrapping_sub(1);
-                    stamps.report(page, kind, found, generation);
-                }
+                stamps.renew(&mut self.slice, page, now_ns, control);
             }
         }
-        if self.palette.paints() {
-            self.paint(page);
+    }
+
+    /// A visit that does more, or less, than to write a stamp or a new first word.
+    #[inline(never)]
+    fn visit_at_length(&mut self, pages: &[PageIndex], index: usize, now_ns: u64, control: &Control) {
+        let (page, slice, palette) = (pages[index], &mut self.slice, &mut self.palette);
+        if let (Some(_), Some(coming)) = (&self.stamps, pages.get(index + AHEAD)) {
+            slice.prefetch(*coming);
+        }
+        let touch = palette.touch(page);
+        match (&mut self.stamps, touch) {
+            (Some(stamps), Touch::Keep(_)) => {
+                stamps.check(slice, page, || now_ns);
+                stamps.tally.kept();
+            }
+            (Some(stamps), _) => stamps.renew(slice, page, now_ns, control),
+            (None, Touch::Copy) => slice.write(page, palette.next_copy(slice.read(page))),
+            (None, Touch::Word(word)) => slice.write(page, word),
+            (None, Touch::Fresh) => slice.write(page, self.strokes.draw()),
+            (None, Touch::Keep(_) | Touch::Flip) => {}
+        }
+        match touch {
+            Touch::Keep(words) => slice.keep(page, words),
+            Touch::Flip => palette.flips(|word, bits| slice.flip(page, word, bits)),
+            Touch::Copy | Touch::Word(_) | Touch::Fresh => {
+                palette.stroke(page, |from, words| slice.put_at(page, from, words));
+            }
         }
     }
 
@@ -122,19 +166,9 @@ impl Visitor {
                 if let Some(coming) = pages.get(index + AHEAD) {
                     self.slice.prefetch(*coming);
                 }
-                let found = self.slice.words(page);
-                if let Err(kind) = stamps.ledger.check(page, &found) {
-                    stamps.mend(&mut self.slice, page, (kind, found), now_ns);
-                }
+                stamps.check(&mut self.slice, page, || now_ns);
             }
         }
-    }
-
-    /// Writes what lies beyond the stamp.
-    #[inline(never)]
-    fn paint(&mut self, page: PageIndex) {
-        let (slice, palette) = (&mut self.slice, &mut self.palette);
-        palette.stroke(|from, words| slice.put_at(page, from, words));
     }
 
     /// From now on visits write what `palette` says.
@@ -156,10 +190,7 @@ impl Visitor {
                 if page.0 + (AHEAD as u64) < end {
                     self.slice.prefetch(PageIndex(page.0 + AHEAD as u64));
                 }
-                let found = self.slice.words(page);
-                if let Err(kind) = stamps.ledger.check(page, &found) {
-                    stamps.mend(&mut self.slice, page, (kind, found), clock.now_ns());
-                }
+                stamps.check(&mut self.slice, page, || clock.now_ns());
             }
             if last {
                 stamps.tally.swept(end - first);

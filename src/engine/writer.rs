@@ -65,7 +65,8 @@ impl Writer {
                 .then(|| pattern_at(to.pattern, visits_per_s, self.pages, seed)),
             visits_per_s,
             reads: (from.visit_mix() != to.visit_mix()).then(|| Reads::new(to.visit_mix(), seed)),
-            palette: (from.write_bytes != to.write_bytes).then(|| palette(plan, to, index, at_ns)),
+            palette: ((from.write_bytes, from.content) != (to.write_bytes, to.content))
+                .then(|| palette(plan, to, index, at_ns)),
         };
         // A writer that has ended has nobody to tell.
         let _ = self.orders.send(Order::Change(Box::new(change)));
@@ -197,7 +198,10 @@ fn prepare(
 
 /// What pages hold and visits write; `nonce` keeps what a later load writes apart from what an earlier one did.
 fn palette(plan: &Checked, load: &Load, index: u32, nonce: u64) -> Palette {
-    Palette::new(load.write_bytes, plan.verify, writer_seed(plan.seed, index) ^ CONTENT_SEED ^ nonce)
+    let seed = writer_seed(plan.seed, index) ^ CONTENT_SEED ^ nonce;
+    // All writers and all loads have the same copies.
+    let copies_seed = plan.seed ^ CONTENT_SEED;
+    Palette::new(load.write_bytes, plan.verify, seed).of(load.content).with_copies(plan.dedup, copies_seed)
 }
 
 fn work(plan: &Checked, t0_ns: u64, index: u32, visitor: Visitor) -> Work {

@@ -1,8 +1,8 @@
 //! From what is asked to what will be done: every fault of a plan at once, each with its remedy.
 
 use super::{
-    BacklogPolicy, Fault, Faults, Load, MemoryAmount, MemoryKind, PaceSpec, PatternSpec, Plan, Stock,
-    WORD_BYTES, pace, pool,
+    BacklogPolicy, ContentSpec, Fault, Faults, Load, MemoryAmount, MemoryKind, PaceSpec, PatternSpec, Plan,
+    Stock, WORD_BYTES, dedup_fault, pace, pool,
 };
 use crate::units::{ByteSize, Nanos, PageCount, Rate, Share};
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,12 @@ pub struct Checked {
     /// How much of a page a visit writes, in bytes; a stamp at least where there are stamps.
     #[serde(default = "word")]
     pub write_bytes: u64,
+    /// What pages hold beyond their stamp.
+    #[serde(default)]
+    pub content: ContentSpec,
+    /// The share of the pages that hold the same bytes as another page.
+    #[serde(default)]
+    pub dedup: Share,
     /// Whether pages carry stamps that are checked.
     #[serde(default)]
     pub verify: bool,
@@ -99,6 +105,7 @@ impl Checked {
             catch_up: self.catch_up,
             reads: self.reads,
             write_bytes: self.write_bytes,
+            content: self.content,
         }
     }
 
@@ -125,6 +132,7 @@ pub fn check(plan: &Plan, machine: &Machine) -> Result<Checked, Faults> {
     let memory_bytes = memory(plan, machine, threads, &mut faults);
     times(plan, &mut faults);
     faults.extend(plan.load().faults());
+    faults.extend(dedup_fault(plan.dedup, plan.verify));
     if !faults.is_empty() {
         return Err(Faults(faults));
     }
@@ -139,6 +147,8 @@ pub fn check(plan: &Plan, machine: &Machine) -> Result<Checked, Faults> {
         catch_up: plan.catch_up,
         reads: plan.reads,
         write_bytes: plan.write_bytes,
+        content: plan.content,
+        dedup: plan.dedup,
         verify: plan.verify,
         latency: plan.latency,
         threads,

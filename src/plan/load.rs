@@ -1,6 +1,6 @@
 //! What the writers are to do at one time: the part of a plan that phases and commands replace while they run.
 
-use super::{BacklogPolicy, Fault, PaceSpec, PatternSpec, VisitMix, at_odds, pace, visit_rate};
+use super::{BacklogPolicy, ContentSpec, Fault, PaceSpec, PatternSpec, VisitMix, at_odds, pace, visit_rate};
 use crate::units::{Nanos, Rate, Share};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,9 @@ pub struct Load {
     pub reads: Share,
     /// How much of a page a visit writes, in bytes.
     pub write_bytes: u64,
+    /// What pages hold beyond their stamp; another one takes hold as visits write it.
+    #[serde(default)]
+    pub content: ContentSpec,
 }
 
 /// A rate that changes evenly with time, until it is the load's.
@@ -101,6 +104,7 @@ impl Load {
         let mut faults: Vec<Fault> =
             pacing.into_iter().map(|(what, remedy)| Fault { what, remedy }).collect();
         faults.extend(at_odds(self.rate, self.pattern, self.reads));
+        faults.extend(self.content.fault(self.write_bytes));
         if let Some(ramp) = self.ramp {
             faults.extend(self.ramp_faults(ramp));
         }

@@ -1,6 +1,7 @@
 //! What is asked of a run, whichever way it was said, and the check that turns it into what will be done.
 
 mod check;
+mod content;
 mod fault;
 mod hotspot;
 mod kind;
@@ -14,6 +15,7 @@ mod visit;
 mod visits;
 
 pub use check::{Checked, Machine, check};
+pub use content::{ContentSpec, dedup_fault};
 pub use fault::{Fault, Faults};
 pub use hotspot::Hotspot;
 pub use kind::{Backing, MemoryKind, Numa, PageSize};
@@ -51,6 +53,10 @@ pub struct Plan {
     pub reads: Share,
     /// How much of a page a visit writes, in bytes: whole words, 8 to 4096.
     pub write_bytes: u64,
+    /// What pages hold beyond their stamp.
+    pub content: ContentSpec,
+    /// The share of the pages that hold the same bytes as another page.
+    pub dedup: Share,
     /// Whether pages carry stamps that are checked.
     pub verify: bool,
     /// Whether each visit is timed.
@@ -79,6 +85,8 @@ impl Default for Plan {
             catch_up: pace::CATCH_UP,
             reads: Share::default(),
             write_bytes: WORD_BYTES,
+            content: ContentSpec::Random,
+            dedup: Share::default(),
             verify: true,
             latency: true,
             threads: None,
@@ -102,6 +110,7 @@ impl Plan {
             catch_up: self.catch_up,
             reads: self.reads,
             write_bytes: self.write_bytes,
+            content: self.content,
         }
     }
 }

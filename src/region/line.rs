@@ -56,6 +56,36 @@ impl Slice {
         unsafe { target.copy_from_nonoverlapping(words.as_ptr(), words.len()) };
     }
 
+    /// Changes the bits `bits` of word `index` of `page`.
+    ///
+    /// # Panics
+    /// When `page` is outside the slice, or the word outside the page.
+    #[inline]
+    pub fn flip(&mut self, page: PageIndex, index: usize, bits: u64) {
+        let word = self.word(page, index);
+        // SAFETY: a word of a page of ours, and `&mut self` makes us the only one at it (laws).
+        let old = unsafe { word.read_volatile() };
+        // SAFETY: as above.
+        unsafe { word.write_volatile(old ^ bits) };
+    }
+
+    /// Stores the first `count` words of `page` again as they are: stores that change nothing.
+    ///
+    /// # Panics
+    /// When `page` is outside the slice, or there are not so many words in it.
+    #[inline]
+    pub fn keep(&mut self, page: PageIndex, count: usize) {
+        (0..count).for_each(|index| self.flip(page, index, 0));
+    }
+
+    /// Where word `index` of `page` is.
+    #[inline]
+    fn word(&self, page: PageIndex, index: usize) -> *mut u64 {
+        assert!(index < PAGE_WORDS, "the word is beyond the page");
+        // SAFETY: the index is below a page's words, as just checked.
+        unsafe { self.address(page).add(index) }
+    }
+
     /// Asks the processor to fetch the beginning of `page`; never faults, and where it cannot be done nothing happens.
     ///
     /// # Panics
@@ -91,6 +121,25 @@ mod tests {
         let page: [u64; 512] = slice.words(PageIndex(1));
         assert_eq!((&page[..4], &page[509..]), (&[1, 2, 3, 9][..], &[9, 4, 5][..]));
         assert_eq!(slice.words(PageIndex(0)), [9; 512]);
+    }
+
+    #[test]
+    fn a_flip_changes_the_bits_it_names_and_what_is_kept_stays() {
+        let (_region, mut slices) = Region::map(PageCount(2), 1).unwrap();
+        let slice = &mut slices[0];
+        slice.fill(|words| words.fill(9)).unwrap();
+        slice.flip(PageIndex(1), 511, 0b1010);
+        slice.keep(PageIndex(1), 512);
+        let page: [u64; 512] = slice.words(PageIndex(1));
+        assert_eq!((page[511], page[..511].iter().all(|word| *word == 9)), (3, true));
+        assert_eq!(slice.words(PageIndex(0)), [9; 512]);
+    }
+
+    #[test]
+    #[should_panic(expected = "beyond the page")]
+    fn a_word_beyond_the_page_is_refused() {
+        let (_region, mut slices) = Region::map(PageCount(1), 1).unwrap();
+        slices[0].flip(PageIndex(0), 512, 1);
     }
 
     #[test]

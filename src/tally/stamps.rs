@@ -11,6 +11,7 @@ const STAMP_WORDS: usize = 5;
 #[repr(align(128))]
 pub struct StampTally {
     repeats: AtomicU64,
+    kept: AtomicU64,
     corrupt: [AtomicU64; CorruptionKind::ALL.len()],
     swept: AtomicU64,
     ring: Ring,
@@ -34,6 +35,8 @@ pub struct Find {
 pub struct StampCounts {
     /// Visits that wrote a page which had been written in the same epoch before.
     pub repeats: u64,
+    /// Visits that left the stamp as it was: whether they were repeats, nobody knows.
+    pub kept: u64,
     /// Corrupt pages.
     pub corruptions: CorruptionCounts,
     /// Pages that the final sweep looked at.
@@ -44,6 +47,7 @@ impl StampCounts {
     /// Adds what another writer counted.
     pub fn add(&mut self, other: &Self) {
         self.repeats = self.repeats.saturating_add(other.repeats);
+        self.kept = self.kept.saturating_add(other.kept);
         self.swept = self.swept.saturating_add(other.swept);
         for kind in CorruptionKind::ALL {
             let count = *{ other.corruptions }.of(kind);
@@ -57,6 +61,7 @@ impl StampTally {
     pub fn new() -> Self {
         Self {
             repeats: AtomicU64::new(0),
+            kept: AtomicU64::new(0),
             corrupt: std::array::from_fn(|_| AtomicU64::new(0)),
             swept: AtomicU64::new(0),
             ring: Ring::new(),
@@ -72,6 +77,11 @@ impl StampTally {
     #[inline]
     pub fn visited(&self, again: bool) {
         super::add(&self.repeats, u64::from(again));
+    }
+
+    /// A page was written whose stamp stayed as it was. Only the writer itself calls this.
+    pub fn kept(&self) {
+        super::add(&self.kept, 1);
     }
 
     /// So many more pages were swept. Only the writer itself calls this.
@@ -102,8 +112,13 @@ impl StampTally {
         for kind in CorruptionKind::ALL {
             *corruptions.of(kind) = self.corrupt[kind as usize].load(Ordering::Relaxed);
         }
-        let (repeats, swept) = (self.repeats.load(Ordering::Relaxed), self.swept.load(Ordering::Relaxed));
-        StampCounts { repeats, corruptions, swept }
+        let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        StampCounts {
+            repeats: load(&self.repeats),
+            kept: load(&self.kept),
+            corruptions,
+            swept: load(&self.swept),
+        }
     }
 }
 

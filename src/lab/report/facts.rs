@@ -3,6 +3,7 @@
 use super::{headline::outcome, table::Table};
 use crate::{
     lab::{rundir::RunData, timeline::Timeline},
+    plan::ContentSpec,
     record::{Accelerator, Body, Hello, Outcome},
     units::ByteSize,
 };
@@ -65,7 +66,14 @@ fn load(hello: &Hello) -> String {
         0 => String::new(),
         _ => format!(", {} of the visits only read", plan.reads),
     };
-    format!("{} at {}, {}{reads}, {writers}", ByteSize(plan.memory_bytes).human(), plan.rate, plan.pattern)
+    let content =
+        if plan.content == ContentSpec::Random { String::new() } else { format!(", {}", plan.content) };
+    let dedup = match plan.dedup.millionths() {
+        0 => String::new(),
+        _ => format!(", {} of the pages copies", plan.dedup),
+    };
+    let memory = ByteSize(plan.memory_bytes).human();
+    format!("{memory} at {}, {}{content}{dedup}{reads}, {writers}", plan.rate, plan.pattern)
 }
 
 fn canaries(hello: &Hello) -> String {

@@ -1,7 +1,7 @@
 //! Whether the values of a scenario go together: every fault at once, each with its remedy.
 
 use super::Scenario;
-use crate::plan::{Backing, PageSize, at_odds, is_write};
+use crate::plan::{Backing, PageSize, at_odds, dedup_fault, is_write};
 use crate::units::Nanos;
 
 /// What the kernel and the guest program need beside the load, in bytes: less than this does not boot.
@@ -21,7 +21,9 @@ pub fn check(scenario: &Scenario) -> Vec<String> {
     times(scenario, &mut faults);
     faults.extend(scenario.load.pacing_faults());
     let (load, migration) = (&scenario.load, &scenario.migration);
-    for fault in at_odds(load.rate, load.pattern, load.reads) {
+    let content = [load.content.fault(load.write_bytes), dedup_fault(load.dedup, load.verify)];
+    for fault in at_odds(load.rate, load.pattern, load.reads).into_iter().chain(content.into_iter().flatten())
+    {
         faults.push(format!("load as the guest is told it: {}; {}", fault.what, fault.remedy));
     }
     if migration.preempt && !migration.postcopy {
@@ -158,10 +160,14 @@ mod tests {
         scenario.migration.throttle_initial = 100;
         scenario.expect.postcopy = Some(true);
         scenario.load.reads = "100%".parse().unwrap();
+        scenario.load.content = "delta:5".parse().unwrap();
+        scenario.load.dedup = "5%".parse().unwrap();
         let faults = check(&scenario).join("\n");
         for part in [
             "../etc",
             "--reads 100%",
+            "--content delta:5",
+            "--dedup 5%",
             "load.write_bytes = 12",
             "vm.cpus = 0",
             "load.memory = 300M",

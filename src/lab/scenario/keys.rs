@@ -14,7 +14,7 @@ pub enum Kind {
 }
 
 /// Every key there is, as `--set` spells it.
-pub const KEYS: [(&str, Kind); 37] = [
+pub const KEYS: [(&str, Kind); 39] = [
     ("name", Kind::Text),
     ("summary", Kind::Text),
     ("vm.memory", Kind::Text),
@@ -31,6 +31,8 @@ pub const KEYS: [(&str, Kind); 37] = [
     ("load.catch_up", Kind::Number),
     ("load.reads", Kind::Text),
     ("load.write_bytes", Kind::Number),
+    ("load.content", Kind::Text),
+    ("load.dedup", Kind::Text),
     ("load.verify", Kind::Truth),
     ("load.threads", Kind::Number),
     ("load.baseline", Kind::Text),

@@ -13,7 +13,9 @@ pub use builtin::{BUILTIN, Builtin};
 pub use load::{ScenarioError, find, parse};
 pub use trigger::Trigger;
 
-use crate::plan::{Backing, BacklogPolicy, MemoryAmount, PaceSpec, PageSize, PatternSpec, WORD_BYTES};
+use crate::plan::{
+    Backing, BacklogPolicy, ContentSpec, MemoryAmount, PaceSpec, PageSize, PatternSpec, WORD_BYTES,
+};
 use crate::units::{ByteSize, Nanos, Rate, Share};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
@@ -76,6 +78,10 @@ pub struct LoadSpec {
     pub reads: Share,
     /// How much of a page a visit writes, in bytes.
     pub write_bytes: u64,
+    /// What pages hold beyond their stamp.
+    pub content: ContentSpec,
+    /// The share of the pages that hold the same bytes as another page.
+    pub dedup: Share,
     /// Whether pages carry stamps that are checked.
     pub verify: bool,
     /// Writers; none means one per vCPU.
@@ -190,6 +196,8 @@ impl Default for LoadSpec {
             catch_up: 4,
             reads: Share::default(),
             write_bytes: WORD_BYTES,
+            content: ContentSpec::Random,
+            dedup: Share::default(),
             verify: true,
             threads: None,
             baseline: Nanos::from_secs(4),
@@ -232,10 +240,8 @@ impl LoadSpec {
             _ => format!(" --reads {}", self.reads),
         };
         let verify = if self.verify { "" } else { " --verify off" };
-        let write = Some(self.write_bytes).filter(|bytes| *bytes != WORD_BYTES);
-        let write = write.map(|write| format!(" -w {write}")).unwrap_or_default();
         format!(
-            "run -m {}{} -r {} -p {}{reads} --baseline {} -i {} --seed {}{threads}{}{write}{verify} --report virtio",
+            "run -m {}{} -r {} -p {}{reads} --baseline {} -i {} --seed {}{threads}{}{}{verify} --report virtio",
             self.memory,
             self.kind_arguments(),
             self.rate,
@@ -243,7 +249,8 @@ impl LoadSpec {
             self.baseline,
             self.interval,
             self.seed,
-            self.pacing_arguments()
+            self.pacing_arguments(),
+            self.content_arguments()
         )
     }
 }
@@ -261,6 +268,24 @@ impl LoadSpec {
         }
         if self.lock {
             arguments.push_str(" --lock");
+        }
+        arguments
+    }
+}
+
+impl LoadSpec {
+    /// The options of what visits write and pages hold, where it is not the usual.
+    fn content_arguments(&self) -> String {
+        let usual = Self::default();
+        let mut arguments = String::new();
+        if self.write_bytes != usual.write_bytes {
+            let _ = write!(arguments, " -w {}", self.write_bytes);
+        }
+        if self.content != usual.content {
+            let _ = write!(arguments, " -c {}", self.content);
+        }
+        if self.dedup != usual.dedup {
+            let _ = write!(arguments, " --dedup {}", self.dedup);
         }
         arguments
     }
@@ -288,12 +313,14 @@ mod tests {
             pattern: "hotspot:10%/90%/5p/s".parse().unwrap(),
             reads: "25%".parse().unwrap(),
             write_bytes: 4096,
+            content: "compress:50".parse().unwrap(),
+            dedup: "5%".parse().unwrap(),
             verify: false,
             ..LoadSpec::default()
         };
         let arguments = load.guest_arguments();
         assert!(arguments.contains(" -p hotspot:10%/90%/5p/s --reads 25% --baseline"), "{arguments}");
-        assert!(arguments.contains(" -w 4096 --verify off "), "{arguments}");
+        assert!(arguments.contains(" -w 4096 -c compress:50 --dedup 5% --verify off "), "{arguments}");
     }
 
     #[test]
