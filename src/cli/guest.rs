@@ -1,6 +1,7 @@
 //! The command line of `sully`.
 
 mod kind;
+mod plan_file;
 
 use super::word;
 use crate::guest::{self, Options, RunError, boot};
@@ -10,6 +11,7 @@ use crate::record::{End, EndReason, Totals};
 use crate::units::{Nanos, Rate, Share};
 use clap::{Args, Parser, Subcommand};
 use std::io::{Write, stdout};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Dirties memory exactly as asked and measures what live migration does to it.
@@ -28,6 +30,15 @@ enum GuestCommand {
     Check(RunArgs),
 }
 
+impl GuestCommand {
+    /// Both take the same flags.
+    const fn args(&self) -> &RunArgs {
+        match self {
+            Self::Run(args) | Self::Check(args) => args,
+        }
+    }
+}
+
 const EXIT_CODES: &str = "\
 Exit codes: 0 done; 1 failed; 2 the command line is wrong for this machine; 3 the load stayed below its target,
 or pages were corrupt.
@@ -39,7 +50,11 @@ In a VM, to its host:   sully run -m 75% -r 500M/s --report virtio";
 
 /// The flags of `sully run`.
 #[derive(Debug, Args)]
+#[command(args_override_self = true)]
 struct RunArgs {
+    /// A plan file (TOML): flags by their names, and phases that follow each other; flags given here go before it
+    #[arg(long, value_name = "FILE")]
+    plan: Option<PathBuf>,
     /// Memory to dirty: a size (512M, 4G) or a share of the available memory (75%)
     #[arg(short, long, allow_hyphen_values = true, value_name = "SIZE|PERCENT", default_value_t = Plan::default().memory)]
     memory: MemoryAmount,
@@ -127,6 +142,8 @@ impl RunArgs {
             baseline: self.baseline,
             interval: self.interval,
             seed: self.seed,
+            phases: Vec::new(),
+            repeat: false,
         };
         word::apply(&mut plan, [self.pace, self.backlog, self.content]);
         Options { plan, targets: self.report.clone() }
@@ -138,7 +155,11 @@ pub fn main() -> ExitCode {
     if boot::is_init() {
         init();
     }
-    let (code, message) = perform(&Cli::parse().command);
+    let command = Cli::parse().command;
+    let (code, message) = match plan_file::options(std::env::args_os().collect(), command) {
+        Ok((command, options)) => perform(&command, &options),
+        Err(message) => (2, Some(message)),
+    };
     if let Some(message) = message {
         eprintln!("sully: {message}");
     }
@@ -151,11 +172,11 @@ fn init() -> ! {
     let prepared = boot::prepare();
     let message = match prepared {
         Err(error) => error.to_string(),
-        Ok(()) => match Cli::try_parse() {
+        Ok(()) => match read_kernel_line() {
             Err(error) => format!("the kernel command line after -- is wrong: {error}"),
-            Ok(Cli { command }) => {
+            Ok((command, options)) => {
                 boot::announce("starting");
-                let (code, message) = perform(&command);
+                let (code, message) = perform(&command, &options);
                 message.unwrap_or_else(|| format!("done, exit code {code}"))
             }
         },
@@ -164,13 +185,17 @@ fn init() -> ! {
     boot::power_off()
 }
 
+fn read_kernel_line() -> Result<(GuestCommand, Options), String> {
+    let command = Cli::try_parse().map_err(|error| error.to_string())?.command;
+    plan_file::options(std::env::args_os().collect(), command)
+}
+
 /// Runs or checks, and says how: the exit code, and what is to be said about it.
-fn perform(command: &GuestCommand) -> (u8, Option<String>) {
-    let args = match command {
-        GuestCommand::Run(args) => args,
-        GuestCommand::Check(args) => return inspect(args),
-    };
-    match guest::run(&args.options()) {
+fn perform(command: &GuestCommand, options: &Options) -> (u8, Option<String>) {
+    if matches!(command, GuestCommand::Check(_)) {
+        return inspect(options);
+    }
+    match guest::run(options) {
         Ok(end) => judge(&end),
         Err(error @ RunError::Plan(_)) => (2, Some(error.to_string())),
         Err(error) => (1, Some(error.to_string())),
@@ -178,8 +203,8 @@ fn perform(command: &GuestCommand) -> (u8, Option<String>) {
 }
 
 /// Prints what was found.
-fn inspect(args: &RunArgs) -> (u8, Option<String>) {
-    match guest::check(&args.options()) {
+fn inspect(options: &Options) -> (u8, Option<String>) {
+    match guest::check(options) {
         Err(error) => (1, Some(error.to_string())),
         Ok(findings) => {
             // Whoever closed the pipe has read enough.
@@ -271,9 +296,7 @@ mod tests {
     }
 
     fn options(line: &str) -> Options {
-        match Cli::try_parse_from(line.split(' ')).unwrap().command {
-            GuestCommand::Run(args) | GuestCommand::Check(args) => args.options(),
-        }
+        Cli::try_parse_from(line.split(' ')).unwrap().command.args().options()
     }
 
     #[test]

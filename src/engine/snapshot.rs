@@ -7,9 +7,9 @@ use super::{
 };
 use crate::{
     histogram::Counts,
-    plan::Checked,
+    plan::{Checked, Load},
     probe::{StealProbe, process_cpu_ns},
-    record::{End, EndReason, Interval, Latency, SelfCost, Totals},
+    record::{End, EndReason, Interval, Latency, SelfCost, Status, Totals},
     tally::{GapCounts, StampCounts},
 };
 
@@ -138,6 +138,21 @@ fn stamps(sources: &Sources<'_>) -> Option<StampCounts> {
 }
 
 impl Snapshot {
+    /// What a host is told that asks what is going on; load and pause are the desk's to say.
+    pub fn status(&self, phase: &str, load: Load, sweeps: u32) -> Status {
+        Status {
+            phase: phase.into(),
+            paused: false,
+            load,
+            writes: self.writes,
+            reads: self.reads,
+            missed: self.due.missed,
+            backlog: self.due.backlog,
+            corrupt_pages: self.stamps.map(|stamps| stamps.corruptions.sum()),
+            sweeps,
+        }
+    }
+
     /// Page visits done so far that wrote.
     pub fn writes(&self) -> u64 {
         self.writes

@@ -1,5 +1,6 @@
 //! Everybody a run reports to: its streams, or the table on the terminal.
 
+use super::desk::Desk;
 use super::hello::new_session;
 use super::session::{Asked, Session};
 use super::signals::Signals;
@@ -109,10 +110,10 @@ impl Audience {
     ///
     /// # Errors
     /// When a target is gone for good: says which and why.
-    pub fn exchange(&mut self, now_ns: u64) -> Result<Vec<Asked>, String> {
+    pub fn exchange(&mut self, now_ns: u64, desk: &mut Desk) -> Result<Vec<Asked>, String> {
         let mut asked = Vec::new();
         for stream in &mut self.streams {
-            asked.extend(stream.listen(now_ns).map_err(|error| error.to_string())?);
+            asked.extend(stream.listen(now_ns, desk).map_err(|error| error.to_string())?);
             stream.pump(now_ns).map_err(|error| error.to_string())?;
         }
         if let Some(terminal) = &mut self.terminal {

@@ -4,6 +4,8 @@ mod audience;
 mod beat;
 pub mod boot;
 mod check;
+mod course;
+mod desk;
 mod hello;
 mod outbox;
 mod run;

@@ -2,6 +2,8 @@
 
 use super::audience::Audience;
 use super::boot;
+use super::course::Course;
+use super::desk::Desk;
 use super::hello::hello;
 use super::signals::Signals;
 use super::{beat::Beat, session::Asked};
@@ -65,7 +67,11 @@ pub fn run(options: &Options) -> Result<End, RunError> {
     let began_ns = engine.open_gate();
     let mut run = Run::new(checked, engine, audience, signals, began_ns);
     run.audience.say(began_ns, &Body::Hello(Box::new(first)));
-    run.begin_phase(began_ns, if run.baseline_end_ns.is_some() { "baseline" } else { "run" });
+    if run.plan.baseline_ns > 0 {
+        run.name_phase(began_ns, "baseline");
+    } else {
+        run.change_phase(began_ns, None);
+    }
     let ending = run.work();
     Ok(run.finish(ending))
 }
@@ -78,8 +84,9 @@ struct Run {
     engine: Engine,
     audience: Audience,
     signals: Signals,
-    phase: &'static str,
-    baseline_end_ns: Option<u64>,
+    phase: String,
+    course: Course,
+    desk: Desk,
     end_ns: Option<u64>,
     heartbeat: Beat,
     interval: Beat,
@@ -90,8 +97,9 @@ struct Run {
 impl Run {
     fn new(plan: Checked, engine: Engine, audience: Audience, signals: Signals, began_ns: u64) -> Self {
         Self {
-            phase: "",
-            baseline_end_ns: (plan.baseline_ns > 0).then(|| began_ns.saturating_add(plan.baseline_ns)),
+            phase: String::new(),
+            course: Course::new(&plan, began_ns),
+            desk: Desk::new(&plan, began_ns),
             end_ns: plan.duration_ns.map(|duration_ns| began_ns.saturating_add(duration_ns)),
             heartbeat: Beat::starting(began_ns, HEARTBEAT.0),
             interval: Beat::starting(began_ns, plan.interval_ns),
@@ -112,7 +120,7 @@ impl Run {
                 return ending;
             }
             self.tick(now_ns);
-            match self.audience.exchange(now_ns) {
+            match self.audience.exchange(now_ns, &mut self.desk) {
                 Ok(asked) if asked.contains(&Asked::Stop) => return (EndReason::Stop, None),
                 Ok(_) => self.audience.wait(&self.signals, self.next_ns()),
                 Err(failure) => return (EndReason::ReportFailed, Some(failure)),
@@ -127,31 +135,61 @@ impl Run {
         if let Some(failure) = self.engine.failure() {
             return Some((EndReason::Failed, Some(failure)));
         }
-        self.end_ns.filter(|end_ns| now_ns >= *end_ns).map(|_| (EndReason::Duration, None))
+        let is_over = self.end_ns.is_some_and(|end_ns| now_ns >= end_ns) || self.course.is_over(now_ns);
+        is_over.then_some((EndReason::Duration, None))
     }
 
     /// Does what is due now.
     fn tick(&mut self, now_ns: u64) {
-        let baseline_ends = self.baseline_end_ns.is_some_and(|end_ns| now_ns >= end_ns);
+        let asked = self.desk.take_phase();
+        let phase_ends = self.course.is_due(now_ns) || asked.is_some();
         if self.heartbeat.is_due(now_ns) {
             self.report_gaps(now_ns);
             self.report_corruptions(now_ns);
             let beat = Heartbeat { real_ns: realtime_ns(), tsc: cycles() };
             self.audience.offer_detail(Monotonic.now_ns(), &Body::Heartbeat(beat));
         }
-        if self.interval.is_due(now_ns) || baseline_ends {
+        if self.interval.is_due(now_ns) || phase_ends {
             let snapshot = self.engine.snapshot();
-            self.audience.offer_interval(&snapshot, &self.plan, self.phase);
+            self.audience.offer_interval(&snapshot, &self.plan, &self.phase);
+            self.desk.tell(snapshot.status(&self.phase, self.plan.load(), self.engine.sweeps().0));
         }
-        if baseline_ends {
-            self.baseline_end_ns = None;
-            self.begin_phase(now_ns, "run");
+        if phase_ends {
+            self.change_phase(now_ns, asked);
         }
+        if self.desk.take_sweep() {
+            self.engine.sweep();
+        }
+        self.change_load();
     }
 
-    fn begin_phase(&mut self, now_ns: u64, phase: &'static str) {
-        self.phase = phase;
-        self.audience.say(now_ns, &Body::Phase(Phase { phase: phase.into() }));
+    /// Goes to the phase that was asked for, or to the next one.
+    fn change_phase(&mut self, now_ns: u64, asked: Option<String>) {
+        let phase = match &asked {
+            Some(name) => self.course.jump(name, now_ns),
+            None => self.course.go_on(now_ns),
+        };
+        if let Some(phase) = &phase {
+            self.desk.begin(now_ns, phase);
+        }
+        let name = phase.map(|phase| phase.name).or(asked);
+        self.name_phase(now_ns, name.as_deref().unwrap_or("run"));
+    }
+
+    fn name_phase(&mut self, now_ns: u64, name: &str) {
+        self.phase = name.into();
+        self.audience.say(now_ns, &Body::Phase(Phase { phase: name.into() }));
+    }
+
+    /// Has the writers go on with the load that was asked for last. When they are too far behind to be told, it is tried
+    /// again with the next turn.
+    fn change_load(&mut self) {
+        if let Some(load) = self.desk.change()
+            && self.engine.change(load).is_ok()
+        {
+            self.desk.carried_out();
+            self.audience.offer_detail(Monotonic.now_ns(), &Body::Load(load));
+        }
     }
 
     fn report_gaps(&mut self, now_ns: u64) {
@@ -172,7 +210,7 @@ impl Run {
     /// When something is due next.
     fn next_ns(&self) -> u64 {
         let fixed = self.heartbeat.next_ns().min(self.interval.next_ns());
-        let ends = [self.baseline_end_ns, self.end_ns];
+        let ends = [self.course.ends_ns(), self.end_ns];
         ends.into_iter().flatten().fold(fixed, u64::min)
     }
 
@@ -181,7 +219,7 @@ impl Run {
         let last = self.engine.stop();
         self.report_gaps(last.at_ns);
         self.report_corruptions(last.at_ns);
-        self.audience.offer_interval(&last, &self.plan, self.phase);
+        self.audience.offer_interval(&last, &self.plan, &self.phase);
         let mut end = self.audience.end(&last, reason, detail);
         let limit_ns = Monotonic.now_ns().saturating_add(FLUSH_LIMIT.0);
         if let Some(failure) = self.audience.flush(&self.signals, limit_ns)

@@ -6,6 +6,7 @@
 //! A host that attaches makes the session reliable: what was sent is kept until the host acknowledges it, and sent
 //! again when a host attaches anew. A host that only reads gets the stream as it comes.
 
+use super::desk::Desk;
 use super::outbox::Outbox;
 use crate::record::{Body, Command, End, Hello, Interval, MarkNote, Record, Reply, SessionId};
 use crate::units::Nanos;
@@ -101,7 +102,8 @@ impl Session {
     }
 
     /// Hears bytes of the host: answers each command, and returns what the run is asked to do.
-    pub fn hear(&mut self, mono_ns: u64, bytes: &[u8]) -> Vec<Asked> {
+    /// What concerns the load is left to the `desk`.
+    pub fn hear(&mut self, mono_ns: u64, bytes: &[u8], desk: &mut Desk) -> Vec<Asked> {
         let mut commands = Vec::new();
         self.heard.feed(bytes, |line| {
             commands.push(match line {
@@ -109,31 +111,44 @@ impl Session {
                 Line::TooLong { bytes } => Err(CommandError::too_long(bytes)),
             });
         });
-        commands.iter().filter_map(|command| self.obey(mono_ns, command)).collect()
+        commands.iter().filter_map(|command| self.obey(mono_ns, command, desk)).collect()
     }
 
-    fn obey(&mut self, mono_ns: u64, command: &Result<Command, CommandError>) -> Option<Asked> {
+    fn obey(
+        &mut self,
+        mono_ns: u64,
+        command: &Result<Command, CommandError>,
+        desk: &mut Desk,
+    ) -> Option<Asked> {
         let (to, done) = match command {
-            Ok(command) => (command.id(), self.carry_out(mono_ns, command)),
+            Ok(command) => (command.id(), self.carry_out(mono_ns, command, desk)),
             Err(error) => (error.id, Err(error.message.clone())),
         };
-        let (ok, from, error) = match done {
+        let mut reply = Reply { to, ok: true, error: None, from: None, status: None };
+        match done {
             Ok(Done::Unsaid) => return None,
-            Ok(Done::Said) => (true, None, None),
-            Ok(Done::From(seq)) => (true, Some(seq), None),
-            Err(error) => (false, None, Some(error)),
-        };
+            Ok(Done::Said) => {}
+            Ok(Done::From(seq)) => reply.from = Some(seq),
+            Ok(Done::Status) => reply.status = Some(desk.status()),
+            Err(error) => (reply.ok, reply.error) = (false, Some(error)),
+        }
         // Answers may take the room that intervals leave to them.
-        if !self.accept(mono_ns, Body::Reply(Reply { to, ok, error, from }), Some(0)) {
+        if !self.accept(mono_ns, Body::Reply(reply), Some(0)) {
             self.dropped += 1;
         }
         matches!(command, Ok(Command::Stop { .. })).then_some(Asked::Stop)
     }
 
-    /// Does what a command asks of the stream itself.
-    fn carry_out(&mut self, mono_ns: u64, command: &Command) -> Result<Done, String> {
+    /// Does what a command asks of the stream itself, and has the desk decide on the rest.
+    fn carry_out(&mut self, mono_ns: u64, command: &Command, desk: &mut Desk) -> Result<Done, String> {
         match command {
             Command::Ping { .. } | Command::Stop { .. } => {}
+            Command::Status { .. } => return Ok(Done::Status),
+            Command::Set { .. }
+            | Command::Pause { .. }
+            | Command::Resume { .. }
+            | Command::Phase { .. }
+            | Command::Sweep { .. } => desk.obey(mono_ns, command)?,
             Command::Mark { text, .. } => {
                 self.offer_detail(mono_ns, Body::Mark(MarkNote { text: text.clone() }));
             }
@@ -199,6 +214,8 @@ enum Done {
     Said,
     /// The stream goes on from this number.
     From(u64),
+    /// What is going on is to be said.
+    Status,
     /// It was done, and that need not be said.
     Unsaid,
 }

@@ -1,5 +1,6 @@
 //! One report target of a run: its session, its port, and the state its last interval was taken against.
 
+use super::desk::Desk;
 use super::session::{Asked, Session};
 use crate::engine::Snapshot;
 use crate::plan::Checked;
@@ -75,7 +76,7 @@ impl Stream {
     ///
     /// # Errors
     /// When the target is gone for good.
-    pub fn listen(&mut self, mono_ns: u64) -> Result<Vec<Asked>, PortError> {
+    pub fn listen(&mut self, mono_ns: u64, desk: &mut Desk) -> Result<Vec<Asked>, PortError> {
         let mut asked = Vec::new();
         let mut buffer = [0; 4096];
         for _ in 0..READS_AT_ONCE {
@@ -84,7 +85,7 @@ impl Stream {
             }
             match self.port.receive(&mut buffer) {
                 Ok(0) => break,
-                Ok(count) => asked.extend(self.session.hear(mono_ns, &buffer[..count])),
+                Ok(count) => asked.extend(self.session.hear(mono_ns, &buffer[..count], desk)),
                 Err(error) => {
                     self.failed = true;
                     return Err(error);

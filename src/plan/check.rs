@@ -2,7 +2,7 @@
 
 use super::{
     BacklogPolicy, ContentSpec, Fault, Faults, Load, MemoryAmount, MemoryKind, PaceSpec, PatternSpec, Plan,
-    Stock, WORD_BYTES, dedup_fault, pace, pool,
+    PlannedPhase, Stock, WORD_BYTES, dedup_fault, pace, phase, pool,
 };
 use crate::units::{ByteSize, Nanos, PageCount, Rate, Share};
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,12 @@ pub struct Checked {
     pub interval_ns: u64,
     /// Where the page sequence and the content start from.
     pub seed: u64,
+    /// The phases after the baseline, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub phases: Vec<PlannedPhase>,
+    /// Whether they begin anew when they are over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repeat: bool,
 }
 
 /// What records say that are older than the choice.
@@ -111,7 +117,7 @@ impl Checked {
 
     /// The load that the run begins with: the first phase's where there are phases, as it is before any ramp.
     pub fn first_load(&self) -> Load {
-        self.load()
+        self.phases.first().map_or_else(|| self.load(), |phase| phase.load.beginning())
     }
 }
 
@@ -133,6 +139,13 @@ pub fn check(plan: &Plan, machine: &Machine) -> Result<Checked, Faults> {
     times(plan, &mut faults);
     faults.extend(plan.load().faults());
     faults.extend(dedup_fault(plan.dedup, plan.verify));
+    let phases = phase::planned(&plan.phases, &plan.load(), &mut faults);
+    if plan.repeat && (phases.is_empty() || phases.iter().any(|phase| phase.duration_ns.is_none())) {
+        faults.push(Fault {
+            what: "repeat = true needs phases, each with a duration".into(),
+            remedy: "give each [[phase]] a duration, or leave repeat out".into(),
+        });
+    }
     if !faults.is_empty() {
         return Err(Faults(faults));
     }
@@ -156,6 +169,8 @@ pub fn check(plan: &Plan, machine: &Machine) -> Result<Checked, Faults> {
         baseline_ns: plan.baseline.0,
         interval_ns: plan.interval.0,
         seed: plan.seed,
+        phases,
+        repeat: plan.repeat,
     })
 }
 

@@ -50,6 +50,12 @@ impl Load {
         Self { rate: Rate::PagesPerSecond(0), ramp: None, ..self }
     }
 
+    /// As it is before its ramp: at the rate the ramp begins with.
+    #[must_use]
+    pub fn beginning(self) -> Self {
+        Self { rate: self.ramp.map_or(self.rate, |ramp| ramp.from), ramp: None, ..self }
+    }
+
     /// What is left of it after so long: a ramp goes on from where it has come to.
     #[must_use]
     pub fn rest(self, elapsed_ns: u64) -> Self {

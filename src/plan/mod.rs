@@ -3,12 +3,14 @@
 mod check;
 mod content;
 mod fault;
+mod file;
 mod hotspot;
 mod kind;
 mod load;
 mod memory;
 mod pace;
 mod pattern;
+mod phase;
 mod pool;
 mod theta;
 mod visit;
@@ -17,6 +19,7 @@ mod visits;
 pub use check::{Checked, Machine, check};
 pub use content::{ContentSpec, dedup_fault};
 pub use fault::{Fault, Faults};
+pub use file::{PLAN_FILE_LIMIT, PlanFile};
 pub use hotspot::Hotspot;
 pub use kind::{Backing, MemoryKind, Numa, PageSize};
 pub use load::{Load, Ramp};
@@ -25,6 +28,7 @@ pub use memory::MemoryAmount;
 pub(crate) use pace::faults as pace_faults;
 pub use pace::{BacklogPolicy, PaceSpec};
 pub use pattern::PatternSpec;
+pub use phase::{PHASE_NAME_LIMIT, PhaseAsked, PlannedPhase, name_fault};
 pub use pool::{HugePages, Node, Stock};
 pub use theta::Theta;
 pub use visit::{WORD_BYTES, is_write, on_or_off, write_bytes};
@@ -71,6 +75,10 @@ pub struct Plan {
     pub interval: Nanos,
     /// Where the page sequence and the content start from.
     pub seed: u64,
+    /// What the load does after the baseline, one after the other; none is one phase that changes nothing.
+    pub phases: Vec<PhaseAsked>,
+    /// Whether the phases begin anew when they are over.
+    pub repeat: bool,
 }
 
 impl Default for Plan {
@@ -94,6 +102,8 @@ impl Default for Plan {
             baseline: Nanos::from_secs(10),
             interval: Nanos::from_secs(1),
             seed: 1,
+            phases: Vec::new(),
+            repeat: false,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a record says: one variant per type, and the small ones whole.
 
 use super::{Corruption, End, Gap, Hello, Interval};
+use crate::plan::Load;
 use serde::{Deserialize, Serialize, Serializer};
 
 /// The content of a record. The wire's `type` is the variant's name in lower case.
@@ -19,6 +20,8 @@ pub enum Body {
     Heartbeat(Heartbeat),
     /// A phase began.
     Phase(Phase),
+    /// Another load is in force.
+    Load(Load),
     /// A note of the host, echoed into the stream where it arrived.
     Mark(MarkNote),
     /// The answer to a command.
@@ -37,6 +40,7 @@ impl Body {
             Self::Corruption(_) => "corruption",
             Self::Heartbeat(_) => "heartbeat",
             Self::Phase(_) => "phase",
+            Self::Load(_) => "load",
             Self::Mark(_) => "mark",
             Self::Reply(_) => "reply",
             Self::End(_) => "end",
@@ -44,8 +48,8 @@ impl Body {
     }
 
     /// The types a reader of this version knows.
-    pub const TYPE_NAMES: [&'static str; 9] =
-        ["hello", "interval", "gap", "corruption", "heartbeat", "phase", "mark", "reply", "end"];
+    pub const TYPE_NAMES: [&'static str; 10] =
+        ["hello", "interval", "gap", "corruption", "heartbeat", "phase", "load", "mark", "reply", "end"];
 }
 
 /// Writes the fields alone: the envelope writes the `type`.
@@ -58,6 +62,7 @@ impl Serialize for Body {
             Self::Corruption(body) => body.serialize(serializer),
             Self::Heartbeat(body) => body.serialize(serializer),
             Self::Phase(body) => body.serialize(serializer),
+            Self::Load(body) => body.serialize(serializer),
             Self::Mark(body) => body.serialize(serializer),
             Self::Reply(body) => body.serialize(serializer),
             Self::End(body) => body.serialize(serializer),
@@ -78,7 +83,7 @@ pub struct Heartbeat {
 /// A phase of the run began.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Phase {
-    /// `baseline`, then `run`.
+    /// `baseline`, then `run` or the names of the plan's phases.
     pub phase: String,
 }
 
@@ -103,4 +108,31 @@ pub struct Reply {
     /// To `attach`: the number of the record that the stream goes on from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<u64>,
+    /// To `status`: what is going on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Box<Status>>,
+}
+
+/// What is going on in a run, in short.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The phase.
+    pub phase: String,
+    /// Whether the load is paused.
+    pub paused: bool,
+    /// The load, as it is when it is not paused.
+    pub load: Load,
+    /// Visits that wrote, by the end of the last interval.
+    pub writes: u64,
+    /// Visits that only read.
+    pub reads: u64,
+    /// Visits given up.
+    pub missed: u64,
+    /// Visits behind the schedule.
+    pub backlog: u64,
+    /// Corrupt pages found so far; absent without stamps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corrupt_pages: Option<u64>,
+    /// Sweeps that every writer has ended.
+    pub sweeps: u32,
 }

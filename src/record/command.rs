@@ -44,6 +44,47 @@ pub enum Command {
         /// The last record the host has without a hole before it.
         seq: u64,
     },
+    /// Replace parts of the load.
+    Set {
+        /// Comes back in the reply.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<u64>,
+        /// What changes.
+        #[serde(flatten)]
+        change: LoadChange,
+    },
+    /// Hold the memory, visit nothing.
+    Pause {
+        /// Comes back in the reply.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<u64>,
+    },
+    /// Go on with the load that was paused.
+    Resume {
+        /// Comes back in the reply.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<u64>,
+    },
+    /// Go to a phase of the plan; without a plan of phases, name what comes now.
+    Phase {
+        /// Comes back in the reply.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<u64>,
+        /// The phase's name.
+        name: String,
+    },
+    /// Look at every page now.
+    Sweep {
+        /// Comes back in the reply.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<u64>,
+    },
+    /// Say what is going on.
+    Status {
+        /// Comes back in the reply.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<u64>,
+    },
     /// End the run.
     Stop {
         /// Comes back in the reply.
@@ -52,9 +93,36 @@ pub enum Command {
     },
 }
 
+/// What of a load changes: texts as on the command line, read by the guest.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct LoadChange {
+    /// The rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<String>,
+    /// The order of visits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
+    /// When visits are due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pace: Option<String>,
+    /// What becomes of late visits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backlog: Option<String>,
+    /// The share of visits that only read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reads: Option<String>,
+    /// How much of a page a visit writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write: Option<String>,
+    /// What a visit writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+}
+
 impl Command {
     /// The commands this version knows, for the answer to an unknown one.
-    pub const NAMES: [&'static str; 5] = ["ping", "mark", "attach", "ack", "stop"];
+    pub const NAMES: [&'static str; 11] =
+        ["ping", "mark", "attach", "ack", "stop", "set", "pause", "resume", "phase", "sweep", "status"];
 
     /// The id the reply repeats.
     pub const fn id(&self) -> Option<u64> {
@@ -63,6 +131,12 @@ impl Command {
             | Self::Mark { id, .. }
             | Self::Attach { id, .. }
             | Self::Ack { id, .. }
+            | Self::Set { id, .. }
+            | Self::Pause { id }
+            | Self::Resume { id }
+            | Self::Phase { id, .. }
+            | Self::Sweep { id }
+            | Self::Status { id }
             | Self::Stop { id } => *id,
         }
     }
@@ -78,6 +152,14 @@ struct Flat {
     session: Option<SessionId>,
     after: Option<u64>,
     seq: Option<u64>,
+    name: Option<String>,
+    rate: Option<String>,
+    pattern: Option<String>,
+    pace: Option<String>,
+    backlog: Option<String>,
+    reads: Option<String>,
+    write: Option<String>,
+    content: Option<String>,
 }
 
 impl TryFrom<Flat> for Command {
@@ -91,6 +173,18 @@ impl TryFrom<Flat> for Command {
             "attach" => Ok(Self::Attach { id, session: flat.session, after: flat.after }),
             "ack" => Ok(Self::Ack { id, session: flat.session, seq: flat.seq.ok_or("missing field `seq`")? }),
             "stop" => Ok(Self::Stop { id }),
+            "pause" => Ok(Self::Pause { id }),
+            "resume" => Ok(Self::Resume { id }),
+            "sweep" => Ok(Self::Sweep { id }),
+            "status" => Ok(Self::Status { id }),
+            "phase" => Ok(Self::Phase { id, name: flat.name.ok_or("missing field `name`")? }),
+            "set" => {
+                let Flat { rate, pattern, pace, backlog, reads, write, content, .. } = flat;
+                Ok(Self::Set {
+                    id,
+                    change: LoadChange { rate, pattern, pace, backlog, reads, write, content },
+                })
+            }
             _ => Err("unknown type"),
         }
     }

@@ -16,8 +16,8 @@ mod migration;
 #[cfg(feature = "host")]
 mod run;
 
-pub use body::{Body, Heartbeat, MarkNote, Phase, Reply};
-pub use command::Command;
+pub use body::{Body, Heartbeat, MarkNote, Phase, Reply, Status};
+pub use command::{Command, LoadChange};
 pub use corruption::{Corruption, CorruptionCounts, CorruptionKind};
 pub use end::{End, EndReason, Totals};
 pub use envelope::{Record, SessionId};

@@ -75,7 +75,7 @@ mod tests {
             ".{0,40}".prop_map(|text| Body::Mark(MarkNote { text })),
             ".{0,10}".prop_map(|phase| Body::Phase(Phase { phase })),
             (any::<Option<u64>>(), any::<bool>(), any::<Option<String>>())
-                .prop_map(|(to, ok, error)| Body::Reply(Reply { to, ok, error, from: to })),
+                .prop_map(|(to, ok, error)| Body::Reply(Reply { to, ok, error, from: to, status: None })),
             (any::<u32>(), any::<u64>(), any::<u64>()).prop_map(|(cpu, start_ns, len_ns)| Body::Gap(Gap {
                 cpu,
                 start_ns,

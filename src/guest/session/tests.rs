@@ -1,11 +1,18 @@
 //! What a host hears and what it is answered, as transcripts; and that any host is borne.
 
 use super::*;
+use crate::plan::{self, Machine, Plan, Stock};
 use crate::record::{Heartbeat, Phase};
 use crate::wire::decode_record;
 use proptest::prelude::*;
 
 mod reliable;
+
+/// The desk of a run that begins as runs usually do.
+fn desk() -> Desk {
+    let machine = Machine { available_bytes: 1 << 30, cpus: 1, stock: Stock::default() };
+    Desk::new(&plan::check(&Plan::default(), &machine).unwrap(), 0)
+}
 
 pub(super) fn said(session: &mut Session) -> Vec<Record> {
     let mut records = Vec::new();
@@ -29,13 +36,16 @@ pub(super) fn heartbeat() -> Body {
 #[test]
 fn commands_are_answered_in_order_with_their_ids() {
     let mut session = Session::new(SessionId(1));
-    assert_eq!(session.hear(5, b"{\"type\":\"ping\",\"id\":1}\n{\"type\":\"mark\",\"id\":2,"), []);
     assert_eq!(
-        session.hear(6, b"\"text\":\"here\"}\nnonsense\n{\"type\":\"stop\",\"id\":3}\n"),
+        session.hear(5, b"{\"type\":\"ping\",\"id\":1}\n{\"type\":\"mark\",\"id\":2,", &mut desk()),
+        []
+    );
+    assert_eq!(
+        session.hear(6, b"\"text\":\"here\"}\nnonsense\n{\"type\":\"stop\",\"id\":3}\n", &mut desk()),
         [Asked::Stop]
     );
     let bodies: Vec<Body> = said(&mut session).into_iter().map(|record| record.body).collect();
-    let ok = |to| Body::Reply(Reply { to: Some(to), ok: true, error: None, from: None });
+    let ok = |to| Body::Reply(Reply { to: Some(to), ok: true, error: None, from: None, status: None });
     assert_eq!(bodies[..3], [ok(1), Body::Mark(MarkNote { text: "here".into() }), ok(2)]);
     assert!(matches!(&bodies[3], Body::Reply(Reply { to: None, ok: false, error: Some(_), .. })));
     assert_eq!(bodies[4..], [ok(3)]);
@@ -45,9 +55,9 @@ fn commands_are_answered_in_order_with_their_ids() {
 fn an_endless_command_line_is_answered_once_and_takes_no_memory() {
     let mut session = Session::new(SessionId(1));
     for _ in 0..100 {
-        session.hear(1, &[b'x'; 10_000]);
+        session.hear(1, &[b'x'; 10_000], &mut desk());
     }
-    session.hear(1, b"\n");
+    session.hear(1, b"\n", &mut desk());
     let records = said(&mut session);
     assert_eq!(records.len(), 1);
     assert!(
@@ -77,7 +87,7 @@ proptest! {
     ) {
         let mut session = Session::new(SessionId(1));
         for piece in pieces {
-            session.hear(1, &piece);
+            session.hear(1, &piece, &mut desk());
         }
         prop_assert!(session.outbox().waiting_bytes() <= CAPACITY_BYTES);
     }

@@ -11,7 +11,7 @@ fn say(session: &mut Session, count: usize) {
 }
 
 fn tell(session: &mut Session, command: &Command) {
-    assert_eq!(session.hear(1, &encode_command(command)), []);
+    assert_eq!(session.hear(1, &encode_command(command), &mut desk()), []);
 }
 
 fn attach(session: &mut Session, after: Option<u64>) {

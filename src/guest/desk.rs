@@ -1,0 +1,167 @@
+//! Where commands about the load are decided: a state machine without I/O. A bad command changes nothing.
+
+use crate::plan::{Checked, Faults, Load, PlannedPhase, name_fault, write_bytes};
+use crate::record::{Command, LoadChange, Status};
+use std::fmt::Display;
+
+/// What is asked of a run while it runs, until it is carried out.
+#[derive(Debug)]
+pub struct Desk {
+    load: Load,
+    /// Since when, not counting pauses: a ramp goes on from where it has come to.
+    since_ns: u64,
+    paused: bool,
+    changed: bool,
+    /// The phases of the plan, by name.
+    phases: Vec<String>,
+    phase: Option<String>,
+    sweep: bool,
+    told: Status,
+}
+
+impl Desk {
+    /// A run of `plan` that begins at `now_ns`.
+    pub fn new(plan: &Checked, now_ns: u64) -> Self {
+        let load = plan.first_load();
+        let told = Status {
+            phase: String::new(),
+            paused: false,
+            load,
+            writes: 0,
+            reads: 0,
+            missed: 0,
+            backlog: 0,
+            corrupt_pages: None,
+            sweeps: 0,
+        };
+        let phases = plan.phases.iter().map(|phase| phase.name.clone()).collect();
+        Self {
+            load,
+            since_ns: now_ns,
+            paused: false,
+            changed: false,
+            phases,
+            phase: None,
+            sweep: false,
+            told,
+        }
+    }
+
+    /// The load to go on with, when it has changed since it was carried out last.
+    pub fn change(&self) -> Option<Load> {
+        self.changed.then(|| if self.paused { self.load.paused() } else { self.load })
+    }
+
+    /// It is carried out.
+    pub const fn carried_out(&mut self) {
+        self.changed = false;
+    }
+
+    /// A phase begins, with its load.
+    pub fn begin(&mut self, now_ns: u64, phase: &PlannedPhase) {
+        self.changed |= self.load != phase.load;
+        (self.load, self.since_ns) = (phase.load, now_ns);
+    }
+
+    /// The phase that was asked for, once.
+    pub const fn take_phase(&mut self) -> Option<String> {
+        self.phase.take()
+    }
+
+    /// Whether a sweep was asked for, once.
+    pub const fn take_sweep(&mut self) -> bool {
+        std::mem::replace(&mut self.sweep, false)
+    }
+
+    /// What `status` is to say of the counts.
+    pub fn tell(&mut self, status: Status) {
+        self.told = status;
+    }
+
+    /// What is going on.
+    pub fn status(&self) -> Box<Status> {
+        Box::new(Status { paused: self.paused, load: self.load, ..self.told.clone() })
+    }
+
+    /// Decides on a command.
+    ///
+    /// # Errors
+    /// Which field is wrong and what is accepted.
+    pub fn obey(&mut self, now_ns: u64, command: &Command) -> Result<(), String> {
+        match command {
+            Command::Set { change, .. } => {
+                let so_far = self.so_far(now_ns);
+                (self.load, self.since_ns) = (changed(so_far, change)?, now_ns);
+                self.changed = true;
+            }
+            Command::Pause { .. } if !self.paused => {
+                self.load = self.so_far(now_ns);
+                (self.paused, self.changed) = (true, true);
+            }
+            Command::Resume { .. } if self.paused => {
+                self.since_ns = now_ns;
+                (self.paused, self.changed) = (false, true);
+            }
+            Command::Phase { name, .. } => self.phase = Some(self.named(name)?),
+            Command::Sweep { .. } => self.sweep = true,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The load as it has come to be: what is left of a ramp.
+    fn so_far(&self, now_ns: u64) -> Load {
+        if self.paused { self.load } else { self.load.rest(now_ns.saturating_sub(self.since_ns)) }
+    }
+
+    fn named(&self, name: &str) -> Result<String, String> {
+        if let Some(fault) = name_fault(name) {
+            return Err(format!("name: {fault}"));
+        }
+        if self.phases.is_empty() || self.phases.iter().any(|known| known == name) {
+            return Ok(name.into());
+        }
+        Err(format!("name: '{name}' is not a phase of the plan: one of {}", self.phases.join(", ")))
+    }
+}
+
+fn changed(mut load: Load, change: &LoadChange) -> Result<Load, String> {
+    if *change == LoadChange::default() {
+        return Err(
+            "set changes nothing: give one of rate, pattern, pace, backlog, reads, write, content".into()
+        );
+    }
+    if let Some(text) = &change.rate {
+        (load.rate, load.ramp) = (text.parse().map_err(|error| wrong("rate", &error))?, None);
+    }
+    if let Some(text) = &change.pattern {
+        load.pattern = text.parse().map_err(|error| wrong("pattern", &error))?;
+    }
+    if let Some(text) = &change.pace {
+        load.pace = text.parse().map_err(|error| wrong("pace", &error))?;
+    }
+    if let Some(text) = &change.backlog {
+        load.backlog = text.parse().map_err(|error| wrong("backlog", &error))?;
+    }
+    if let Some(text) = &change.reads {
+        load.reads = text.parse().map_err(|error| wrong("reads", &error))?;
+    }
+    if let Some(text) = &change.write {
+        load.write_bytes = write_bytes(text).map_err(|error| wrong("write", &error))?;
+    }
+    if let Some(text) = &change.content {
+        load.content = text.parse().map_err(|error| wrong("content", &error))?;
+    }
+    let faults = load.faults();
+    if faults.is_empty() {
+        return Ok(load);
+    }
+    Err(Faults(faults).to_string().replace("\n  ", ": "))
+}
+
+fn wrong(field: &str, error: &dyn Display) -> String {
+    format!("{field}: {error}")
+}
+
+#[cfg(test)]
+mod tests;

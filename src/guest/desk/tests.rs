@@ -1,0 +1,114 @@
+//! Commands on the left, what the run is to do on the right.
+
+use super::*;
+use crate::plan::{self, Machine, PhaseAsked, Plan, Ramp, Stock};
+use crate::units::Nanos;
+
+const SECOND: u64 = 1_000_000_000;
+
+fn desk(phases: Vec<PhaseAsked>) -> Desk {
+    let machine = Machine { available_bytes: 1 << 30, cpus: 1, stock: Stock::default() };
+    Desk::new(&plan::check(&Plan { phases, ..Plan::default() }, &machine).unwrap(), 0)
+}
+
+fn take_change(desk: &mut Desk) -> Option<Load> {
+    let change = desk.change();
+    desk.carried_out();
+    change
+}
+
+fn set(change: LoadChange) -> Command {
+    Command::Set { id: None, change }
+}
+
+#[test]
+fn what_is_set_changes_and_all_else_stays() {
+    let mut desk = desk(vec![]);
+    let change =
+        LoadChange { rate: Some("5M/s".into()), content: Some("zero".into()), ..LoadChange::default() };
+    assert_eq!(desk.obey(1, &set(change)), Ok(()));
+    let (rate, content) = ("5M/s".parse().unwrap(), "zero".parse().unwrap());
+    assert_eq!(take_change(&mut desk), Some(Load { rate, content, ..Plan::default().load() }));
+    assert_eq!(take_change(&mut desk), None);
+}
+
+#[test]
+fn a_bad_command_names_its_field_and_changes_nothing() {
+    let mut desk = desk(vec![]);
+    let change = |rate: &str, pace: &str| LoadChange {
+        rate: Some(rate.into()),
+        pace: Some(pace.into()),
+        ..LoadChange::default()
+    };
+    for (change, said) in [
+        (LoadChange::default(), "one of rate, pattern"),
+        (change("quick", "constant"), "rate: 'quick'"),
+        (change("5M/s", "slow"), "pace: 'slow'"),
+        (change("max", "poisson"), "--pace poisson"),
+    ] {
+        let error = desk.obey(1, &set(change)).unwrap_err();
+        assert!(error.contains(said) && !error.contains('\n'), "{error}");
+    }
+    assert_eq!(take_change(&mut desk), None);
+}
+
+#[test]
+fn a_paused_load_is_kept_and_may_be_changed_meanwhile() {
+    let mut desk = desk(vec![]);
+    desk.obey(1, &Command::Pause { id: None }).unwrap();
+    assert_eq!(take_change(&mut desk).unwrap().rate, "0".parse().unwrap());
+    desk.obey(1, &set(LoadChange { pattern: Some("random".into()), ..LoadChange::default() })).unwrap();
+    assert_eq!(take_change(&mut desk).unwrap().rate, "0".parse().unwrap());
+    assert!(desk.status().paused);
+    desk.obey(2, &Command::Resume { id: None }).unwrap();
+    let pattern = "random".parse().unwrap();
+    assert_eq!(take_change(&mut desk), Some(Load { pattern, ..Plan::default().load() }));
+    desk.obey(3, &Command::Resume { id: None }).unwrap();
+    assert_eq!(take_change(&mut desk), None);
+}
+
+#[test]
+fn a_ramp_that_was_paused_goes_on_from_where_it_had_come_to() {
+    let ramp = PhaseAsked {
+        name: "up".into(),
+        duration: Some(Nanos::from_secs(10)),
+        ramp: Some(("0".parse().unwrap(), "1000p/s".parse().unwrap())),
+        ..PhaseAsked::default()
+    };
+    let mut desk = desk(vec![ramp.clone()]);
+    let planned = PlannedPhase {
+        name: "up".into(),
+        duration_ns: Some(10 * SECOND),
+        load: Load {
+            rate: "1000p/s".parse().unwrap(),
+            ramp: Some(Ramp { from: "0".parse().unwrap(), over_ns: 10 * SECOND }),
+            ..Plan::default().load()
+        },
+    };
+    desk.begin(SECOND, &planned);
+    desk.obey(5 * SECOND, &Command::Pause { id: None }).unwrap();
+    desk.obey(50 * SECOND, &Command::Resume { id: None }).unwrap();
+    let rest = Some(Ramp { from: "400p/s".parse().unwrap(), over_ns: 6 * SECOND });
+    assert_eq!(take_change(&mut desk).unwrap().ramp, rest);
+}
+
+#[test]
+fn a_phase_is_one_of_the_plan_or_any_name_where_there_are_none() {
+    let phase = |name: &str| Command::Phase { id: None, name: name.into() };
+    let mut free = desk(vec![]);
+    free.obey(1, &phase("before the switch")).unwrap();
+    assert_eq!((free.take_phase().as_deref(), free.take_phase()), (Some("before the switch"), None));
+    for bad in ["", "a\u{1b}[2J", &"x".repeat(65)] {
+        assert!(free.obey(1, &phase(bad)).unwrap_err().starts_with("name: "));
+    }
+    let mut planned = desk(vec![PhaseAsked { name: "quiet".into(), ..PhaseAsked::default() }]);
+    assert!(planned.obey(1, &phase("loud")).unwrap_err().contains("one of quiet"));
+    assert_eq!((planned.obey(1, &phase("quiet")), planned.take_phase()), (Ok(()), Some("quiet".into())));
+}
+
+#[test]
+fn a_sweep_is_asked_for_once() {
+    let mut desk = desk(vec![]);
+    desk.obey(1, &Command::Sweep { id: None }).unwrap();
+    assert_eq!((desk.take_sweep(), desk.take_sweep()), (true, false));
+}

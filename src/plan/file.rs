@@ -1,0 +1,272 @@
+//! Plan files: TOML whose keys are the names of the flags, and a table for each phase.
+
+use super::{Fault, PhaseAsked, write_bytes};
+use std::{fmt::Display, str::FromStr};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+/// The longest plan file, in bytes.
+pub const PLAN_FILE_LIMIT: usize = 1 << 20;
+
+/// What a plan file says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PlanFile {
+    /// Flags and their values, as the command line would have them.
+    pub flags: Vec<(&'static str, String)>,
+    /// The phases, in order.
+    pub phases: Vec<PhaseAsked>,
+    /// Whether the phases begin anew when they are over.
+    pub repeat: bool,
+}
+
+/// The flags that a plan file may give.
+const FLAGS: [&str; 20] = [
+    "memory", "pages", "backing", "numa", "lock", "rate", "pattern", "pace", "backlog", "catch-up", "reads",
+    "write", "content", "dedup", "verify", "threads", "duration", "baseline", "interval", "seed",
+];
+const PHASE_KEYS: [&str; 10] =
+    ["name", "duration", "rate", "ramp", "pattern", "pace", "backlog", "reads", "write", "content"];
+
+impl PlanFile {
+    /// Reads a plan file.
+    ///
+    /// # Errors
+    /// Every fault, each with its line and its remedy.
+    pub fn parse(text: &str) -> Result<Self, Vec<Fault>> {
+        if text.len() > PLAN_FILE_LIMIT {
+            let what = format!("the plan file has {} bytes: at most {PLAN_FILE_LIMIT} are read", text.len());
+            return Err(vec![Fault { what, remedy: "leave out what is no plan".into() }]);
+        }
+        let table = DeTable::parse(text).map_err(|error| {
+            let line = error.span().map_or(1, |span| line_of(text, span.start));
+            let what = format!("line {line} is no TOML: {}", error.message());
+            vec![Fault {
+                what,
+                remedy: "write key = \"value\", and [[phase]] before the keys of a phase".into(),
+            }]
+        })?;
+        let mut reader = Reader { text, faults: Vec::new() };
+        let file = reader.file(table.get_ref());
+        if reader.faults.is_empty() { Ok(file) } else { Err(reader.faults) }
+    }
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    faults: Vec<Fault>,
+}
+
+impl Reader<'_> {
+    fn file(&mut self, table: &DeTable<'_>) -> PlanFile {
+        let mut file = PlanFile::default();
+        for (key, value) in table {
+            let name = key.get_ref().replace('_', "-");
+            if let Some(flag) = FLAGS.into_iter().find(|flag| *flag == name) {
+                file.flags.extend(self.scalar(flag, value).map(|value| (flag, value)));
+            } else if name == "repeat" {
+                match value.get_ref() {
+                    DeValue::Boolean(repeat) => file.repeat = *repeat,
+                    _ => self.wrong(
+                        value.span().start,
+                        "repeat is true or false".into(),
+                        "write repeat = true",
+                    ),
+                }
+            } else if name == "phase" {
+                file.phases = self.phases(value);
+            } else if name == "region" {
+                let what = "region: a run has one region in this version".into();
+                self.wrong(
+                    key.span().start,
+                    what,
+                    "give memory and the flags of its kind at the top of the file",
+                );
+            } else {
+                self.unknown(key, &FLAGS, &["repeat", "phase"]);
+            }
+        }
+        file
+    }
+
+    fn phases(&mut self, value: &Spanned<DeValue<'_>>) -> Vec<PhaseAsked> {
+        let DeValue::Array(tables) = value.get_ref() else {
+            self.wrong(
+                value.span().start,
+                "phase is no list of tables".into(),
+                "write [[phase]] before each phase's keys",
+            );
+            return Vec::new();
+        };
+        let mut phases = Vec::new();
+        for entry in tables {
+            match entry.get_ref() {
+                DeValue::Table(table) => phases.push(self.phase(table)),
+                _ => self.wrong(
+                    entry.span().start,
+                    "a phase is a table".into(),
+                    "write [[phase]] before its keys",
+                ),
+            }
+        }
+        phases
+    }
+
+    fn phase(&mut self, table: &DeTable<'_>) -> PhaseAsked {
+        let mut phase = PhaseAsked::default();
+        for (key, value) in table {
+            let name = key.get_ref().as_ref();
+            if !PHASE_KEYS.contains(&name) {
+                self.unknown(key, &PHASE_KEYS, &[]);
+                continue;
+            }
+            let Some(said) = self.scalar(name, value) else { continue };
+            let at = value.span().start;
+            match name {
+                "name" => phase.name = said,
+                "duration" => phase.duration = self.read(at, name, &said),
+                "rate" => phase.rate = self.read(at, name, &said),
+                "ramp" => phase.ramp = self.ramp(at, &said),
+                "pattern" => phase.pattern = self.read(at, name, &said),
+                "pace" => phase.pace = self.read(at, name, &said),
+                "backlog" => phase.backlog = self.read(at, name, &said),
+                "reads" => phase.reads = self.read(at, name, &said),
+                "write" => phase.write_bytes = self.taken(at, name, write_bytes(&said)),
+                _ => phase.content = self.read(at, name, &said),
+            }
+        }
+        phase
+    }
+
+    fn ramp<T: FromStr<Err: Display>>(&mut self, at: usize, said: &str) -> Option<(T, T)> {
+        let Some((from, to)) = said.split_once("..") else {
+            let what = format!("ramp = '{said}' has no two ends");
+            self.wrong(at, what, "write ramp = \"0..200M/s\"");
+            return None;
+        };
+        self.read(at, "ramp", from.trim()).zip(self.read(at, "ramp", to.trim()))
+    }
+
+    fn read<T: FromStr<Err: Display>>(&mut self, at: usize, key: &str, said: &str) -> Option<T> {
+        self.taken(at, key, said.parse())
+    }
+
+    fn taken<T, E: Display>(&mut self, at: usize, key: &str, read: Result<T, E>) -> Option<T> {
+        match read {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.wrong(at, format!("{key}: {error}"), "the same as the flag of this name takes");
+                None
+            }
+        }
+    }
+
+    /// A value as the command line would have it.
+    fn scalar(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<String> {
+        match value.get_ref() {
+            DeValue::String(text) => Some(text.to_string()),
+            DeValue::Integer(number) if number.radix() == 10 => Some(number.as_str().to_owned()),
+            DeValue::Boolean(truth) => Some(truth.to_string()),
+            _ => {
+                let what = format!("{key} is neither text, whole number, true nor false");
+                self.wrong(value.span().start, what, "write the value as the flag takes it, in quotes");
+                None
+            }
+        }
+    }
+
+    fn unknown(&mut self, key: &Spanned<std::borrow::Cow<'_, str>>, known: &[&str], more: &[&str]) {
+        let name = key.get_ref().as_ref();
+        let nearest = known.iter().chain(more).min_by_key(|known| distance(name, known));
+        let nearest = nearest.filter(|known| distance(name, known) <= known.len() / 2);
+        let meant = nearest.map_or_else(String::new, |known| format!("did you mean {known}? "));
+        let remedy = format!("{meant}expected one of {}", [known, more].concat().join(", "));
+        self.wrong(key.span().start, format!("there is no key '{}'", name.escape_debug()), &remedy);
+    }
+
+    fn wrong(&mut self, at: usize, what: String, remedy: &str) {
+        let what = format!("line {}: {what}", line_of(self.text, at));
+        self.faults.push(Fault { what, remedy: remedy.into() });
+    }
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
+}
+
+/// How many letters have to be put in, left out or changed (Levenshtein); of long words only the beginning counts.
+fn distance(one: &str, other: &str) -> usize {
+    let one: Vec<char> = one.chars().take(32).collect();
+    let mut row: Vec<usize> = (0..=one.len()).collect();
+    for (line, letter) in other.chars().enumerate() {
+        let mut corner = std::mem::replace(&mut row[0], line + 1);
+        for (column, mine) in one.iter().enumerate() {
+            let changed = corner + usize::from(*mine != letter);
+            corner = row[column + 1];
+            row[column + 1] = changed.min(corner + 1).min(row[column] + 1);
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Nanos;
+    use proptest::prelude::*;
+
+    #[test]
+    fn keys_are_flags_and_phases_are_read_in_order() {
+        let file = PlanFile::parse(
+            "memory = \"75%\"\ncatch_up = 7\nlock = true\nrepeat = true\n[[phase]]\nname = \"up\"\nduration = \"30s\"\n\
+             ramp = \"0..200M/s\"\ncontent = \"zero\"\n[[phase]]\nname = \"on\"\nwrite = \"page\"\n",
+        )
+        .unwrap();
+        let flags: Vec<(&str, &str)> =
+            file.flags.iter().map(|(flag, value)| (*flag, value.as_str())).collect();
+        assert_eq!(flags, [("catch-up", "7"), ("lock", "true"), ("memory", "75%")]);
+        assert!(file.repeat);
+        let ramp = Some(("0".parse().unwrap(), "200M/s".parse().unwrap()));
+        let up = &file.phases[0];
+        assert_eq!((up.name.as_str(), up.duration, up.ramp), ("up", Some(Nanos::from_secs(30)), ramp));
+        assert_eq!((file.phases[1].write_bytes, file.phases.len()), (Some(4096), 2));
+    }
+
+    #[test]
+    fn every_fault_is_said_with_its_line_and_the_way_out() {
+        let said = |text: &str| {
+            let faults = PlanFile::parse(text).unwrap_err();
+            faults.into_iter().map(|fault| format!("{}; {}\n", fault.what, fault.remedy)).collect::<String>()
+        };
+        let message = said(
+            "memory = \"1M\"\npatern = \"random\"\n[[phase]]\nrate = \"fast\"\nramp = \"1\"\nnme = \"x\"\n",
+        );
+        for part in [
+            "line 2: there is no key 'patern'; did you mean pattern?",
+            "line 4: rate: 'fast'",
+            "line 5: ramp = '1' has no two ends",
+            "line 6: there is no key 'nme'; did you mean name?",
+        ] {
+            assert!(message.contains(part), "{part}\n{message}");
+        }
+        assert!(said("a = \n").contains("line 1 is no TOML"));
+        assert!(said("[[region]]\n").contains("one region"));
+        assert!(said("phase = 1\n").contains("[[phase]]"));
+        assert!(said("rate = [1]\n").contains("in quotes"));
+        assert!(said(&"#".repeat(PLAN_FILE_LIMIT + 1)).contains("1048577 bytes"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "([a-z]{1,8} ?= ?[\"0-9a-z\\[\\]{}.]{0,9}\n|\\[\\[?[a-z]{0,6}\\]?\\]\n|.{0,20}\n){0,9}") {
+            let _ = PlanFile::parse(&text);
+        }
+
+        #[test]
+        fn a_distance_is_the_same_both_ways(one in "[a-d]{0,8}", other in "[a-d]{0,8}") {
+            prop_assert_eq!(distance(&one, &other), distance(&other, &one));
+            prop_assert_eq!(distance(&one, &one), 0);
+        }
+    }
+}
