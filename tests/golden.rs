@@ -20,6 +20,7 @@ fn records() -> Vec<String> {
         "records-memory.ndjson",
         "records-link.ndjson",
         "records-content.ndjson",
+        "records-load.ndjson",
     ]
     .map(golden)
     .concat()
@@ -55,7 +56,7 @@ fn the_golden_records_hold_every_type() {
 
 #[test]
 fn every_command_of_schema_1_is_read_and_written_again_without_loss() {
-    let lines = [golden("commands.ndjson"), golden("commands-link.ndjson")].concat();
+    let lines = ["commands.ndjson", "commands-link.ndjson", "commands-load.ndjson"].map(golden).concat();
     assert!(lines.len() >= Command::NAMES.len());
     for line in lines {
         let command = decode_command(line.as_bytes()).unwrap_or_else(|error| panic!("{error}: {line}"));

@@ -10,6 +10,7 @@ use crate::port::Target;
 use crate::record::{End, EndReason, Totals};
 use crate::units::{Nanos, Rate, Share};
 use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
 use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -156,7 +157,7 @@ pub fn main() -> ExitCode {
         init();
     }
     let command = Cli::parse().command;
-    let (code, message) = match plan_file::options(std::env::args_os().collect(), command) {
+    let (code, message) = match options(std::env::args_os().collect(), command) {
         Ok((command, options)) => perform(&command, &options),
         Err(message) => (2, Some(message)),
     };
@@ -187,7 +188,22 @@ fn init() -> ! {
 
 fn read_kernel_line() -> Result<(GuestCommand, Options), String> {
     let command = Cli::try_parse().map_err(|error| error.to_string())?.command;
-    plan_file::options(std::env::args_os().collect(), command)
+    options(std::env::args_os().collect(), command)
+}
+
+/// What `command`, which was read from `typed`, asks for, its plan file taken into account.
+fn options(typed: Vec<OsString>, command: GuestCommand) -> Result<(GuestCommand, Options), String> {
+    let Some(path) = command.args().plan.clone() else {
+        let options = command.args().options();
+        return Ok((command, options));
+    };
+    let (file, both) = plan_file::read(&path, typed)?;
+    let both = Cli::try_parse_from(both);
+    let command =
+        both.map_err(|error| format!("the plan file {} is wrong: {error}", path.display()))?.command;
+    let mut options = command.args().options();
+    (options.plan.phases, options.plan.repeat) = (file.phases, file.repeat);
+    Ok((command, options))
 }
 
 /// Runs or checks, and says how: the exit code, and what is to be said about it.
@@ -332,5 +348,40 @@ mod tests {
             ("compress:75", "30%".parse().unwrap())
         );
         assert_eq!(options.targets, ["-".parse().unwrap(), "virtio".parse().unwrap()]);
+    }
+
+    fn read_plan(text: &str, flags: &str) -> Result<Plan, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("plan.toml");
+        std::fs::write(&path, text).unwrap();
+        take(&format!("sully run --plan {} {flags}", path.display()))
+    }
+
+    fn take(line: &str) -> Result<Plan, String> {
+        let typed: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+        let command = Cli::try_parse_from(&typed).unwrap().command;
+        super::options(typed, command).map(|(_, options)| options.plan)
+    }
+
+    #[test]
+    fn what_is_typed_goes_before_what_the_file_says() {
+        let text = "memory = \"1G\"\nrate = \"5M/s\"\nlock = true\nverify = \"off\"\nrepeat = false\n[[phase]]\nname = \"one\"\n";
+        let plan = read_plan(text, "-r 7M/s").unwrap();
+        assert_eq!((plan.memory.to_string(), plan.rate.to_string()), ("1G".into(), "7M/s".into()));
+        assert_eq!((plan.kind.lock, plan.verify, plan.phases.len()), (true, false, 1));
+    }
+
+    #[test]
+    fn a_wrong_file_is_named_with_what_is_wrong_in_it() {
+        for (text, said) in [
+            ("rate = \"quick\"\n", "'quick'"),
+            ("lock = \"perhaps\"\n", "--lock"),
+            ("rat = \"1M/s\"\n", "did you mean rate?"),
+            ("[[phase]]\nduration = \"5\"\n", "line 2: duration"),
+        ] {
+            let message = read_plan(text, "").unwrap_err();
+            assert!(message.contains("plan.toml") && message.contains(said), "{message}");
+        }
+        assert!(take("sully run --plan /nonexistent").unwrap_err().contains("/nonexistent cannot be read"));
     }
 }

@@ -68,16 +68,12 @@ impl Reader<'_> {
             } else if name == "repeat" {
                 match value.get_ref() {
                     DeValue::Boolean(repeat) => file.repeat = *repeat,
-                    _ => self.wrong(
-                        value.span().start,
-                        "repeat is true or false".into(),
-                        "write repeat = true",
-                    ),
+                    _ => self.wrong(value.span().start, "repeat is true or false", "write repeat = true"),
                 }
             } else if name == "phase" {
                 file.phases = self.phases(value);
             } else if name == "region" {
-                let what = "region: a run has one region in this version".into();
+                let what = "region: a run has one region in this version";
                 self.wrong(
                     key.span().start,
                     what,
@@ -94,7 +90,7 @@ impl Reader<'_> {
         let DeValue::Array(tables) = value.get_ref() else {
             self.wrong(
                 value.span().start,
-                "phase is no list of tables".into(),
+                "phase is no list of tables",
                 "write [[phase]] before each phase's keys",
             );
             return Vec::new();
@@ -103,11 +99,7 @@ impl Reader<'_> {
         for entry in tables {
             match entry.get_ref() {
                 DeValue::Table(table) => phases.push(self.phase(table)),
-                _ => self.wrong(
-                    entry.span().start,
-                    "a phase is a table".into(),
-                    "write [[phase]] before its keys",
-                ),
+                _ => self.wrong(entry.span().start, "a phase is a table", "write [[phase]] before its keys"),
             }
         }
         phases
@@ -142,7 +134,7 @@ impl Reader<'_> {
     fn ramp<T: FromStr<Err: Display>>(&mut self, at: usize, said: &str) -> Option<(T, T)> {
         let Some((from, to)) = said.split_once("..") else {
             let what = format!("ramp = '{said}' has no two ends");
-            self.wrong(at, what, "write ramp = \"0..200M/s\"");
+            self.wrong(at, &what, "write ramp = \"0..200M/s\"");
             return None;
         };
         self.read(at, "ramp", from.trim()).zip(self.read(at, "ramp", to.trim()))
@@ -156,7 +148,7 @@ impl Reader<'_> {
         match read {
             Ok(value) => Some(value),
             Err(error) => {
-                self.wrong(at, format!("{key}: {error}"), "the same as the flag of this name takes");
+                self.wrong(at, &format!("{key}: {error}"), "the same as the flag of this name takes");
                 None
             }
         }
@@ -170,7 +162,7 @@ impl Reader<'_> {
             DeValue::Boolean(truth) => Some(truth.to_string()),
             _ => {
                 let what = format!("{key} is neither text, whole number, true nor false");
-                self.wrong(value.span().start, what, "write the value as the flag takes it, in quotes");
+                self.wrong(value.span().start, &what, "write the value as the flag takes it, in quotes");
                 None
             }
         }
@@ -182,10 +174,10 @@ impl Reader<'_> {
         let nearest = nearest.filter(|known| distance(name, known) <= known.len() / 2);
         let meant = nearest.map_or_else(String::new, |known| format!("did you mean {known}? "));
         let remedy = format!("{meant}expected one of {}", [known, more].concat().join(", "));
-        self.wrong(key.span().start, format!("there is no key '{}'", name.escape_debug()), &remedy);
+        self.wrong(key.span().start, &format!("there is no key '{}'", name.escape_debug()), &remedy);
     }
 
-    fn wrong(&mut self, at: usize, what: String, remedy: &str) {
+    fn wrong(&mut self, at: usize, what: &str, remedy: &str) {
         let what = format!("line {}: {what}", line_of(self.text, at));
         self.faults.push(Fault { what, remedy: remedy.into() });
     }
@@ -237,7 +229,7 @@ mod tests {
     fn every_fault_is_said_with_its_line_and_the_way_out() {
         let said = |text: &str| {
             let faults = PlanFile::parse(text).unwrap_err();
-            faults.into_iter().map(|fault| format!("{}; {}\n", fault.what, fault.remedy)).collect::<String>()
+            faults.into_iter().map(|fault| fault.what + "; " + &fault.remedy + "\n").collect::<String>()
         };
         let message = said(
             "memory = \"1M\"\npatern = \"random\"\n[[phase]]\nrate = \"fast\"\nramp = \"1\"\nnme = \"x\"\n",

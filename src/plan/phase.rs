@@ -137,17 +137,19 @@ mod tests {
     fn faults(asked: &[PhaseAsked]) -> String {
         let mut faults = Vec::new();
         planned(asked, &Plan::default().load(), &mut faults);
-        faults.iter().map(|fault| format!("{}; {}\n", fault.what, fault.remedy)).collect()
+        faults.into_iter().map(|fault| fault.what + "; " + &fault.remedy + "\n").collect()
     }
 
     #[test]
     fn a_phase_changes_what_it_names_and_nothing_else() {
-        let ramp = Some(("0".parse().unwrap(), "50M/s".parse().unwrap()));
-        let asked = [PhaseAsked { ramp, ..phase("up", 5) }, PhaseAsked { duration: None, ..phase("on", 1) }];
+        let (from, rate) = ("0".parse().unwrap(), "50M/s".parse().unwrap());
+        let asked = [
+            PhaseAsked { ramp: Some((from, rate)), ..phase("up", 5) },
+            PhaseAsked { duration: None, ..phase("on", 1) },
+        ];
         let (mut none, base) = (Vec::new(), Plan::default().load());
         let done = planned(&asked, &base, &mut none);
         assert_eq!(none, []);
-        let (from, rate) = ramp.unwrap();
         assert_eq!(done[0].load, Load { rate, ramp: Some(Ramp { from, over_ns: 5_000_000_000 }), ..base });
         assert_eq!((done[1].load, done[1].duration_ns), (base, None));
     }
