@@ -10,6 +10,7 @@ mod memory;
 mod pace;
 mod pattern;
 mod pool;
+mod tables;
 mod theta;
 mod visit;
 mod visits;
@@ -26,6 +27,10 @@ pub(crate) use pace::faults as pace_faults;
 pub use pace::{BacklogPolicy, PaceSpec};
 pub use pattern::PatternSpec;
 pub use pool::{HugePages, Node, Stock};
+#[cfg(test)]
+pub(crate) use tables::{
+    CANARY_TABLE_BYTES, LEDGER_BYTES, STACK_BYTES, STAMP_TABLE_BYTES, WRITER_TABLE_BYTES,
+};
 pub use theta::Theta;
 pub use visit::{WORD_BYTES, is_write, on_or_off, write_bytes};
 pub use visits::{VisitMix, at_odds, visit_rate};

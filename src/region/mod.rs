@@ -58,7 +58,7 @@ impl Region {
         };
         let mapping = Arc::new(Mapping::new(length, kind, file.as_ref())?);
         mapping.prepare(kind, nodes)?;
-        let slices = slice::deal(&mapping, pages, writers);
+        let slices = slice::deal(&mapping, pages, writers, PageCount::in_bytes(kind.pages.bytes()));
         Ok((Self { mapping, pages, kind: kind.clone(), nodes: nodes.to_vec() }, slices))
     }
 

@@ -21,11 +21,12 @@ pub struct Slice {
     pages: PageCount,
 }
 
-/// The whole mapping of `pages` in slices for `writers`, evenly and in order (law 1).
-pub(super) fn deal(mapping: &Arc<Mapping>, pages: PageCount, writers: u32) -> Vec<Slice> {
+/// The whole mapping of `pages` in slices for `writers`, evenly and in order (law 1); borders between backing pages of
+/// `unit` where that is even too.
+pub(super) fn deal(mapping: &Arc<Mapping>, pages: PageCount, writers: u32, unit: PageCount) -> Vec<Slice> {
     let parts = u64::from(writers.max(1));
     let slices = (0..parts).map(|part| {
-        let (first, pages) = pages.slice(part, parts);
+        let (first, pages) = pages.slice(part, parts, unit);
         Slice { mapping: Arc::clone(mapping), first, pages }
     });
     slices.collect()
