@@ -5,6 +5,7 @@ use crate::plan::PageSize;
 use crate::units::{ByteSize, PAGE_BYTES};
 use nix::libc::HUGETLBFS_MAGIC;
 use nix::sys::statfs::{FsType, statfs};
+use nix::unistd::{AccessFlags, access};
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -19,16 +20,25 @@ const BLOCK_BYTES: u64 = 512;
 /// What is wrong with it, with the way out.
 pub fn examine_file(path: &Path, bytes: u64, pages: PageSize) -> Result<(), RegionError> {
     let failed = |cause: io::Error| RegionError::File { path: path.into(), cause };
-    let (found, held_bytes) = match fs::metadata(path) {
-        Ok(metadata) if metadata.is_file() => (metadata.len(), metadata.blocks().saturating_mul(BLOCK_BYTES)),
+    let (is_there, found, held_bytes) = match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => {
+            (true, metadata.len(), metadata.blocks().saturating_mul(BLOCK_BYTES))
+        }
         Ok(_) => return Err(failed(io::Error::other("it is no regular file"))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => (0, 0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => (false, 0, 0),
         Err(error) => return Err(failed(error)),
     };
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Where there is no file yet, one has to be made.
+    let (place, rights) = if is_there {
+        (path, AccessFlags::R_OK | AccessFlags::W_OK)
+    } else {
+        (directory, AccessFlags::W_OK | AccessFlags::X_OK)
+    };
+    access(place, rights).map_err(|errno| failed(errno.into()))?;
     if found != 0 && found != bytes {
         return Err(RegionError::FileInUse { path: path.into(), found, asked: bytes });
     }
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let system = statfs(directory).map_err(|errno| failed(errno.into()))?;
     let wrong = |why| Err(RegionError::FileSystem { path: PathBuf::from(path), why });
     let block_bytes = system.block_size().unsigned_abs();
