@@ -121,13 +121,14 @@ pub(super) fn start(
     let started =
         started.map(|((slice, index), cpu)| Starting::spawn(plan, (*cpu, index), tag, slice, control));
     let started = started.collect::<Result<Vec<_>, _>>()?;
-    let (mut writers, mut filling) = (Vec::new(), u64::MAX..0);
+    let mut writers = Vec::new();
+    let (mut begin_ns, mut end_ns) = (u64::MAX, 0);
     for starting in started {
-        let (writer, own) = starting.wait(control)?;
-        filling = filling.start.min(own.start)..filling.end.max(own.end);
+        let (writer, filling_ns) = starting.wait(control)?;
+        (begin_ns, end_ns) = (begin_ns.min(filling_ns.start), end_ns.max(filling_ns.end));
         writers.push(writer);
     }
-    Ok((writers, filling.end.saturating_sub(filling.start)))
+    Ok((writers, end_ns.saturating_sub(begin_ns)))
 }
 
 /// A writer that has not said yet that it is ready.

@@ -74,18 +74,20 @@ impl Pool {
     /// Why a region of `asked_bytes` is too much, in figures.
     pub(super) fn account(&self, asked_bytes: u64) -> String {
         let human = |bytes| ByteSize(bytes).human();
-        let mut account = format!("{} are available", human(self.available_bytes));
-        if self.reserve_bytes > 0 {
-            account += &format!(", of which {} stay free for the system", human(self.reserve_bytes));
-        }
-        if asked_bytes <= self.available_bytes.saturating_sub(self.reserve_bytes) {
-            account += &format!(
+        let reserve = match self.reserve_bytes {
+            0 => String::new(),
+            bytes => format!(", of which {} stay free for the system", human(bytes)),
+        };
+        let tables = if asked_bytes <= self.available_bytes.saturating_sub(self.reserve_bytes) {
+            format!(
                 "; tables and stacks take {} of ordinary memory besides, of which {} can be had",
                 human(self.tables.bytes(asked_bytes)),
                 human(self.ordinary_bytes)
-            );
-        }
-        account
+            )
+        } else {
+            String::new()
+        };
+        format!("{} are available{reserve}{tables}", human(self.available_bytes))
     }
 }
 
