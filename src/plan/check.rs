@@ -1,22 +1,11 @@
 //! From what is asked to what will be done: every fault of a plan at once, each with its remedy.
 
 use super::{
-    BacklogPolicy, ContentSpec, Fault, Faults, Load, MemoryAmount, MemoryKind, PaceSpec, PatternSpec, Plan,
-    Stock, WORD_BYTES, dedup_faults, pace, pool,
+    BacklogPolicy, ContentSpec, Fault, Faults, Load, Machine, MemoryAmount, MemoryKind, PaceSpec,
+    PatternSpec, Plan, WORD_BYTES, dedup_faults, pace, pool,
 };
 use crate::units::{ByteSize, Nanos, PageCount, Rate, Share};
 use serde::{Deserialize, Serialize};
-
-/// What the machine offers a plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Machine {
-    /// Memory that can be had without swapping (MemAvailable, or less where a memory cgroup limits it).
-    pub available_bytes: u64,
-    /// CPUs this process may run on.
-    pub cpus: u32,
-    /// What it has of each kind of memory.
-    pub stock: Stock,
-}
 
 /// A plan that can be carried out, every value resolved. `hello` echoes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -259,7 +248,7 @@ fn times(plan: &Plan, faults: &mut Vec<Fault>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::HugePages;
+    use super::super::{HugePages, Stock};
     use super::*;
 
     const MACHINE: Machine = Machine {

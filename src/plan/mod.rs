@@ -15,7 +15,7 @@ mod theta;
 mod visit;
 mod visits;
 
-pub use check::{Checked, Machine, check};
+pub use check::{Checked, check};
 pub use content::{ContentSpec, dedup_faults};
 pub use fault::{Fault, Faults};
 pub use hotspot::Hotspot;
@@ -26,7 +26,7 @@ pub use memory::MemoryAmount;
 pub(crate) use pace::faults as pace_faults;
 pub use pace::{BacklogPolicy, PaceSpec};
 pub use pattern::PatternSpec;
-pub use pool::{HugePages, Node, Stock};
+pub use pool::{HugePages, Machine, Node, Stock};
 #[cfg(test)]
 pub(crate) use tables::{
     CANARY_TABLE_BYTES, LEDGER_BYTES, STACK_BYTES, STAMP_TABLE_BYTES, WRITER_TABLE_BYTES,

@@ -1,7 +1,18 @@
 //! What a kind of memory is taken from, how much of that may be taken, and what is wrong with asking for it.
 
-use super::{Fault, Machine, Numa, PageSize, Plan, tables::Tables};
+use super::{Fault, Numa, PageSize, Plan, tables::Tables};
 use crate::units::{ByteSize, PAGE_BYTES};
+
+/// What the machine offers a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// Memory that can be had without swapping (MemAvailable, or less where a memory cgroup limits it).
+    pub available_bytes: u64,
+    /// CPUs this process may run on.
+    pub cpus: u32,
+    /// What it has of each kind of memory.
+    pub stock: Stock,
+}
 
 /// What the machine has of each kind of memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
