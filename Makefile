@@ -4,7 +4,7 @@ LAB := target/release/sully-lab
 SCENARIOS ?= smoke/precopy smoke/auto-converge smoke/post-copy
 OUT ?= runs/demo
 
-.PHONY: help demo test setup build image soak bench-collect bench-link clean-runs
+.PHONY: help demo test setup build image soak bench-collect bench-link bench-prefault clean-runs
 .NOTPARALLEL:
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make soak        N=30 real migrations in a row, the collector's connections broken in every second one"
 	@echo "make bench-collect  GUESTS=500 simulated guests and one collector: CPU, memory, lost records"
 	@echo "make bench-link  the load with readers of every bad habit, SECONDS=10 for each"
+	@echo "make bench-prefault  making and filling MIB=1024 of memory beside a memset of it"
 	@echo "make clean-runs  remove the run directories of earlier demos"
 
 demo: setup build image
@@ -52,6 +53,10 @@ bench-collect:
 bench-link:
 	@echo "== bench-link: $(or $(SECONDS),10) s for each habit, there and back"
 	@SULLY_LINK_SECONDS=$(or $(SECONDS),10) cargo test --release --test link no_habit -- --nocapture
+
+bench-prefault:
+	@echo "== bench-prefault: $(or $(MIB),1024) MiB"
+	@SULLY_PREFAULT_MIB=$(or $(MIB),1024) SULLY_PREFAULT_ROUNDS=5 cargo test --release --test prefault -- --nocapture
 
 clean-runs:
 	@echo "== clean-runs: $(OUT)"

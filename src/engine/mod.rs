@@ -85,7 +85,6 @@ impl Engine {
         if cpus.is_empty() {
             return Err(EngineError::NoCpu);
         }
-        let begin_ns = Monotonic.now_ns();
         let (region, slices) = Region::map_as(plan.pages(), plan.threads, &plan.kind, &numa_nodes())?;
         let mut engine = Self {
             plan: plan.clone(),
@@ -107,8 +106,7 @@ impl Engine {
             t0_ns: None,
             stopped_ns: None,
         };
-        engine.writers = writer::start(plan, cpus, slices, &engine.control)?;
-        engine.memory.prefault_ns = Monotonic.now_ns().saturating_sub(begin_ns);
+        (engine.writers, engine.memory.prefault_ns) = writer::start(plan, cpus, slices, &engine.control)?;
         let (found, warning) = engine.region.inspect()?;
         engine.memory.resident_bytes = found.resident.bytes();
         engine.memory.huge_bytes = found.huge_bytes;
@@ -117,6 +115,7 @@ impl Engine {
             return Err(EngineError::NotResident(engine.memory.clone()));
         }
         engine.canaries = canary::start(cpus, plan.baseline_ns, &engine.control)?;
+        engine.region.keep_file();
         Ok(engine)
     }
 

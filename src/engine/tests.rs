@@ -146,3 +146,13 @@ fn what_cannot_start_says_why() {
     let plan = Checked { memory_bytes: 1 << 62, ..plan };
     assert!(Engine::start(&plan, &[0]).unwrap_err().to_string().contains("--memory"));
 }
+
+#[test]
+fn the_plan_knows_what_tables_and_stacks_take() {
+    let kib = |bytes: usize| (bytes as u64).div_ceil(1 << 10) << 10;
+    assert_eq!(plan::WRITER_TABLE_BYTES, kib(VisitTally::bytes()));
+    assert_eq!(plan::STAMP_TABLE_BYTES, kib(StampTally::bytes()));
+    assert_eq!(plan::CANARY_TABLE_BYTES, kib(GapTally::bytes()));
+    assert_eq!(plan::LEDGER_BYTES, Ledger::bytes(crate::units::PageCount(1)));
+    assert_eq!(plan::STACK_BYTES, threads::STACK_BYTES as u64);
+}

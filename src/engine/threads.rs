@@ -15,7 +15,7 @@ use std::{
 };
 
 /// The threads keep no large things on their stacks.
-const STACK_BYTES: usize = 256 * 1024;
+pub(super) const STACK_BYTES: usize = 256 * 1024;
 
 /// Starts a thread; a panic in it becomes the engine's failure.
 pub(super) fn spawn(

@@ -22,6 +22,7 @@ use crate::{
 };
 use nix::unistd::{Pid, gettid};
 use std::{
+    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -102,19 +103,32 @@ impl Drop for MeterAtEnd {
     }
 }
 
-/// Starts a writer for each of `slices` and returns when all have filled theirs.
+/// Starts a writer for each of `slices` and returns when all have filled theirs, with what that took from the first
+/// page to the last.
 pub(super) fn start(
     plan: &Checked,
     cpus: &[u32],
-    slices: Vec<Slice>,
+    mut slices: Vec<Slice>,
     control: &Arc<Control>,
-) -> Result<Vec<Writer>, EngineError> {
+) -> Result<(Vec<Writer>, u64), EngineError> {
     let tag = new_tag();
+    // CPUs without a writer help those that have one.
+    let writers = slices.len();
+    for (index, slice) in slices.iter_mut().enumerate() {
+        slice.lend(cpus.iter().copied().skip(writers + index).step_by(writers).collect());
+    }
     let started = slices.into_iter().zip(0u32..).zip(cpus.iter().cycle());
     let started =
         started.map(|((slice, index), cpu)| Starting::spawn(plan, (*cpu, index), tag, slice, control));
     let started = started.collect::<Result<Vec<_>, _>>()?;
-    started.into_iter().map(|writer| writer.wait(control)).collect()
+    let mut writers = Vec::new();
+    let (mut begin_ns, mut end_ns) = (u64::MAX, 0);
+    for starting in started {
+        let (writer, filling_ns) = starting.wait(control)?;
+        (begin_ns, end_ns) = (begin_ns.min(filling_ns.start), end_ns.max(filling_ns.end));
+        writers.push(writer);
+    }
+    Ok((writers, end_ns.saturating_sub(begin_ns)))
 }
 
 /// A writer that has not said yet that it is ready.
@@ -127,7 +141,7 @@ struct Starting {
     pages: PageCount,
     cpu: Arc<Meter>,
     thread: JoinHandle<()>,
-    ready: mpsc::Receiver<Result<Pid, EngineError>>,
+    ready: mpsc::Receiver<Result<(Pid, Range<u64>), EngineError>>,
 }
 
 impl Starting {
@@ -154,7 +168,7 @@ impl Starting {
             let settled = threads::settle_on(&own_name, cpu).map(|()| gettid());
             let prepared = settled.and_then(|id| Ok((id, prepare(&plan, index, slice, tag, own_stamps)?)));
             let (settled, visitor) = match prepared {
-                Ok((id, visitor)) => (Ok(id), Some(visitor)),
+                Ok((id, (visitor, filling_ns))) => (Ok((id, filling_ns)), Some(visitor)),
                 Err(error) => (Err(error), None),
             };
             // Nobody listens any more when another writer failed: stop is then what the gate says.
@@ -170,30 +184,32 @@ impl Starting {
         Ok(Self { tally, stamps, station, orders, index, pages, cpu: meter, thread, ready })
     }
 
-    fn wait(self, control: &Control) -> Result<Writer, EngineError> {
+    fn wait(self, control: &Control) -> Result<(Writer, Range<u64>), EngineError> {
         match self.ready.recv() {
             Ok(settled) => {
                 let (tally, stamps, station) = (self.tally, self.stamps, self.station);
                 let (orders, index, pages, cpu) = (self.orders, self.index, self.pages, self.cpu);
-                let (id, thread) = (settled?, Some(self.thread));
-                Ok(Writer { tally, stamps, station, orders, index, pages, cpu, id, thread })
+                let ((id, filling_ns), thread) = (settled?, Some(self.thread));
+                Ok((Writer { tally, stamps, station, orders, index, pages, cpu, id, thread }, filling_ns))
             }
             Err(_) => Err(threads::died(self.thread, control)),
         }
     }
 }
 
-/// Touches every page, so that no first touch falls into a measured visit.
+/// Touches every page, so that no first touch falls into a measured visit. With the visitor comes when it filled them.
 fn prepare(
     plan: &Checked,
     index: u32,
     slice: Slice,
     tag: u64,
     tally: Option<Arc<StampTally>>,
-) -> Result<Visitor, EngineError> {
+) -> Result<(Visitor, Range<u64>), EngineError> {
     let palette = palette(plan, &plan.first_load(), index, 0);
     let stamps = tally.map(|tally| Stamps { ledger: Ledger::new(tag, slice.first(), slice.pages()), tally });
-    Ok(Visitor::fill(slice, palette, stamps)?)
+    let begin_ns = Monotonic.now_ns();
+    let visitor = Visitor::fill(slice, palette, stamps)?;
+    Ok((visitor, begin_ns..Monotonic.now_ns()))
 }
 
 /// What pages hold and visits write; `nonce` keeps what a later load writes apart from what an earlier one did.

@@ -67,7 +67,7 @@ pub fn check(options: &Options) -> Result<Findings, ProbeError> {
         judged("numa", numa(plan, &machine), &mut faults, "--numa"),
         judged("lock", lock(plan, &machine), &mut faults, "--lock"),
         backing(plan, &machine),
-        judged("writers", format!("{} CPUs", machine.cpus), &mut faults, "--threads"),
+        judged("writers", writers(plan, &machine), &mut faults, "--threads"),
     ];
     lines.extend(scheduling(&probe::cpus()?));
     lines.push(clock());
@@ -96,6 +96,11 @@ fn judged(name: &'static str, fine: String, faults: &mut Vec<Fault>, flag: &str)
 fn memory(plan: &Plan, machine: &Machine) -> String {
     let (asked, available) = (plan.memory_bytes(machine), machine.available_bytes);
     format!("{} asked for, {} available", ByteSize(asked).human(), ByteSize(available).human())
+}
+
+fn writers(plan: &Plan, machine: &Machine) -> String {
+    let cpus = machine.cpus;
+    format!("{} on {cpus} CPUs", plan.threads.unwrap_or(cpus))
 }
 
 fn pages(plan: &Plan, faults: &mut Vec<Fault>) -> Line {

@@ -1,22 +1,11 @@
 //! From what is asked to what will be done: every fault of a plan at once, each with its remedy.
 
 use super::{
-    BacklogPolicy, ContentSpec, Fault, Faults, Load, MemoryAmount, MemoryKind, PaceSpec, PatternSpec, Plan,
-    PlannedPhase, Stock, WORD_BYTES, dedup_fault, pace, phase, pool,
+    BacklogPolicy, ContentSpec, Fault, Faults, Load, Machine, MemoryAmount, MemoryKind, PaceSpec,
+    PatternSpec, Plan, PlannedPhase, WORD_BYTES, dedup_fault, pace, phase, pool,
 };
 use crate::units::{ByteSize, Nanos, PageCount, Rate, Share};
 use serde::{Deserialize, Serialize};
-
-/// What the machine offers a plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Machine {
-    /// Memory that can be had without swapping (MemAvailable, or less where a memory cgroup limits it).
-    pub available_bytes: u64,
-    /// CPUs this process may run on.
-    pub cpus: u32,
-    /// What it has of each kind of memory.
-    pub stock: Stock,
-}
 
 /// A plan that can be carried out, every value resolved. `hello` echoes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -186,7 +175,7 @@ fn threads(plan: &Plan, machine: &Machine, faults: &mut Vec<Fault>) -> u32 {
 }
 
 fn memory(plan: &Plan, machine: &Machine, threads: u32, faults: &mut Vec<Fault>) -> u64 {
-    let pool = pool::Pool::of(plan, machine.available_bytes, &machine.stock);
+    let pool = pool::Pool::of(plan, machine, threads);
     let asked = plan.memory_bytes(machine);
     pool::check(plan, asked, &machine.stock, faults);
     let least = PageCount(u64::from(threads.max(1))).bytes().max(plan.kind.pages.bytes());
@@ -213,35 +202,36 @@ fn memory(plan: &Plan, machine: &Machine, threads: u32, faults: &mut Vec<Fault>)
         });
     }
     if asked > pool.usable_bytes {
-        faults.push(Fault {
-            what: format!(
-                "--memory {} is not there: {} are available, of which {} stay free for the system",
-                plan.memory,
-                ByteSize(pool.available_bytes).human(),
-                ByteSize(pool.available_bytes - pool.usable_bytes).human(),
-            ),
-            remedy: remedy(plan, &pool, asked),
-        });
+        let what = format!("--memory {} is not there: {}", plan.memory, pool.account(asked));
+        faults.push(Fault { what, remedy: remedy(plan, machine, &pool, asked) });
     }
     asked
 }
 
 /// What to do when there is less than `asked_bytes`.
-fn remedy(plan: &Plan, pool: &pool::Pool, asked_bytes: u64) -> String {
-    let most = match suggestion(pool.usable_bytes) {
-        MemoryAmount::Bytes(ByteSize(0)) => String::new(),
-        most => format!("ask for at most --memory {most}, or "),
-    };
-    let refill = pool::refill(plan.kind.pages, asked_bytes, pool.available_bytes);
-    most + &refill.unwrap_or_else(|| "give this machine more memory".into())
+fn remedy(plan: &Plan, machine: &Machine, pool: &pool::Pool, asked_bytes: u64) -> String {
+    let mut ways = Vec::new();
+    if suggestion(pool.usable_bytes) != MemoryAmount::Bytes(ByteSize(0)) {
+        ways.push(format!("ask for at most --memory {}", suggestion(pool.usable_bytes)));
+    }
+    if plan.threads.is_some_and(|threads| threads > machine.cpus) {
+        ways.push(format!("use fewer --threads (there are {} CPUs)", machine.cpus));
+    }
+    let pages = plan.kind.pages;
+    let refill = pool::refill(pages, asked_bytes, pool.available_bytes);
+    ways.push(match refill.filter(|_| asked_bytes > pool.available_bytes) {
+        Some(refill) => refill,
+        None if pages.is_pooled() => "leave more memory out of the pool of huge pages".into(),
+        None => "give this machine more memory".into(),
+    });
+    ways.join(", or ")
 }
 
 impl Plan {
     /// The memory that is asked for on this machine, in whole pages of its kind.
     pub fn memory_bytes(&self, machine: &Machine) -> u64 {
-        let pool = pool::Pool::of(self, machine.available_bytes, &machine.stock);
         let page_bytes = self.kind.pages.bytes();
-        self.memory.bytes(pool.available_bytes) / page_bytes * page_bytes
+        self.memory.bytes(pool::available(self, machine)) / page_bytes * page_bytes
     }
 }
 
@@ -267,7 +257,7 @@ fn times(plan: &Plan, faults: &mut Vec<Fault>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::HugePages;
+    use super::super::{HugePages, Stock};
     use super::*;
 
     const MACHINE: Machine = Machine {
@@ -292,7 +282,7 @@ mod tests {
         let plan = Plan { memory: "2G".parse().unwrap(), ..Plan::default() };
         let message = check(&plan, &MACHINE).unwrap_err().to_string();
         assert!(
-            message.contains("2G") && message.contains("1.0 GiB") && message.contains("--memory 970M"),
+            message.contains("2G") && message.contains("1.0 GiB") && message.contains("--memory 968M"),
             "{message}"
         );
     }

@@ -12,11 +12,12 @@ mod pace;
 mod pattern;
 mod phase;
 mod pool;
+mod tables;
 mod theta;
 mod visit;
 mod visits;
 
-pub use check::{Checked, Machine, check};
+pub use check::{Checked, check};
 pub use content::{ContentSpec, dedup_fault};
 pub use fault::{Fault, Faults};
 pub use file::{PLAN_FILE_LIMIT, PlanFile};
@@ -29,7 +30,11 @@ pub(crate) use pace::faults as pace_faults;
 pub use pace::{BacklogPolicy, PaceSpec};
 pub use pattern::PatternSpec;
 pub use phase::{PHASE_NAME_LIMIT, PhaseAsked, PlannedPhase, name_fault};
-pub use pool::{HugePages, Node, Stock};
+pub use pool::{HugePages, Machine, Node, Stock};
+#[cfg(test)]
+pub(crate) use tables::{
+    CANARY_TABLE_BYTES, LEDGER_BYTES, STACK_BYTES, STAMP_TABLE_BYTES, WRITER_TABLE_BYTES,
+};
 pub use theta::Theta;
 pub use visit::{WORD_BYTES, is_write, on_or_off, write_bytes};
 pub use visits::{VisitMix, at_odds, visit_rate};

@@ -1,7 +1,18 @@
 //! What a kind of memory is taken from, how much of that may be taken, and what is wrong with asking for it.
 
-use super::{Fault, Numa, PageSize, Plan};
-use crate::units::ByteSize;
+use super::{Fault, Numa, PageSize, Plan, tables::Tables};
+use crate::units::{ByteSize, PAGE_BYTES};
+
+/// What the machine offers a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// Memory that can be had without swapping (MemAvailable, or less where a memory cgroup limits it).
+    pub available_bytes: u64,
+    /// CPUs this process may run on.
+    pub cpus: u32,
+    /// What it has of each kind of memory.
+    pub stock: Stock,
+}
 
 /// What the machine has of each kind of memory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,37 +47,77 @@ pub struct Node {
 
 /// The least memory that stays free for the rest of the system.
 const RESERVE_FLOOR_BYTES: u64 = 24 << 20;
-/// Of each so many bytes of the region...
-const REGION_BYTES: u64 = 4096;
-/// ...so many more are taken for it: an entry of the page table, and two bytes of the ledger of stamps.
-const TABLE_BYTES: u64 = 8 + 2;
 
-/// What the region is taken from.
+/// What the region and its tables are taken from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Pool {
+    /// What there is of the kind of memory that the region is made of.
     pub(super) available_bytes: u64,
-    /// What may be taken of it without endangering the system.
+    /// The largest region that leaves what has to be left.
     pub(super) usable_bytes: u64,
+    /// What stays free of the region's kind of memory: nothing of a pool of huge pages.
+    pub(super) reserve_bytes: u64,
+    /// What is left of ordinary memory once its own reserve is taken off.
+    pub(super) ordinary_bytes: u64,
+    pub(super) tables: Tables,
 }
 
 impl Pool {
-    /// What the plan's kind of memory is taken from.
-    pub(super) fn of(plan: &Plan, available_bytes: u64, stock: &Stock) -> Self {
+    /// What a plan with so many writers takes from this machine.
+    pub(super) fn of(plan: &Plan, machine: &Machine, threads: u32) -> Self {
+        let tables = Tables::of(plan, threads, machine.cpus);
         let pages = plan.kind.pages;
-        let node = match plan.kind.numa {
-            Some(Numa::Node(id)) => stock.nodes.iter().find(|node| node.id == id),
-            _ => None,
+        let available_bytes = available(plan, machine);
+        let ordinary_bytes = machine.available_bytes.saturating_sub(reserve(machine.available_bytes));
+        // Tables may lie anywhere, whatever node or pool the region comes from: they are taken from the whole.
+        let (of_region, reserve_bytes) =
+            if pages.is_pooled() { (0, 0) } else { (PAGE_BYTES, reserve(available_bytes)) };
+        let most_bytes = match ordinary_bytes.checked_sub(tables.fixed_bytes) {
+            None => 0,
+            Some(left_bytes) => left_bytes
+                .checked_div(of_region + tables.page_bytes)
+                .map_or(u64::MAX, |most| most.saturating_mul(PAGE_BYTES)),
         };
-        if let Some(free) = huge(pages) {
-            let free_bytes = free(node.map_or(&stock.huge, |node| &node.huge)).unwrap_or(0);
-            return Self { available_bytes: free_bytes, usable_bytes: free_bytes };
-        }
-        let on_node = node.map_or(u64::MAX, |node| node.available_bytes);
-        let available_bytes = available_bytes.min(on_node);
-        let reserve = (available_bytes / 20).max(RESERVE_FLOOR_BYTES);
-        let left = available_bytes.saturating_sub(reserve);
-        Self { available_bytes, usable_bytes: left / (REGION_BYTES + TABLE_BYTES) * REGION_BYTES }
+        let usable_bytes = available_bytes.saturating_sub(reserve_bytes).min(most_bytes);
+        Self { available_bytes, usable_bytes, reserve_bytes, ordinary_bytes, tables }
     }
+
+    /// Why a region of `asked_bytes` is too much, in figures.
+    pub(super) fn account(&self, asked_bytes: u64) -> String {
+        let human = |bytes| ByteSize(bytes).human();
+        let reserve = match self.reserve_bytes {
+            0 => String::new(),
+            bytes => format!(", of which {} stay free for the system", human(bytes)),
+        };
+        let tables = if asked_bytes <= self.available_bytes.saturating_sub(self.reserve_bytes) {
+            format!(
+                "; tables and stacks take {} of ordinary memory besides, of which {} can be had",
+                human(self.tables.bytes(asked_bytes)),
+                human(self.ordinary_bytes)
+            )
+        } else {
+            String::new()
+        };
+        format!("{} are available{reserve}{tables}", human(self.available_bytes))
+    }
+}
+
+/// What there is of the memory that a plan asks for.
+pub(super) fn available(plan: &Plan, machine: &Machine) -> u64 {
+    let stock = &machine.stock;
+    let node = match plan.kind.numa {
+        Some(Numa::Node(id)) => stock.nodes.iter().find(|node| node.id == id),
+        _ => None,
+    };
+    match huge(plan.kind.pages) {
+        Some(free) => free(node.map_or(&stock.huge, |node| &node.huge)).unwrap_or(0),
+        None => machine.available_bytes.min(node.map_or(u64::MAX, |node| node.available_bytes)),
+    }
+}
+
+/// What stays free of so much ordinary memory.
+fn reserve(available_bytes: u64) -> u64 {
+    (available_bytes / 20).max(RESERVE_FLOOR_BYTES).min(available_bytes)
 }
 
 /// Where the free huge pages of this size are written; none for pages that come from no pool.

@@ -57,3 +57,60 @@ fn a_lock_limit_is_named_with_the_remedy_and_binds_only_who_locks() {
     let message = fault("16M", "4k", None, true);
     assert!(message.contains("8.0 MiB") && message.contains("ulimit -l"), "{message}");
 }
+
+/// A machine with so much ordinary memory and as many CPUs, and 1 GiB of free huge pages.
+fn small(available_mib: u64, cpus: u32) -> Machine {
+    let huge = HugePages { free_2m_bytes: Some(1 << 30), free_1g_bytes: Some(1 << 30) };
+    let stock = Stock { huge, ..Stock::default() };
+    Machine { available_bytes: available_mib << 20, cpus, stock }
+}
+
+#[test]
+fn three_quarters_of_a_small_guest_leave_room_for_tables_and_system() {
+    // What a guest of 256 MiB has left once it is up.
+    for cpus in [1, 2, 4] {
+        let checked = check(&plan("75%", "4k", None, false), &small(200, cpus)).unwrap();
+        assert_eq!(checked.memory_bytes, 150 << 20);
+    }
+}
+
+#[test]
+fn more_writers_than_a_small_machine_has_room_for_are_refused_and_the_flag_is_named() {
+    let many = |verify| Plan { threads: Some(1024), verify, ..plan("75%", "4k", None, false) };
+    let message = check(&many(true), &small(512, 2)).unwrap_err().to_string();
+    assert!(message.contains("fewer --threads (there are 2 CPUs)"), "{message}");
+    assert!(message.contains("tables and stacks take 425."), "{message}");
+    let message = check(&many(true), &small(256, 2)).unwrap_err().to_string();
+    assert!(!message.contains("at most --memory"), "no memory is little enough: {message}");
+    // Without stamps there is neither their ledger nor their tables.
+    let most = |verify| {
+        let refused = check(&Plan { memory: "100%".parse().unwrap(), ..many(verify) }, &small(4096, 2));
+        let message = refused.unwrap_err().to_string();
+        let (_, most) = message.split_once("at most --memory ").unwrap();
+        most.split_once('M').unwrap().0.parse::<u64>().unwrap()
+    };
+    let (with, without) = (most(true), most(false));
+    assert!((65..70).contains(&(without - with)), "{without} {with}");
+}
+
+#[test]
+fn huge_pages_need_ordinary_memory_for_their_tables() {
+    // A ledger of 1 GiB takes 512 KiB, and two writers with two canaries 1.5 MiB.
+    assert!(check(&plan("100%", "2M", None, false), &small(27, 2)).is_ok());
+    for pages in ["2M", "1G"] {
+        let message = check(&plan("100%", pages, None, false), &small(25, 2)).unwrap_err().to_string();
+        assert!(
+            message.contains("of ordinary memory") && message.contains("out of the pool of huge pages"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn tables_are_charged_to_the_whole_machine_and_not_to_the_node() {
+    // The node has 256 MiB, 24 of them in reserve; tables of 1024 writers would take more than all of it.
+    let many = Plan { threads: Some(1024), ..plan("232M", "4k", Some("2"), false) };
+    assert!(check(&many, &machine()).is_ok());
+    let few = Plan { threads: Some(1), ..plan("233M", "4k", Some("2"), false) };
+    assert!(check(&few, &machine()).is_err());
+}

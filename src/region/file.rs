@@ -5,9 +5,14 @@ use crate::plan::PageSize;
 use crate::units::{ByteSize, PAGE_BYTES};
 use nix::libc::HUGETLBFS_MAGIC;
 use nix::sys::statfs::{FsType, statfs};
+use nix::unistd::{AccessFlags, access};
 use std::fs::{File, OpenOptions};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
+
+/// What `st_blocks` counts in.
+const BLOCK_BYTES: u64 = 512;
 
 /// Whether the file at `path` can back `bytes` in `pages`; nothing is changed.
 ///
@@ -15,16 +20,25 @@ use std::{fs, io};
 /// What is wrong with it, with the way out.
 pub fn examine_file(path: &Path, bytes: u64, pages: PageSize) -> Result<(), RegionError> {
     let failed = |cause: io::Error| RegionError::File { path: path.into(), cause };
-    let found = match fs::metadata(path) {
-        Ok(metadata) if metadata.is_file() => metadata.len(),
+    let (is_there, found, held_bytes) = match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => {
+            (true, metadata.len(), metadata.blocks().saturating_mul(BLOCK_BYTES))
+        }
         Ok(_) => return Err(failed(io::Error::other("it is no regular file"))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => (false, 0, 0),
         Err(error) => return Err(failed(error)),
     };
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Where there is no file yet, one has to be made.
+    let (place, rights) = if is_there {
+        (path, AccessFlags::R_OK | AccessFlags::W_OK)
+    } else {
+        (directory, AccessFlags::W_OK | AccessFlags::X_OK)
+    };
+    access(place, rights).map_err(|errno| failed(errno.into()))?;
     if found != 0 && found != bytes {
         return Err(RegionError::FileInUse { path: path.into(), found, asked: bytes });
     }
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let system = statfs(directory).map_err(|errno| failed(errno.into()))?;
     let wrong = |why| Err(RegionError::FileSystem { path: PathBuf::from(path), why });
     let block_bytes = system.block_size().unsigned_abs();
@@ -37,22 +51,68 @@ pub fn examine_file(path: &Path, bytes: u64, pages: PageSize) -> Result<(), Regi
         ));
     }
     let free_bytes = system.blocks_available().saturating_mul(block_bytes);
-    if found == 0 && free_bytes < bytes {
+    // A file of the right size may have holes, and each takes room once it is filled.
+    let missing_bytes = bytes.saturating_sub(held_bytes);
+    if free_bytes < missing_bytes {
         return wrong(format!(
             "{} are free there and {} are needed; free some, name another place, or lower --memory",
             ByteSize(free_bytes).human(),
-            ByteSize(bytes).human()
+            ByteSize(missing_bytes).human()
         ));
     }
     Ok(())
 }
 
-/// Opens the file at `path`, `bytes` long.
-pub(super) fn open(path: &Path, bytes: u64, pages: PageSize) -> Result<File, RegionError> {
+/// Opens the file at `path`, `bytes` long; with it comes what was made for that.
+pub(super) fn open(path: &Path, bytes: u64, pages: PageSize) -> Result<(File, Made), RegionError> {
     examine_file(path, bytes, pages)?;
+    let failed = |cause| RegionError::File { path: path.into(), cause };
+    let before = fs::metadata(path).map(|metadata| metadata.len()).ok();
     let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-    let grown = opened.and_then(|file| file.set_len(bytes).map(|()| file));
-    grown.map_err(|cause| RegionError::File { path: path.into(), cause })
+    let file = opened.map_err(failed)?;
+    let made = Made(match before {
+        None => Some(Undo::Remove(path.into())),
+        Some(0) => Some(Undo::Empty(path.into())),
+        Some(_) => None,
+    });
+    file.set_len(bytes).map_err(failed)?;
+    Ok((file, made))
+}
+
+/// What was made of a backing file. It is unmade when this is dropped, unless it was kept: a run that did not begin
+/// leaves nothing behind.
+#[derive(Debug)]
+pub(super) struct Made(Option<Undo>);
+
+#[derive(Debug)]
+enum Undo {
+    /// It was not there.
+    Remove(PathBuf),
+    /// It was there and empty.
+    Empty(PathBuf),
+}
+
+impl Made {
+    /// Nothing was made.
+    pub(super) const fn nothing() -> Self {
+        Self(None)
+    }
+
+    /// The file stays as it is.
+    pub(super) fn keep(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        // What cannot be unmade stays; why the run did not begin is being said already.
+        let _ = match self.0.take() {
+            None => Ok(()),
+            Some(Undo::Remove(path)) => fs::remove_file(path),
+            Some(Undo::Empty(path)) => OpenOptions::new().write(true).truncate(true).open(path).map(drop),
+        };
+    }
 }
 
 #[cfg(test)]
@@ -71,11 +131,44 @@ mod tests {
     fn a_file_is_made_or_grown_from_nothing_or_taken_as_it_is() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("region");
-        assert_eq!(open(&path, 8192, PageSize::Base).unwrap().metadata().unwrap().len(), 8192);
+        let length = |bytes| {
+            let (file, mut made) = open(&path, bytes, PageSize::Base).unwrap();
+            made.keep();
+            file.metadata().unwrap().len()
+        };
+        assert_eq!(length(8192), 8192);
         fs::write(&path, [7; 8192]).unwrap();
-        assert_eq!(open(&path, 8192, PageSize::Base).unwrap().metadata().unwrap().len(), 8192);
+        assert_eq!(length(8192), 8192);
         fs::write(&path, []).unwrap();
-        assert_eq!(open(&path, 4096, PageSize::Base).unwrap().metadata().unwrap().len(), 4096);
+        assert_eq!(length(4096), 4096);
+        assert!(path.exists());
+    }
+
+    #[test]
+    fn what_was_made_for_nothing_is_unmade_and_what_was_there_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("region");
+        drop(open(&path, 8192, PageSize::Base).unwrap());
+        assert!(!path.exists());
+        fs::write(&path, []).unwrap();
+        drop(open(&path, 8192, PageSize::Base).unwrap());
+        assert!(fs::read(&path).unwrap().is_empty());
+        fs::write(&path, [7; 8192]).unwrap();
+        drop(open(&path, 8192, PageSize::Base).unwrap());
+        assert_eq!(fs::read(&path).unwrap(), [7; 8192]);
+    }
+
+    #[test]
+    fn a_file_of_holes_needs_room_for_them() {
+        let Ok(directory) = tempfile::tempdir_in("/dev/shm") else {
+            return println!("SKIPPED: a file of holes: there is no /dev/shm");
+        };
+        let path = directory.path().join("region");
+        let bytes = 1 << 45;
+        File::create(&path).unwrap().set_len(bytes).unwrap();
+        let message = examine_file(&path, bytes, PageSize::Base).unwrap_err().to_string();
+        assert!(message.contains("are free there") && message.contains("lower --memory"), "{message}");
+        assert_eq!(fs::metadata(&path).unwrap().len(), bytes, "untouched");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The memory the hypervisor sees: mapped as asked, dealt to writers in slices, and the only stores into it.
 
+mod ahead;
 mod error;
 mod facts;
 mod file;
@@ -16,6 +17,7 @@ use crate::{
     plan::{Backing, MemoryKind, PageSize},
     units::PageCount,
 };
+use file::Made;
 use map::{Mapping, SMALL_PAGE};
 use nix::errno::Errno;
 use std::sync::Arc;
@@ -27,6 +29,7 @@ pub struct Region {
     pages: PageCount,
     kind: MemoryKind,
     nodes: Vec<u32>,
+    made: Made,
 }
 
 impl Region {
@@ -52,14 +55,23 @@ impl Region {
         let bytes = pages.bytes();
         let too_much = |_| RegionError::Map { bytes, cause: Errno::ENOMEM };
         let length = usize::try_from(bytes).map_err(too_much)?;
-        let file = match &kind.backing {
-            Backing::File(path) => Some(file::open(path, bytes, kind.pages)?),
-            Backing::Anon | Backing::Shared => None,
+        let (file, made) = match &kind.backing {
+            Backing::File(path) => {
+                let (file, made) = file::open(path, bytes, kind.pages)?;
+                (Some(file), made)
+            }
+            Backing::Anon | Backing::Shared => (None, Made::nothing()),
         };
         let mapping = Arc::new(Mapping::new(length, kind, file.as_ref())?);
         mapping.prepare(kind, nodes)?;
-        let slices = slice::deal(&mapping, pages, writers);
-        Ok((Self { mapping, pages, kind: kind.clone(), nodes: nodes.to_vec() }, slices))
+        let slices = slice::deal(&mapping, pages, writers, PageCount::in_bytes(kind.pages.bytes()));
+        Ok((Self { mapping, pages, kind: kind.clone(), nodes: nodes.to_vec(), made }, slices))
+    }
+
+    /// The backing file stays after the region is gone. Until this is said, one that was made for the region goes with
+    /// it: a run that did not begin leaves nothing behind.
+    pub fn keep_file(&mut self) {
+        self.made.keep();
     }
 
     /// All pages.

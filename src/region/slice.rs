@@ -1,17 +1,18 @@
 //! The pages of one writer, and the only stores into the region.
 #![expect(unsafe_code, reason = "stores into memory shared between threads")]
 // Laws: 1. every page of the mapping belongs to exactly one `Slice`, which cannot be cloned: who holds it `&mut` is the
-//          only one to touch its pages;
+//          only one to store into its pages (helpers have the kernel make them, and store nothing);
 //       2. the mapping lives as long as any slice does (`Arc`);
 //       3. a page's address is made in one place, `Slice::address`, which checks the index;
 //       4. no Rust reference into the mapping is ever made.
 
-use super::{RegionError, map::Mapping};
+use super::{
+    RegionError,
+    ahead::{self, WINDOW_PAGES, Windows},
+    map::Mapping,
+};
 use crate::units::{PAGE_BYTES, PAGE_WORDS, PageCount, PageIndex};
-use std::sync::Arc;
-
-/// Pages that are touched together before they are filled: 2 MiB, which stay in the cache meanwhile.
-const WINDOW_PAGES: u64 = 512;
+use std::{mem, sync::Arc};
 
 /// The pages of one writer. Pages are counted from the slice's first.
 #[derive(Debug)]
@@ -19,14 +20,17 @@ pub struct Slice {
     mapping: Arc<Mapping>,
     first: PageIndex,
     pages: PageCount,
+    /// CPUs that are idle while it is filled.
+    idle: Vec<u32>,
 }
 
-/// The whole mapping of `pages` in slices for `writers`, evenly and in order (law 1).
-pub(super) fn deal(mapping: &Arc<Mapping>, pages: PageCount, writers: u32) -> Vec<Slice> {
+/// The whole mapping of `pages` in slices for `writers`, evenly and in order (law 1); borders between backing pages of
+/// `unit` where that is even too.
+pub(super) fn deal(mapping: &Arc<Mapping>, pages: PageCount, writers: u32, unit: PageCount) -> Vec<Slice> {
     let parts = u64::from(writers.max(1));
     let slices = (0..parts).map(|part| {
-        let (first, pages) = pages.slice(part, parts);
-        Slice { mapping: Arc::clone(mapping), first, pages }
+        let (first, pages) = pages.slice(part, parts, unit);
+        Slice { mapping: Arc::clone(mapping), first, pages, idle: Vec::new() }
     });
     slices.collect()
 }
@@ -42,20 +46,39 @@ impl Slice {
         self.first
     }
 
+    /// Names CPUs that are idle while it is filled: each makes pages ahead of the filling.
+    pub fn lend(&mut self, idle: Vec<u32>) {
+        self.idle = idle;
+    }
+
     /// Writes every page whole, in order; `content` gives each page's words.
     ///
     /// # Errors
     /// When the memory cannot be had: a store into it would end the process.
-    pub fn fill(&mut self, mut content: impl FnMut(&mut [u64; PAGE_WORDS])) -> Result<(), RegionError> {
+    pub fn fill(&mut self, content: impl FnMut(&mut [u64; PAGE_WORDS])) -> Result<(), RegionError> {
+        let idle = mem::take(&mut self.idle);
+        let this = &*self;
+        let make = |window| this.populate(window * WINDOW_PAGES).is_ok();
+        let count = this.pages.0.div_ceil(WINDOW_PAGES);
+        ahead::with_helpers(count, &idle, make, |windows| this.fill_windows(windows, content))
+    }
+
+    fn fill_windows(
+        &self,
+        windows: &Windows,
+        mut content: impl FnMut(&mut [u64; PAGE_WORDS]),
+    ) -> Result<(), RegionError> {
         let mut words = [0; PAGE_WORDS];
         for page in 0..self.pages.0 {
             if page % WINDOW_PAGES == 0 {
+                windows.reach(page / WINDOW_PAGES);
                 self.populate(page)?;
             }
             content(&mut words);
             let target = self.address(PageIndex(page));
             // SAFETY: `address` gives the start of a page of ours, aligned to 4096; `words` is one page long and
-            // on the stack, so the two do not overlap (laws 1 to 3).
+            // on the stack, so the two do not overlap (laws 1 to 3). `fill` has the slice `&mut`, and shares it only
+            // with helpers that store nothing.
             unsafe { target.copy_from_nonoverlapping(words.as_ptr(), PAGE_WORDS) };
         }
         Ok(())

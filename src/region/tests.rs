@@ -103,6 +103,49 @@ fn what_is_stored_stands_in_the_backing_file() {
 }
 
 #[test]
+fn a_file_that_was_made_for_a_region_that_cannot_be_is_removed_and_one_that_is_kept_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("region");
+    let on_no_node =
+        MemoryKind { numa: Some(Numa::Node(1000)), ..kind("4k", &format!("file:{}", path.display())) };
+    assert!(Region::map_as(PageCount(64), 1, &on_no_node, &[0]).is_err());
+    assert!(!path.exists());
+    let usual = MemoryKind { numa: None, ..on_no_node };
+    for _ in 0..2 {
+        let (mut region, _slices) = filled(64, 1, &usual).unwrap();
+        region.keep_file();
+        drop(region);
+        assert_eq!(fs::metadata(&path).unwrap().len(), 64 * 4096);
+    }
+}
+
+#[test]
+fn helpers_make_pages_and_change_none() {
+    let cpu = (0..1024).find(|cpu| {
+        nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0)).unwrap().is_set(*cpu).unwrap()
+    });
+    let cpu = u32::try_from(cpu.unwrap()).unwrap();
+    // CPUs that are not there cost nothing but their help.
+    for idle in [vec![cpu], vec![cpu; 3], vec![1023], vec![u32::MAX, cpu]] {
+        let (region, mut slices) = Region::map(PageCount(10 * 512 + 7), 2).unwrap();
+        let mut number = 0;
+        for slice in &mut slices {
+            slice.lend(idle.clone());
+            slice
+                .fill(|words| {
+                    number += 1;
+                    words.fill(number);
+                })
+                .unwrap();
+        }
+        assert_eq!(region.resident().unwrap(), region.pages());
+        let pages =
+            slices.iter().flat_map(|slice| (0..slice.pages().0).map(|page| slice.words(PageIndex(page))));
+        assert!(pages.eq((1..=region.pages().0).map(|number| [number; 512])));
+    }
+}
+
+#[test]
 fn transparent_huge_pages_back_the_whole_region_where_the_machine_has_them() {
     let Some(mode) = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").ok() else {
         return skip("this kernel has no transparent huge pages");

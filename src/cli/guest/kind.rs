@@ -18,7 +18,8 @@ pub(super) struct KindArgs {
     /// Backing pages: 4k (never huge), thp (transparent huge pages), 2M or 1G (from the kernel's pool)
     #[arg(long, allow_hyphen_values = true, value_name = "SIZE", value_parser = PAGES, default_value = "4k")]
     pages: MemoryKind,
-    /// What backs the memory: anon, shared, or file:PATH (created or grown; one of another size is left alone)
+    /// What backs the memory: anon, shared, or file:PATH (created, stays after the run and
+    /// can be used again at the same size; one of another size is left alone)
     #[arg(long, allow_hyphen_values = true, value_parser = BACKING, default_value = "anon")]
     backing: MemoryKind,
     /// NUMA node the memory lies on, or interleave (all nodes in turn) [default: left to the kernel]
