@@ -3,10 +3,14 @@
 
 #[path = "guest_program/content.rs"]
 mod content;
+#[path = "guest_program/distinct.rs"]
+mod distinct;
 #[path = "guest_program/integrity.rs"]
 mod integrity;
 #[path = "guest_program/memory.rs"]
 mod memory;
+#[path = "guest_program/pacing.rs"]
+mod pacing;
 
 use assert_cmd::Command;
 use nix::sys::signal::{Signal, kill};

@@ -280,3 +280,5 @@ impl Drop for Engine {
 mod injection;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod truth;

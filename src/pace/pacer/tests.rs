@@ -5,6 +5,8 @@ use crate::plan::PaceSpec;
 use crate::units::Nanos;
 use proptest::prelude::*;
 
+mod mean;
+
 const SECOND_NS: u64 = 1_000_000_000;
 
 fn part(pages_per_s: u64) -> Part {

@@ -42,7 +42,9 @@ fn distances(arrivals: &[u64], rate: u64) -> Vec<f64> {
 
 #[test]
 fn distances_are_exponential() {
-    for (rate, writers, seed) in [(1_000, 1, 1), (25_600, 1, 2), (100, WRITERS, 3), (200_000, WRITERS, 4)] {
+    for (rate, writers, seed) in
+        [(1_000, 1, 1), (25_600, 1, 2), (100, WRITERS, 3), (200_000, WRITERS, 4), (2_000_000, WRITERS, 8)]
+    {
         let distances = distances(&arrivals(rate, writers, seed, 100_000), rate);
         let distance = kolmogorov_smirnov(distances, |distance| 1.0 - (-distance).exp());
         assert!(distance < 1.63, "{rate} p/s of {writers}: {distance}");
