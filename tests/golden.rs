@@ -20,6 +20,7 @@ fn records() -> Vec<String> {
         "records-memory.ndjson",
         "records-link.ndjson",
         "records-content.ndjson",
+        "records-diagnosis.ndjson",
     ]
     .map(golden)
     .concat()

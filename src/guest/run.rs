@@ -140,6 +140,7 @@ impl Run {
             self.audience.offer_detail(Monotonic.now_ns(), &Body::Heartbeat(beat));
         }
         if self.interval.is_due(now_ns) || baseline_ends {
+            self.report_gaps(now_ns);
             let snapshot = self.engine.snapshot();
             self.audience.offer_interval(&snapshot, &self.plan, self.phase);
         }
