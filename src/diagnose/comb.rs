@@ -168,15 +168,15 @@ impl Window {
     }
 }
 
-/// Whether most neighbours are whole periods apart, within a twentieth or 1 ms. Pauses of one length after random waits keep their
+/// Whether most neighbours are whole periods apart, within 1 to 2 ms. Pauses of one length after random waits keep their
 /// phase for a while, but not their distance.
 fn is_even(ends: &[u64], period_ns: u64) -> bool {
-    let off_ns = (period_ns / 20).max(1_000_000);
+    let off_ns = (period_ns / 20).clamp(1_000_000, 2_000_000);
     let even = ends.windows(2).filter(|pair| {
         let rest_ns = (pair[1] - pair[0]) % period_ns;
         rest_ns.min(period_ns - rest_ns) <= off_ns && pair[1] - pair[0] > off_ns
     });
-    even.count() * 5 >= ends.len().saturating_sub(1) * 3
+    even.count() * 5 >= ends.len().saturating_sub(1) * 4
 }
 
 /// The period that fits `ends` best, by least squares over their numbers in the comb of `period_ns` whose mean phase
