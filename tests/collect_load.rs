@@ -71,6 +71,8 @@ fn interval(end_ns: u64) -> Body {
         open_ns: None,
         gaps: None,
         steal_ms: None,
+        stall_ms: None,
+        throttle: None,
         self_cost: SelfCost { cpu_ns: 1, pages_dirtied: None },
     }))
 }

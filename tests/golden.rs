@@ -21,6 +21,7 @@ fn records() -> Vec<String> {
         "records-link.ndjson",
         "records-content.ndjson",
         "records-load.ndjson",
+        "records-diagnosis.ndjson",
     ]
     .map(golden)
     .concat()

@@ -4,6 +4,7 @@
 mod canary;
 mod control;
 mod course;
+mod diagnosis;
 mod error;
 mod finds;
 mod order;
@@ -33,6 +34,7 @@ use crate::{
 use canary::Canary;
 use control::Control;
 use course::Course;
+use diagnosis::Diagnosis;
 use snapshot::Sources;
 use std::sync::Arc;
 use writer::Writer;
@@ -52,6 +54,7 @@ pub struct Engine {
     writers: Vec<Writer>,
     canaries: Vec<Canary>,
     steal: Option<StealProbe>,
+    diagnosis: Diagnosis,
     memory: MemoryFacts,
     warning: Option<String>,
     /// Kept to the end: giving gigabytes back takes seconds, and no writer is to spend them.
@@ -92,6 +95,7 @@ impl Engine {
             writers: Vec::new(),
             canaries: Vec::new(),
             steal: StealProbe::open(),
+            diagnosis: Diagnosis::default(),
             memory: MemoryFacts {
                 bytes: region.pages().bytes(),
                 resident_bytes: 0,
@@ -215,12 +219,15 @@ impl Engine {
             writers: &self.writers,
             canaries: &self.canaries,
             steal: self.steal.as_ref(),
+            diagnosis: &self.diagnosis,
         };
         snapshot::take(&sources, self.stopped_ns.unwrap_or_else(|| Monotonic.now_ns()))
     }
 
-    /// Moves the gap records that came since the last call to `into`; at most as many as the rings hold.
+    /// Moves the gap records that came since the last call to `into`, at most as many as the rings hold, and judges
+    /// them together for the next snapshot.
     pub fn take_gaps(&mut self, into: &mut Vec<Gap>) {
+        let first_fresh = into.len();
         for canary in &self.canaries {
             for _ in 0..RING_RECORDS {
                 let Some(gap) = canary.tally.take() else { break };
@@ -233,6 +240,9 @@ impl Engine {
                 });
             }
         }
+        let steal_ms = self.steal.as_ref().and_then(StealProbe::read_ms);
+        let fresh = into.get(first_fresh..).unwrap_or_default();
+        self.diagnosis.take_in(fresh, self.canaries.len(), steal_ms, Monotonic.now_ns());
     }
 
     /// Moves the corrupt pages found since the last call to `into`; at most [`CORRUPTION_RECORDS`] in all.

@@ -3,15 +3,18 @@
 use super::{
     canary::Canary,
     course::{Asked, Course},
+    diagnosis::Diagnosis,
     writer::Writer,
 };
 use crate::{
+    diagnose::TimeByClass,
     histogram::Counts,
     plan::{Checked, Load},
     probe::{StealProbe, process_cpu_ns},
-    record::{End, EndReason, Interval, Latency, SelfCost, Status, Totals},
+    record::{End, EndReason, Interval, Latency, SelfCost, Status, Throttle, Totals},
     tally::{GapCounts, StampCounts},
 };
+use std::collections::BTreeMap;
 
 /// All counts at one moment, cumulative since the engine was started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +38,9 @@ pub struct Snapshot {
     gaps: GapCounts,
     steal_ms: Option<u64>,
     own_cpu_ns: u64,
+    /// Of the gaps taken so far.
+    lost: TimeByClass,
+    throttle: Option<Throttle>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -75,6 +81,7 @@ pub(super) struct Sources<'a> {
     pub(super) t0_ns: Option<u64>,
     pub(super) writers: &'a [Writer],
     pub(super) canaries: &'a [Canary],
+    pub(super) diagnosis: &'a Diagnosis,
     /// None where the kernel does not count steal.
     pub(super) steal: Option<&'a StealProbe>,
 }
@@ -125,6 +132,8 @@ pub(super) fn take(sources: &Sources<'_>, at_ns: u64) -> Snapshot {
         gaps,
         steal_ms,
         own_cpu_ns,
+        lost: sources.diagnosis.time(),
+        throttle: sources.diagnosis.throttle(),
     }
 }
 
@@ -182,6 +191,8 @@ impl Snapshot {
             open_ns: self.open_ns,
             gaps: Some(self.gaps.since(&earlier.gaps)),
             steal_ms: self.steal_ms.zip(earlier.steal_ms).map(|(now, then)| now.saturating_sub(then)),
+            stall_ms: Some(self.stall_ms_since(earlier)),
+            throttle: self.throttle,
             self_cost: SelfCost { cpu_ns: self.own_cpu_since(earlier), pages_dirtied: None },
         }
     }
@@ -233,6 +244,10 @@ impl Snapshot {
 
     fn due_since(&self, earlier: &Self, count: fn(&Due) -> u64) -> u64 {
         count(&self.due).saturating_sub(count(&earlier.due))
+    }
+
+    fn stall_ms_since(&self, earlier: &Self) -> BTreeMap<String, u64> {
+        self.lost.ms_since(&earlier.lost).map(|(class, ms)| (class.name().to_owned(), ms)).collect()
     }
 
     fn own_cpu_since(&self, earlier: &Self) -> u64 {

@@ -42,8 +42,12 @@ impl Course {
         self.enter(place, begins_ns)
     }
 
-    /// Goes to the phase of this name; none where the plan has no such phase.
+    /// Goes to the phase of this name; none where the plan has no such phase. Without phases the name is all there is to it.
     pub fn jump(&mut self, name: &str, now_ns: u64) -> Option<PlannedPhase> {
+        if self.phases.is_empty() {
+            // What a host named stays so: there is no phase that could follow.
+            self.ends_ns = None;
+        }
         let place = self.phases.iter().position(|phase| phase.name == name)?;
         self.enter(place, now_ns)
     }
@@ -106,5 +110,7 @@ mod tests {
         let mut plain = course(&[], false);
         assert_eq!((plain.go_on(1100), plain.ends_ns()), (None, None));
         assert!(!plain.is_over(u64::MAX));
+        let mut named = course(&[], false);
+        assert_eq!((named.jump("mine", 1050), named.is_due(u64::MAX)), (None, false));
     }
 }

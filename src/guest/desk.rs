@@ -59,7 +59,8 @@ impl Desk {
 
     /// A phase begins, with its load.
     pub fn begin(&mut self, now_ns: u64, phase: &PlannedPhase) {
-        self.changed |= self.load != phase.load;
+        // A ramp begins anew, even the same one.
+        self.changed |= self.load != phase.load || phase.load.ramp.is_some();
         (self.load, self.since_ns) = (phase.load, now_ns);
     }
 
@@ -76,6 +77,11 @@ impl Desk {
     /// What `status` is to say of the counts.
     pub fn tell(&mut self, status: Status) {
         self.told = status;
+    }
+
+    /// The phase that is named from now on.
+    pub fn name(&mut self, phase: &str) {
+        self.told.phase = phase.into();
     }
 
     /// What is going on.

@@ -150,6 +150,7 @@ impl Run {
             self.audience.offer_detail(Monotonic.now_ns(), &Body::Heartbeat(beat));
         }
         if self.interval.is_due(now_ns) || phase_ends {
+            self.report_gaps(now_ns);
             let snapshot = self.engine.snapshot();
             self.audience.offer_interval(&snapshot, &self.plan, &self.phase);
             self.desk.tell(snapshot.status(&self.phase, self.plan.load(), self.engine.sweeps().0));
@@ -178,6 +179,7 @@ impl Run {
 
     fn name_phase(&mut self, now_ns: u64, name: &str) {
         self.phase = name.into();
+        self.desk.name(name);
         self.audience.say(now_ns, &Body::Phase(Phase { phase: name.into() }));
     }
 

@@ -140,7 +140,8 @@ impl Paced {
         self.starts.seek(too_late_ns);
         // What is left is at most the patience behind.
         self.not_before_ns = 0;
-        self.sifted = true;
+        // What is only due later may be late then, and is looked at then.
+        self.sifted = self.starts.peek() <= now_ns;
         self.past.saturating_sub(done)
     }
 }

@@ -25,9 +25,59 @@ pub enum GapClass {
     GuestSched,
     /// The guest's own memory management: reclaim, swap, first touch.
     GuestFault,
+    /// A post-copy fault for which the guest ran something else meanwhile.
+    AsyncPf,
+    /// The host ran something else than the vCPU.
+    HostSteal,
+    /// The hypervisor lets the vCPUs sleep regularly, so that less is dirtied.
+    Throttle,
+    /// The VM ran nowhere: the switch of a migration.
+    Blackout,
+    /// The VM stood as a whole, for another reason.
+    VmPause,
+    /// One vCPU waited for a page that was still on the source.
+    PostcopyFault,
+    /// One vCPU had to sleep because it dirtied too much.
+    DirtyLimit,
+    /// One vCPU was away, and the guest did not do it.
+    HostOther,
     /// It cannot be told, or a later version's class.
     #[serde(other)]
     Unknown,
+}
+
+impl GapClass {
+    /// Every class, in the order of their numbers.
+    pub const ALL: [Self; 11] = [
+        Self::GuestSched,
+        Self::GuestFault,
+        Self::AsyncPf,
+        Self::HostSteal,
+        Self::Throttle,
+        Self::Blackout,
+        Self::VmPause,
+        Self::PostcopyFault,
+        Self::DirtyLimit,
+        Self::HostOther,
+        Self::Unknown,
+    ];
+
+    /// Its name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::GuestSched => "guest_sched",
+            Self::GuestFault => "guest_fault",
+            Self::AsyncPf => "async_pf",
+            Self::HostSteal => "host_steal",
+            Self::Throttle => "throttle",
+            Self::Blackout => "blackout",
+            Self::VmPause => "vm_pause",
+            Self::PostcopyFault => "postcopy_fault",
+            Self::DirtyLimit => "dirty_limit",
+            Self::HostOther => "host_other",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// Counters of the canary's thread over the gap.

@@ -2,6 +2,7 @@
 
 use crate::histogram::Counts;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// One interval. Figures are sums over all writers unless they say otherwise.
 ///
@@ -52,6 +53,12 @@ pub struct Interval {
     /// Time the guest's vCPUs waited for a host CPU, sum over vCPUs (/proc/stat steal, ticks of 10 ms).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steal_ms: Option<u64>,
+    /// Where the gaps that ended in this interval belong, ms by the name of their class, sum over canaries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stall_ms: Option<BTreeMap<String, u64>>,
+    /// How much the hypervisor lets the vCPUs sleep at the interval's end; absent where it cannot be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttle: Option<Throttle>,
     /// What the tool itself took in this interval.
     #[serde(rename = "self")]
     pub self_cost: SelfCost,
@@ -103,6 +110,30 @@ pub struct GapSummary {
     pub max_ns: u64,
     /// From which lateness on a canary's wake counted as a gap, at the end; the highest of all canaries.
     pub threshold_ns: u64,
+}
+
+/// A periodic sleep of all vCPUs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Throttle {
+    /// Its share of time, a whole number as QEMU sets it.
+    pub percent: u64,
+    /// One sleep and the run after it, refined from many: at QEMU's law the percent is 100 (1 - 10 ms / period).
+    pub period_ns: u64,
+    /// Which law it follows.
+    pub law: ThrottleLaw,
+    /// How regular it is, 45 to 100.
+    pub score_percent: u64,
+}
+
+/// The law of a throttle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ThrottleLaw {
+    /// QEMU's: 10 ms of run, then the sleep.
+    Qemu,
+    /// Regular, but not QEMU's, or a later version's name.
+    #[serde(other)]
+    Unknown,
 }
 
 /// What the tool itself took.

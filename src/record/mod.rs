@@ -23,7 +23,7 @@ pub use end::{End, EndReason, Totals};
 pub use envelope::{Record, SessionId};
 pub use gap::{Gap, GapClass, GapFeatures};
 pub use hello::{ClockFacts, Hello, MemoryFacts, SelfFacts};
-pub use interval::{GapSummary, Interval, Latency, SelfCost};
+pub use interval::{GapSummary, Interval, Latency, SelfCost, Throttle, ThrottleLaw};
 #[cfg(feature = "host")]
 pub use migration::{MigrationSample, QemuBody, QemuLine, RamSample, Side};
 #[cfg(feature = "host")]

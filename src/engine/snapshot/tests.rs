@@ -35,6 +35,8 @@ fn scheduled(at_ns: u64, visits: &[u64], due: Due, rate: &str) -> Snapshot {
         gaps: GapCounts::default(),
         steal_ms: Some(at_ns / 10),
         own_cpu_ns: at_ns / 100,
+        lost: TimeByClass::default(),
+        throttle: None,
     }
 }
 

@@ -90,6 +90,10 @@ fn a_ramp_that_was_paused_goes_on_from_where_it_had_come_to() {
     desk.obey(50 * SECOND, &Command::Resume { id: None }).unwrap();
     let rest = Some(Ramp { from: "400p/s".parse().unwrap(), over_ns: 6 * SECOND });
     assert_eq!(take_change(&mut desk).unwrap().ramp, rest);
+    for _ in 0..2 {
+        desk.begin(60 * SECOND, &planned);
+        assert_eq!(take_change(&mut desk), Some(planned.load), "the same ramp begins anew");
+    }
 }
 
 #[test]

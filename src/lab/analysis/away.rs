@@ -85,7 +85,8 @@ impl Away {
             match class {
                 GapClass::GuestSched => time.guest_sched_s += own_s,
                 GapClass::GuestFault => time.guest_fault_s += own_s,
-                GapClass::Unknown => time.unknown_s += own_s,
+                // One gap's own features tell no more.
+                _ => time.unknown_s += own_s,
             }
         }
         let lost_s = time.blackout_s + time.guest_sched_s + time.guest_fault_s + time.unknown_s;

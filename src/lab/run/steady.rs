@@ -150,6 +150,8 @@ mod tests {
             open_ns: None,
             gaps: None,
             steal_ms: None,
+            stall_ms: None,
+            throttle: None,
             self_cost: SelfCost::default(),
         }
     }

@@ -119,6 +119,46 @@ fn within_a_batch_visits_may_begin_until_20_ms_late() {
     assert_eq!(intended_ns[0], 15_000_000);
 }
 
+/// Stands still in each of `pauses` (how long it runs before it, and how long it is away), and looks at every batch.
+fn every_visit_is_accounted_for(paced: &Part, pauses: &[(u64, u64)]) -> Result<(), TestCaseError> {
+    let (schedule, shed) = (Schedule::new(0, paced).unwrap(), paced.backlog == BacklogPolicy::Shed);
+    let mut at_ns = 0;
+    let spans = pauses.iter().map(|(run_ns, away_ns)| {
+        let begin_ns = at_ns + run_ns;
+        at_ns = begin_ns + away_ns;
+        (begin_ns, at_ns)
+    });
+    let spans: Vec<_> = spans.collect();
+    let mut past = 0;
+    for done in carry_out(paced, &spans, SECOND_NS) {
+        past += done.visits + done.missed;
+        prop_assert!(past <= schedule.offered(done.at_ns + SPAN_NS), "ahead by more than a batch");
+        if done.missed > 0 {
+            // All that was too late is gone, and nothing else.
+            prop_assert_eq!(past, schedule.offered(done.at_ns - PATIENCE_NS));
+        }
+        if shed {
+            prop_assert!(past >= schedule.offered(done.at_ns - PATIENCE_NS.min(done.at_ns)));
+        } else {
+            prop_assert_eq!(done.missed, 0);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn what_comes_due_long_after_visits_were_given_up_is_given_up_when_it_is_too_late_itself() {
+    let pace = PaceSpec::Burst { on: Nanos::from_ms(169), off: Nanos::from_ms(148) };
+    let part = Part { pace, backlog: BacklogPolicy::Shed, catch_up: 1, ..part(117) };
+    let pauses = [
+        (63_538_348, 25_974_041),
+        (34_404_118, 77_986_589),
+        (41_298_174, 15_445_063),
+        (2_959_084, 74_102_259),
+    ];
+    every_visit_is_accounted_for(&part, &pauses).unwrap();
+}
+
 fn any_pace() -> impl Strategy<Value = PaceSpec> {
     let burst = (1u64..2_000, 1u64..2_000)
         .prop_map(|(on, off)| PaceSpec::Burst { on: Nanos::from_ms(on), off: Nanos::from_ms(off) });
@@ -156,28 +196,7 @@ proptest! {
         pauses in prop::collection::vec((0u64..100_000_000, 1u64..80_000_000), 0..6)
     ) {
         let backlog = if shed { BacklogPolicy::Shed } else { BacklogPolicy::Repay };
-        let part = Part { pace, backlog, catch_up, ..part(rate) };
-        let schedule = Schedule::new(0, &part).unwrap();
-        let mut at_ns = 0;
-        let pauses: Vec<_> = pauses.iter().map(|(run_ns, away_ns)| {
-            let begin_ns = at_ns + run_ns;
-            at_ns = begin_ns + away_ns;
-            (begin_ns, at_ns)
-        }).collect();
-        let mut past = 0;
-        for done in carry_out(&part, &pauses, SECOND_NS) {
-            past += done.visits + done.missed;
-            prop_assert!(past <= schedule.offered(done.at_ns + SPAN_NS), "ahead by more than a batch");
-            if done.missed > 0 {
-                // All that was too late is gone, and nothing else.
-                prop_assert_eq!(past, schedule.offered(done.at_ns - PATIENCE_NS));
-            }
-            if shed {
-                prop_assert!(past >= schedule.offered(done.at_ns - PATIENCE_NS.min(done.at_ns)));
-            } else {
-                prop_assert_eq!(done.missed, 0);
-            }
-        }
+        every_visit_is_accounted_for(&Part { pace, backlog, catch_up, ..part(rate) }, &pauses)?;
     }
 
     #[test]

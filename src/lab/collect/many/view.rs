@@ -1,6 +1,6 @@
 //! What is known of one VM, as a table or a metric shows it.
 
-use crate::record::{Arrival, Body, EndReason, GapClass, Interval, SessionId, StreamAudit};
+use crate::record::{Arrival, Body, EndReason, Interval, SessionId, StreamAudit};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -85,7 +85,7 @@ impl View {
             Body::Hello(hello) => self.hostname = printable(&hello.hostname),
             Body::Interval(interval) => self.interval(interval, line),
             Body::Gap(gap) if !self.sums_stalls => {
-                self.stall(class_name(gap.class), gap.len_ns as f64 / 1e6);
+                self.stall(gap.class.name(), gap.len_ns as f64 / 1e6);
             }
             Body::Corruption(_) => self.corruptions += 1,
             Body::Heartbeat(_) => {
@@ -123,14 +123,6 @@ impl View {
         if self.stall_ms.len() < CLASSES_LIMIT || self.stall_ms.contains_key(class) {
             *self.stall_ms.entry(class.to_owned()).or_default() += ms;
         }
-    }
-}
-
-const fn class_name(class: GapClass) -> &'static str {
-    match class {
-        GapClass::GuestSched => "guest_sched",
-        GapClass::GuestFault => "guest_fault",
-        GapClass::Unknown => "unknown",
     }
 }
 

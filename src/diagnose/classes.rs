@@ -1,0 +1,229 @@
+//! Whose fault the gaps of a window were, seen together: those of all canaries, the counters beside them, and what the
+//! host knows, if it is asked.
+//!
+//! In this order: what the canary's own thread was counted (the guest's scheduler, its memory); steal for at least half
+//! of what is left over a second or more; gaps of all canaries at once (throttle where the comb fits, blackout where the
+//! host says so or a long one is alone, else a pause of the VM); gaps of one vCPU. With one canary the last two
+//! cannot be told apart: only comb, a long lone gap and the host tell something, and the rest is unknown.
+
+use super::comb::{Stop, throttle};
+use super::features::classify;
+use crate::record::{Gap, GapClass, Throttle, ThrottleLaw};
+
+/// What is known of a span of time.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Seen<'a> {
+    /// When it ends, CLOCK_MONOTONIC.
+    pub end_ns: u64,
+    /// Over which time steal was counted; gaps that ended before it are not held against it.
+    pub length_ns: u64,
+    /// Canaries that watched.
+    pub canaries: usize,
+    /// Their gaps; the class in them is not looked at.
+    pub gaps: &'a [Gap],
+    /// Steal in it, sum over vCPUs; none where the kernel does not count it.
+    pub steal_ns: Option<u64>,
+    /// Interrupts by which the host says that a page is ready (the HYP row); none where there is no such row.
+    pub pages_ready: Option<u64>,
+    /// What the host knows; empty in the guest.
+    pub events: &'a [HostEvent],
+}
+
+/// Something the host knows, on the guest's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostEvent {
+    /// What it was.
+    pub kind: HostEventKind,
+    /// When it began.
+    pub start_ns: u64,
+    /// When it ended.
+    pub end_ns: u64,
+}
+
+/// What the host can tell of a span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostEventKind {
+    /// The VM was stopped, or its clock stepped.
+    Stopped,
+    /// Pages were still on the source.
+    PostCopy,
+    /// vCPUs that dirty too much were made to sleep.
+    DirtyLimit,
+}
+
+/// Whose fault one gap was.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Verdict {
+    /// The class.
+    pub class: GapClass,
+    /// How sure that is, 0 to 1: 0.95 counted by the kernel or said by the host; the comb's score; 0.7 steal, since it
+    /// is a sum over the window; 0.5 what was concluded from the shape of one gap; 0 unknown.
+    pub confidence: f64,
+    /// Whether all canaries were away at once. Never of one canary.
+    pub common: bool,
+}
+
+/// A gap of at least so much that is alone is a blackout, ns.
+const LONE_NS: u64 = 20_000_000;
+/// Steal is counted in ticks of 10 ms: judged over this time at least, ns.
+const STEAL_SPAN_NS: u64 = 1_000_000_000;
+/// The host's stamps and the guest's clock are this near, ns.
+const NEAR_NS: u64 = 1_000_000_000;
+
+/// The stops of the whole VM in what was seen, without what the guest itself did, for [`throttle`].
+///
+/// Of one canary each gap may be one. A canary that then waited in the guest's own queue was stopped for less.
+pub fn stops(seen: &Seen<'_>) -> Vec<Stop> {
+    let groups = groups(seen);
+    let stop = |group: &Vec<usize>| {
+        let net = group.iter().map(|index| net(&seen.gaps[*index]));
+        let (end_ns, len_ns) = net.fold((u64::MAX, 0u64), |(end, sum), stop| {
+            (end.min(stop.end_ns), sum.saturating_add(stop.len_ns))
+        });
+        Stop { end_ns, len_ns: len_ns / group.len() as u64 }
+    };
+    groups.iter().filter(|group| is_whole(group, seen)).map(stop).filter(|stop| stop.len_ns > 0).collect()
+}
+
+/// The throttle at the end of what was seen; none where it cannot be told.
+pub fn throttle_of(seen: &Seen<'_>) -> Option<Throttle> {
+    throttle(&stops(seen), seen.end_ns)
+}
+
+/// A verdict on each gap, in their order, given the throttle that [`throttle_of`] found.
+pub fn verdicts(seen: &Seen<'_>, throttle: Option<&Throttle>) -> Vec<Verdict> {
+    let unknown = Verdict { class: GapClass::Unknown, confidence: 0.0, common: false };
+    let mut verdicts = vec![unknown; seen.gaps.len()];
+    let mut left_ns = 0u64;
+    for (verdict, gap) in verdicts.iter_mut().zip(seen.gaps) {
+        verdict.class = classify(gap.len_ns, &gap.features);
+        if verdict.class != GapClass::Unknown {
+            verdict.confidence = 0.95;
+        } else if end_ns(gap) > seen.end_ns.saturating_sub(seen.length_ns) {
+            left_ns = left_ns.saturating_add(gap.len_ns);
+        }
+    }
+    let stolen = seen.length_ns >= STEAL_SPAN_NS
+        && seen.steal_ns.is_some_and(|steal_ns| steal_ns > 0 && steal_ns >= left_ns.div_ceil(2));
+    for group in groups(seen) {
+        let common = seen.canaries > 1 && is_whole(&group, seen);
+        let (class, confidence) = if stolen {
+            (GapClass::HostSteal, 0.7)
+        } else if is_whole(&group, seen) {
+            whole(&group, seen, throttle)
+        } else {
+            single(&seen.gaps[group[0]], seen)
+        };
+        for index in group {
+            verdicts[index] = Verdict { class, confidence, common };
+        }
+    }
+    verdicts
+}
+
+/// Of a stop of the whole VM, or of a gap of the only canary.
+fn whole(group: &[usize], seen: &Seen<'_>, throttle: Option<&Throttle>) -> (GapClass, f64) {
+    let gap = &seen.gaps[group[0]];
+    if let Some(throttle) = throttle
+        && fits(gap.len_ns, throttle)
+    {
+        return (GapClass::Throttle, throttle.score_percent.min(100) as f64 / 100.0);
+    }
+    if is_during(HostEventKind::Stopped, gap, seen, NEAR_NS) && gap.len_ns >= LONE_NS / 4 {
+        (GapClass::Blackout, 0.95)
+    } else if gap.len_ns >= LONE_NS && is_alone(group, seen) {
+        (GapClass::Blackout, 0.5)
+    } else if seen.canaries > 1 {
+        (GapClass::VmPause, 0.5)
+    } else {
+        single(gap, seen)
+    }
+}
+
+/// Of a gap that not all canaries had. With one canary only the host can say whose it was.
+fn single(gap: &Gap, seen: &Seen<'_>) -> (GapClass, f64) {
+    if is_during(HostEventKind::PostCopy, gap, seen, 0) {
+        let asynchronous = gap.features.nvcsw > 0 && seen.pages_ready.is_some_and(|pages| pages > 0);
+        return (if asynchronous { GapClass::AsyncPf } else { GapClass::PostcopyFault }, 0.5);
+    }
+    if is_during(HostEventKind::DirtyLimit, gap, seen, 0) {
+        return (GapClass::DirtyLimit, 0.5);
+    }
+    if seen.canaries > 1 { (GapClass::HostOther, 0.5) } else { (GapClass::Unknown, 0.0) }
+}
+
+/// Whether a stop of `len_ns` is one of a throttle's sleeps.
+fn fits(len_ns: u64, throttle: &Throttle) -> bool {
+    let sleep_ns = match throttle.law {
+        ThrottleLaw::Qemu => throttle.period_ns.saturating_sub(10_000_000),
+        ThrottleLaw::Unknown => throttle.period_ns / 100 * throttle.percent.min(100),
+    };
+    // Half a canary's period and the latency of a wake, twice: the guest may have been slow to wake, too.
+    len_ns.abs_diff(sleep_ns) <= (sleep_ns / 10).max(1_200_000)
+}
+
+fn is_during(kind: HostEventKind, gap: &Gap, seen: &Seen<'_>, near_ns: u64) -> bool {
+    seen.events.iter().filter(|event| event.kind == kind).any(|event| {
+        let begins = gap.start_ns <= event.end_ns.saturating_add(near_ns);
+        begins && end_ns(gap).saturating_add(near_ns) >= event.start_ns
+    })
+}
+
+/// Whether no other gap within a second is half as long.
+fn is_alone(group: &[usize], seen: &Seen<'_>) -> bool {
+    let gap = &seen.gaps[group[0]];
+    let others = seen.gaps.iter().enumerate().filter(|(index, _)| !group.contains(index));
+    others.into_iter().all(|(_, other)| {
+        let near = other.start_ns <= end_ns(gap).saturating_add(NEAR_NS)
+            && end_ns(other).saturating_add(NEAR_NS) >= gap.start_ns;
+        !near || other.len_ns < gap.len_ns / 2
+    })
+}
+
+/// At least 90 % of the canaries are in the group.
+fn is_whole(group: &[usize], seen: &Seen<'_>) -> bool {
+    group.len().saturating_mul(10) >= seen.canaries.saturating_mul(9) && seen.canaries > 0
+}
+
+/// Gaps of different canaries that are one: they overlap by 80 % of the shorter and begin within 1 ms or 5 %. Those that
+/// the guest's own counters explain are in no group. A gap that starts its group is its first.
+fn groups(seen: &Seen<'_>) -> Vec<Vec<usize>> {
+    let explained = |gap: &Gap| classify(gap.len_ns, &gap.features) != GapClass::Unknown;
+    let mut order: Vec<usize> = (0..seen.gaps.len()).filter(|index| !explained(&seen.gaps[*index])).collect();
+    order.sort_by_key(|index| seen.gaps[*index].start_ns);
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for index in order {
+        let gap = &seen.gaps[index];
+        // Later groups begin later, so only the last few can be near.
+        let mut recent = groups.iter_mut().rev().take(seen.canaries.max(1));
+        let joins = |group: &&mut Vec<usize>| {
+            let is_other = group.iter().all(|member| seen.gaps[*member].cpu != gap.cpu);
+            is_other && is_one(&seen.gaps[group[0]], gap)
+        };
+        match recent.find(joins) {
+            Some(group) => group.push(index),
+            None => groups.push(vec![index]),
+        }
+    }
+    groups
+}
+
+fn is_one(one: &Gap, other: &Gap) -> bool {
+    let overlap_ns = end_ns(one).min(end_ns(other)).saturating_sub(one.start_ns.max(other.start_ns));
+    let (shorter_ns, longer_ns) = (one.len_ns.min(other.len_ns), one.len_ns.max(other.len_ns));
+    let skew_ns = one.start_ns.abs_diff(other.start_ns);
+    overlap_ns >= shorter_ns - shorter_ns / 5 && skew_ns <= (longer_ns / 20).max(1_000_000)
+}
+
+/// A gap without the wait in the guest's own queue that came after it.
+fn net(gap: &Gap) -> Stop {
+    let waited_ns = gap.features.run_delay_ns.unwrap_or(0).min(gap.len_ns);
+    Stop { end_ns: end_ns(gap).saturating_sub(waited_ns), len_ns: gap.len_ns - waited_ns }
+}
+
+fn end_ns(gap: &Gap) -> u64 {
+    gap.start_ns.saturating_add(gap.len_ns)
+}
+
+#[cfg(test)]
+mod tests;

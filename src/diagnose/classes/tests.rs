@@ -1,0 +1,128 @@
+//! Verdicts on made-up windows whose truth is known.
+
+use super::*;
+use crate::diagnose::{TimeByClass, time_by_class};
+use crate::record::GapFeatures;
+use proptest::prelude::*;
+
+const MS: u64 = 1_000_000;
+
+fn gap(cpu: u32, start_ms: u64, len_ms: u64) -> Gap {
+    let features = GapFeatures { run_delay_ns: Some(0), ..GapFeatures::default() };
+    Gap { cpu, start_ns: start_ms * MS, len_ns: len_ms * MS, class: GapClass::Unknown, features }
+}
+
+/// Three seconds that two canaries watched.
+fn seen(gaps: &[Gap]) -> Seen<'_> {
+    Seen { end_ns: 3_000 * MS, length_ns: 3_000 * MS, canaries: 2, gaps, ..Seen::default() }
+}
+
+fn alone(gaps: &[Gap]) -> Seen<'_> {
+    Seen { canaries: 1, ..seen(gaps) }
+}
+
+fn classes(seen: &Seen<'_>) -> Vec<GapClass> {
+    let throttle = throttle_of(seen);
+    verdicts(seen, throttle.as_ref()).iter().map(|verdict| verdict.class).collect()
+}
+
+/// Sleeps of 10 ms in every 20 ms on both vCPUs.
+fn half() -> Vec<Gap> {
+    (0..149).flat_map(|index| [gap(0, 10 + index * 20, 10), gap(1, 10 + index * 20, 10)]).collect()
+}
+
+#[test]
+fn regular_stops_of_all_vcpus_are_a_throttle_and_its_percent_is_found() {
+    let gaps = half();
+    assert_eq!(throttle_of(&seen(&gaps)).map(|throttle| throttle.percent), Some(50));
+    let found = verdicts(&seen(&gaps), throttle_of(&seen(&gaps)).as_ref());
+    assert!(found.iter().all(|one| one.class == GapClass::Throttle && one.common && one.confidence > 0.9));
+}
+
+#[test]
+fn regular_gaps_of_one_vcpu_of_two_are_no_throttle() {
+    let mut gaps = half();
+    gaps.retain(|gap| gap.cpu == 0);
+    assert_eq!(throttle_of(&seen(&gaps)), None);
+    assert!(classes(&seen(&gaps)).iter().all(|class| *class == GapClass::HostOther));
+}
+
+#[test]
+fn with_one_vcpu_the_comb_tells_a_throttle_and_nothing_else_is_guessed() {
+    let mut gaps = half();
+    gaps.retain(|gap| gap.cpu == 0);
+    assert!(classes(&alone(&gaps)).iter().all(|class| *class == GapClass::Throttle));
+    assert!(verdicts(&alone(&gaps), None).iter().all(|verdict| !verdict.common));
+    assert_eq!(classes(&alone(&[gap(0, 100, 3), gap(0, 700, 2)])), [GapClass::Unknown; 2]);
+    assert_eq!(classes(&alone(&[gap(0, 100, 200)])), [GapClass::Blackout]);
+}
+
+#[test]
+fn a_long_lone_stop_is_a_blackout_and_shorter_ones_are_pauses() {
+    assert_eq!(classes(&seen(&[gap(0, 500, 200), gap(1, 500, 200)])), [GapClass::Blackout; 2]);
+    assert_eq!(classes(&seen(&[gap(0, 500, 5), gap(1, 500, 5)])), [GapClass::VmPause; 2]);
+    let twice = [gap(0, 500, 50), gap(1, 500, 50), gap(0, 800, 45), gap(1, 800, 45)];
+    assert_eq!(classes(&seen(&twice)), [GapClass::VmPause; 4]);
+}
+
+#[test]
+fn what_the_host_knows_decides_what_the_guest_cannot() {
+    let during = |kind, gaps: &[Gap]| {
+        let events = [HostEvent { kind, start_ns: 400 * MS, end_ns: 900 * MS }];
+        classes(&Seen { events: &events, ..seen(gaps) })
+    };
+    let single = [gap(0, 500, 30)];
+    assert_eq!(during(HostEventKind::PostCopy, &single), [GapClass::PostcopyFault]);
+    assert_eq!(during(HostEventKind::DirtyLimit, &single), [GapClass::DirtyLimit]);
+    assert_eq!(during(HostEventKind::Stopped, &[gap(0, 500, 10), gap(1, 500, 10)]), [GapClass::Blackout; 2]);
+    assert_eq!(classes(&seen(&single)), [GapClass::HostOther]);
+}
+
+#[test]
+fn the_guests_own_doing_comes_first_then_steal() {
+    let mut own = half();
+    for gap in &mut own {
+        gap.features.run_delay_ns = Some(6 * MS);
+    }
+    assert!(classes(&seen(&own)).iter().all(|class| *class == GapClass::GuestSched));
+    let gaps = half();
+    let stolen = Seen { steal_ns: Some(1_500 * MS), ..seen(&gaps) };
+    assert!(classes(&stolen).iter().all(|class| *class == GapClass::HostSteal));
+    let little = Seen { steal_ns: Some(100 * MS), ..seen(&gaps) };
+    assert!(classes(&little).iter().all(|class| *class == GapClass::Throttle));
+}
+
+#[test]
+fn gaps_over_each_other_count_once() {
+    let gaps = [gap(0, 100, 100), gap(0, 150, 100), gap(1, 100, 50)];
+    let verdict = Verdict { class: GapClass::VmPause, confidence: 0.5, common: true };
+    let time = time_by_class(&gaps, &[verdict; 3], (0, 200 * MS));
+    assert_eq!(time.lost().collect::<Vec<_>>(), [(GapClass::VmPause, 150 * MS)]);
+    assert_eq!(time.running_ns(200 * MS, 2), 250 * MS);
+    assert_eq!(time.ms_since(&time).count(), 0);
+    assert_eq!(time.ms_since(&TimeByClass::default()).collect::<Vec<_>>(), [(GapClass::VmPause, 150)]);
+}
+
+proptest! {
+    #[test]
+    fn no_window_panics_and_the_sums_hold(
+        parts in prop::collection::vec((0u32..4, any::<u64>(), any::<u64>(), any::<Option<u64>>()), 0..40),
+        narrow in any::<bool>(), canaries in 0usize..6, end_ns: u64, length_ns: u64, steal_ns: Option<u64>,
+    ) {
+        let scale = if narrow { 5_000 * MS } else { u64::MAX };
+        let gaps: Vec<Gap> = parts.into_iter().map(|(cpu, start, len, delay)| {
+            let features = GapFeatures { run_delay_ns: delay, ..GapFeatures::default() };
+            Gap { cpu, start_ns: start % scale, len_ns: len % scale, class: GapClass::Unknown, features }
+        }).collect();
+        let events = [HostEvent { kind: HostEventKind::Stopped, start_ns: length_ns, end_ns }];
+        let seen = Seen { end_ns, length_ns, canaries, gaps: &gaps, steal_ns, pages_ready: None, events: &events };
+        let found = verdicts(&seen, throttle_of(&seen).as_ref());
+        prop_assert_eq!(found.len(), gaps.len());
+        prop_assert!(found.iter().all(|one| (0.0..=1.0).contains(&one.confidence)));
+        prop_assert!(canaries > 1 || found.iter().all(|one| !one.common));
+        let wall_ns = end_ns / 8;
+        let time = time_by_class(&gaps, &found, (0, wall_ns));
+        let lost: u64 = time.lost().map(|(_, ns)| ns).sum();
+        prop_assert_eq!(lost + time.running_ns(wall_ns, 4), wall_ns * 4);
+    }
+}

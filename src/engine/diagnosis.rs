@@ -1,0 +1,119 @@
+//! The last few seconds of gaps, kept so that each interval can say whose they were and how hard the vCPUs are
+//! throttled. Bounded in gaps and in time.
+
+use crate::diagnose::{Seen, TimeByClass, WINDOW_NS, throttle_of, verdicts};
+use crate::record::{Gap, Throttle};
+use std::collections::VecDeque;
+
+/// More gaps than that are not kept: the oldest go.
+const GAPS_CEILING: usize = 4096;
+/// Steal is judged over this time, ns.
+const STEAL_SPAN_NS: u64 = 1_000_000_000;
+/// More readings of steal than that are not kept.
+const READINGS_CEILING: usize = 64;
+
+/// What is remembered of the gaps, and what they came to by class.
+#[derive(Debug, Default)]
+pub(super) struct Diagnosis {
+    gaps: VecDeque<Gap>,
+    /// Steal in ms since boot, and when it was read.
+    steal: VecDeque<(u64, u64)>,
+    time: TimeByClass,
+    throttle: Option<Throttle>,
+}
+
+impl Diagnosis {
+    /// Takes in the gaps that came since the last call, and steal as it is now, and judges them in the light of what
+    /// came before. A gap has its class from then on.
+    pub(super) fn take_in(&mut self, fresh: &[Gap], canaries: usize, steal_ms: Option<u64>, now_ns: u64) {
+        self.steal.extend(steal_ms.map(|ms| (now_ns, ms)));
+        while self.steal.len() > READINGS_CEILING
+            || self.steal.get(1).is_some_and(|(at_ns, _)| at_ns.saturating_add(STEAL_SPAN_NS) <= now_ns)
+        {
+            self.steal.pop_front();
+        }
+        self.gaps.retain(|gap| gap.start_ns.saturating_add(gap.len_ns).saturating_add(WINDOW_NS) >= now_ns);
+        // What is fresh always stays: it is no more than the rings hold.
+        let excess = (self.gaps.len() + fresh.len()).saturating_sub(GAPS_CEILING).min(self.gaps.len());
+        self.gaps.drain(..excess);
+        let first_fresh = self.gaps.len();
+        self.gaps.extend(fresh.iter().cloned());
+        self.throttle = None;
+        if self.gaps.is_empty() {
+            return;
+        }
+        let gaps: &[Gap] = self.gaps.make_contiguous();
+        let stolen = self.steal.front().zip(self.steal.back());
+        let seen = Seen {
+            end_ns: now_ns,
+            length_ns: stolen.map_or(0, |(first, last)| last.0.saturating_sub(first.0)),
+            canaries,
+            gaps,
+            steal_ns: stolen.map(|(first, last)| last.1.saturating_sub(first.1).saturating_mul(1_000_000)),
+            ..Seen::default()
+        };
+        self.throttle = throttle_of(&seen);
+        let told = verdicts(&seen, self.throttle.as_ref());
+        for (gap, verdict) in gaps.iter().zip(told).skip(first_fresh) {
+            self.time.add(verdict.class, gap.len_ns);
+        }
+    }
+
+    /// Time by class since the beginning.
+    pub(super) fn time(&self) -> TimeByClass {
+        self.time
+    }
+
+    /// The throttle as it was last found.
+    pub(super) fn throttle(&self) -> Option<Throttle> {
+        self.throttle
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{GapClass, GapFeatures};
+
+    const MS: u64 = 1_000_000;
+
+    #[test]
+    fn a_throttle_is_seen_within_a_second_and_forgotten_after_it_and_no_gap_counts_twice() {
+        let mut diagnosis = Diagnosis::default();
+        let gap = |cpu, index: u64| Gap {
+            cpu,
+            start_ns: (10 + index * 20) * MS,
+            len_ns: 10 * MS,
+            class: GapClass::Unknown,
+            features: GapFeatures::default(),
+        };
+        for beat in 1..=20 {
+            let fresh: Vec<Gap> =
+                (beat * 5 - 5..beat * 5).flat_map(|index| [gap(0, index), gap(1, index)]).collect();
+            diagnosis.take_in(&fresh, 2, Some(0), beat * 100 * MS);
+            assert_eq!(diagnosis.throttle().is_some(), beat >= 5, "after {beat} beats");
+        }
+        assert_eq!(diagnosis.throttle().map(|throttle| throttle.percent), Some(50));
+        assert_eq!(diagnosis.time().lost().map(|(_, ns)| ns).sum::<u64>(), 200 * 10 * MS);
+        diagnosis.take_in(&[], 2, Some(0), 2_700 * MS);
+        assert_eq!(diagnosis.throttle(), None);
+        diagnosis.take_in(&[], 2, Some(0), 6_000 * MS);
+        assert!(diagnosis.gaps.is_empty());
+    }
+
+    #[test]
+    fn memory_stays_bounded() {
+        let mut diagnosis = Diagnosis::default();
+        let gap = Gap {
+            cpu: 0,
+            start_ns: 0,
+            len_ns: 1,
+            class: GapClass::Unknown,
+            features: GapFeatures::default(),
+        };
+        for now_ns in 0..100 {
+            diagnosis.take_in(&vec![gap.clone(); 100], 1, Some(now_ns), now_ns);
+        }
+        assert!(diagnosis.gaps.len() <= GAPS_CEILING && diagnosis.steal.len() <= READINGS_CEILING);
+    }
+}
