@@ -171,7 +171,9 @@ mod tests {
         on(
             &mut view,
             1,
-            &format!(r#"{INTERVAL},"stall_ms":{{"host_throttle":31}},"throttle":{{"percent":40}}"#),
+            &format!(
+                r#"{INTERVAL},"stall_ms":{{"host_throttle":31}},"throttle":{{"percent":40,"period_ns":16666666,"law":"qemu","score_percent":90}}"#
+            ),
         );
         on(&mut view, 1, gap);
         assert_eq!(
