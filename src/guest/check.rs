@@ -104,19 +104,18 @@ fn writers(plan: &Plan, machine: &Machine) -> String {
 }
 
 fn pages(plan: &Plan, faults: &mut Vec<Fault>) -> Line {
-    let pages = plan.kind.pages;
-    let mode = probe::transparent_huge_pages();
-    match (pages, mode.as_deref()) {
+    let (pages, is_shared) = (plan.kind.pages, plan.kind.backing == Backing::Shared);
+    let (file, on) = if is_shared { ("shmem_enabled", "advise") } else { ("enabled", "madvise") };
+    let remedy =
+        |what: &str| format!("--pages thp: {what}\necho {on} > /sys/kernel/mm/transparent_hugepage/{file}");
+    match (pages, probe::transparent_huge_pages(file).as_deref()) {
         (PageSize::Transparent, None) => {
             line("pages", Mark::Fault, "--pages thp: this kernel has none\nuse --pages 4k or 2M".into())
         }
-        (PageSize::Transparent, Some("never")) => line(
-            "pages",
-            Mark::Poor,
-            "--pages thp: switched off, so each has to be collapsed\n\
-             echo madvise > /sys/kernel/mm/transparent_hugepage/enabled"
-                .into(),
-        ),
+        (PageSize::Transparent, Some("deny")) => line("pages", Mark::Fault, remedy("forbidden")),
+        (PageSize::Transparent, Some("never")) => {
+            line("pages", Mark::Poor, remedy("switched off, so each has to be collapsed"))
+        }
         _ => judged("pages", pages.to_string(), faults, "--pages"),
     }
 }

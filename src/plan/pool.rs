@@ -147,6 +147,12 @@ pub(super) fn check(plan: &Plan, asked_bytes: u64, stock: &Stock, faults: &mut V
             remedy: "name one of them, or leave --numa out".into(),
         });
     }
+    if kind.numa == Some(Numa::Interleave) && stock.nodes.is_empty() {
+        faults.push(Fault {
+            what: "--numa interleave is not there: this kernel names no nodes with memory".into(),
+            remedy: "leave --numa out".into(),
+        });
+    }
     if let Some(limit_bytes) = stock.lock_limit_bytes.filter(|limit| kind.lock && *limit < asked_bytes) {
         faults.push(Fault {
             what: format!(

@@ -114,3 +114,11 @@ fn tables_are_charged_to_the_whole_machine_and_not_to_the_node() {
     let few = Plan { threads: Some(1), ..plan("233M", "4k", Some("2"), false) };
     assert!(check(&few, &machine()).is_err());
 }
+
+#[test]
+fn interleaving_needs_nodes_that_are_named() {
+    let interleaved = plan("8M", "4k", Some("interleave"), false);
+    assert!(check(&interleaved, &machine()).is_ok());
+    let message = check(&interleaved, &small(512, 2)).unwrap_err().to_string();
+    assert!(message.contains("--numa interleave is not there"), "{message}");
+}

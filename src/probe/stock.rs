@@ -75,9 +75,10 @@ fn may_lock_all(status: &str) -> bool {
     mask.is_some_and(|mask| mask >> CAP_IPC_LOCK & 1 == 1)
 }
 
-/// The mode of transparent huge pages (`always`, `madvise`, `never`); none where the kernel has none.
-pub fn transparent_huge_pages() -> Option<String> {
-    let modes = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").ok()?;
+/// The mode of transparent huge pages (`always`, `madvise`, `never`; of shared memory also `advise`, `deny`), as the
+/// file of that name has it: `enabled` or `shmem_enabled`; none where the kernel has none.
+pub fn transparent_huge_pages(file: &str) -> Option<String> {
+    let modes = fs::read_to_string(Path::new("/sys/kernel/mm/transparent_hugepage").join(file)).ok()?;
     Some(modes.split_once('[')?.1.split_once(']')?.0.to_owned())
 }
 

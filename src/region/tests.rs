@@ -262,3 +262,19 @@ fn a_file_system_that_fills_up_is_an_error_and_no_signal() {
         Err(error) => assert!(error.to_string().contains("--memory"), "{error}"),
     }
 }
+
+#[test]
+fn several_regions_of_different_kinds_stand_side_by_side_and_are_told_apart() {
+    let kinds = [kind("4k", "anon"), kind("4k", "shared"), kind("4k", "anon")];
+    let mut regions: Vec<_> = kinds.iter().map(|kind| filled(1024, 2, kind).unwrap()).collect();
+    for (number, (_, slices)) in (10..).zip(&mut regions) {
+        slices[1].write(PageIndex(511), number);
+    }
+    let second = regions.remove(1);
+    drop(second);
+    for ((region, slices), last) in regions.iter().zip([10, 12]) {
+        let (found, warning) = region.inspect().unwrap();
+        assert_eq!((found.resident, warning), (PageCount(1024), None));
+        assert_eq!((slices[0].read(PageIndex(0)), slices[1].read(PageIndex(511))), (1, last));
+    }
+}
