@@ -109,6 +109,9 @@ impl Window {
     fn at(&self, permille: u64) -> Option<Fit> {
         let period_ns = SLICE_NS * 1000 / (1000 - permille);
         let ends = self.enough(self.about(period_ns - SLICE_NS), period_ns, SHARE_FLOOR)?;
+        if !follow_each_other(&ends, period_ns) {
+            return None;
+        }
         let (period_ns, score) = self.regular(&ends, period_ns)?;
         let percent = 100.0 * (1.0 - SLICE_NS as f64 / period_ns);
         let agrees = (percent - permille as f64 / 10.0).abs() <= POINTS_APART;
@@ -177,6 +180,14 @@ fn is_even(ends: &[u64], period_ns: u64) -> bool {
         rest_ns.min(period_ns - rest_ns) <= off_ns && pair[1] - pair[0] > off_ns
     });
     even.count() * 5 >= ends.len().saturating_sub(1) * 4
+}
+
+/// Whether half of the neighbours are about one period apart. Half the period of another throttle (40 of 100 ms), or a
+/// third, fits as well; but then no sleep follows the one before it. Of sleeps below 2 ms a canary may see just every
+/// other one, as its wakes happen to fall.
+fn follow_each_other(ends: &[u64], period_ns: u64) -> bool {
+    let near = ends.windows(2).filter(|pair| pair[1] - pair[0] < period_ns + period_ns / 2).count();
+    period_ns < SLICE_NS + 2_000_000 || near * 2 >= ends.len().saturating_sub(1)
 }
 
 /// The period that fits `ends` best, by least squares over their numbers in the comb of `period_ns` whose mean phase
