@@ -20,7 +20,7 @@ pub use snapshot::Snapshot;
 pub use threads::rehearse;
 
 use crate::{
-    clock::{Clock, Monotonic, read_cost_ns},
+    clock::{Clock, ClockFailure, Keeper, Monotonic, read_cost_ns},
     content::Ledger,
     diagnose::classify,
     pace::{Part, Schedule},
@@ -52,6 +52,7 @@ pub struct Engine {
     writers: Vec<Writer>,
     canaries: Vec<Canary>,
     steal: Option<StealProbe>,
+    clock: Keeper,
     memory: MemoryFacts,
     warning: Option<String>,
     /// Kept to the end: giving gigabytes back takes seconds, and no writer is to spend them.
@@ -93,6 +94,7 @@ impl Engine {
             writers: Vec::new(),
             canaries: Vec::new(),
             steal: StealProbe::open(),
+            clock: Keeper::new(!is_distrusted(host_facts().clocksource.as_deref())),
             memory: MemoryFacts {
                 bytes: region.pages().bytes(),
                 resident_bytes: 0,
@@ -107,7 +109,7 @@ impl Engine {
             t0_ns: None,
             stopped_ns: None,
         };
-        engine.writers = writer::start(plan, cpus, slices, &engine.control)?;
+        engine.writers = writer::start(plan, cpus, slices, (&engine.clock, &engine.control))?;
         engine.memory.prefault_ns = Monotonic.now_ns().saturating_sub(begin_ns);
         let (found, warning) = engine.region.inspect()?;
         engine.memory.resident_bytes = found.resident.bytes();
@@ -117,6 +119,8 @@ impl Engine {
             return Err(EngineError::NotResident(engine.memory.clone()));
         }
         engine.canaries = canary::start(cpus, plan.baseline_ns, &engine.control)?;
+        // The canaries have rehearsed meanwhile: long enough to tell the counter's pace.
+        engine.clock.check();
         Ok(engine)
     }
 
@@ -134,9 +138,9 @@ impl Engine {
         Facts {
             memory: self.memory.clone(),
             clock: ClockFacts {
-                kind: "monotonic".into(),
-                hz: 1_000_000_000,
-                read_ns: read_cost_ns(&Monotonic),
+                kind: if self.clock.hz().is_some() { "tsc" } else { "monotonic" }.into(),
+                hz: self.clock.hz().unwrap_or(1_000_000_000),
+                read_ns: read_cost_ns(&self.clock.clock()),
                 clocksource: host_facts().clocksource,
             },
             self_facts: SelfFacts {
@@ -248,6 +252,12 @@ impl Engine {
         }
     }
 
+    /// Compares the clock that stamps visits with CLOCK_MONOTONIC, to be called about every 100 ms. Returns how it was
+    /// found wrong, once; CLOCK_MONOTONIC is used from then on.
+    pub fn check_clock(&mut self) -> Option<ClockFailure> {
+        self.clock.check()
+    }
+
     /// How a writer or canary died, if one did.
     pub fn failure(&self) -> Option<String> {
         self.control.failure()
@@ -275,6 +285,11 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.halt();
     }
+}
+
+/// Whether a kernel that uses this clocksource has found the CPU's counter wanting.
+fn is_distrusted(clocksource: Option<&str>) -> bool {
+    matches!(clocksource, Some("hpet" | "acpi_pm" | "jiffies"))
 }
 
 #[cfg(test)]

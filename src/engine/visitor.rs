@@ -84,6 +84,16 @@ impl Visitor {
         }
     }
 
+    /// Visits all `pages`, where a visit is one store and nothing else; says whether that is so.
+    #[inline]
+    pub(super) fn dash(&mut self, pages: &[PageIndex]) -> bool {
+        let is_store = self.stamps.is_none() && self.palette.is_plain() && !self.palette.paints();
+        if is_store {
+            pages.iter().for_each(|page| self.slice.write(*page, self.strokes.draw()));
+        }
+        is_store
+    }
+
     /// Visits the page at `index` of a batch.
     #[inline]
     pub(super) fn visit(&mut self, pages: &[PageIndex], index: usize, now_ns: u64, control: &Control) {

@@ -147,9 +147,13 @@ impl Round<'_> {
         if start_ns > self.until_ns {
             return (0, start_ns);
         }
-        for (index, only_read) in visits.only_reads.iter().enumerate() {
-            self.visit(visits.pages, index, *only_read, start_ns);
-            self.sums.add(*only_read);
+        if !visits.only_reads.contains(&true) && self.visitor.dash(visits.pages) {
+            self.sums.writes += visits.pages.len() as u64;
+        } else {
+            for (index, only_read) in visits.only_reads.iter().enumerate() {
+                self.visit(visits.pages, index, *only_read, start_ns);
+                self.sums.add(*only_read);
+            }
         }
         self.count();
         (visits.pages.len(), start_ns)
