@@ -14,9 +14,15 @@ fn golden(name: &str) -> Vec<String> {
 
 /// Records as they were first written, and those with what was added to the schema since.
 fn records() -> Vec<String> {
-    ["records.ndjson", "records-stamps.ndjson", "records-memory.ndjson", "records-link.ndjson"]
-        .map(golden)
-        .concat()
+    [
+        "records.ndjson",
+        "records-stamps.ndjson",
+        "records-memory.ndjson",
+        "records-link.ndjson",
+        "records-clock.ndjson",
+    ]
+    .map(golden)
+    .concat()
 }
 
 /// Every field of `old` stands in `new` with the same value.

@@ -17,6 +17,9 @@ pub enum Body {
     Corruption(Corruption),
     /// For the host's clock arithmetic.
     Heartbeat(Heartbeat),
+    /// The clock that stamps was found wrong.
+    #[serde(rename = "clock_step")]
+    ClockStep(ClockStep),
     /// A phase began.
     Phase(Phase),
     /// A note of the host, echoed into the stream where it arrived.
@@ -36,6 +39,7 @@ impl Body {
             Self::Gap(_) => "gap",
             Self::Corruption(_) => "corruption",
             Self::Heartbeat(_) => "heartbeat",
+            Self::ClockStep(_) => "clock_step",
             Self::Phase(_) => "phase",
             Self::Mark(_) => "mark",
             Self::Reply(_) => "reply",
@@ -44,8 +48,18 @@ impl Body {
     }
 
     /// The types a reader of this version knows.
-    pub const TYPE_NAMES: [&'static str; 9] =
-        ["hello", "interval", "gap", "corruption", "heartbeat", "phase", "mark", "reply", "end"];
+    pub const TYPE_NAMES: [&'static str; 10] = [
+        "hello",
+        "interval",
+        "gap",
+        "corruption",
+        "heartbeat",
+        "clock_step",
+        "phase",
+        "mark",
+        "reply",
+        "end",
+    ];
 }
 
 /// Writes the fields alone: the envelope writes the `type`.
@@ -57,6 +71,7 @@ impl Serialize for Body {
             Self::Gap(body) => body.serialize(serializer),
             Self::Corruption(body) => body.serialize(serializer),
             Self::Heartbeat(body) => body.serialize(serializer),
+            Self::ClockStep(body) => body.serialize(serializer),
             Self::Phase(body) => body.serialize(serializer),
             Self::Mark(body) => body.serialize(serializer),
             Self::Reply(body) => body.serialize(serializer),
@@ -73,6 +88,15 @@ pub struct Heartbeat {
     /// The CPU's cycle counter, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tsc: Option<u64>,
+}
+
+/// The CPU's counter was found not to tell the time; CLOCK_MONOTONIC stamps from then on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockStep {
+    /// The time it showed, in ns.
+    pub shown_ns: u64,
+    /// CLOCK_MONOTONIC at that moment.
+    pub true_ns: u64,
 }
 
 /// A phase of the run began.

@@ -16,7 +16,7 @@ mod migration;
 #[cfg(feature = "host")]
 mod run;
 
-pub use body::{Body, Heartbeat, MarkNote, Phase, Reply};
+pub use body::{Body, ClockStep, Heartbeat, MarkNote, Phase, Reply};
 pub use command::Command;
 pub use corruption::{Corruption, CorruptionCounts, CorruptionKind};
 pub use end::{End, EndReason, Totals};

@@ -50,7 +50,12 @@ impl GuestView {
                     self.corruptions.push(corruption.clone());
                 }
             }
-            Body::Gap(_) | Body::Heartbeat(_) | Body::Phase(_) | Body::Mark(_) | Body::Reply(_) => {}
+            Body::Gap(_)
+            | Body::Heartbeat(_)
+            | Body::ClockStep(_)
+            | Body::Phase(_)
+            | Body::Mark(_)
+            | Body::Reply(_) => {}
         }
     }
 
