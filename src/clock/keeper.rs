@@ -91,7 +91,7 @@ impl Keeper {
         if span_ns < APART_NS || pair.width_ns.saturating_add(last.width_ns) > span_ns / WIDEST_PART {
             return None;
         }
-        let Some(rate) = Line::rate(pair.cycles.wrapping_sub(last.cycles), span_ns) else { return None };
+        let rate = Line::rate(pair.cycles.wrapping_sub(last.cycles), span_ns)?;
         let line = match self.line {
             None => Line { origin_cycles: pair.cycles, origin_ns: pair.mono_ns, rate },
             Some(line) => {

@@ -43,7 +43,8 @@ impl Shared {
             rate: self.rate.load(Ordering::Relaxed),
         };
         fence(Ordering::Acquire);
-        (version % 2 == 0 && self.version.load(Ordering::Relaxed) == version).then_some((version, line))
+        (version.is_multiple_of(2) && self.version.load(Ordering::Relaxed) == version)
+            .then_some((version, line))
     }
 
     pub(super) fn publish(&self, line: Line) {

@@ -89,7 +89,9 @@ impl Visitor {
     pub(super) fn dash(&mut self, pages: &[PageIndex]) -> bool {
         let is_store = self.stamps.is_none() && self.palette.is_plain() && !self.palette.paints();
         if is_store {
-            pages.iter().for_each(|page| self.slice.write(*page, self.strokes.draw()));
+            for page in pages {
+                self.slice.write(*page, self.strokes.draw());
+            }
         }
         is_store
     }
