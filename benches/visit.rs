@@ -101,7 +101,7 @@ fn bare(slice: &mut Slice, step: fn(&mut Slice, &mut [u64; 64], &[PageIndex])) -
         let mut only = CpuSet::new();
         only.set(cpu as usize)?;
         sched_setaffinity(gettid(), &only)?;
-        let (mut pages, mut seed, mut histogram) = ([PageIndex(0); STEP], 1, [0; 64]);
+        let (mut pages, mut seed, mut histogram) = (vec![PageIndex(0); STEP], 1, [0; 64]);
         let cpu_ns = || probe::thread_cpu_ns(gettid()).unwrap_or(0);
         let (end_ns, mut visits, mut span_ns) = (Monotonic.now_ns() + SPAN_NS, 0, 0);
         while Monotonic.now_ns() < end_ns {
@@ -131,7 +131,9 @@ fn peer_visits(slice: &mut Slice, histogram: &mut [u64; 64], pages: &[PageIndex]
 
 /// Nothing but stores.
 fn bare_stores(slice: &mut Slice, _histogram: &mut [u64; 64], pages: &[PageIndex]) {
-    pages.iter().for_each(|page| slice.write(*page, 1));
+    for page in pages {
+        slice.write(*page, 1);
+    }
 }
 
 /// Nothing but a load and a store.
