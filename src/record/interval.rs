@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Intervals of a session follow each other without a gap: where a reader was slow, one interval covers the time
 /// of several, and no count is lost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct Interval {
     /// `baseline`, then `run`.
     pub phase: String,
@@ -59,6 +60,7 @@ pub struct Interval {
 
 /// A latency distribution in short, in ns; a quantile is at most 0.8 % too high. Absent where nothing was counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct Latency {
     /// Visits counted.
     pub count: u64,
@@ -94,6 +96,7 @@ impl From<&Counts> for Latency {
 
 /// vCPU gaps of one interval, all canaries together. Nothing is left out of it, whatever records were dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct GapSummary {
     /// Gaps above the threshold.
     pub count: u64,
@@ -107,6 +110,7 @@ pub struct GapSummary {
 
 /// What the tool itself took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct SelfCost {
     /// CPU time of everything but the writers: canaries, sampling, reporting.
     pub cpu_ns: u64,
