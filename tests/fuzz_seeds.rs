@@ -18,8 +18,26 @@ const SPOILT: usize = 3000;
 const LONGEST_BYTES: usize = 16 << 10;
 /// What readers like least.
 const TOKENS: [&[u8]; 20] = [
-    b"\n", b"{", b"}", b"[", b"\"", b"\\u0000", b"null", b"-1", b"1e999", b"18446744073709551615", b"0",
-    b"18446744073709551616", b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x80", b"\x1b[2J", b"</script>", b"../", b"%", b"=",
+    b"\n",
+    b"{",
+    b"}",
+    b"[",
+    b"\"",
+    b"\\u0000",
+    b"null",
+    b"-1",
+    b"1e999",
+    b"18446744073709551615",
+    b"0",
+    b"18446744073709551616",
+    b"\0\0\0\0",
+    b"\xff\xff\xff\xff",
+    b"\x80",
+    b"\x1b[2J",
+    b"</script>",
+    b"../",
+    b"%",
+    b"=",
 ];
 
 /// The seeds of a target by path, in order; for the wire, the golden lines too.

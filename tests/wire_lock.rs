@@ -20,7 +20,8 @@ fn path(name: &str) -> PathBuf {
 
 /// FNV-1a of 64 bits: small, and the same for ever.
 fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }
 
 /// Types without their functions and tests: what stands between a `{` and the `}` at the beginning of a line is left
@@ -66,16 +67,17 @@ fn the_page_about_the_wire_and_the_types_change_together() {
         (true, false) => format!("{PAGE} changed, and the types it explains did not"),
         (false, false) => format!("the types of the wire and {PAGE} changed"),
     };
-    panic!("{changed}: read each against the other, then say so with SULLY_RENEW=1 cargo test --test wire_lock");
+    panic!(
+        "{changed}: read each against the other, then say so with SULLY_RENEW=1 cargo test --test wire_lock"
+    );
 }
 
 #[test]
 fn the_hash_is_the_published_one() {
-    assert_eq!([hash(""), hash("a"), hash("foobar")], [
-        0xcbf2_9ce4_8422_2325,
-        0xaf63_dc4c_8601_ec8c,
-        0x8594_4171_f739_67e8
-    ]);
+    assert_eq!(
+        [hash(""), hash("a"), hash("foobar")],
+        [0xcbf2_9ce4_8422_2325, 0xaf63_dc4c_8601_ec8c, 0x8594_4171_f739_67e8]
+    );
 }
 
 #[test]

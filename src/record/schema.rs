@@ -25,7 +25,8 @@ pub fn commands() -> Value {
 
 /// The schema of what is read, not of what this version writes.
 fn of<T: JsonSchema>(title: &str) -> Schema {
-    let mut schema = SchemaSettings::draft2020_12().for_deserialize().into_generator().into_root_schema_for::<T>();
+    let mut schema =
+        SchemaSettings::draft2020_12().for_deserialize().into_generator().into_root_schema_for::<T>();
     schema.insert("title".into(), title.into());
     schema
 }

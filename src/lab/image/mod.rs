@@ -11,6 +11,7 @@ mod kernel;
 mod modinfo;
 mod order;
 mod package;
+mod plain;
 mod program;
 mod source;
 mod store;
