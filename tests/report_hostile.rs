@@ -6,61 +6,13 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Markup, terminal sequences of both kinds, the end of a title, a path, and what turns text around.
-const HARM: &str =
-    "</script><img/onerror=alert(1)>\"'&\u{1b}[2J\u{9b}31m\u{1b}]0;owned\u{7}\r../../etc/passwd\u{202e}";
+mod hostile;
 
-/// The first golden record of each type.
-fn golden() -> Vec<Value> {
-    let lines = include_str!("golden/v1/records-stamps.ndjson").lines();
-    let all = lines.chain(include_str!("golden/v1/records.ndjson").lines());
-    let mut first: Vec<Value> = Vec::new();
-    for line in all {
-        let record: Value = serde_json::from_str(line).unwrap();
-        if first.iter().all(|known| known["type"] != record["type"]) {
-            first.push(record);
-        }
-    }
-    assert_eq!(first.len(), sully::record::Body::TYPE_NAMES.len());
-    first
-}
-
-/// Where the texts and numbers of a record stand.
-fn leaves(value: &Value, at: &str, found: &mut Vec<String>) {
-    let mut within = |key: &str, value: &Value| leaves(value, &format!("{at}/{key}"), found);
-    match value {
-        Value::Object(fields) => fields.iter().for_each(|(key, value)| within(key, value)),
-        Value::Array(items) => {
-            (0..).zip(items).for_each(|(at, item): (u32, _)| within(&at.to_string(), item))
-        }
-        Value::Bool(_) | Value::Null => {}
-        Value::String(_) | Value::Number(_) => found.push(at.to_owned()),
-    }
-}
-
-/// A record as often as it has texts and numbers, one of them replaced each time.
-fn spoilt(record: &Value, text: &str) -> Vec<Value> {
-    let mut places = Vec::new();
-    leaves(record, "", &mut places);
-    places.retain(|place| !["/type", "/session", "/seq"].contains(&place.as_str()));
-    let values = |place: &String| match record.pointer(place) {
-        Some(Value::String(_)) => vec![json!(text)],
-        _ => vec![json!(u64::MAX), json!(0), json!(u32::MAX)],
-    };
-    let with = |place: &String, value: Value| {
-        let mut record = record.clone();
-        *record.pointer_mut(place).unwrap() = value;
-        record
-    };
-    places.iter().flat_map(|place| values(place).into_iter().map(|value| with(place, value))).collect()
-}
-
+use hostile::HARM;
 /// Everything a guest can send, one record every millisecond of the host's clock.
 fn records(text: &str) -> Vec<u8> {
     let mut lines = Vec::new();
-    let plain = golden();
-    let all = plain.iter().cloned().chain(plain.iter().flat_map(|record| spoilt(record, text)));
-    for (at, mut record) in (0_u64..).zip(all) {
+    for (at, mut record) in (0_u64..).zip(hostile::records(text)) {
         record["session"] = json!("ae7e612df37d7353");
         record["seq"] = json!(at);
         record["host_ns"] = json!(1_000_000_000 + at * 1_000_000);
@@ -68,8 +20,6 @@ fn records(text: &str) -> Vec<u8> {
         lines.extend(serde_json::to_vec(&record).unwrap());
         lines.push(b'\n');
     }
-    lines.extend([b"{\"type\":".as_slice(), &[b'['; 100_000], b"\n\xff\xfe\0\n{}\n"].concat());
-    lines.extend(vec![b'x'; 1 << 20]);
     lines
 }
 
