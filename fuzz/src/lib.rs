@@ -37,7 +37,7 @@ const LONGEST_MESSAGE_BYTES: usize = 16 << 10;
 pub fn archives(bytes: &[u8]) {
     match survey_package(bytes, UNPACKED_BYTES) {
         Ok(survey) => {
-            survey.kernel_release.iter().chain(&survey.modules_release).for_each(|text| steers_nothing(text))
+            survey.kernel_release.iter().chain(&survey.modules_release).for_each(|text| steers_nothing(text));
         }
         Err(error) => is_fit_to_print(&format!("{error:#}")),
     }

@@ -27,7 +27,7 @@ fn leaves(value: &Value, at: &str, found: &mut Vec<String>) {
     match value {
         Value::Object(fields) => fields.iter().for_each(|(key, value)| within(key, value)),
         Value::Array(items) => {
-            (0..).zip(items).for_each(|(at, item): (u32, _)| within(&at.to_string(), item))
+            (0..).zip(items).for_each(|(at, item): (u32, _)| within(&at.to_string(), item));
         }
         Value::Bool(_) | Value::Null => {}
         Value::String(_) | Value::Number(_) => found.push(at.to_owned()),
