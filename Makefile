@@ -4,7 +4,7 @@ LAB := target/release/sully-lab
 SCENARIOS ?= smoke/precopy smoke/auto-converge smoke/post-copy
 OUT ?= runs/demo
 
-.PHONY: help demo test setup build image soak bench-collect bench-link bench-prefault clean-runs
+.PHONY: help demo test setup build image soak fuzz bench-collect bench-link bench-prefault clean-runs
 .NOTPARALLEL:
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make build       the guest program, static, and the host program"
 	@echo "make image       the guest image in target/image (KERNEL=FILE to bring your own kernel)"
 	@echo "make soak        N=30 real migrations in a row, the collector's connections broken in every second one"
+	@echo "make fuzz        each reader with bytes of any kind, SECONDS=60 for each; installs cargo-fuzz where it is missing"
 	@echo "make bench-collect  GUESTS=500 simulated guests and one collector: CPU, memory, lost records"
 	@echo "make bench-link  the load with readers of every bad habit, SECONDS=10 for each"
 	@echo "make bench-prefault  making and filling MIB=1024 of memory beside a memset of it"
@@ -45,6 +46,10 @@ image: build
 soak: setup build image
 	@echo "== soak: $(or $(N),30) migrations"
 	@scripts/soak.sh $(or $(N),30)
+
+fuzz:
+	@echo "== fuzz: $(or $(SECONDS),60) s for each target"
+	@scripts/fuzz.sh $(or $(SECONDS),60)
 
 bench-collect:
 	@echo "== bench-collect: $(or $(GUESTS),500) guests, $(or $(SECONDS),20) s"

@@ -2,6 +2,8 @@
 #![cfg(feature = "host")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod hostile;
+
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Child, Command, Stdio};
@@ -49,6 +51,11 @@ fn attack(guest: &mut UnixStream) {
     guest.write_all(b"\n{\"seq\":1e999,\"session\":\"0000000000000001\"}\n").unwrap();
     for seq in [u64::MAX, 0, u64::MAX - 1, 5, 5, 3, 1 << 63] {
         guest.write_all(&record(1, seq, phase())).unwrap();
+    }
+    // Records in every way, their texts harm and their numbers as large as they can be.
+    for (seq, mut record) in (2001_u64..).zip(hostile::records(hostile::HARM)) {
+        (record["session"], record["seq"]) = (SessionId(1).to_string().into(), seq.into());
+        guest.write_all(&[serde_json::to_vec(&record).unwrap().as_slice(), b"\n"].concat()).unwrap();
     }
     for session in 2..200 {
         guest.write_all(&record(session, 0, mark("who am I?"))).unwrap();
