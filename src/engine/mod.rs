@@ -171,6 +171,7 @@ impl Engine {
                     start_ns: gap.start_ns,
                     len_ns: gap.len_ns,
                     class: classify(gap.len_ns, &gap.features),
+                    confidence: None,
                     features: gap.features,
                 });
             }

@@ -159,6 +159,8 @@ impl Snapshot {
             response_hist: response.pack(),
             open_ns: self.open_ns,
             gaps: Some(self.gaps.since(&earlier.gaps)),
+            stall_ms: None,
+            throttle: None,
             steal_ms: self.steal_ms.zip(earlier.steal_ms).map(|(now, then)| now.saturating_sub(then)),
             self_cost: SelfCost { cpu_ns: self.own_cpu_since(earlier), pages_dirtied: None },
         }

@@ -13,6 +13,9 @@ pub struct Gap {
     pub len_ns: u64,
     /// Whose fault it was.
     pub class: GapClass,
+    /// How sure that is, 0 to 100; absent where nothing but the gap itself was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<u32>,
     /// What the kernel counted for the canary's thread since shortly before the gap.
     pub features: GapFeatures,
 }
@@ -25,9 +28,59 @@ pub enum GapClass {
     GuestSched,
     /// The guest's own memory management: reclaim, swap, first touch.
     GuestFault,
+    /// A task waited for a page of the host while its vCPU ran other tasks (asynchronous page fault).
+    AsyncPf,
+    /// The host ran something else on the vCPU's CPU.
+    HostSteal,
+    /// The hypervisor made all vCPUs sleep, again and again in the same time.
+    Throttle,
+    /// The VM ran nowhere: it was stopped, or between two hosts.
+    Blackout,
+    /// All vCPUs stood at once, for a reason that is none of these.
+    VmPause,
+    /// One vCPU waited for a page that was still on the source.
+    PostcopyFault,
+    /// One vCPU was made to sleep for what it had dirtied.
+    DirtyLimit,
+    /// One vCPU was away alone, and nothing in the guest explains it.
+    HostOther,
     /// It cannot be told, or a later version's class.
     #[serde(other)]
     Unknown,
+}
+
+impl GapClass {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 11] = [
+        Self::GuestSched,
+        Self::GuestFault,
+        Self::AsyncPf,
+        Self::HostSteal,
+        Self::Throttle,
+        Self::Blackout,
+        Self::VmPause,
+        Self::PostcopyFault,
+        Self::DirtyLimit,
+        Self::HostOther,
+        Self::Unknown,
+    ];
+
+    /// Its name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::GuestSched => "guest_sched",
+            Self::GuestFault => "guest_fault",
+            Self::AsyncPf => "async_pf",
+            Self::HostSteal => "host_steal",
+            Self::Throttle => "throttle",
+            Self::Blackout => "blackout",
+            Self::VmPause => "vm_pause",
+            Self::PostcopyFault => "postcopy_fault",
+            Self::DirtyLimit => "dirty_limit",
+            Self::HostOther => "host_other",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// Counters of the canary's thread over the gap.
@@ -46,4 +99,19 @@ pub struct GapFeatures {
     pub nvcsw: u64,
     /// Involuntary context switches.
     pub nivcsw: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_has_one_name_and_a_later_versions_class_is_unknown() {
+        for (number, class) in GapClass::ALL.into_iter().enumerate() {
+            let text = format!("\"{}\"", class.name());
+            assert_eq!((class as usize, serde_json::to_string(&class).unwrap()), (number, text.clone()));
+            assert_eq!(serde_json::from_str::<GapClass>(&text).unwrap(), class);
+        }
+        assert_eq!(serde_json::from_str::<GapClass>("\"full_moon\"").unwrap(), GapClass::Unknown);
+    }
 }

@@ -1,5 +1,6 @@
 //! One interval of a run: what was asked, what was done, how long it took, who was away.
 
+use super::{StallMs, Throttle};
 use crate::histogram::Counts;
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +50,12 @@ pub struct Interval {
     /// vCPU gaps that ended in this interval, all canaries together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gaps: Option<GapSummary>,
+    /// vCPU time lost by class, in ms, sum over canaries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stall_ms: Option<StallMs>,
+    /// How the hypervisor throttled at the interval's end; absent where no throttle can be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttle: Option<Throttle>,
     /// Time the guest's vCPUs waited for a host CPU, sum over vCPUs (/proc/stat steal, ticks of 10 ms).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steal_ms: Option<u64>,

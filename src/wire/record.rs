@@ -81,6 +81,7 @@ mod tests {
                 start_ns,
                 len_ns,
                 class: GapClass::Unknown,
+                confidence: None,
                 features: GapFeatures::default()
             })),
         ]
