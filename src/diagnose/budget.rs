@@ -25,8 +25,13 @@ impl Budget {
         let told_ns = &mut self.told_ns[at].1;
         let own_ns = end_ns.saturating_sub(gap.start_ns.max(*told_ns));
         *told_ns = end_ns.max(*told_ns);
-        let sum_ns = &mut self.lost_ns[gap.class as usize];
-        *sum_ns = sum_ns.saturating_add(own_ns);
+        self.add_ns(gap.class, own_ns);
+    }
+
+    /// Adds time of a class that is no gap's.
+    pub fn add_ns(&mut self, class: GapClass, ns: u64) {
+        let sum_ns = &mut self.lost_ns[class as usize];
+        *sum_ns = sum_ns.saturating_add(ns);
     }
 
     /// The time of `class`, in ns.

@@ -2,7 +2,7 @@
 
 use super::evidence::{Counted, Evidence, HostEventKind, LongVisit};
 use super::pause::{Pause, may_be_the_hypervisors};
-use super::throttle::{Comb, WINDOW_NS, comb};
+use super::throttle::{Comb, LONG_WINDOW_NS, WINDOW_NS, comb};
 use super::together::{COMMON_PERCENT, together_percent};
 use super::visits::{are_periodic_in_writes, around, falls_into_visits, was_missing};
 use crate::record::{Gap, GapClass, GapFeatures, Throttle};
@@ -11,6 +11,8 @@ use crate::record::{Gap, GapClass, GapFeatures, Throttle};
 const LONE_NS: u64 = 20_000_000;
 /// So near to a gap an event of the host, or another gap, belongs to it.
 const NEAR_NS: u64 = 1_000_000_000;
+/// Pauses of one event end nearer to each other.
+const TOGETHER_NS: u64 = 5_000_000;
 
 /// A class, and how sure it is, 0 to 100.
 type Verdict = (GapClass, u32);
@@ -30,25 +32,23 @@ pub fn classify(len_ns: u64, features: &GapFeatures) -> GapClass {
     }
 }
 
-/// Judges every gap that ended after `from_ns` and at or before `until_ns`: sets its class and how sure that is.
+/// Judges the gaps in `new`: sets the class of each and how sure that is.
 ///
-/// `gaps` holds those of the 3 s before as well, judged earlier: they show what repeats. Returns how hard the
-/// hypervisor throttled at `until_ns`; none when that cannot be told.
-pub fn judge(gaps: &mut [Gap], from_ns: u64, until_ns: u64, evidence: &Evidence<'_>) -> Option<Throttle> {
-    let is_new = |gap: &Gap| {
-        let end_ns = gap.start_ns.saturating_add(gap.len_ns);
-        end_ns > from_ns && end_ns <= until_ns
-    };
-    for gap in gaps.iter_mut().filter(|gap| is_new(gap)) {
+/// `known` are those of the 4 s before, judged earlier: they show what repeats, and stay as they are. Both are ordered
+/// by their ends. Returns how hard the hypervisor throttled at `until_ns`; none when that cannot be told.
+pub fn judge(known: &[Gap], new: &mut [Gap], until_ns: u64, evidence: &Evidence<'_>) -> Option<Throttle> {
+    for gap in new.iter_mut() {
         let (class, confidence) = alone(gap, evidence.counted);
         (gap.class, gap.confidence) = (class, Some(confidence));
     }
-    blame_steal(gaps, &is_new, until_ns, evidence.counted);
-    let mut pauses: Vec<Pause> =
-        gaps.iter().filter(|gap| may_be_the_hypervisors(gap.class)).map(Pause::of).collect();
+    if let Some(counted) = evidence.counted {
+        counted.steal_ns.iter().for_each(|steal| blame_steal(known, new, until_ns, *steal));
+    }
+    let open = known.iter().chain(new.iter()).filter(|gap| may_be_the_hypervisors(gap.class));
+    let mut pauses: Vec<Pause> = open.map(Pause::of).collect();
     pauses.sort_unstable_by_key(Pause::end_ns);
     let scene = Scene { comb: comb(&pauses, until_ns, &evidence.sight), pauses: &pauses, evidence };
-    for gap in gaps.iter_mut().filter(|gap| is_new(gap) && gap.class == GapClass::Unknown) {
+    for gap in new.iter_mut().filter(|gap| gap.class == GapClass::Unknown) {
         let (class, confidence) = scene.verdict(&Pause::of(gap));
         (gap.class, gap.confidence) = (class, Some(confidence));
     }
@@ -77,24 +77,24 @@ fn alone(gap: &Gap, counted: Option<&Counted>) -> Verdict {
 ///
 /// Steal comes in ticks, so it is held against all gaps of the last second together. A throttle, a fault of post-copy
 /// and a stop are no steal: a vCPU that sleeps does not wait for a CPU.
-fn blame_steal(gaps: &mut [Gap], is_new: &impl Fn(&Gap) -> bool, until_ns: u64, counted: Option<&Counted>) {
-    let Some(counted) = counted else { return };
+fn blame_steal(known: &[Gap], new: &mut [Gap], until_ns: u64, (cpu, steal_ns): (u32, u64)) {
     let from_ns = until_ns.saturating_sub(WINDOW_NS);
-    for (cpu, steal_ns) in counted.steal_ns.iter().filter(|(_, steal_ns)| *steal_ns > 0) {
-        let unexplained = |gap: &&Gap| {
-            let end_ns = gap.start_ns.saturating_add(gap.len_ns);
-            let in_the_guest = matches!(gap.class, GapClass::GuestSched | GapClass::GuestFault);
-            gap.cpu == *cpu && !in_the_guest && end_ns > from_ns && end_ns <= until_ns
-        };
-        let lost_ns = gaps.iter().filter(unexplained).fold(0, |sum: u64, gap| sum.saturating_add(gap.len_ns));
-        if *steal_ns < lost_ns.div_ceil(2) {
-            continue;
-        }
-        let open = |gap: &&mut Gap| gap.cpu == *cpu && is_new(gap) && gap.class == GapClass::Unknown;
-        for gap in gaps.iter_mut().filter(open) {
-            (gap.class, gap.confidence) = (GapClass::HostSteal, Some(percent_of(*steal_ns, lost_ns)));
-        }
+    let unexplained = |gap: &&Gap| {
+        let in_the_guest = matches!(gap.class, GapClass::GuestSched | GapClass::GuestFault);
+        gap.cpu == cpu && !in_the_guest && end_ns(gap) > from_ns && end_ns(gap) <= until_ns
+    };
+    let lengths = known.iter().chain(new.iter()).filter(unexplained).map(|gap| gap.len_ns);
+    let lost_ns = lengths.fold(0, u64::saturating_add);
+    if steal_ns == 0 || steal_ns < lost_ns.div_ceil(2) {
+        return;
     }
+    for gap in new.iter_mut().filter(|gap| gap.cpu == cpu && gap.class == GapClass::Unknown) {
+        (gap.class, gap.confidence) = (GapClass::HostSteal, Some(percent_of(steal_ns, lost_ns)));
+    }
+}
+
+fn end_ns(gap: &Gap) -> u64 {
+    gap.start_ns.saturating_add(gap.len_ns)
 }
 
 /// Everything that a gap may have to do with.
@@ -122,12 +122,12 @@ impl Scene<'_> {
     }
 
     fn together(&self, pause: &Pause) -> Option<u64> {
-        together_percent(pause, self.near(pause), &self.evidence.sight)
+        together_percent(pause, self.near(pause, TOGETHER_NS), &self.evidence.sight)
     }
 
-    /// Pauses that end within a second and this one's own length of it: no others can have to do with it.
-    fn near(&self, pause: &Pause) -> &[Pause] {
-        let reach_ns = NEAR_NS.saturating_add(pause.len_ns);
+    /// Pauses that end within `reach_ns` and this one's own length of its end.
+    fn near(&self, pause: &Pause, reach_ns: u64) -> &[Pause] {
+        let reach_ns = reach_ns.saturating_add(pause.len_ns);
         let (from_ns, to_ns) =
             (pause.end_ns().saturating_sub(reach_ns), pause.end_ns().saturating_add(reach_ns));
         let first = self.pauses.partition_point(|other| other.end_ns() < from_ns);
@@ -148,7 +148,7 @@ impl Scene<'_> {
     /// Long, and no other long one of the same vCPU near it.
     fn is_lone(&self, pause: &Pause) -> bool {
         let long = |other: &&Pause| other.cpu == pause.cpu && other.len_ns >= LONE_NS;
-        pause.len_ns >= LONE_NS && self.near(pause).iter().filter(long).count() <= 1
+        pause.len_ns >= LONE_NS && self.near(pause, NEAR_NS).iter().filter(long).count() <= 1
     }
 
     /// One vCPU alone, or a few of many: `share` percent of them.
@@ -189,25 +189,24 @@ impl Scene<'_> {
 }
 
 /// Judges the gaps of a whole run, second by second; what the host says and the writers saw may be of the whole run.
-/// The throttles found, with the ends of their windows.
+/// Orders the gaps by their ends. The throttles found, with the ends of their windows.
 pub fn judge_run(gaps: &mut [Gap], evidence: &Evidence<'_>) -> Vec<(u64, Throttle)> {
-    gaps.sort_by_key(|gap| gap.start_ns.saturating_add(gap.len_ns));
-    let end_ns = |gap: &Gap| gap.start_ns.saturating_add(gap.len_ns);
-    let (Some(first_ns), Some(last_ns)) = (gaps.first().map(end_ns), gaps.last().map(end_ns)) else {
-        return Vec::new();
-    };
-    let (mut found, mut from_ns) = (Vec::new(), first_ns.saturating_sub(1));
-    while from_ns < last_ns {
-        let until_ns = from_ns.saturating_add(WINDOW_NS);
-        let oldest_ns = until_ns.saturating_sub(super::throttle::LONG_WINDOW_NS + NEAR_NS);
-        let first = gaps.partition_point(|gap| end_ns(gap) <= oldest_ns);
-        let end = gaps.partition_point(|gap| end_ns(gap) <= until_ns);
-        if let Some(throttle) = judge(&mut gaps[first..end], from_ns, until_ns, evidence) {
+    gaps.sort_by_key(end_ns);
+    let (mut found, mut next) = (Vec::new(), 0);
+    let mut until_ns = 0u64;
+    while let Some(first) = gaps.get(next) {
+        // Seconds are counted from the first gap; those without one are passed over.
+        let away_ns = end_ns(first).saturating_sub(until_ns);
+        let seconds_ns = if next == 0 { away_ns } else { away_ns / WINDOW_NS * WINDOW_NS };
+        until_ns = until_ns.saturating_add(seconds_ns).saturating_add(WINDOW_NS);
+        let oldest_ns = until_ns.saturating_sub(LONG_WINDOW_NS + NEAR_NS);
+        let end = gaps.partition_point(|gap| end_ns(gap) <= until_ns).max(next + 1);
+        let known = gaps.partition_point(|gap| end_ns(gap) <= oldest_ns).min(next);
+        let (before, rest) = gaps.split_at_mut(next);
+        if let Some(throttle) = judge(&before[known..], &mut rest[..end - next], until_ns, evidence) {
             found.push((until_ns, throttle));
         }
-        // Seconds without a gap are passed over, or a single late gap would cost them all.
-        let next_ns = gaps.get(end).map_or(last_ns, |gap| end_ns(gap).saturating_sub(1));
-        from_ns = until_ns.max(next_ns.saturating_sub(next_ns.saturating_sub(until_ns) % WINDOW_NS));
+        next = end;
     }
     found
 }

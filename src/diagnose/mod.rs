@@ -20,7 +20,7 @@ pub use judge::{classify, judge, judge_run};
 pub use pause::{Pause, Sight};
 pub use throttle::{Comb, LONG_WINDOW_NS, WINDOW_NS, comb};
 pub use together::{COMMON_PERCENT, together_percent};
-pub use visits::falls_into_visits;
+pub use visits::{around, falls_into_visits, waits_alone_ns};
 
 #[cfg(test)]
 mod tests;

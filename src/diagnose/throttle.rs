@@ -125,10 +125,12 @@ fn by_qemus_law(percent: u64, train: &[Pause], window_ns: u64, sight: &Sight) ->
         pace.kept_permille >= 700
     };
     // Half of the period of another throttle, or a third, fits as well; but then no sleep follows the one before it.
-    let is_the_period = pace.single_permille * 2 >= visible_permille;
+    // Of the shortest sleeps a canary may see just every other one, as its wakes happen to fall.
+    let is_short = sleep_ns < 2 * sight.period_ns;
+    let is_the_period = is_short || pace.single_permille >= 500;
     let run_found_ns = comb.throttle.period_ns.saturating_sub(comb.throttle.sleep_ns);
     // A sleep shorter than that is found too inexactly to say what is left of the period.
-    let is_the_law = sleep_ns < 2 * sight.period_ns || run_found_ns.abs_diff(run_ns) <= 3_000_000;
+    let is_the_law = is_short || run_found_ns.abs_diff(run_ns) <= 3_000_000;
     let accepted = is_significant && is_the_period && is_the_law && comb.off_permille <= CONSISTENT_PERMILLE;
     (accepted && u64::from(comb.throttle.score) * 10 >= ACCEPTED_PERMILLE).then_some(comb)
 }

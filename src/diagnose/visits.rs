@@ -2,6 +2,7 @@
 
 use super::evidence::{Evidence, HostEventKind, LongVisit};
 use super::pause::Pause;
+use crate::record::Gap;
 
 /// Gaps are periodic in what was dirtied when its amounts between them vary by less than this share of their mean, in
 /// percent.
@@ -12,8 +13,35 @@ const DIRTY_LIMIT_GAPS: usize = 5;
 const ODDS_GAPS: u64 = 20;
 
 /// The long visit on the same vCPU that a gap falls into.
-pub(super) fn around<'a>(pause: &Pause, visits: &'a [LongVisit]) -> Option<&'a LongVisit> {
+pub fn around<'a>(pause: &Pause, visits: &'a [LongVisit]) -> Option<&'a LongVisit> {
     visits.iter().find(|visit| visit.cpu == pause.cpu && as_pause(visit).overlap_percent(pause) >= 80)
+}
+
+/// How long writers waited for pages of the host while their vCPUs ran other tasks, in ns: long visits that ended after
+/// `from_ns` and at or before `until_ns`, during which the canary of the vCPU was in time.
+///
+/// Such a wait ends with a callback of the hypervisor, of which there are hardly any otherwise. Where there were fewer
+/// than one for two of them, something else made them long: 0.
+pub fn waits_alone_ns(gaps: &[Gap], from_ns: u64, until_ns: u64, evidence: &Evidence<'_>) -> u64 {
+    let callbacks = evidence.counted.map_or(0, |counted| counted.callbacks);
+    if callbacks == 0 {
+        return 0;
+    }
+    let is_alone = |visit: &&LongVisit| {
+        let end_ns = visit.start_ns.saturating_add(visit.len_ns);
+        let met = |gap: &Gap| {
+            gap.cpu == visit.cpu
+                && gap.start_ns < end_ns
+                && gap.start_ns.saturating_add(gap.len_ns) > visit.start_ns
+        };
+        end_ns > from_ns && end_ns <= until_ns && !gaps.iter().any(met)
+    };
+    let (count, sum_ns) = evidence
+        .visits
+        .iter()
+        .filter(is_alone)
+        .fold((0u64, 0u64), |(count, sum_ns), visit| (count + 1, sum_ns.saturating_add(visit.len_ns)));
+    if callbacks.saturating_mul(2) >= count { sum_ns } else { 0 }
 }
 
 fn as_pause(visit: &LongVisit) -> Pause {

@@ -118,6 +118,7 @@ fn run<C: Clock>(clock: &C, control: &Control, probe: &ThreadProbe, tally: &GapT
     let mut wakes = 0;
     let mut deadline_ns = clock.now_ns().saturating_add(PERIOD_NS);
     loop {
+        tally.set_due(deadline_ns);
         clock.sleep_until(deadline_ns);
         let now_ns = clock.now_ns();
         if control.stopped() {

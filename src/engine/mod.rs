@@ -18,7 +18,7 @@ pub use snapshot::Snapshot;
 use crate::{
     clock::{Clock, Monotonic, read_cost_ns},
     content::Ledger,
-    diagnose::classify,
+    diagnose::{LongVisit, Sight, classify},
     pace::{Part, Schedule},
     plan::Checked,
     probe::{StealProbe, host_facts},
@@ -172,9 +172,34 @@ impl Engine {
                     len_ns: gap.len_ns,
                     class: classify(gap.len_ns, &gap.features),
                     confidence: None,
+                    visit: None,
                     features: gap.features,
                 });
             }
+        }
+    }
+
+    /// Moves the long visits that came since the last call to `into`; at most as many as the rings hold.
+    pub fn take_long_visits(&mut self, into: &mut Vec<LongVisit>) {
+        for writer in &self.writers {
+            let taken = std::iter::from_fn(|| writer.tally.long.take()).take(RING_RECORDS);
+            into.extend(taken.map(|visit| LongVisit {
+                cpu: writer.on,
+                start_ns: visit.start_ns,
+                len_ns: visit.len_ns,
+                last_visited_ns: visit.page_visited_ns,
+                writes: visit.writes,
+            }));
+        }
+    }
+
+    /// What the canaries can see.
+    pub fn sight(&self) -> Sight {
+        let thresholds = self.canaries.iter().map(|canary| canary.tally.threshold());
+        Sight {
+            period_ns: canary::PERIOD_NS,
+            threshold_ns: thresholds.max().unwrap_or(0),
+            canaries: self.canaries.len(),
         }
     }
 

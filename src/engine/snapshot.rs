@@ -2,11 +2,12 @@
 
 use super::{canary::Canary, writer::Writer};
 use crate::{
+    diagnose::Budget,
     histogram::Counts,
     pace::{Part, Schedule},
     plan::Checked,
     probe::{StealProbe, process_cpu_ns},
-    record::{End, EndReason, Interval, Latency, SelfCost, Totals},
+    record::{End, EndReason, Interval, Latency, LongSums, SelfCost, Throttle, Totals},
     tally::{GapCounts, StampCounts},
 };
 
@@ -29,6 +30,11 @@ pub struct Snapshot {
     due: Option<Due>,
     open_ns: Option<u64>,
     gaps: GapCounts,
+    gap_open_ns: Option<u64>,
+    long: LongSums,
+    /// What was lost by class; none before it was first judged.
+    budget: Option<Budget>,
+    throttle: Option<Throttle>,
     steal_ms: Option<u64>,
     own_cpu_ns: u64,
 }
@@ -82,6 +88,7 @@ pub(super) fn take(sources: &Sources<'_>, at_ns: u64) -> Snapshot {
     let (mut writes, mut reads) = (0u64, 0u64);
     let mut due = sources.plan.rate.pages_per_s().map(|_| Due::default());
     let mut open_ns: Option<u64> = None;
+    let mut long = LongSums::default();
     for (writer, index) in sources.writers.iter().zip(0u32..) {
         let counts = writer.tally.counts();
         if let Some(due) = &mut due {
@@ -89,6 +96,8 @@ pub(super) fn take(sources: &Sources<'_>, at_ns: u64) -> Snapshot {
         }
         let open = counts.open_since_ns.map(|since_ns| at_ns.saturating_sub(since_ns));
         open_ns = open_ns.max(open.filter(|open_ns| *open_ns > 0));
+        let (count, total_ns) = writer.tally.long.sums();
+        long = LongSums { count: long.count + count, total_ns: long.total_ns.saturating_add(total_ns) };
         writes += counts.writes;
         reads += counts.reads;
         service.add(&counts.service);
@@ -96,6 +105,7 @@ pub(super) fn take(sources: &Sources<'_>, at_ns: u64) -> Snapshot {
     }
     let mut gaps = GapCounts::default();
     sources.canaries.iter().for_each(|canary| gaps.add(&canary.tally.counts()));
+    let gap_open_ns = sources.canaries.iter().filter_map(|canary| canary.tally.overdue_ns(at_ns)).max();
     let steal_ms = sources.steal.and_then(StealProbe::read_ms);
     // The writers first: what they take in between must not make our own share negative.
     let writers_cpu_ns: u64 = sources.writers.iter().map(Writer::cpu_ns).sum();
@@ -113,6 +123,10 @@ pub(super) fn take(sources: &Sources<'_>, at_ns: u64) -> Snapshot {
         due,
         open_ns,
         gaps,
+        gap_open_ns,
+        long,
+        budget: None,
+        throttle: None,
         steal_ms,
         own_cpu_ns,
     }
@@ -138,6 +152,12 @@ impl Snapshot {
         self.writes
     }
 
+    /// The same with what was found of whose fault the gaps so far were.
+    #[must_use]
+    pub fn diagnosed(self, budget: &Budget, throttle: Option<Throttle>) -> Self {
+        Self { budget: Some(budget.clone()), throttle, ..self }
+    }
+
     /// What happened since `earlier`, an older snapshot of the same engine.
     pub fn interval_since(&self, earlier: &Self, plan: &Checked, phase: &str) -> Interval {
         let service = self.service.since(&earlier.service);
@@ -159,8 +179,18 @@ impl Snapshot {
             response_hist: response.pack(),
             open_ns: self.open_ns,
             gaps: Some(self.gaps.since(&earlier.gaps)),
-            stall_ms: None,
-            throttle: None,
+            gap_open_ns: self.gap_open_ns,
+            long_visits: plan.latency.then(|| LongSums {
+                count: self.long.count.saturating_sub(earlier.long.count),
+                total_ns: self.long.total_ns.saturating_sub(earlier.long.total_ns),
+            }),
+            stall_ms: self.budget.as_ref().map(|budget| {
+                earlier
+                    .budget
+                    .as_ref()
+                    .map_or_else(|| budget.since(&Budget::default()), |then| budget.since(then))
+            }),
+            throttle: self.throttle,
             steal_ms: self.steal_ms.zip(earlier.steal_ms).map(|(now, then)| now.saturating_sub(then)),
             self_cost: SelfCost { cpu_ns: self.own_cpu_since(earlier), pages_dirtied: None },
         }

@@ -3,10 +3,10 @@
 use super::control::Control;
 use crate::{
     clock::Clock,
-    content::{Ledger, Palette, STAMP_WORDS, Strokes},
+    content::{Ledger, Palette, STAMP_WORDS, Stamp, Strokes},
     record::CorruptionKind,
     region::Slice,
-    tally::{Find, StampTally},
+    tally::{Find, LongVisitRaw, StampTally},
     units::PageIndex,
 };
 use std::sync::Arc;
@@ -23,6 +23,8 @@ pub(super) struct Visitor {
     strokes: Strokes,
     palette: Palette,
     stamps: Option<Stamps>,
+    /// When the page visited last had been visited before that; meant only where there are stamps.
+    met_ns: u64,
 }
 
 /// What a writer of stamped pages keeps.
@@ -66,7 +68,7 @@ impl Visitor {
             }
             page.0 += 1;
         });
-        Self { slice, strokes: Strokes::default(), palette, stamps }
+        Self { slice, strokes: Strokes::default(), palette, stamps, met_ns: 0 }
     }
 
     /// Asks for the pages at the front of a batch.
@@ -88,6 +90,7 @@ impl Visitor {
                     self.slice.prefetch(*coming);
                 }
                 let found = self.slice.words(page);
+                self.met_ns = Stamp::of(&found).visited_ns;
                 let meeting = stamps.ledger.meet(page, &found, control.epoch(), now_ns);
                 self.slice.put(page, &meeting.stamp);
                 stamps.tally.visited(meeting.again);
@@ -116,11 +119,19 @@ impl Visitor {
                     self.slice.prefetch(*coming);
                 }
                 let found = self.slice.words(page);
+                self.met_ns = Stamp::of(&found).visited_ns;
                 if let Err(kind) = stamps.ledger.check(page, &found) {
                     stamps.mend(&mut self.slice, page, (kind, found), now_ns);
                 }
             }
         }
+    }
+
+    /// The visit just done as one that took long.
+    #[cold]
+    pub(super) fn long_visit(&self, start_ns: u64, end_ns: u64, writes: u64) -> LongVisitRaw {
+        let page_visited_ns = self.stamps.as_ref().map(|_| self.met_ns);
+        LongVisitRaw { start_ns, len_ns: end_ns.saturating_sub(start_ns), page_visited_ns, writes }
     }
 
     /// Writes what lies beyond the stamp.

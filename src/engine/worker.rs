@@ -5,7 +5,7 @@ use crate::{
     clock::Clock,
     pace::{BATCH, Batch, Pacer},
     pattern::{AddressPattern, Reads},
-    tally::VisitTally,
+    tally::{LONG_NS, VisitTally},
     units::PageIndex,
 };
 
@@ -108,6 +108,9 @@ impl Round<'_> {
             tally.close(start_ns, end_ns, *intended_ns);
             self.sums.add(*only_read);
             self.count();
+            if end_ns.saturating_sub(start_ns) >= LONG_NS {
+                tally.long.record(&self.visitor.long_visit(start_ns, end_ns, self.sums.writes));
+            }
             start_ns = end_ns;
             done += 1;
         }

@@ -36,6 +36,8 @@ const SWEEP_LIMIT_NS: u64 = 4_000_000_000;
 /// One writer, seen from outside.
 #[derive(Debug)]
 pub(super) struct Writer {
+    /// Where it is pinned.
+    pub(super) on: u32,
     pub(super) tally: Arc<VisitTally>,
     /// None without page stamps.
     pub(super) stamps: Option<Arc<StampTally>>,
@@ -88,6 +90,7 @@ pub(super) fn start(
 
 /// A writer that has not said yet that it is ready.
 struct Starting {
+    on: u32,
     tally: Arc<VisitTally>,
     stamps: Option<Arc<StampTally>>,
     cpu: Arc<Meter>,
@@ -124,14 +127,14 @@ impl Starting {
             work.visitor.sweep(&Monotonic, Monotonic.now_ns().saturating_add(SWEEP_LIMIT_NS));
         };
         let thread = threads::spawn(&name, control, body)?;
-        Ok(Self { tally, stamps, cpu: meter, thread, ready })
+        Ok(Self { on: cpu, tally, stamps, cpu: meter, thread, ready })
     }
 
     fn wait(self, control: &Control) -> Result<Writer, EngineError> {
         match self.ready.recv() {
             Ok(settled) => {
                 let (tally, stamps, cpu) = (self.tally, self.stamps, self.cpu);
-                Ok(Writer { tally, stamps, cpu, id: settled?, thread: Some(self.thread) })
+                Ok(Writer { on: self.on, tally, stamps, cpu, id: settled?, thread: Some(self.thread) })
             }
             Err(_) => Err(threads::died(self.thread, control)),
         }

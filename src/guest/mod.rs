@@ -3,6 +3,7 @@
 mod audience;
 mod beat;
 pub mod boot;
+mod diagnosis;
 mod hello;
 mod outbox;
 mod run;

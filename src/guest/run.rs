@@ -1,6 +1,7 @@
 //! One run in the guest, from the plan to the last record.
 
 use super::audience::Audience;
+use super::diagnosis::Diagnosis;
 use super::hello::hello;
 use super::signals::Signals;
 use super::{beat::Beat, session::Asked};
@@ -9,7 +10,7 @@ use crate::engine::Engine;
 use crate::plan::{self, Checked, Faults, Plan};
 use crate::port::{PortError, Target};
 use crate::probe;
-use crate::record::{Body, Corruption, End, EndReason, Gap, Heartbeat, Phase};
+use crate::record::{Body, Corruption, End, EndReason, Heartbeat, Phase};
 use crate::units::Nanos;
 
 /// What a run is told.
@@ -79,7 +80,7 @@ struct Run {
     end_ns: Option<u64>,
     heartbeat: Beat,
     interval: Beat,
-    gaps: Vec<Gap>,
+    diagnosis: Diagnosis,
     corruptions: Vec<Corruption>,
 }
 
@@ -91,7 +92,7 @@ impl Run {
             end_ns: plan.duration_ns.map(|duration_ns| began_ns.saturating_add(duration_ns)),
             heartbeat: Beat::starting(began_ns, HEARTBEAT.0),
             interval: Beat::starting(began_ns, plan.interval_ns),
-            gaps: Vec::new(),
+            diagnosis: Diagnosis::new(began_ns),
             corruptions: Vec::new(),
             plan,
             engine,
@@ -130,13 +131,18 @@ impl Run {
     fn tick(&mut self, now_ns: u64) {
         let baseline_ends = self.baseline_end_ns.is_some_and(|end_ns| now_ns >= end_ns);
         if self.heartbeat.is_due(now_ns) {
-            self.report_gaps(now_ns);
+            self.diagnosis.gather(now_ns, &mut self.engine);
+            if self.diagnosis.is_due(now_ns) {
+                self.report_gaps(now_ns);
+            }
             self.report_corruptions(now_ns);
             let beat = Heartbeat { real_ns: realtime_ns(), tsc: cycles() };
             self.audience.offer_detail(Monotonic.now_ns(), &Body::Heartbeat(beat));
         }
         if self.interval.is_due(now_ns) || baseline_ends {
-            let snapshot = self.engine.snapshot();
+            self.report_gaps(now_ns);
+            let (budget, throttle) = self.diagnosis.findings();
+            let snapshot = self.engine.snapshot().diagnosed(budget, throttle);
             self.audience.offer_interval(&snapshot, &self.plan, self.phase);
         }
         if baseline_ends {
@@ -151,10 +157,8 @@ impl Run {
     }
 
     fn report_gaps(&mut self, now_ns: u64) {
-        self.engine.take_gaps(&mut self.gaps);
-        for gap in self.gaps.drain(..) {
-            self.audience.offer_detail(now_ns, &Body::Gap(gap));
-        }
+        let audience = &mut self.audience;
+        self.diagnosis.judge(now_ns, &self.engine, |gap| audience.offer_detail(now_ns, &Body::Gap(gap)));
     }
 
     /// There are few of them (the engine sees to it), and each is worth its place however slow the reader is.
@@ -175,7 +179,10 @@ impl Run {
     /// The last interval, the last record, and both sent as far as somebody reads.
     fn finish(mut self, (reason, detail): Ending) -> End {
         let last = self.engine.stop();
+        self.diagnosis.finish(last.at_ns, &mut self.engine);
         self.report_gaps(last.at_ns);
+        let (budget, throttle) = self.diagnosis.findings();
+        let last = last.diagnosed(budget, throttle);
         self.report_corruptions(last.at_ns);
         self.audience.offer_interval(&last, &self.plan, self.phase);
         let end = self.audience.end(&last, reason, detail);

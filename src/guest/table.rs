@@ -134,6 +134,8 @@ mod tests {
                 max_ns: 10_000_000,
                 threshold_ns: 100_000,
             }),
+            long_visits: None,
+            gap_open_ns: None,
             stall_ms: None,
             throttle: None,
             steal_ms: None,

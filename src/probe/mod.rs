@@ -2,11 +2,13 @@
 
 mod cgroup;
 mod cost;
+mod counters;
 mod host;
 mod steal;
 mod thread;
 
 pub use cost::{process_cpu_ns, thread_cpu_ns};
+pub use counters::{CounterProbe, Counters};
 pub use host::{HostFacts, host_facts};
 pub use steal::StealProbe;
 pub use thread::{ThreadCounters, ThreadProbe};

@@ -16,6 +16,9 @@ pub struct Gap {
     /// How sure that is, 0 to 100; absent where nothing but the gap itself was looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<u32>,
+    /// The visit on the same vCPU that it falls into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visit: Option<GapVisit>,
     /// What the kernel counted for the canary's thread since shortly before the gap.
     pub features: GapFeatures,
 }
@@ -81,6 +84,20 @@ impl GapClass {
             Self::Unknown => "unknown",
         }
     }
+}
+
+/// A writer's visit that a gap of its vCPU falls into: a store was under way, or the next one was about to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GapVisit {
+    /// When the visit began, guest CLOCK_MONOTONIC.
+    pub start_ns: u64,
+    /// How long it took.
+    pub len_ns: u64,
+    /// When its page had been visited before, 0 for the fill; absent without page stamps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_visited_ns: Option<u64>,
+    /// Visits of that writer that had written by then.
+    pub writes: u64,
 }
 
 /// Counters of the canary's thread over the gap.

@@ -47,6 +47,12 @@ pub struct Interval {
     /// How long the longest visit that is still under way has lasted at the interval's end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_ns: Option<u64>,
+    /// Visits that took 100 us or more; absent when visits are not timed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub long_visits: Option<LongSums>,
+    /// How long the canary that is longest overdue has been so at the interval's end, above its threshold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gap_open_ns: Option<u64>,
     /// vCPU gaps that ended in this interval, all canaries together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gaps: Option<GapSummary>,
@@ -97,6 +103,15 @@ impl From<&Counts> for Latency {
             max: counts.max(),
         }
     }
+}
+
+/// Visits that took long, all writers together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct LongSums {
+    /// How many.
+    pub count: u64,
+    /// How long they took, together.
+    pub total_ns: u64,
 }
 
 /// vCPU gaps of one interval, all canaries together. Nothing is left out of it, whatever records were dropped.

@@ -22,9 +22,9 @@ pub use command::Command;
 pub use corruption::{Corruption, CorruptionCounts, CorruptionKind};
 pub use end::{End, EndReason, Totals};
 pub use envelope::{Record, SessionId};
-pub use gap::{Gap, GapClass, GapFeatures};
+pub use gap::{Gap, GapClass, GapFeatures, GapVisit};
 pub use hello::{ClockFacts, Hello, MemoryFacts, SelfFacts};
-pub use interval::{GapSummary, Interval, Latency, SelfCost};
+pub use interval::{GapSummary, Interval, Latency, LongSums, SelfCost};
 #[cfg(feature = "host")]
 pub use migration::{MigrationSample, QemuBody, QemuLine, RamSample, Side};
 #[cfg(feature = "host")]

@@ -58,19 +58,38 @@ pub struct GapTally {
     lengths: Cells,
     total_ns: AtomicU64,
     threshold_ns: AtomicU64,
+    /// When it is to wake next, so that a gap shows while it lasts; 0 before the first time.
+    due_ns: AtomicU64,
     ring: Ring,
 }
 
 impl GapTally {
     /// Empty counts.
     pub fn new() -> Self {
-        let (total_ns, threshold_ns) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { lengths: Cells::touched(), total_ns, threshold_ns, ring: Ring::new() }
+        Self {
+            lengths: Cells::touched(),
+            total_ns: AtomicU64::new(0),
+            threshold_ns: AtomicU64::new(0),
+            due_ns: AtomicU64::new(0),
+            ring: Ring::new(),
+        }
     }
 
     /// Says from which lateness on a wake counts as a gap. Only the canary itself calls this.
     pub fn set_threshold(&self, threshold_ns: u64) {
         self.threshold_ns.store(threshold_ns, Ordering::Relaxed);
+    }
+
+    /// Says when the canary is to wake next. Only the canary itself calls this.
+    pub fn set_due(&self, due_ns: u64) {
+        self.due_ns.store(due_ns, Ordering::Relaxed);
+    }
+
+    /// How long the canary is overdue at `now_ns`, once that is a gap: one that is under way.
+    pub fn overdue_ns(&self, now_ns: u64) -> Option<u64> {
+        let due_ns = self.due_ns.load(Ordering::Relaxed);
+        let late_ns = now_ns.saturating_sub(due_ns);
+        (due_ns > 0 && late_ns > self.threshold()).then_some(late_ns)
     }
 
     /// From which lateness on a wake counts as a gap now.
@@ -172,6 +191,16 @@ mod tests {
         assert_eq!((second.count, second.total_ns), (2, 300_000));
         assert!(second.max_ns.abs_diff(200_000) <= 2_000, "{second:?}");
         assert_eq!(end.since(&end), GapSummary::default());
+    }
+
+    #[test]
+    fn a_gap_shows_while_it_lasts() {
+        let tally = GapTally::new();
+        tally.set_threshold(100);
+        assert_eq!(tally.overdue_ns(5_000), None, "not yet awaited");
+        tally.set_due(1_000);
+        assert_eq!((tally.overdue_ns(900), tally.overdue_ns(1_100)), (None, None));
+        assert_eq!(tally.overdue_ns(5_000), Some(4_000));
     }
 
     #[test]

@@ -5,12 +5,14 @@
 
 mod cells;
 mod gaps;
+mod long;
 mod ring;
 mod stamps;
 mod visits;
 
 pub use cells::Cells;
 pub use gaps::{GapCounts, GapTally, RawGap};
+pub use long::{LONG_NS, LongVisitRaw, LongVisits};
 pub use ring::{RING_RECORDS, RING_WORDS, Ring};
 pub use stamps::{Find, StampCounts, StampTally};
 pub use visits::{VisitCounts, VisitTally};

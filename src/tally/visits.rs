@@ -1,6 +1,6 @@
 //! The counts of one writer's visits.
 
-use super::Cells;
+use super::{Cells, LongVisits};
 use crate::histogram::Counts;
 use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 
@@ -20,6 +20,8 @@ pub struct VisitTally {
     service: Cells,
     /// None without a schedule: response is then service, and is not counted twice.
     response: Option<Cells>,
+    /// Visits that took long, each with its page's history.
+    pub long: LongVisits,
 }
 
 /// What one writer had counted at one moment.
@@ -49,12 +51,13 @@ impl VisitTally {
             reads: AtomicU64::new(0),
             service: Cells::touched(),
             response: paced.then(Cells::touched),
+            long: LongVisits::default(),
         }
     }
 
     /// The memory they take, in bytes.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + Cells::BYTES * (1 + usize::from(self.response.is_some()))
+        size_of::<Self>() + LongVisits::BYTES + Cells::BYTES * (1 + usize::from(self.response.is_some()))
     }
 
     /// A visit begins. Only the writer itself calls this.

@@ -82,6 +82,7 @@ mod tests {
                 len_ns,
                 class: GapClass::Unknown,
                 confidence: None,
+                visit: None,
                 features: GapFeatures::default()
             })),
         ]

@@ -3,13 +3,14 @@
 use super::scene::{BEGIN, Dice, MS, SECOND, Truth, evidence, gap, noise, periodic, qemu_law, seen};
 use crate::diagnose::{
     Budget, Counted, Evidence, HostEvent, HostEventKind, LongVisit, classify, falls_into_visits, judge,
-    judge_run,
+    judge_run, waits_alone_ns,
 };
 use crate::record::{Gap, GapClass, GapFeatures};
 use proptest::prelude::*;
 
 fn classes(gaps: &mut [Gap], evidence: &Evidence<'_>) -> Vec<GapClass> {
-    judge(gaps, 0, u64::MAX, evidence);
+    gaps.sort_by_key(|gap| gap.start_ns + gap.len_ns);
+    judge(&[], gaps, u64::MAX, evidence);
     gaps.iter().map(|gap| gap.class).collect()
 }
 
@@ -61,10 +62,11 @@ fn sleeps_of_a_throttle_are_told_from_what_else_happens_meanwhile() {
     // In the run part of a period, on one vCPU alone.
     let other = sleeps[20].0 + sleep + 6 * MS;
     gaps.push(gap(1, other, 2 * MS));
-    let throttle = judge(&mut gaps, BEGIN, BEGIN + SECOND + 20 * MS, &evidence(2)).unwrap();
+    gaps.sort_by_key(|gap| gap.start_ns + gap.len_ns);
+    let throttle = judge(&[], &mut gaps, BEGIN + SECOND + 20 * MS, &evidence(2)).unwrap();
     assert_eq!(throttle.percent, 50);
-    let (last, sleeps) = gaps.split_last().unwrap();
-    assert_eq!(last.class, GapClass::HostOther);
+    let (alone, sleeps): (Vec<&Gap>, _) = gaps.iter().partition(|gap| gap.start_ns + gap.len_ns == other);
+    assert_eq!(alone[0].class, GapClass::HostOther);
     let told = sleeps.iter().filter(|gap| gap.class == GapClass::Throttle).count();
     assert!(told * 100 >= sleeps.len() * 95, "{told} of {}", sleeps.len());
     assert!(sleeps.iter().all(|gap| gap.confidence.is_some_and(|sure| sure <= 100)));
@@ -100,7 +102,7 @@ fn steal_explains_gaps_from_half_of_them_on_and_on_its_own_cpu_only() {
     let stolen = |ms: u64| Counted { steal_ns: vec![(0, ms * MS)], ..Counted::default() };
     let judged = |counted: &Counted| {
         let mut gaps = gaps();
-        judge(&mut gaps, 0, BEGIN + SECOND / 2, &Evidence { counted: Some(counted), ..evidence(2) });
+        judge(&[], &mut gaps, BEGIN + SECOND / 2, &Evidence { counted: Some(counted), ..evidence(2) });
         gaps.map(|gap| gap.class)
     };
     let blamed = judged(&stolen(20));
@@ -115,6 +117,26 @@ fn a_gap_blamed_on_steal_stays_so_for_those_without_counters() {
     (gaps[0].class, gaps[0].confidence) = (GapClass::HostSteal, Some(80));
     judge_run(&mut gaps, &evidence(2));
     assert_eq!((gaps[0].class, gaps[0].confidence), (GapClass::HostSteal, Some(80)));
+}
+
+#[test]
+fn long_visits_beside_a_canary_in_time_are_asynchronous_faults_when_the_hypervisor_called_back() {
+    let visits = [
+        visit(0, BEGIN, 2 * MS, 0, 1),
+        visit(0, BEGIN + 9 * MS, 3 * MS, 0, 2),
+        visit(1, BEGIN, 4 * MS, 0, 1),
+    ];
+    let gaps = [gap(0, BEGIN + 8 * MS, MS)];
+    let waited = |callbacks| {
+        let counted = Counted { callbacks, ..Counted::default() };
+        waits_alone_ns(
+            &gaps,
+            0,
+            BEGIN + SECOND,
+            &Evidence { counted: Some(&counted), visits: &visits, ..evidence(2) },
+        )
+    };
+    assert_eq!((waited(0), waited(1)), (0, 6 * MS), "the one in a gap is the gap's");
 }
 
 fn visit(cpu: u32, end_ns: u64, len_ns: u64, last_visited_ns: u64, writes: u64) -> LongVisit {
@@ -228,7 +250,7 @@ proptest! {
     ) {
         let features = |run_delay| GapFeatures { run_delay_ns: Some(run_delay), ..GapFeatures::default() };
         let mut gaps: Vec<Gap> = gaps.into_iter().map(|(cpu, start_ns, len_ns, run_delay)| Gap {
-            cpu, start_ns, len_ns, class: GapClass::Unknown, confidence: None, features: features(run_delay)
+            cpu, start_ns, len_ns, class: GapClass::Unknown, confidence: None, visit: None, features: features(run_delay)
         }).collect();
         let visits: Vec<LongVisit> = visits.into_iter().map(|(cpu, start_ns, len_ns, writes)| LongVisit {
             cpu, start_ns, len_ns, last_visited_ns: None, writes
@@ -237,7 +259,10 @@ proptest! {
         let evidence = Evidence {
             counted: Some(&counted), visits: &visits, busy_permille: Some(100), ..evidence(canaries)
         };
-        judge(&mut gaps, 5, u64::MAX - 7, &evidence);
-        judge(&mut gaps, u64::MAX, 0, &Evidence { counted: None, ..evidence });
+        judge_run(&mut gaps, &Evidence { counted: None, ..evidence });
+        waits_alone_ns(&gaps, 0, u64::MAX, &evidence);
+        let half = gaps.len() / 2;
+        let (known, new) = gaps.split_at_mut(half);
+        judge(known, new, u64::MAX - 7, &evidence);
     }
 }

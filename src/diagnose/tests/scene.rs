@@ -88,7 +88,15 @@ pub fn seen(dice: &mut Dice, cpu: u32, truth: &Truth) -> Vec<Gap> {
 /// A gap by its end, which is what is known best.
 pub fn gap(cpu: u32, end_ns: u64, len_ns: u64) -> Gap {
     let features = GapFeatures { run_delay_ns: Some(0), nvcsw: 1, ..GapFeatures::default() };
-    Gap { cpu, start_ns: end_ns - len_ns, len_ns, class: GapClass::Unknown, confidence: None, features }
+    Gap {
+        cpu,
+        start_ns: end_ns - len_ns,
+        len_ns,
+        class: GapClass::Unknown,
+        confidence: None,
+        visit: None,
+        features,
+    }
 }
 
 /// Short gaps at random, as a machine that is not quite idle has them.

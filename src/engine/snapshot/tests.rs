@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     plan::{self, Machine, Plan},
+    record::{GapClass, ThrottleLaw},
     units::Rate,
 };
 
@@ -28,6 +29,10 @@ fn snapshot(at_ns: u64, visits: &[u64], due: Option<Due>) -> Snapshot {
         due,
         open_ns: None,
         gaps: GapCounts::default(),
+        gap_open_ns: Some(at_ns / 5),
+        long: LongSums { count: at_ns / 1000, total_ns: at_ns },
+        budget: None,
+        throttle: None,
         steal_ms: Some(at_ns / 10),
         own_cpu_ns: at_ns / 100,
     }
@@ -46,6 +51,30 @@ fn an_interval_holds_what_came_between() {
     assert_eq!(Counts::unpack(&interval.service_hist).unwrap().count(), 3);
     assert_eq!((interval.steal_ms, interval.self_cost.cpu_ns), (Some(200), 20));
     assert_eq!((interval.phase.as_str(), interval.target_pages_per_s), ("run", Some(10)));
+}
+
+#[test]
+fn an_interval_holds_what_was_lost_in_between_and_the_last_throttle() {
+    let plan = checked(Rate::PagesPerSecond(10));
+    let (mut then, mut now) = (Budget::default(), Budget::default());
+    then.add_ns(GapClass::Throttle, 2_900_000);
+    now.add_ns(GapClass::Throttle, 7_100_000);
+    let throttle = Throttle {
+        percent: 50,
+        law: ThrottleLaw::Qemu,
+        score: 99,
+        period_ns: 20_000_000,
+        sleep_ns: 10_000_000,
+    };
+    let earlier = snapshot(1000, &[5], None);
+    let later = snapshot(3000, &[5], None).diagnosed(&now, Some(throttle));
+    let interval = later.interval_since(&earlier.clone().diagnosed(&then, None), &plan, "run");
+    assert_eq!((interval.stall_ms.unwrap().of(GapClass::Throttle), interval.throttle), (5, Some(throttle)));
+    let first = later.interval_since(&earlier, &plan, "run");
+    assert_eq!(first.stall_ms.unwrap().of(GapClass::Throttle), 7, "nothing was judged before");
+    assert_eq!(earlier.interval_since(&earlier, &plan, "run").stall_ms, None);
+    assert_eq!(interval.long_visits, Some(LongSums { count: 2, total_ns: 2000 }));
+    assert_eq!(interval.gap_open_ns, Some(600));
 }
 
 #[test]

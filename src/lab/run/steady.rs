@@ -149,6 +149,8 @@ mod tests {
             response_hist: String::new(),
             open_ns: None,
             gaps: None,
+            long_visits: None,
+            gap_open_ns: None,
             stall_ms: None,
             throttle: None,
             steal_ms: None,

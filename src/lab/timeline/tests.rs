@@ -41,8 +41,15 @@ fn a_throttle_sleep_that_ends_at_a_blackout_the_clock_slept_through_is_not_added
     for (arrival, cpu) in sleeping.iter_mut().zip(0..) {
         arrival.record.mono_ns = switch_ns;
         let (start_ns, features) = (switch_ns - sleep_ns, GapFeatures::default());
-        let gap =
-            Gap { cpu, start_ns, len_ns: sleep_ns, class: GapClass::Unknown, confidence: None, features };
+        let gap = Gap {
+            cpu,
+            start_ns,
+            len_ns: sleep_ns,
+            class: GapClass::Unknown,
+            confidence: None,
+            visit: None,
+            features,
+        };
         arrival.record.body = Body::Gap(gap);
         arrival.host_ns = u64::MAX / 2;
     }

@@ -28,6 +28,8 @@ fn interval(seq: u64, start_ns: u64, value_ns: u64) -> Arrival {
         response_hist: counts.pack(),
         open_ns: None,
         gaps: None,
+        long_visits: None,
+        gap_open_ns: None,
         stall_ms: None,
         throttle: None,
         steal_ms: None,
