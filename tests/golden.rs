@@ -14,7 +14,7 @@ fn golden(name: &str) -> Vec<String> {
 
 /// Records as they were first written, and those with what was added to the schema since.
 fn records() -> Vec<String> {
-    [golden("records.ndjson"), golden("records-stamps.ndjson")].concat()
+    [golden("records.ndjson"), golden("records-stamps.ndjson"), golden("records-diagnosis.ndjson")].concat()
 }
 
 /// Every field of `old` stands in `new` with the same value.

@@ -21,24 +21,25 @@ pub(super) fn fit(moments_ns: &[u64], guess_ns: u64) -> Option<Rhythm> {
         return None;
     }
     let (mut steps, mut last_ns) = (0u64, first_ns);
-    let (mut count, mut sum_k, mut sum_kk, mut sum_t, mut sum_kt) = (0i128, 0i128, 0i128, 0i128, 0i128);
+    let (mut count, mut steps_sum, mut squares_sum, mut times_sum, mut products_sum) =
+        (0i128, 0i128, 0i128, 0i128, 0i128);
     for moment_ns in moments_ns {
         steps += steps_of(moment_ns.saturating_sub(last_ns), guess_ns);
         last_ns = *moment_ns;
         let (k, t) = (i128::from(steps), i128::from(moment_ns.saturating_sub(first_ns)));
         count += 1;
-        sum_k += k;
-        sum_kk += k * k;
-        sum_t += t;
-        sum_kt += k * t;
+        steps_sum += k;
+        squares_sum += k * k;
+        times_sum += t;
+        products_sum += k * t;
     }
-    let spread = count * sum_kk - sum_k * sum_k;
+    let spread = count * squares_sum - steps_sum * steps_sum;
     if spread == 0 {
         return None;
     }
-    let slope = count * sum_kt - sum_k * sum_t;
+    let slope = count * products_sum - steps_sum * times_sum;
     let period_ns = u64::try_from(slope / spread).ok().filter(|period_ns| *period_ns > 0)?;
-    let origin = (sum_t * spread - slope * sum_k) / (count * spread);
+    let origin = (times_sum * spread - slope * steps_sum) / (count * spread);
     let origin_ns = u64::try_from(i128::from(first_ns) + origin).ok()?;
     let mut rhythm = Rhythm { period_ns, origin_ns, coherence_permille: 0 };
     let cosines: i64 =

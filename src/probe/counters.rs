@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn a_file_longer_than_the_buffer_is_read_to_its_end() {
         let mut file = tempfile::tempfile().unwrap();
-        let text: String = (0..20_000).map(|line| format!("line {line}\n")).collect();
+        let text = "a line of some length\n".repeat(19_999) + "the last line";
         std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
         let (mut lines, mut last) = (0, String::new());
         each_line(Some(&file), &mut vec![0; 64], |line| {
@@ -166,6 +166,6 @@ mod tests {
             last = if line.is_empty() { last.clone() } else { line.into() };
             true
         });
-        assert_eq!((lines, last.as_str()), (20_000, "line 19999"));
+        assert_eq!((lines, last.as_str()), (20_000, "the last line"));
     }
 }

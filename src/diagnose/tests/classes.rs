@@ -49,7 +49,9 @@ fn what_a_canary_waited_for_in_the_run_queue_is_the_guests_doing_even_under_a_th
     let mut dice = Dice::new(1);
     let (sleep, period) = qemu_law(50);
     let mut gaps = seen(&mut dice, 0, &periodic(&mut Dice::new(2), sleep, period, 0, SECOND));
-    gaps.iter_mut().for_each(|gap| gap.features.run_delay_ns = Some(gap.len_ns));
+    for gap in &mut gaps {
+        gap.features.run_delay_ns = Some(gap.len_ns);
+    }
     assert!(classes(&mut gaps, &evidence(1)).iter().all(|class| *class == GapClass::GuestSched));
 }
 
@@ -218,7 +220,9 @@ proptest! {
         let mut gaps: Vec<Gap> = lens.iter().zip(0u64..)
             .map(|(len, step)| gap(u32::try_from(step % 3).unwrap(), BEGIN + step * 17 * MS, *len)).collect();
         let plain = classes(&mut gaps.clone(), &evidence(3));
-        gaps.iter_mut().for_each(|gap| (gap.features.nvcsw, gap.features.nivcsw) = (nvcsw, nivcsw));
+        for gap in &mut gaps {
+            (gap.features.nvcsw, gap.features.nivcsw) = (nvcsw, nivcsw);
+        }
         prop_assert_eq!(classes(&mut gaps, &evidence(3)), plain);
     }
 
