@@ -1,7 +1,7 @@
 //! Whose fault each gap of a span was: from its own counters, then from what else happened at the same time.
 
 use super::evidence::{Counted, Evidence, HostEventKind, LongVisit};
-use super::pause::{Pause, may_be_the_hypervisors};
+use super::pause::{Pause, may_be_the_hypervisors, order};
 use super::throttle::{Comb, LONG_WINDOW_NS, WINDOW_NS, comb};
 use super::together::{COMMON_PERCENT, together_percent};
 use super::visits::{are_periodic_in_writes, around, falls_into_visits, was_missing};
@@ -46,7 +46,7 @@ pub fn judge(known: &[Gap], new: &mut [Gap], until_ns: u64, evidence: &Evidence<
     }
     let open = known.iter().chain(new.iter()).filter(|gap| may_be_the_hypervisors(gap.class));
     let mut pauses: Vec<Pause> = open.map(Pause::of).collect();
-    pauses.sort_unstable_by_key(Pause::end_ns);
+    order(&mut pauses);
     let scene = Scene { comb: comb(&pauses, until_ns, &evidence.sight), pauses: &pauses, evidence };
     for gap in new.iter_mut().filter(|gap| gap.class == GapClass::Unknown) {
         let (class, confidence) = scene.verdict(&Pause::of(gap));
@@ -192,7 +192,7 @@ impl Scene<'_> {
 /// Judges the gaps of a whole run, second by second; what the host says and the writers saw may be of the whole run.
 /// Orders the gaps by their ends. The throttles found, with the ends of their windows.
 pub fn judge_run(gaps: &mut [Gap], evidence: &Evidence<'_>) -> Vec<(u64, Throttle)> {
-    gaps.sort_by_key(end_ns);
+    gaps.sort_unstable_by_key(end_ns);
     let (mut found, mut next) = (Vec::new(), 0);
     let mut until_ns = 0u64;
     while let Some(first) = gaps.get(next) {

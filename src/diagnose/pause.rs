@@ -68,8 +68,19 @@ impl Sight {
     }
 }
 
+/// Puts pauses into the order of their ends. They come nearly so, and then one pass does it.
+pub(super) fn order(pauses: &mut [Pause]) {
+    for at in 1..pauses.len() {
+        let mut to = at;
+        while to > 0 && pauses[to - 1].end_ns() > pauses[to].end_ns() {
+            pauses.swap(to - 1, to);
+            to -= 1;
+        }
+    }
+}
+
 /// The middle one; 0 when there is none.
 pub(super) fn median(values: &mut [u64]) -> u64 {
-    let middle = values.len() / 2;
-    if values.is_empty() { 0 } else { *values.select_nth_unstable(middle).1 }
+    values.sort_unstable();
+    values.get(values.len() / 2).copied().unwrap_or(0)
 }

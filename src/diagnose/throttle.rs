@@ -46,7 +46,7 @@ const CONSISTENT_PERMILLE: u64 = 30;
 
 /// How hard vCPUs are being throttled at `until_ns`; none when it cannot be told.
 ///
-/// `pauses`: what may be the hypervisor's doing, at least of the last 3 s, in any order. Where there is more than one
+/// `pauses`: what may be the hypervisor's doing, at least of the last 3 s, in the order of their ends. Where there is more than one
 /// canary, half of the others must have seen the same sleeps.
 pub fn comb(pauses: &[Pause], until_ns: u64, sight: &Sight) -> Option<Comb> {
     let short = Window::new(pauses, until_ns, WINDOW_NS);
@@ -83,9 +83,13 @@ impl Window {
     fn new(pauses: &[Pause], until_ns: u64, len_ns: u64) -> Self {
         let from_ns = until_ns.saturating_sub(len_ns);
         let within = |pause: &&Pause| pause.end_ns() > from_ns && pause.end_ns() <= until_ns;
-        let mut within: Vec<Pause> = pauses.iter().filter(within).copied().collect();
-        within.sort_unstable_by_key(|pause| (pause.cpu, pause.end_ns()));
-        let trains = within.chunk_by(|one, other| one.cpu == other.cpu).map(<[Pause]>::to_vec).collect();
+        let mut trains: Vec<Vec<Pause>> = Vec::new();
+        for pause in pauses.iter().filter(within) {
+            match trains.iter_mut().find(|train| train.first().is_some_and(|first| first.cpu == pause.cpu)) {
+                Some(train) => train.push(*pause),
+                None => trains.push(vec![*pause]),
+            }
+        }
         Self { len_ns, trains }
     }
 

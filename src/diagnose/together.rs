@@ -14,11 +14,13 @@ pub fn together_percent(pause: &Pause, pauses: &[Pause], sight: &Sight) -> Optio
     if sight.canaries < 2 {
         return None;
     }
-    let mut cpus: Vec<u32> =
-        pauses.iter().filter(|other| is_together(pause, other)).map(|other| other.cpu).collect();
-    cpus.sort_unstable();
-    cpus.dedup();
-    Some((cpus.len() as u64 + 1) * 100 / sight.canaries as u64)
+    let mut cpus: Vec<u32> = vec![pause.cpu];
+    for other in pauses.iter().filter(|other| is_together(pause, other)) {
+        if !cpus.contains(&other.cpu) {
+            cpus.push(other.cpu);
+        }
+    }
+    Some(cpus.len() as u64 * 100 / sight.canaries as u64)
 }
 
 /// From this share on, in percent, pauses are one event that hit all vCPUs.

@@ -86,7 +86,7 @@ impl Diagnosis {
             busy_permille: None,
         };
         let (known, new) = self.gaps.split_at_mut(self.judged);
-        new.sort_by_key(end_ns);
+        new.sort_unstable_by_key(end_ns);
         self.throttle = judge(known, new, now_ns, &evidence);
         let waits = waits_alone_ns(&self.gaps, self.judged_ns, now_ns, &evidence);
         self.budget.add_ns(GapClass::AsyncPf, waits);

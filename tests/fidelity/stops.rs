@@ -47,8 +47,8 @@ pub fn qemu_law(percent: u64) -> (u64, u64) {
 
 /// Whether the stops came as planned: nine of ten ended within half a ms of where the period has them.
 pub fn kept_time(stops: &[Stop], period_ns: u64) -> bool {
-    let steps = stops.windows(2).map(|pair| (pair[1].to_ns - pair[0].to_ns).abs_diff(period_ns));
-    let kept = steps.filter(|off_ns| *off_ns <= MS / 2).count();
+    let offs = stops.windows(2).map(|pair| (pair[1].to_ns - pair[0].to_ns).abs_diff(period_ns));
+    let kept = offs.filter(|off_ns| *off_ns <= MS / 2).count();
     kept * 10 >= stops.len().saturating_sub(1) * 9
 }
 

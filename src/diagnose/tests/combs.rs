@@ -7,7 +7,8 @@ use crate::record::{Throttle, ThrottleLaw};
 /// The verdict at the end of each second.
 fn verdicts(dice: &mut Dice, truths: &[Truth], seconds: u64) -> Vec<Option<Throttle>> {
     let gaps: Vec<_> = truths.iter().zip(0u32..).flat_map(|(truth, cpu)| seen(dice, cpu, truth)).collect();
-    let pauses: Vec<Pause> = gaps.iter().map(Pause::of).collect();
+    let mut pauses: Vec<Pause> = gaps.iter().map(Pause::of).collect();
+    pauses.sort_by_key(Pause::end_ns);
     let found = |second| comb(&pauses, BEGIN + second * SECOND, &sight(truths.len()));
     (1..=seconds).map(|second| found(second).map(|comb| comb.throttle)).collect()
 }
