@@ -6,7 +6,7 @@ set -uo pipefail
 log=target/test-logs/fidelity.log
 mkdir -p "$(dirname "$log")" || exit 1
 echo "== fidelity: injected faults, about 25 minutes; the log is $log"
-SULLY_FIDELITY=long cargo test --release --test fidelity -- --nocapture --test-threads=1 >"$log" 2>&1
+SULLY_FIDELITY=long cargo test --test fidelity -- --nocapture --test-threads=1 >"$log" 2>&1
 code=$?
 
 printf '%-26s %-44s %-64s %s\n' test demand got ''

@@ -53,7 +53,9 @@ impl Guest {
 
     /// Lets it end by itself and reads its report.
     pub fn end(mut self) -> Report {
-        assert!(self.child.wait().unwrap().success());
+        // 3: the load stayed below its target, which the longer stops see to.
+        let code = self.child.wait().unwrap().code();
+        assert!(matches!(code, Some(0 | 3)), "{code:?}");
         let (mut hello, mut intervals, mut gaps) = (None, Vec::new(), Vec::new());
         let text = std::io::read_to_string(File::open(self.report.path()).unwrap()).unwrap();
         for line in text.lines() {
