@@ -87,16 +87,18 @@ impl Diagnosis {
         };
         let (known, new) = self.gaps.split_at_mut(self.judged);
         new.sort_unstable_by_key(end_ns);
-        self.throttle = judge(known, new, now_ns, &evidence);
-        let waits = waits_alone_ns(&self.gaps, self.judged_ns, now_ns, &evidence);
+        // This thread may have been stopped since it looked at the clock: the youngest gap is the better now.
+        let until_ns = new.last().map_or(now_ns, |gap| end_ns(gap).max(now_ns));
+        self.throttle = judge(known, new, until_ns, &evidence);
+        let waits = waits_alone_ns(&self.gaps, self.judged_ns, until_ns, &evidence);
         self.budget.add_ns(GapClass::AsyncPf, waits);
         for gap in &mut self.gaps[self.judged..] {
             gap.visit = visit_of(gap, &self.visits);
             self.budget.add(gap);
             tell(gap.clone());
         }
-        self.judged_ns = now_ns;
-        self.forget(now_ns);
+        self.judged_ns = until_ns;
+        self.forget(until_ns);
     }
 
     /// The sums so far, and how hard the hypervisor throttled when it was last judged.
