@@ -3,20 +3,25 @@
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixListener;
-use std::process::{Command, Stdio};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::{Child, Command, Stdio};
 use sully::record::Body;
 use sully::wire::decode_record;
 
-#[test]
-fn a_host_replaces_the_load_while_it_runs_and_the_records_show_it() {
+/// A guest of one writer at 1 MiB/s, and the host's end of its socket.
+fn guest() -> (Child, UnixStream) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s");
     let listener = UnixListener::bind(&path).unwrap();
     let run = format!("run -m 16M -r 1M/s -t 1 -i 20ms --baseline 0s --report unix:{}", path.display());
-    let mut child =
-        Command::new(env!("CARGO_BIN_EXE_sully")).args(run.split(' ')).stdout(Stdio::null()).spawn().unwrap();
-    let (mut socket, _) = listener.accept().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sully"));
+    let child = command.args(run.split(' ')).stdout(Stdio::null()).spawn().unwrap();
+    (child, listener.accept().unwrap().0)
+}
+
+#[test]
+fn a_host_replaces_the_load_while_it_runs_and_the_records_show_it() {
+    let (mut child, mut socket) = guest();
     let lines = BufReader::new(socket.try_clone().unwrap()).lines();
     socket.write_all(b"{\"type\":\"set\",\"id\":1,\"rate\":\"quick\"}\n{\"type\":\"set\",\"id\":2,\"rate\":\"2M/s\"}\n").unwrap();
     let (mut behind, mut replies) = (0, Vec::new());
@@ -134,13 +139,7 @@ fn the_plans_that_come_with_the_program_are_plans() {
 
 #[test]
 fn a_host_names_phases_has_pages_looked_at_and_asks_what_is_going_on() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("s");
-    let listener = UnixListener::bind(&path).unwrap();
-    let run = format!("run -m 16M -r 1M/s -t 1 -i 20ms --baseline 0s --report unix:{}", path.display());
-    let mut child =
-        Command::new(env!("CARGO_BIN_EXE_sully")).args(run.split(' ')).stdout(Stdio::null()).spawn().unwrap();
-    let (mut socket, _) = listener.accept().unwrap();
+    let (mut child, mut socket) = guest();
     let lines = BufReader::new(socket.try_clone().unwrap()).lines();
     socket
         .write_all(b"{\"type\":\"phase\",\"id\":1,\"name\":\"mine\"}\n{\"type\":\"sweep\",\"id\":2}\n")
