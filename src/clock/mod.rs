@@ -1,12 +1,20 @@
 //! Time: the one seam through which the guest side reads it and waits for it.
 //!
-//! Everything is written against [`Clock`], with [`Monotonic`] for real and [`Fake`] for tests, which never sleep.
+//! Everything is written against [`Clock`], with [`Monotonic`] and, for visits, [`Counting`] for real, and
+//! [`Fake`] for tests, which never sleep.
 
+mod counting;
 mod fake;
+mod keeper;
+mod line;
+mod shared;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod tsc;
 
+pub use counting::Counting;
 pub use fake::Fake;
+pub use keeper::Keeper;
+pub use shared::ClockFailure;
 
 use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
 
@@ -55,6 +63,14 @@ pub fn cycles() -> Option<u64> {
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub fn cycles() -> Option<u64> {
     None
+}
+
+/// Whether the CPU says of the counter that it never stops and never changes its pace.
+fn is_steady() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return tsc::is_invariant();
+    #[cfg(not(target_arch = "x86_64"))]
+    false
 }
 
 /// What one reading of `clock` costs in ns, rounded: the median of many short series.

@@ -11,6 +11,15 @@ pub(super) fn read() -> u64 {
     unsafe { core::arch::x86_64::_rdtsc() }
 }
 
+/// Whether the CPU says that the TSC never stops and never changes its pace.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn is_invariant() -> bool {
+    use core::arch::x86_64::__cpuid;
+    const POWER: u32 = 0x8000_0007;
+    const INVARIANT_TSC: u32 = 1 << 8;
+    __cpuid(0x8000_0000).eax >= POWER && __cpuid(POWER).edx & INVARIANT_TSC != 0
+}
+
 /// The cycle counter: CNTVCT.
 #[cfg(target_arch = "aarch64")]
 #[inline]

@@ -21,7 +21,7 @@ pub use snapshot::Snapshot;
 pub use threads::rehearse;
 
 use crate::{
-    clock::{Clock, Monotonic, read_cost_ns},
+    clock::{Clock, ClockFailure, Keeper, Monotonic, read_cost_ns},
     content::Ledger,
     diagnose::classify,
     pace::{Part, Schedule},
@@ -55,6 +55,7 @@ pub struct Engine {
     canaries: Vec<Canary>,
     steal: Option<StealProbe>,
     diagnosis: Diagnosis,
+    clock: Keeper,
     memory: MemoryFacts,
     warning: Option<String>,
     /// Kept to the end: giving gigabytes back takes seconds, and no writer is to spend them.
@@ -96,6 +97,7 @@ impl Engine {
             canaries: Vec::new(),
             steal: StealProbe::open(),
             diagnosis: Diagnosis::default(),
+            clock: Keeper::new(!is_distrusted(host_facts().clocksource.as_deref())),
             memory: MemoryFacts {
                 bytes: region.pages().bytes(),
                 resident_bytes: 0,
@@ -110,7 +112,8 @@ impl Engine {
             t0_ns: None,
             stopped_ns: None,
         };
-        (engine.writers, engine.memory.prefault_ns) = writer::start(plan, cpus, slices, &engine.control)?;
+        (engine.writers, engine.memory.prefault_ns) =
+            writer::start(plan, cpus, slices, (&engine.clock, &engine.control))?;
         let (found, warning) = engine.region.inspect()?;
         engine.memory.resident_bytes = found.resident.bytes();
         engine.memory.huge_bytes = found.huge_bytes;
@@ -120,6 +123,8 @@ impl Engine {
         }
         engine.canaries = canary::start(cpus, plan.baseline_ns, &engine.control)?;
         engine.region.keep_file();
+        // The canaries have rehearsed meanwhile: long enough to tell the counter's pace.
+        engine.clock.check();
         Ok(engine)
     }
 
@@ -137,9 +142,9 @@ impl Engine {
         Facts {
             memory: self.memory.clone(),
             clock: ClockFacts {
-                kind: "monotonic".into(),
-                hz: 1_000_000_000,
-                read_ns: read_cost_ns(&Monotonic),
+                kind: if self.clock.hz().is_some() { "tsc" } else { "monotonic" }.into(),
+                hz: self.clock.hz().unwrap_or(1_000_000_000),
+                read_ns: read_cost_ns(&self.clock.clock()),
                 clocksource: host_facts().clocksource,
             },
             self_facts: SelfFacts {
@@ -257,6 +262,12 @@ impl Engine {
         }
     }
 
+    /// Compares the clock that stamps visits with CLOCK_MONOTONIC, to be called about every 100 ms. Returns how it was
+    /// found wrong, once; CLOCK_MONOTONIC is used from then on.
+    pub fn check_clock(&mut self) -> Option<ClockFailure> {
+        self.clock.check()
+    }
+
     /// How a writer or canary died, if one did.
     pub fn failure(&self) -> Option<String> {
         self.control.failure()
@@ -284,6 +295,11 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.halt();
     }
+}
+
+/// Whether a kernel that uses this clocksource has found the CPU's counter wanting.
+fn is_distrusted(clocksource: Option<&str>) -> bool {
+    matches!(clocksource, Some("hpet" | "acpi_pm" | "jiffies"))
 }
 
 #[cfg(test)]

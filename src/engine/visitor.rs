@@ -12,10 +12,14 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// How many visits ahead of its own a page's stamp is asked for.
-const AHEAD: usize = 16;
+/// Stamps are asked for so many at a time, one such group ahead of the visits. One by one would cost twice the time of
+/// a visit: most of it is the walk through the page tables, and the processor takes several walks at once only when
+/// they are asked for one right after the other.
+const TOGETHER: usize = 8;
 /// A sweep looks whether it is over, and counts, after so many pages.
 const SWEEP_STEP: u64 = 1024;
+/// How many pages ahead of its own a sweep asks for.
+const SWEEP_AHEAD: u64 = 16;
 
 /// One writer's pages, and what it does to them.
 #[derive(Debug)]
@@ -35,7 +39,7 @@ pub(super) struct Stamps {
 
 impl Stamps {
     /// Checks the stamp of `page`, where a visit finds it, and puts the next one in its place.
-    #[inline]
+    #[inline(always)]
     fn renew(&mut self, slice: &mut Slice, page: PageIndex, now_ns: u64, control: &Control) {
         let found = slice.words(page);
         let meeting = self.ledger.meet(page, &found, control.epoch(), now_ns);
@@ -103,7 +107,47 @@ impl Visitor {
     #[inline]
     pub(super) fn approach(&self, pages: &[PageIndex]) {
         if self.stamps.is_some() {
-            pages.iter().take(AHEAD).for_each(|page| self.slice.prefetch(*page));
+            self.ask(pages.iter().take(TOGETHER));
+        }
+    }
+
+    /// Asks for the next group of pages, once for every group that visits have come to.
+    #[inline(always)]
+    fn ask_ahead(&self, pages: &[PageIndex], index: usize) {
+        if index.is_multiple_of(TOGETHER) {
+            self.ask(pages.iter().skip(index + TOGETHER).take(TOGETHER));
+        }
+    }
+
+    #[inline(always)]
+    fn ask<'a>(&self, pages: impl Iterator<Item = &'a PageIndex>) {
+        pages.for_each(|page| self.slice.prefetch(*page));
+    }
+
+    /// Whether a visit is one store and nothing else.
+    pub(super) fn only_stores(&self) -> bool {
+        self.stamps.is_none() && self.palette.is_plain()
+    }
+
+    /// Visits all `pages`, where a visit is one store and nothing else.
+    #[inline]
+    pub(super) fn store(&mut self, pages: &[PageIndex]) {
+        for page in pages {
+            self.slice.write(*page, self.strokes.draw());
+        }
+    }
+
+    /// Whether a visit renews the page's stamp and does nothing else.
+    pub(super) fn only_renews(&self) -> bool {
+        self.stamps.is_some() && self.palette.is_plain()
+    }
+
+    /// Visits the page at `index` of a batch, where a visit renews its stamp and does nothing else.
+    #[inline(always)]
+    pub(super) fn renew(&mut self, pages: &[PageIndex], index: usize, now_ns: u64, control: &Control) {
+        self.ask_ahead(pages, index);
+        if let Some(stamps) = &mut self.stamps {
+            stamps.renew(&mut self.slice, pages[index], now_ns, control);
         }
     }
 
@@ -111,27 +155,21 @@ impl Visitor {
     #[inline]
     pub(super) fn visit(&mut self, pages: &[PageIndex], index: usize, now_ns: u64, control: &Control) {
         if !self.palette.is_plain() {
-            return self.visit_at_length(pages, index, now_ns, control);
-        }
-        let page = pages[index];
-        match &mut self.stamps {
-            None => self.slice.write(page, self.strokes.draw()),
-            Some(stamps) => {
-                if let Some(coming) = pages.get(index + AHEAD) {
-                    self.slice.prefetch(*coming);
-                }
-                stamps.renew(&mut self.slice, page, now_ns, control);
-            }
+            self.visit_at_length(pages, index, now_ns, control);
+        } else if self.stamps.is_some() {
+            self.renew(pages, index, now_ns, control);
+        } else {
+            self.slice.write(pages[index], self.strokes.draw());
         }
     }
 
     /// A visit that does more, or less, than to write a stamp or a new first word.
     #[inline(never)]
     fn visit_at_length(&mut self, pages: &[PageIndex], index: usize, now_ns: u64, control: &Control) {
-        let (page, slice, palette) = (pages[index], &mut self.slice, &mut self.palette);
-        if let (Some(_), Some(coming)) = (&self.stamps, pages.get(index + AHEAD)) {
-            slice.prefetch(*coming);
+        if self.stamps.is_some() {
+            self.ask_ahead(pages, index);
         }
+        let (page, slice, palette) = (pages[index], &mut self.slice, &mut self.palette);
         let touch = palette.touch(page);
         match (&mut self.stamps, touch) {
             (Some(stamps), Touch::Keep(_)) => {
@@ -158,16 +196,14 @@ impl Visitor {
     #[inline]
     pub(super) fn read(&mut self, pages: &[PageIndex], index: usize, now_ns: u64) {
         let page = pages[index];
+        if self.stamps.is_some() {
+            self.ask_ahead(pages, index);
+        }
         match &mut self.stamps {
             None => {
                 self.slice.read(page);
             }
-            Some(stamps) => {
-                if let Some(coming) = pages.get(index + AHEAD) {
-                    self.slice.prefetch(*coming);
-                }
-                stamps.check(&mut self.slice, page, || now_ns);
-            }
+            Some(stamps) => stamps.check(&mut self.slice, page, || now_ns),
         }
     }
 
@@ -187,8 +223,9 @@ impl Visitor {
             }
             let end = pages.min(first + SWEEP_STEP);
             for page in (first..end).map(PageIndex) {
-                if page.0 + (AHEAD as u64) < end {
-                    self.slice.prefetch(PageIndex(page.0 + AHEAD as u64));
+                // In order: the processor foresees it, and needs only to be told where a page begins.
+                if page.0 + SWEEP_AHEAD < end {
+                    self.slice.prefetch(PageIndex(page.0 + SWEEP_AHEAD));
                 }
                 stamps.check(&mut self.slice, page, || clock.now_ns());
             }

@@ -122,18 +122,38 @@ struct Round<'a> {
 impl Round<'_> {
     /// One stamp of time a visit: each ends when the next begins. Returns how many were done, and when that was.
     #[inline]
-    fn timed<C: Clock>(&mut self, clock: &C, mut start_ns: u64, visits: Visits<'_>) -> (usize, u64) {
+    fn timed<C: Clock>(&mut self, clock: &C, start_ns: u64, visits: Visits<'_>) -> (usize, u64) {
+        if self.visitor.only_renews() && !visits.only_reads.contains(&true) {
+            let renew = |round: &mut Self, index: usize, now_ns: u64| {
+                round.visitor.renew(visits.pages, index, now_ns, round.control);
+                round.sums.writes += 1;
+                round.tally.wrote(round.sums.writes);
+            };
+            return self.chain(clock, start_ns, visits.intended_ns, renew);
+        }
+        self.chain(clock, start_ns, visits.intended_ns, |round, index, now_ns| {
+            round.visit(visits, index, now_ns);
+            round.count();
+        })
+    }
+
+    #[inline(always)]
+    fn chain<C: Clock>(
+        &mut self,
+        clock: &C,
+        mut start_ns: u64,
+        intended_ns: &[u64],
+        visit: impl Fn(&mut Self, usize, u64),
+    ) -> (usize, u64) {
         let (mut done, tally) = (0, self.tally);
-        for (only_read, intended_ns) in visits.only_reads.iter().zip(visits.intended_ns) {
+        for intended_ns in intended_ns {
             if start_ns > self.until_ns {
                 break;
             }
             tally.open(start_ns);
-            self.visit(visits.pages, done, *only_read, start_ns);
+            visit(self, done, start_ns);
             let end_ns = clock.now_ns();
             tally.close(start_ns, end_ns, *intended_ns);
-            self.sums.add(*only_read);
-            self.count();
             start_ns = end_ns;
             done += 1;
         }
@@ -147,21 +167,25 @@ impl Round<'_> {
         if start_ns > self.until_ns {
             return (0, start_ns);
         }
-        for (index, only_read) in visits.only_reads.iter().enumerate() {
-            self.visit(visits.pages, index, *only_read, start_ns);
-            self.sums.add(*only_read);
+        if self.visitor.only_stores() && !visits.only_reads.contains(&true) {
+            self.visitor.store(visits.pages);
+            self.sums.writes += visits.pages.len() as u64;
+        } else {
+            (0..visits.pages.len()).for_each(|index| self.visit(visits, index, start_ns));
         }
         self.count();
         (visits.pages.len(), start_ns)
     }
 
     #[inline]
-    fn visit(&mut self, pages: &[PageIndex], index: usize, only_read: bool, now_ns: u64) {
+    fn visit(&mut self, visits: Visits<'_>, index: usize, now_ns: u64) {
+        let only_read = visits.only_reads[index];
         if only_read {
-            self.visitor.read(pages, index, now_ns);
+            self.visitor.read(visits.pages, index, now_ns);
         } else {
-            self.visitor.visit(pages, index, now_ns, self.control);
+            self.visitor.visit(visits.pages, index, now_ns, self.control);
         }
+        self.sums.add(only_read);
     }
 
     #[inline]

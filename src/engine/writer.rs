@@ -10,7 +10,7 @@ use super::{
     worker,
 };
 use crate::{
-    clock::{Clock, Monotonic},
+    clock::{Clock, Counting, Keeper, Monotonic},
     content::{Ledger, Palette, new_tag},
     pace::{Pacer, Part},
     pattern::{Reads, pattern_at, writer_seed},
@@ -109,7 +109,7 @@ pub(super) fn start(
     plan: &Checked,
     cpus: &[u32],
     mut slices: Vec<Slice>,
-    control: &Arc<Control>,
+    (keeper, control): (&Keeper, &Arc<Control>),
 ) -> Result<(Vec<Writer>, u64), EngineError> {
     let tag = new_tag();
     // CPUs without a writer help those that have one.
@@ -118,8 +118,9 @@ pub(super) fn start(
         slice.lend(cpus.iter().copied().skip(writers + index).step_by(writers).collect());
     }
     let started = slices.into_iter().zip(0u32..).zip(cpus.iter().cycle());
-    let started =
-        started.map(|((slice, index), cpu)| Starting::spawn(plan, (*cpu, index), tag, slice, control));
+    let started = started.map(|((slice, index), cpu)| {
+        Starting::spawn(plan, (*cpu, index), tag, slice, (keeper.clock(), control))
+    });
     let started = started.collect::<Result<Vec<_>, _>>()?;
     let mut writers = Vec::new();
     let (mut begin_ns, mut end_ns) = (u64::MAX, 0);
@@ -150,7 +151,7 @@ impl Starting {
         (cpu, index): (u32, u32),
         tag: u64,
         slice: Slice,
-        control: &Arc<Control>,
+        (clock, control): (Counting, &Arc<Control>),
     ) -> Result<Self, EngineError> {
         let name = format!("sully-writer{index}");
         let (tally, station, meter) =
@@ -176,7 +177,7 @@ impl Starting {
             drop(say);
             let Some((t0_ns, visitor)) = own_control.wait_at_gate().zip(visitor) else { return };
             let mut work = work(&plan, t0_ns, index, visitor);
-            worker::run(&Monotonic, &own_control, (&own_tally, &own_station), &own_orders, &mut work);
+            worker::run(&clock, &own_control, (&own_tally, &own_station), &own_orders, &mut work);
             let limit_ns = Monotonic.now_ns().saturating_add(SWEEP_LIMIT_NS);
             work.visitor.sweep(&Monotonic, || Monotonic.now_ns() >= limit_ns, true);
         };

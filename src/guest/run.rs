@@ -12,7 +12,7 @@ use crate::engine::Engine;
 use crate::plan::{self, Checked, Faults, Plan};
 use crate::port::{PortError, Target};
 use crate::probe;
-use crate::record::{Body, Corruption, End, EndReason, Gap, Heartbeat, Phase};
+use crate::record::{Body, ClockStep, Corruption, End, EndReason, Gap, Heartbeat, Phase};
 use crate::units::Nanos;
 
 /// What a run is told.
@@ -146,6 +146,10 @@ impl Run {
         if self.heartbeat.is_due(now_ns) {
             self.report_gaps(now_ns);
             self.report_corruptions(now_ns);
+            if let Some(failure) = self.engine.check_clock() {
+                let step = ClockStep { shown_ns: failure.shown_ns, true_ns: failure.true_ns };
+                self.audience.say(now_ns, &Body::ClockStep(step));
+            }
             let beat = Heartbeat { real_ns: realtime_ns(), tsc: cycles() };
             self.audience.offer_detail(Monotonic.now_ns(), &Body::Heartbeat(beat));
         }

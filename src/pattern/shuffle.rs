@@ -24,7 +24,7 @@ impl Shuffle {
     #[inline]
     fn step(&mut self) -> u64 {
         if self.next == self.pages {
-            self.lap = Permutation::new(self.pages, &mut self.keys);
+            self.lap.renew(&mut self.keys);
             self.next = 0;
         }
         let page = self.lap.page(self.next);

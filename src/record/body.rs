@@ -18,6 +18,9 @@ pub enum Body {
     Corruption(Corruption),
     /// For the host's clock arithmetic.
     Heartbeat(Heartbeat),
+    /// The clock that stamps was found wrong.
+    #[serde(rename = "clock_step")]
+    ClockStep(ClockStep),
     /// A phase began.
     Phase(Phase),
     /// Another load is in force.
@@ -39,6 +42,7 @@ impl Body {
             Self::Gap(_) => "gap",
             Self::Corruption(_) => "corruption",
             Self::Heartbeat(_) => "heartbeat",
+            Self::ClockStep(_) => "clock_step",
             Self::Phase(_) => "phase",
             Self::Load(_) => "load",
             Self::Mark(_) => "mark",
@@ -48,8 +52,19 @@ impl Body {
     }
 
     /// The types a reader of this version knows.
-    pub const TYPE_NAMES: [&'static str; 10] =
-        ["hello", "interval", "gap", "corruption", "heartbeat", "phase", "load", "mark", "reply", "end"];
+    pub const TYPE_NAMES: [&'static str; 11] = [
+        "hello",
+        "interval",
+        "gap",
+        "corruption",
+        "heartbeat",
+        "clock_step",
+        "phase",
+        "load",
+        "mark",
+        "reply",
+        "end",
+    ];
 }
 
 /// Writes the fields alone: the envelope writes the `type`.
@@ -61,6 +76,7 @@ impl Serialize for Body {
             Self::Gap(body) => body.serialize(serializer),
             Self::Corruption(body) => body.serialize(serializer),
             Self::Heartbeat(body) => body.serialize(serializer),
+            Self::ClockStep(body) => body.serialize(serializer),
             Self::Phase(body) => body.serialize(serializer),
             Self::Load(body) => body.serialize(serializer),
             Self::Mark(body) => body.serialize(serializer),
@@ -78,6 +94,15 @@ pub struct Heartbeat {
     /// The CPU's cycle counter, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tsc: Option<u64>,
+}
+
+/// The CPU's counter was found not to tell the time; CLOCK_MONOTONIC stamps from then on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockStep {
+    /// The time it showed, in ns.
+    pub shown_ns: u64,
+    /// CLOCK_MONOTONIC at that moment.
+    pub true_ns: u64,
 }
 
 /// A phase of the run began.

@@ -36,7 +36,7 @@ pub struct Hello {
 /// The clock that stamps visits and gaps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClockFacts {
-    /// `monotonic` (CLOCK_MONOTONIC).
+    /// `tsc` (the CPU's counter, kept in step with CLOCK_MONOTONIC) or `monotonic` (CLOCK_MONOTONIC).
     pub kind: String,
     /// Ticks a second.
     pub hz: u64,

@@ -52,6 +52,7 @@ impl GuestView {
             }
             Body::Gap(_)
             | Body::Heartbeat(_)
+            | Body::ClockStep(_)
             | Body::Phase(_)
             | Body::Load(_)
             | Body::Mark(_)

@@ -1,0 +1,182 @@
+//! The speed of visits at full rate, as ratios to loops compiled into this same program: a peer's and bare stores.
+//!
+//! `cargo bench --bench visit -- [MEMORY_MIB [TURNS]]`. One thread at a time, on the same CPU, on memory of the same kind.
+//! The machine may be busy with something else: rates are per second of CPU time, everything is measured in turn within
+//! a second, many times, and a ratio is the median of the ratios within one turn, with the quartiles beside it.
+
+use nix::{
+    sched::{CpuSet, sched_setaffinity},
+    unistd::gettid,
+};
+use std::{error::Error, str::FromStr};
+use sully::{
+    clock::{Clock, Monotonic},
+    engine::Engine,
+    pattern,
+    plan::{self, Checked, ContentSpec, Load, MemoryAmount, PatternSpec, Plan, WORD_BYTES},
+    probe,
+    record::EndReason,
+    region::{Region, Slice},
+    units::{ByteSize, PAGE_BYTES, PageIndex, Rate},
+};
+
+const MEMORY_MIB: u64 = 1024;
+const TURNS: usize = 15;
+/// How long a load or a loop is measured in one turn.
+const SPAN_NS: u64 = 60_000_000;
+/// How long an engine has to take up a load.
+const SETTLING_NS: u64 = 5_000_000;
+/// Bare loops look at the clock after so many visits, whose pages are drawn before.
+const STEP: usize = 4096;
+
+type Figure = Result<f64, Box<dyn Error>>;
+
+/// A load: its name, pattern, content, whether it writes whole pages, and whether it is timed and stamped.
+type Case = (&'static str, &'static str, &'static str, bool, bool);
+
+const CASES: [Case; 16] = [
+    ("random, timed and stamped", "random", "random", false, true),
+    ("shuffle, timed and stamped", "shuffle", "random", false, true),
+    ("sequential, timed and stamped", "sequential", "random", false, true),
+    ("zipf:0.99, timed and stamped", "zipf:0.99", "random", false, true),
+    ("hotspot:10/90, timed and stamped", "hotspot:10%/90%", "random", false, true),
+    ("stride:16, timed and stamped", "stride:16", "random", false, true),
+    ("random, delta:64, timed and stamped", "random", "delta:64", false, true),
+    ("random, same, timed and stamped", "random", "same", false, true),
+    ("random, compress:50 whole pages, timed and stamped", "random", "compress:50", true, true),
+    ("random, bare", "random", "random", false, false),
+    ("shuffle, bare", "shuffle", "random", false, false),
+    ("sequential, bare", "sequential", "random", false, false),
+    ("zipf:0.99, bare", "zipf:0.99", "random", false, false),
+    ("hotspot:10/90, bare", "hotspot:10%/90%", "random", false, false),
+    ("stride:16, bare", "stride:16", "random", false, false),
+    ("random, zero whole pages, bare", "random", "zero", true, false),
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut given = std::env::args().skip(1).filter(|word| !word.starts_with('-'));
+    let memory_mib = given.next().map_or(Ok(MEMORY_MIB), |word| word.parse())?;
+    let turns = given.next().map_or(Ok(TURNS), |word| word.parse())?.max(1);
+    let cpu = probe::cpus()?[0];
+    let (mut full, mut bare) =
+        (Loaded::start(memory_mib, true, cpu)?, Loaded::start(memory_mib, false, cpu)?);
+    let (_region, mut slices) = Region::map_as(full.plan.pages(), 1, &full.plan.kind, &probe::numa_nodes())?;
+    let slice = slices.first_mut().ok_or("a region without a slice")?;
+    slice.fill(|words| words.fill(1))?;
+    let mut figures = [const { (Vec::new(), Vec::new(), Vec::new()) }; CASES.len()];
+    for _ in 0..turns {
+        for (case, (rates, others, ratios)) in CASES.iter().zip(&mut figures) {
+            let (loaded, step): (_, Step) =
+                if case.4 { (&mut full, peer_visits) } else { (&mut bare, bare_stores) };
+            let (other, rate) = (measured(slice, case, step, cpu)?, loaded.rate(case)?);
+            rates.push(rate);
+            others.push(other);
+            ratios.push(rate / other);
+        }
+    }
+    println!("{memory_mib} MiB, {turns} turns; median (quartiles), million visits a second of CPU time");
+    for (case, (rates, others, ratios)) in CASES.iter().zip(&mut figures) {
+        let other = if case.4 { "the peer's loop" } else { "bare stores" };
+        println!("{}: {} M/s, {} of {other} ({} M/s)", case.0, spread(rates), spread(ratios), spread(others));
+    }
+    Ok(())
+}
+
+fn spread(figures: &mut [f64]) -> String {
+    figures.sort_by(f64::total_cmp);
+    let at = |part: usize| figures[(figures.len() - 1) * part / 4];
+    format!("{:.2} ({:.2} to {:.2})", at(2), at(1), at(3))
+}
+
+/// An engine, idle but while it is measured.
+struct Loaded {
+    plan: Checked,
+    engine: Engine,
+}
+
+impl Loaded {
+    fn start(memory_mib: u64, full: bool, cpu: u32) -> Result<Self, Box<dyn Error>> {
+        let plan = Plan {
+            memory: MemoryAmount::Bytes(ByteSize::mib(memory_mib)),
+            rate: Rate::PagesPerSecond(0),
+            threads: Some(1),
+            verify: full,
+            latency: full,
+            ..Plan::default()
+        };
+        let plan = plan::check(&plan, &probe::machine()?)?;
+        let mut engine = Engine::start(&plan, &[cpu])?;
+        engine.open_gate();
+        Ok(Self { plan, engine })
+    }
+
+    /// Million visits a second of the writer's CPU time.
+    fn rate(&mut self, &(name, pattern, content, whole, _): &Case) -> Figure {
+        let load = Load {
+            rate: Rate::Max,
+            pattern: PatternSpec::from_str(pattern).map_err(|error| format!("{name}: {error}"))?,
+            content: ContentSpec::from_str(content).map_err(|error| format!("{name}: {error}"))?,
+            write_bytes: if whole { PAGE_BYTES } else { WORD_BYTES },
+            ..self.plan.load()
+        };
+        self.engine.change(load)?;
+        Monotonic.sleep_until(Monotonic.now_ns() + SETTLING_NS);
+        let (begin, begin_cpu_ns) = (self.engine.snapshot(), probe::process_cpu_ns());
+        Monotonic.sleep_until(Monotonic.now_ns() + SPAN_NS);
+        let totals = self.engine.snapshot().end(&begin, EndReason::Duration, None, 0).totals;
+        // All that is not the writer's: canaries, snapshots.
+        let cpu_ns = (probe::process_cpu_ns() - begin_cpu_ns).saturating_sub(totals.self_cpu_ns);
+        if let Some(failure) = self.engine.check_clock() {
+            println!("{name}: the clock was given up: {failure:?}");
+        }
+        self.engine.change(self.plan.load())?;
+        Monotonic.sleep_until(Monotonic.now_ns() + SETTLING_NS);
+        Ok(totals.writes as f64 * 1e3 / cpu_ns as f64)
+    }
+}
+
+type Step = fn(&mut Slice, &mut [u64; 64], &[PageIndex]);
+
+/// Million visits of `step`, a second of its CPU time, on the CPU that the engine's writer has and in its order. Drawing
+/// the pages, which a load pays for, is not counted.
+fn measured(slice: &mut Slice, &(name, spec, ..): &Case, step: Step, cpu: u32) -> Figure {
+    let spec = PatternSpec::from_str(spec).map_err(|error| format!("{name}: {error}"))?;
+    let visits = move || {
+        let mut order = pattern::pattern(spec, slice.pages(), 1);
+        let mut only = CpuSet::new();
+        only.set(cpu as usize)?;
+        sched_setaffinity(gettid(), &only)?;
+        let (mut pages, mut histogram) = (vec![PageIndex(0); STEP], [0; 64]);
+        let cpu_ns = || probe::thread_cpu_ns(gettid()).unwrap_or(0);
+        let (end_ns, mut visits, mut span_ns) = (Monotonic.now_ns() + SPAN_NS, 0, 0);
+        while Monotonic.now_ns() < end_ns {
+            order.fill(&mut pages);
+            let begin_ns = cpu_ns();
+            step(slice, &mut histogram, &pages);
+            span_ns += cpu_ns() - begin_ns;
+            visits += STEP;
+        }
+        std::hint::black_box(histogram);
+        Ok(visits as f64 * 1e3 / span_ns as f64)
+    };
+    let pinned = std::thread::scope(|scope| scope.spawn(visits).join());
+    pinned.map_err(|_| "a loop died")?.map_err(|error: nix::Error| error.into())
+}
+
+/// As the nearest peer does it: two readings of the clock around a read-modify-write.
+fn peer_visits(slice: &mut Slice, histogram: &mut [u64; 64], pages: &[PageIndex]) {
+    for page in pages {
+        let start_ns = Monotonic.now_ns();
+        let word = slice.read(*page);
+        slice.write(*page, word + 1);
+        let span_ns = Monotonic.now_ns() - start_ns;
+        histogram[span_ns.checked_ilog2().unwrap_or(0) as usize] += 1;
+    }
+}
+
+/// Nothing but stores.
+fn bare_stores(slice: &mut Slice, _histogram: &mut [u64; 64], pages: &[PageIndex]) {
+    for page in pages {
+        slice.write(*page, 1);
+    }
+}

@@ -1,0 +1,110 @@
+//! Keeps the cycle counter in step with CLOCK_MONOTONIC, and gives it up for good once it is not.
+
+use super::{Clock, ClockFailure, Counting, Monotonic, line::Line, shared::Shared};
+use std::sync::Arc;
+
+/// The counter and the clock are read so often, and the tightest pair is taken.
+const READINGS: usize = 5;
+/// From two pairs closer together no rate is taken, nor from pairs that took more than this part of the time between
+/// them to read: the thread was away meanwhile.
+const APART_NS: u64 = 10_000_000;
+const WIDEST_PART: u64 = 20_000;
+/// Within this time, which is until the next check, a difference is to be gone.
+const MENDING_NS: u64 = 100_000_000;
+/// The counter has failed when it is off by this, and by a further part of the time since the last check: the kernel
+/// may steer its clock by 500 millionths.
+const TOLERANCE_NS: u64 = 20_000;
+const TOLERANCE_PART: u64 = 2000;
+
+/// The two clocks at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pair {
+    pub(super) cycles: u64,
+    pub(super) mono_ns: u64,
+    /// How long reading them took.
+    pub(super) width_ns: u64,
+}
+
+impl Pair {
+    fn read() -> Option<Self> {
+        let readings = (0..READINGS).filter_map(|_| {
+            let before_ns = Monotonic.now_ns();
+            let cycles = super::cycles()?;
+            let width_ns = Monotonic.now_ns().saturating_sub(before_ns);
+            Some(Self { cycles, mono_ns: before_ns + width_ns / 2, width_ns })
+        });
+        readings.min_by_key(|pair| pair.width_ns)
+    }
+}
+
+/// Keeps the clocks of all threads.
+#[derive(Debug)]
+pub struct Keeper {
+    shared: Arc<Shared>,
+    /// None where the counter is not to be trusted, from the start or any more.
+    last: Option<Pair>,
+    line: Option<Line>,
+}
+
+impl Keeper {
+    /// Looks at the counter for the first time, where the CPU says that it never stops nor changes its pace and the
+    /// kernel does not distrust it. All clocks show CLOCK_MONOTONIC until the first check.
+    pub fn new(is_trusted: bool) -> Self {
+        Self::from((is_trusted && super::is_steady()).then(Pair::read).flatten())
+    }
+
+    pub(super) fn from(first: Option<Pair>) -> Self {
+        Self { shared: Arc::default(), last: first, line: None }
+    }
+
+    /// A clock for a thread.
+    pub fn clock(&self) -> Counting {
+        Counting::new(Arc::clone(&self.shared))
+    }
+
+    /// Cycles a second; none while CLOCK_MONOTONIC is used.
+    pub fn hz(&self) -> Option<u64> {
+        self.line.map(|line| line.hz())
+    }
+
+    /// Compares the counter with CLOCK_MONOTONIC, to be called about every 100 ms. Returns how it failed, once.
+    pub fn check(&mut self) -> Option<ClockFailure> {
+        let pair = self.last.and_then(|_| Pair::read())?;
+        self.on(pair)
+    }
+
+    pub(super) fn on(&mut self, pair: Pair) -> Option<ClockFailure> {
+        let last = self.last?;
+        let span_ns = pair.mono_ns.saturating_sub(last.mono_ns);
+        if let Some(line) = self.line {
+            let (shown_ns, part_ns) = (line.ns(pair.cycles), span_ns / TOLERANCE_PART);
+            let off_ns = shown_ns.abs_diff(pair.mono_ns);
+            if off_ns > TOLERANCE_NS.saturating_add(part_ns).saturating_add(pair.width_ns) {
+                self.shared.fail(shown_ns, pair.mono_ns);
+            }
+        }
+        if let Some(failure) = self.shared.failure() {
+            self.shared.publish(Line::default());
+            (self.last, self.line) = (None, None);
+            return Some(failure);
+        }
+        if span_ns < APART_NS || pair.width_ns.saturating_add(last.width_ns) > span_ns / WIDEST_PART {
+            return None;
+        }
+        let rate = Line::rate(pair.cycles.wrapping_sub(last.cycles), span_ns)?;
+        let line = match self.line {
+            None => Line { origin_cycles: pair.cycles, origin_ns: pair.mono_ns, rate },
+            Some(line) => {
+                // Within the tolerance, as just checked.
+                let error_ns = pair.mono_ns.wrapping_sub(line.ns(pair.cycles)).cast_signed();
+                line.bent(pair.cycles, rate, error_ns, MENDING_NS)
+            }
+        };
+        self.shared.publish(line);
+        (self.last, self.line) = (Some(pair), Some(line));
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;
