@@ -28,7 +28,7 @@ impl Counting {
     }
 
     /// The time when the counter was at `cycles`; `look` reads CLOCK_MONOTONIC and then the counter once more.
-    #[inline]
+    #[inline(always)]
     pub(super) fn at(&self, cycles: u64, look: impl Fn() -> (u64, u64)) -> u64 {
         if self.shared.version() != self.version.get() {
             self.refresh();
@@ -73,7 +73,7 @@ impl Counting {
 }
 
 impl Clock for Counting {
-    #[inline]
+    #[inline(always)]
     fn now_ns(&self) -> u64 {
         let cycles = || super::cycles().unwrap_or(0);
         self.at(cycles(), || (Monotonic.now_ns(), cycles()))

@@ -12,9 +12,9 @@ const WIDEST_PART: u64 = 20_000;
 /// Within this time, which is until the next check, a difference is to be gone.
 const MENDING_NS: u64 = 100_000_000;
 /// The counter has failed when it is off by this, and by a further part of the time since the last check: the kernel
-/// may steer its clock by 500 millionths.
+/// may steer its clock by 500 millionths, one way and then the other.
 const TOLERANCE_NS: u64 = 20_000;
-const TOLERANCE_PART: u64 = 2000;
+const TOLERANCE_PART: u64 = 1000;
 
 /// The two clocks at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

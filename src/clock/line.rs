@@ -16,7 +16,7 @@ pub(super) struct Line {
 
 impl Line {
     /// What the counter shows at `cycles`. Readings from before the origin are as good as later ones.
-    #[inline]
+    #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "ns of up to 292 years around the origin")]
     pub(super) fn ns(&self, cycles: u64) -> u64 {
         let past = i128::from(cycles.wrapping_sub(self.origin_cycles).cast_signed());

@@ -54,7 +54,7 @@ pub fn realtime_ns() -> u64 {
 
 /// The CPU's cycle counter (TSC, CNTVCT), where the architecture has one that programs may read.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-#[inline]
+#[inline(always)]
 pub fn cycles() -> Option<u64> {
     Some(tsc::read())
 }

@@ -26,7 +26,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    #[inline]
+    #[inline(always)]
     pub(super) fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }

@@ -5,7 +5,7 @@
 
 /// The cycle counter: TSC.
 #[cfg(target_arch = "x86_64")]
-#[inline]
+#[inline(always)]
 pub(super) fn read() -> u64 {
     // SAFETY: RDTSC is in every x86-64; it reads a register and touches no memory.
     unsafe { core::arch::x86_64::_rdtsc() }

@@ -52,17 +52,19 @@ impl Ledger {
     }
 
     /// The position of a page of the slice in the whole region.
+    #[inline(always)]
     pub const fn position(&self, page: PageIndex) -> u64 {
         self.first + page.0
     }
 
     /// How often the page was written, modulo 65 536.
+    #[inline(always)]
     pub fn generation(&self, page: PageIndex) -> u16 {
         self.generations[index(page)]
     }
 
     /// A visit: checks the stamp that was found and makes the next one.
-    #[inline]
+    #[inline(always)]
     pub fn meet(&mut self, page: PageIndex, found: &[u64; STAMP_WORDS], epoch: u32, now_ns: u64) -> Meeting {
         let corrupt = self.check(page, found).err();
         let again = corrupt.is_none() && Stamp::of(found).epoch == epoch;
@@ -76,7 +78,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When it does not: what is wrong.
-    #[inline]
+    #[inline(always)]
     pub fn check(&self, page: PageIndex, found: &[u64; STAMP_WORDS]) -> Result<(), CorruptionKind> {
         let stamp = Stamp::of(found);
         let is_ours = stamp.page == self.position(page) && stamp.tag == self.tag;
@@ -103,7 +105,7 @@ impl Ledger {
         if behind < 1 << 15 { CorruptionKind::Stale } else { CorruptionKind::Unknown }
     }
 
-    #[inline]
+    #[inline(always)]
     fn stamp(&self, page: PageIndex, generation: u16, epoch: u32, visited_ns: u64) -> [u64; STAMP_WORDS] {
         Stamp { page: self.position(page), generation, epoch, tag: self.tag, visited_ns }.words()
     }
@@ -113,7 +115,7 @@ impl Ledger {
     clippy::cast_possible_truncation,
     reason = "a page of a slice, of which there is one entry each in memory"
 )]
-#[inline]
+#[inline(always)]
 const fn index(page: PageIndex) -> usize {
     page.0 as usize
 }

@@ -66,7 +66,7 @@ pub struct Strokes {
 
 impl Strokes {
     /// The word of the next visit: not zero, and not what any page of this writer's holds.
-    #[inline]
+    #[inline(always)]
     pub fn draw(&mut self) -> u64 {
         // Even at a visit a nanosecond the count needs 292 years to reach the top bit.
         self.last += 1;

@@ -32,7 +32,7 @@ pub struct Stamp {
 
 impl Stamp {
     /// As it stands in memory.
-    #[inline]
+    #[inline(always)]
     pub const fn words(&self) -> [u64; STAMP_WORDS] {
         let Self { page, generation, epoch, tag, visited_ns } = *self;
         let second = generation as u64 | ((epoch as u64) << 32);
@@ -41,14 +41,14 @@ impl Stamp {
 
     /// What the words say, whether their checksum fits or not.
     #[expect(clippy::cast_possible_truncation, reason = "the parts of a word")]
-    #[inline]
+    #[inline(always)]
     pub const fn of(words: &[u64; STAMP_WORDS]) -> Self {
         let [page, second, tag, visited_ns, _] = *words;
         Self { page, generation: second as u16, epoch: (second >> 32) as u32, tag, visited_ns }
     }
 
     /// Whether the words fit their checksum.
-    #[inline]
+    #[inline(always)]
     pub const fn is_whole(words: &[u64; STAMP_WORDS]) -> bool {
         let [page, second, tag, visited_ns, found] = *words;
         // The unused bits of the second word are part of the checksum, so none of the 320 bits is free.
@@ -62,7 +62,7 @@ pub fn new_tag() -> u64 {
 }
 
 /// Two independent products, so that the processor works on both at once.
-#[inline]
+#[inline(always)]
 const fn checksum(page: u64, second: u64, tag: u64, visited_ns: u64) -> u64 {
     let one = fold(page ^ 0x9e37_79b9_7f4a_7c15, second ^ 0xbf58_476d_1ce4_e5b9);
     let other = fold(tag ^ 0x94d0_49bb_1331_11eb, visited_ns ^ 0xd6e8_feb8_6659_fd93);
@@ -71,7 +71,7 @@ const fn checksum(page: u64, second: u64, tag: u64, visited_ns: u64) -> u64 {
 
 /// The full product of two words, its halves laid over each other.
 #[expect(clippy::cast_possible_truncation, reason = "the halves of a product")]
-#[inline]
+#[inline(always)]
 const fn fold(one: u64, other: u64) -> u64 {
     let product = one as u128 * other as u128;
     product as u64 ^ (product >> 64) as u64

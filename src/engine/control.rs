@@ -66,7 +66,7 @@ impl Control {
     }
 
     /// The interval that visits belong to now. Filled pages have epoch 0, which comes back after 2^32 intervals only.
-    #[inline]
+    #[inline(always)]
     pub(super) fn epoch(&self) -> u32 {
         self.epoch.load(Ordering::Relaxed).wrapping_add(1)
     }

@@ -130,7 +130,7 @@ impl Visitor {
     }
 
     /// Visits all `pages`, where a visit is one store and nothing else.
-    #[inline]
+    #[inline(always)]
     pub(super) fn store(&mut self, pages: &[PageIndex]) {
         for page in pages {
             self.slice.write(*page, self.strokes.draw());

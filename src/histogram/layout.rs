@@ -20,7 +20,7 @@ const DOUBLINGS: u64 = 32;
 pub const CELLS: usize = (EXACT + DOUBLINGS * HALF) as usize;
 
 /// The cell that counts `value_ns`; values above [`HIGHEST_NS`] share its cell.
-#[inline]
+#[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "below CELLS for every value")]
 pub const fn cell_of(value_ns: u64) -> usize {
     let value = if value_ns > HIGHEST_NS { HIGHEST_NS } else { value_ns };

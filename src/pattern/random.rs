@@ -30,12 +30,13 @@ impl AddressPattern for Random {
 
 /// A uniform 64-bit number as a uniform number below `bound`: no page is likelier than another by more than
 /// `bound` / 2^64.
+#[inline(always)]
 pub(super) fn scale(number: u64, bound: u64) -> u64 {
     split(number, bound).0
 }
 
 /// The same, and what is left of the number: uniform again, in steps of `bound`.
-#[inline]
+#[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "the upper and the lower half of a wide product")]
 pub(super) fn split(number: u64, bound: u64) -> (u64, u64) {
     let product = u128::from(number) * u128::from(bound);

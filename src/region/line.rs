@@ -14,7 +14,7 @@ impl Slice {
     ///
     /// # Panics
     /// When `page` is outside the slice.
-    #[inline]
+    #[inline(always)]
     pub fn words<const N: usize>(&self, page: PageIndex) -> [u64; N] {
         const { assert!(N <= PAGE_WORDS, "a page has no more") };
         let source = self.address(page);
@@ -30,7 +30,7 @@ impl Slice {
     ///
     /// # Panics
     /// When `page` is outside the slice.
-    #[inline]
+    #[inline(always)]
     pub fn put<const N: usize>(&mut self, page: PageIndex, words: &[u64; N]) {
         const { assert!(N <= PAGE_WORDS, "a page has no more") };
         let target = self.address(page);
@@ -90,7 +90,7 @@ impl Slice {
     ///
     /// # Panics
     /// When `page` is outside the slice.
-    #[inline]
+    #[inline(always)]
     pub fn prefetch(&self, page: PageIndex) {
         let line = self.address(page);
         #[cfg(target_arch = "x86_64")]

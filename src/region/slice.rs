@@ -98,7 +98,7 @@ impl Slice {
     ///
     /// # Panics
     /// When `page` is outside the slice.
-    #[inline]
+    #[inline(always)]
     pub fn write(&mut self, page: PageIndex, word: u64) {
         let target = self.address(page);
         // SAFETY: `address` gives an aligned page of ours, and `&mut self` makes us the only one at it (laws 1 to 3).
@@ -116,7 +116,7 @@ impl Slice {
     }
 
     /// Where `page` begins.
-    #[inline]
+    #[inline(always)]
     pub(super) fn address(&self, page: PageIndex) -> *mut u64 {
         assert!(page.0 < self.pages.0, "page {} is outside a slice of {} pages", page.0, self.pages.0);
         let offset = (self.first.0 + page.0) * PAGE_BYTES;

@@ -18,7 +18,7 @@ pub use visits::{VisitCounts, VisitTally};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Adds to a cell that only the calling thread stores to: a load and a store, no locked instruction.
-#[inline]
+#[inline(always)]
 fn add(cell: &AtomicU64, amount: u64) {
     cell.store(cell.load(Ordering::Relaxed).saturating_add(amount), Ordering::Relaxed);
 }

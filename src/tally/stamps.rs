@@ -74,7 +74,7 @@ impl StampTally {
     }
 
     /// A page was written; `again`: not for the first time in this epoch. Only the writer itself calls this.
-    #[inline]
+    #[inline(always)]
     pub fn visited(&self, again: bool) {
         super::add(&self.repeats, u64::from(again));
     }

@@ -65,7 +65,7 @@ impl VisitTally {
     }
 
     /// A visit begins. Only the writer itself calls this.
-    #[inline]
+    #[inline(always)]
     pub fn open(&self, start_ns: u64) {
         self.open_since.store(start_ns, Ordering::Relaxed);
         // The store into the page that follows may hang for seconds: this one must come before it.
@@ -76,7 +76,7 @@ impl VisitTally {
     ///
     /// A visit that ran ahead of its intended start was not waited for by anybody: it counts from its own start. One
     /// that is intended at the end of time has no schedule.
-    #[inline]
+    #[inline(always)]
     pub fn close(&self, start_ns: u64, end_ns: u64, intended_ns: u64) {
         let service_ns = end_ns.saturating_sub(start_ns);
         if intended_ns == u64::MAX {
@@ -94,19 +94,19 @@ impl VisitTally {
     }
 
     /// So many visits wrote so far. Only the writer itself calls this, after each that did.
-    #[inline]
+    #[inline(always)]
     pub fn wrote(&self, writes: u64) {
         self.writes.store(writes, Ordering::Relaxed);
     }
 
     /// So many visits only read so far. Only the writer itself calls this, after each that did.
-    #[inline]
+    #[inline(always)]
     pub fn read(&self, reads: u64) {
         self.reads.store(reads, Ordering::Relaxed);
     }
 
     /// No visit is under way. Only the writer itself calls this.
-    #[inline]
+    #[inline(always)]
     pub fn idle(&self) {
         self.open_since.store(NONE, Ordering::Relaxed);
     }

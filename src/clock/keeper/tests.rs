@@ -64,6 +64,16 @@ fn a_clock_steered_by_the_kernel_is_followed_without_a_step_back() {
 }
 
 #[test]
+fn a_kernel_that_turns_from_one_extreme_of_steering_to_the_other_is_no_failure() {
+    let (mut keeper, _) = steady();
+    let mut mono_ns = 1300 * MS;
+    for tenth in 1..=100u64 {
+        mono_ns += if tenth % 2 == 0 { 100_045_000 } else { 99_955_000 };
+        assert_eq!(keeper.on(pair(600 * MS + tenth * 200 * MS, mono_ns)), None, "check {tenth}");
+    }
+}
+
+#[test]
 fn a_counter_that_goes_back_is_given_up_for_good_and_no_span_is_negative() {
     let (mut keeper, clock) = steady();
     let before = read(&clock, 602 * MS, 1301 * MS);
