@@ -4,7 +4,7 @@ LAB := target/release/sully-lab
 SCENARIOS ?= smoke/precopy smoke/auto-converge smoke/post-copy
 OUT ?= runs/demo
 
-.PHONY: help demo test setup build image soak bench-collect bench-link bench-prefault clean-runs
+.PHONY: help demo test setup build image soak bench bench-collect bench-link bench-prefault clean-runs
 .NOTPARALLEL:
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make build       the guest program, static, and the host program"
 	@echo "make image       the guest image in target/image (KERNEL=FILE to bring your own kernel)"
 	@echo "make soak        N=30 real migrations in a row, the collector's connections broken in every second one"
+	@echo "make bench       visits against a peer's loop and bare stores, as ratios; pacing and what it costs; prefault"
 	@echo "make bench-collect  GUESTS=500 simulated guests and one collector: CPU, memory, lost records"
 	@echo "make bench-link  the load with readers of every bad habit, SECONDS=10 for each"
 	@echo "make bench-prefault  making and filling MIB=1024 of memory beside a memset of it"
@@ -45,6 +46,13 @@ image: build
 soak: setup build image
 	@echo "== soak: $(or $(N),30) migrations"
 	@scripts/soak.sh $(or $(N),30)
+
+bench:
+	@echo "== bench: visits beside a peer's loop and bare stores (1 GiB, twice; 30 s)"
+	@cargo bench --no-default-features --bench visit
+	@echo "== bench: pacing and its cost (10 s for each of six rates)"
+	@cargo bench --no-default-features --bench pace
+	@$(MAKE) --no-print-directory bench-prefault
 
 bench-collect:
 	@echo "== bench-collect: $(or $(GUESTS),500) guests, $(or $(SECONDS),20) s"
