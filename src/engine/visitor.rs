@@ -38,9 +38,10 @@ impl Stamps {
     #[inline]
     fn renew(&mut self, slice: &mut Slice, page: PageIndex, now_ns: u64, control: &Control) {
         let found = slice.words(page);
-        let meeting = self.ledger.meet(page, &found, control.epoch(), now_ns);
+        let epoch = control.epoch();
+        let meeting = self.ledger.meet(page, &found, epoch, now_ns);
         slice.put(page, &meeting.stamp);
-        self.tally.visited(meeting.again);
+        self.tally.visited(epoch, meeting.again);
         if let Some(kind) = meeting.corrupt {
             let generation = self.ledger.generation(page).wrapping_sub(1);
             self.report(page, kind, found, generation);

@@ -18,8 +18,11 @@ use std::{mem, sync::Arc};
 #[derive(Debug)]
 pub struct Slice {
     mapping: Arc<Mapping>,
+    /// Its first page in the mapping.
     first: PageIndex,
     pages: PageCount,
+    /// The pages of the regions before its own.
+    before: PageCount,
     /// CPUs that are idle while it is filled.
     idle: Vec<u32>,
 }
@@ -30,7 +33,7 @@ pub(super) fn deal(mapping: &Arc<Mapping>, pages: PageCount, writers: u32, unit:
     let parts = u64::from(writers.max(1));
     let slices = (0..parts).map(|part| {
         let (first, pages) = pages.slice(part, parts, unit);
-        Slice { mapping: Arc::clone(mapping), first, pages, idle: Vec::new() }
+        Slice { mapping: Arc::clone(mapping), first, pages, before: PageCount(0), idle: Vec::new() }
     });
     slices.collect()
 }
@@ -41,9 +44,14 @@ impl Slice {
         self.pages
     }
 
-    /// The position of its first page in the region.
+    /// The position of its first page in all memory of the run: in its region, and behind the regions before it.
     pub fn first(&self) -> PageIndex {
-        self.first
+        PageIndex(self.before.0 + self.first.0)
+    }
+
+    /// So many pages of other regions are before its own.
+    pub fn follow(&mut self, before: PageCount) {
+        self.before = before;
     }
 
     /// Names CPUs that are idle while it is filled: each makes pages ahead of the filling.

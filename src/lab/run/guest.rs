@@ -55,6 +55,7 @@ impl GuestView {
             | Body::Phase(_)
             | Body::Load(_)
             | Body::Mark(_)
+            | Body::Sweep(_)
             | Body::Reply(_) => {}
         }
     }
