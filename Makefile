@@ -4,7 +4,7 @@ LAB := target/release/sully-lab
 SCENARIOS ?= smoke/precopy smoke/auto-converge smoke/post-copy
 OUT ?= runs/demo
 
-.PHONY: help demo test setup build image soak bench bench-collect bench-link bench-prefault clean-runs
+.PHONY: help demo test setup build image soak bench bench-collect bench-link bench-prefault bench-own clean-runs
 .NOTPARALLEL:
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make bench-collect  GUESTS=500 simulated guests and one collector: CPU, memory, lost records"
 	@echo "make bench-link  the load with readers of every bad habit, SECONDS=10 for each"
 	@echo "make bench-prefault  making and filling MIB=1024 of memory beside a memset of it"
+	@echo "make bench-own   pages that the program dirties for itself, by the kernel's log"
 	@echo "make clean-runs  remove the run directories of earlier demos"
 
 demo: setup build image
@@ -65,6 +66,10 @@ bench-link:
 bench-prefault:
 	@echo "== bench-prefault: $(or $(MIB),1024) MiB"
 	@SULLY_PREFAULT_MIB=$(or $(MIB),1024) SULLY_PREFAULT_ROUNDS=5 cargo test --release --test prefault -- --nocapture
+
+bench-own:
+	@echo "== bench-own: 100 MiB/s over 64 MiB, two writers, an interval every 100 ms"
+	@cargo test --release --test own_pages -- --nocapture
 
 clean-runs:
 	@echo "== clean-runs: $(OUT)"

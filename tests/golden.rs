@@ -23,6 +23,7 @@ fn records() -> Vec<String> {
         "records-load.ndjson",
         "records-diagnosis.ndjson",
         "records-clock.ndjson",
+        "records-regions.ndjson",
     ]
     .map(golden)
     .concat()

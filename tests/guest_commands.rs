@@ -10,10 +10,15 @@ use sully::wire::decode_record;
 
 /// A guest of one writer at 1 MiB/s, and the host's end of its socket.
 fn guest() -> (Child, UnixStream) {
+    guest_of("-r 1M/s")
+}
+
+/// The same with a load of these flags.
+fn guest_of(load: &str) -> (Child, UnixStream) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s");
     let listener = UnixListener::bind(&path).unwrap();
-    let run = format!("run -m 16M -r 1M/s -t 1 -i 20ms --baseline 0s --report unix:{}", path.display());
+    let run = format!("run -m 16M {load} -t 1 -i 20ms --baseline 0s --report unix:{}", path.display());
     let mut command = Command::new(env!("CARGO_BIN_EXE_sully"));
     let child = command.args(run.split(' ')).stdout(Stdio::null()).spawn().unwrap();
     (child, listener.accept().unwrap().0)
@@ -109,6 +114,34 @@ fn the_phases_of_a_plan_follow_each_other_with_their_loads_and_end_the_run() {
 }
 
 #[test]
+fn regions_of_a_plan_are_filled_written_and_swept_each_in_its_own_way() {
+    let plan = "rate = \"16M/s\"\ninterval = \"100ms\"\nbaseline = \"0s\"\nthreads = 1\nduration = \"1s\"\n\
+                [[region]]\nname = \"hot\"\nmemory = \"1M\"\nshare = 7\n\
+                [[region]]\nname = \"cold\"\nmemory = \"8M\"\nbacking = \"shared\"\npattern = \"random\"\n\
+                [[region]]\nname = \"held\"\nmemory = \"2M\"\nshare = 0\n";
+    let (code, message, bodies) = run_plan(plan, "");
+    assert_eq!(code, Some(0), "{message}");
+    let Body::Hello(hello) = &bodies[0] else { panic!("no hello") };
+    let regions: Vec<(&str, u64, u32)> = hello
+        .plan
+        .regions
+        .iter()
+        .map(|region| (region.name.as_str(), region.memory_bytes >> 20, region.share))
+        .collect();
+    assert_eq!(regions, [("hot", 1, 7), ("cold", 8, 1), ("held", 2, 0)]);
+    assert_eq!((hello.plan.memory_bytes >> 20, hello.plan.threads), (11, 3));
+    let Some(Body::End(end)) = bodies.last() else { panic!("no end") };
+    assert_eq!(end.totals.pages_swept, Some(11 * 256));
+    for body in &bodies {
+        if let Body::Interval(interval) = body {
+            // Seven eighths of the visits meet 256 pages, the others fewer than they are.
+            let unique = interval.pages_unique.unwrap();
+            assert!(unique <= 256 + interval.writes / 8 + 60, "{unique} pages of {} visits", interval.writes);
+        }
+    }
+}
+
+#[test]
 fn a_wrong_plan_is_answered_with_its_lines_and_nothing_is_dirtied() {
     let (code, message, bodies) = run_plan("memry = \"16M\"\n[[phase]]\nrate = \"1\"\n", "");
     assert_eq!((code, bodies.len()), (Some(2), 0));
@@ -126,15 +159,56 @@ fn the_plans_that_come_with_the_program_are_plans() {
     let plans = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("guest-image/plans");
     let mut checked = 0;
     for entry in std::fs::read_dir(plans).unwrap() {
-        let output = Command::new(env!("CARGO_BIN_EXE_sully"))
-            .args(["check", "-m", "64M", "--plan"])
-            .arg(entry.unwrap().path())
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        let path = entry.unwrap().path();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sully"));
+        command.args(["check", "--plan"]).arg(&path);
+        // Regions have a memory of their own.
+        let has_regions = std::fs::read_to_string(&path).unwrap().contains("[[region]]");
+        let output = if has_regions { &mut command } else { command.args(["-m", "64M"]) }.output().unwrap();
+        let (said, failed) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{} {said}{failed}", path.display());
         checked += 1;
     }
-    assert!(checked >= 3);
+    assert!(checked >= 5);
+}
+
+#[test]
+fn a_pause_holds_the_phases_and_two_phases_at_once_are_both_entered() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("plan.toml");
+    let phase =
+        |name: &str, rate| format!("[[phase]]\nname = \"{name}\"\nduration = \"300ms\"\nrate = \"{rate}\"\n");
+    std::fs::write(&path, phase("one", "1M/s") + &phase("two", "2M/s") + &phase("three", "3M/s")).unwrap();
+    let (mut child, mut socket) = guest_of(&format!("--plan {}", path.display()));
+    let lines = BufReader::new(socket.try_clone().unwrap()).lines();
+    socket.write_all(b"{\"type\":\"pause\",\"id\":1}\n").unwrap();
+    let (mut phases, mut replies, mut held, mut loads) = (Vec::new(), Vec::new(), 0, Vec::new());
+    for line in lines.map_while(Result::ok) {
+        let record = decode_record(line.as_bytes()).unwrap();
+        match record.body {
+            Body::Phase(phase) => phases.push((phase.phase, record.mono_ns)),
+            Body::Load(load) => loads.push(load.rate.to_string()),
+            Body::Reply(reply) => replies.push((reply.to, reply.ok)),
+            Body::Interval(interval) if interval.target_pages_per_s == Some(0) => {
+                held += 1;
+                // Three times as long as the phase.
+                if held == 45 {
+                    let both = "{\"type\":\"phase\",\"id\":2,\"name\":\"three\"}\n{\"type\":\"phase\",\"id\":3,\"name\":\"two\"}\n";
+                    socket.write_all(both.as_bytes()).unwrap();
+                } else if held == 50 {
+                    socket.write_all(b"{\"type\":\"resume\",\"id\":4}\n").unwrap();
+                }
+            }
+            _ => {}
+        }
+    }
+    assert!(child.wait().unwrap().success());
+    assert_eq!(replies, [1, 2, 3, 4].map(|id| (Some(id), true)));
+    let names: Vec<&str> = phases.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["one", "three", "two", "three"], "held in one, then both, and on from two");
+    assert!(phases[1].1 - phases[0].1 > 600_000_000, "{phases:?}");
+    assert_eq!(loads[loads.len() - 2..], ["2M/s", "3M/s"], "{loads:?}");
 }
 
 #[test]
@@ -144,7 +218,7 @@ fn a_host_names_phases_has_pages_looked_at_and_asks_what_is_going_on() {
     socket
         .write_all(b"{\"type\":\"phase\",\"id\":1,\"name\":\"mine\"}\n{\"type\":\"sweep\",\"id\":2}\n")
         .unwrap();
-    let (mut asked, mut seen) = (2u64, None);
+    let (mut asked, mut seen, mut swept) = (2u64, None, None);
     for line in lines.map_while(Result::ok) {
         match decode_record(line.as_bytes()).unwrap().body {
             Body::Interval(interval) if interval.phase == "mine" && seen.is_none() => {
@@ -159,11 +233,14 @@ fn a_host_names_phases_has_pages_looked_at_and_asks_what_is_going_on() {
                     seen = Some(status);
                 }
             }
+            Body::Sweep(ended) => swept = Some((ended.sweeps, ended.pages, ended.corrupt_pages)),
             _ => {}
         }
     }
     let status = seen.unwrap();
     assert!(child.wait().unwrap().success());
     assert_eq!((status.phase.as_str(), status.paused, status.corrupt_pages), ("mine", false, Some(0)));
-    assert_eq!(status.load.rate.to_string(), "1M/s");
+    assert_eq!((status.load.rate.to_string().as_str(), swept), ("1M/s", Some((1, 4096, Some(0)))));
+    let achieved = status.achieved_pages_per_s.unwrap();
+    assert!(achieved > 0 && achieved < 256 * 50, "{achieved} pages a second, asked for 256");
 }

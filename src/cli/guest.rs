@@ -53,7 +53,8 @@ In a VM, to its host:   sully run -m 75% -r 500M/s --report virtio";
 #[derive(Debug, Args)]
 #[command(args_override_self = true)]
 struct RunArgs {
-    /// A plan file (TOML): flags by their names, and phases that follow each other; flags given here go before it
+    /// A plan file (TOML): flags by their names, regions of memory, and phases that follow each other; flags given here
+    /// go before it
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
     /// Memory to dirty: a size (512M, 4G) or a share of the available memory (75%)
@@ -145,6 +146,7 @@ impl RunArgs {
             seed: self.seed,
             phases: Vec::new(),
             repeat: false,
+            regions: Vec::new(),
         };
         word::apply(&mut plan, [self.pace, self.backlog, self.content]);
         Options { plan, targets: self.report.clone() }
@@ -203,6 +205,7 @@ fn options(typed: Vec<OsString>, command: GuestCommand) -> Result<(GuestCommand,
         both.map_err(|error| format!("the plan file {} is wrong: {error}", path.display()))?.command;
     let mut options = command.args().options();
     (options.plan.phases, options.plan.repeat) = (file.phases, file.repeat);
+    options.plan.regions = file.regions;
     Ok((command, options))
 }
 

@@ -7,6 +7,7 @@ mod course;
 mod diagnosis;
 mod error;
 mod finds;
+mod ground;
 mod order;
 mod realtime;
 mod snapshot;
@@ -26,15 +27,15 @@ use crate::{
     diagnose::classify,
     pace::{Part, Schedule},
     plan::{Checked, Load},
-    probe::{StealProbe, host_facts, numa_nodes},
+    probe::{StealProbe, host_facts},
     record::{ClockFacts, Corruption, Gap, MemoryFacts, SelfFacts},
-    region::Region,
     tally::{GapTally, RING_RECORDS, StampTally, VisitTally},
 };
 use canary::Canary;
 use control::Control;
 use course::Course;
 use diagnosis::Diagnosis;
+use ground::Ground;
 use snapshot::Sources;
 use std::sync::Arc;
 use writer::Writer;
@@ -58,8 +59,7 @@ pub struct Engine {
     clock: Keeper,
     memory: MemoryFacts,
     warning: Option<String>,
-    /// Kept to the end: giving gigabytes back takes seconds, and no writer is to spend them.
-    region: Region,
+    ground: Ground,
     corruptions_told: usize,
     /// None before the gate is open.
     course: Option<Course>,
@@ -79,7 +79,7 @@ pub struct Facts {
 }
 
 impl Engine {
-    /// Maps and fills the region, proves it resident, and starts writers and canaries, which wait at a gate.
+    /// Maps and fills the regions, proves them resident, and starts writers and canaries, which wait at a gate.
     ///
     /// Writers are pinned to `cpus` in turn; each of `cpus` has one canary.
     ///
@@ -89,7 +89,7 @@ impl Engine {
         if cpus.is_empty() {
             return Err(EngineError::NoCpu);
         }
-        let (region, slices) = Region::map_as(plan.pages(), plan.threads, &plan.kind, &numa_nodes())?;
+        let (ground, slices) = Ground::map(plan)?;
         let mut engine = Self {
             plan: plan.clone(),
             control: Arc::default(),
@@ -98,31 +98,22 @@ impl Engine {
             steal: StealProbe::open(),
             diagnosis: Diagnosis::default(),
             clock: Keeper::new(!is_distrusted(host_facts().clocksource.as_deref())),
-            memory: MemoryFacts {
-                bytes: region.pages().bytes(),
-                resident_bytes: 0,
-                prefault_ns: 0,
-                page_bytes_asked: Some(plan.kind.pages.bytes()),
-                huge_bytes: None,
-            },
+            memory: MemoryFacts::default(),
             warning: None,
-            region,
+            ground,
             corruptions_told: 0,
             course: None,
             t0_ns: None,
             stopped_ns: None,
         };
-        (engine.writers, engine.memory.prefault_ns) =
-            writer::start(plan, cpus, slices, (&engine.clock, &engine.control))?;
-        let (found, warning) = engine.region.inspect()?;
-        engine.memory.resident_bytes = found.resident.bytes();
-        engine.memory.huge_bytes = found.huge_bytes;
-        engine.warning = warning;
+        let prefault_ns;
+        (engine.writers, prefault_ns) = writer::start(plan, cpus, slices, (&engine.clock, &engine.control))?;
+        (engine.memory, engine.warning) = engine.ground.inspect(plan, prefault_ns)?;
         if engine.memory.resident_bytes < engine.memory.bytes {
             return Err(EngineError::NotResident(engine.memory.clone()));
         }
         engine.canaries = canary::start(cpus, plan.baseline_ns, &engine.control)?;
-        engine.region.keep_file();
+        engine.ground.keep_files();
         // The canaries have rehearsed meanwhile: long enough to tell the counter's pace.
         engine.clock.check();
         Ok(engine)
@@ -211,13 +202,24 @@ impl Engine {
         sweeps.fold((u32::MAX, 0), |(least, all), (ended, pages)| (least.min(ended), all + pages))
     }
 
+    /// Corrupt pages found so far; none without stamps.
+    pub fn corrupt_pages(&self) -> Option<u64> {
+        let tallies = self.writers.iter().filter_map(|writer| writer.stamps.as_ref());
+        self.plan.verify.then(|| tallies.map(|tally| tally.corrupt_pages()).sum())
+    }
+
     /// All counts so far. Never waits for a writer: it only loads, and begins another interval. A visit belongs to the
     /// interval in which it began.
     ///
     /// After [`Self::stop`] its time stays the moment of stopping.
     pub fn snapshot(&self) -> Snapshot {
+        self.snapshot_before(self.control.next_epoch())
+    }
+
+    /// All counts before `epoch`, which has begun.
+    fn snapshot_before(&self, epoch: u32) -> Snapshot {
         let sources = Sources {
-            epoch: self.control.next_epoch(),
+            epoch,
             plan: &self.plan,
             course: self.course.as_ref(),
             t0_ns: self.t0_ns,

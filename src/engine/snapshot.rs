@@ -89,8 +89,7 @@ pub(super) struct Sources<'a> {
 /// Loads everything once, for the time `at_ns`, which is now or just past. What is counted meanwhile may or may not
 /// be in it, and then is in the next.
 pub(super) fn take(sources: &Sources<'_>, at_ns: u64) -> Snapshot {
-    // Before the histograms: a visit in between then counts as one of a page not met before, and not as one too few.
-    let stamps = stamps(sources);
+    let mut stamps = sources.plan.verify.then(StampCounts::default);
     let (mut service, mut response) = (Counts::default(), Counts::default());
     let (mut writes, mut reads) = (0u64, 0u64);
     let mut due = Due::default();
@@ -100,7 +99,13 @@ pub(super) fn take(sources: &Sources<'_>, at_ns: u64) -> Snapshot {
         let offered = sources
             .course
             .map_or(0, |course| course.offered(sources.plan, index, writer.station.taken_up(), at_ns));
-        let counts = writer.tally.counts();
+        let mut counts = writer.tally.counts();
+        if let Some((sum, own)) = stamps.as_mut().zip(writer.stamps.as_ref()) {
+            // Stamps know to the visit what was written when the interval ended, however long the reading takes.
+            let own = own.counts(sources.epoch);
+            counts.writes = own.writes();
+            sum.add(&own);
+        }
         due.add(Due::new(offered, counts.writes + counts.reads, counts.missed));
         let open = counts.open_since_ns.map(|since_ns| at_ns.saturating_sub(since_ns));
         open_ns = open_ns.max(open.filter(|open_ns| *open_ns > 0));
@@ -137,18 +142,13 @@ pub(super) fn take(sources: &Sources<'_>, at_ns: u64) -> Snapshot {
     }
 }
 
-fn stamps(sources: &Sources<'_>) -> Option<StampCounts> {
-    sources.plan.verify.then(|| {
-        let mut sum = StampCounts::default();
-        let tallies = sources.writers.iter().filter_map(|writer| writer.stamps.as_ref());
-        tallies.for_each(|tally| sum.add(&tally.counts()));
-        sum
-    })
-}
-
 impl Snapshot {
-    /// What a host is told that asks what is going on; load and pause are the desk's to say.
-    pub fn status(&self, phase: &str, load: Load, sweeps: u32) -> Status {
+    /// What a host is told that asks what is going on, after the interval since `earlier`; load and pause are the desk's
+    /// to say.
+    pub fn status(&self, earlier: &Self, phase: &str, load: Load, sweeps: u32) -> Status {
+        let (writes, span_ns) =
+            (self.writes.saturating_sub(earlier.writes), self.at_ns.saturating_sub(earlier.at_ns));
+        let per_s = (u128::from(writes) * 1_000_000_000).checked_div(u128::from(span_ns));
         Status {
             phase: phase.into(),
             paused: false,
@@ -157,6 +157,7 @@ impl Snapshot {
             reads: self.reads,
             missed: self.due.missed,
             backlog: self.due.backlog,
+            achieved_pages_per_s: per_s.and_then(|rate| u64::try_from(rate).ok()),
             corrupt_pages: self.stamps.map(|stamps| stamps.corruptions.sum()),
             sweeps,
         }
@@ -231,15 +232,14 @@ impl Snapshot {
         }
     }
 
-    /// Different pages written since the snapshot just before this one: writes less those of pages met again.
+    /// Different pages written since the snapshot just before this one: those met for the first time in their epoch.
     fn unique_since(&self, earlier: &Self, plan: &Checked) -> Option<u64> {
         let (now, then) = (self.stamps?, earlier.stamps?);
-        let again = now.repeats.saturating_sub(then.repeats);
-        let writes = self.writes.saturating_sub(earlier.writes);
+        let firsts = now.firsts.saturating_sub(then.firsts);
         // Over several epochs a page may have been met for the first time in each of them.
         let is_one_epoch = self.epoch.wrapping_sub(earlier.epoch) == 1;
         // Visits that leave the stamp as it was cannot tell.
-        (is_one_epoch && now.kept == then.kept).then(|| writes.saturating_sub(again).min(plan.pages().0))
+        (is_one_epoch && now.kept == then.kept).then(|| firsts.min(plan.pages().0))
     }
 
     fn due_since(&self, earlier: &Self, count: fn(&Due) -> u64) -> u64 {

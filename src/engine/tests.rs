@@ -126,7 +126,7 @@ fn another_content_takes_hold_as_visits_write_it() {
     let memory = std::fs::File::open("/proc/self/mem").unwrap();
     let mut bytes = vec![0; 8 << 20];
     let mut is_all_of_it = || {
-        memory.read_exact_at(&mut bytes, engine.region.base()).unwrap();
+        memory.read_exact_at(&mut bytes, engine.ground.base()).unwrap();
         bytes.iter().all(|byte| *byte == 7)
     };
     let end_ns = Monotonic.now_ns() + 20_000_000_000;
@@ -135,6 +135,61 @@ fn another_content_takes_hold_as_visits_write_it() {
         Monotonic.sleep_until(Monotonic.now_ns() + 1_000_000);
     }
     assert_eq!(engine.failure(), None);
+}
+
+#[test]
+fn every_page_is_counted_once_an_interval_however_late_the_sampler_reads() {
+    let memory = plan::MemoryAmount::Bytes(ByteSize::mib(4));
+    let plan = Plan { memory, rate: Rate::Max, threads: Some(2), ..Plan::default() };
+    let plan = plan::check(&plan, &probe::machine().unwrap()).unwrap();
+    let mut engine = Engine::start(&plan, &probe::cpus().unwrap()).unwrap();
+    engine.open_gate();
+    let mut last = engine.snapshot();
+    for _ in 0..20 {
+        // Two laps of each.
+        let done = || engine.writers.iter().map(|writer| writer.tally.counts().writes).collect::<Vec<_>>();
+        let before = done();
+        while done().iter().zip(&before).any(|(now, before)| now - before < 1024) {
+            Monotonic.sleep_until(Monotonic.now_ns() + 1_000_000);
+        }
+        let epoch = engine.control.next_epoch();
+        // As if something else had the CPU.
+        Monotonic.sleep_until(Monotonic.now_ns() + 3_000_000);
+        let now = engine.snapshot_before(epoch);
+        let interval = now.interval_since(&last, &plan, "run");
+        assert_eq!(interval.pages_unique, Some(1024), "of {} visits", interval.writes);
+        last = now;
+    }
+    assert_eq!(engine.failure(), None);
+}
+
+#[test]
+fn two_regions_have_writers_loads_and_shares_of_their_own_and_their_pages_follow_each_other() {
+    let region = |name: &str, memory: &str, share| plan::RegionAsked {
+        name: name.into(),
+        memory: Some(memory.parse().unwrap()),
+        share: Some(share),
+        ..plan::RegionAsked::default()
+    };
+    let fill = plan::Habits { content: Some(ContentSpec::Fill(7)), ..plan::Habits::default() };
+    let hot = plan::RegionAsked { habits: fill, ..region("hot", "1M", 3) };
+    let cold = plan::RegionAsked { threads: Some(2), ..region("cold", "4M", 1) };
+    let regions = vec![hot, cold];
+    let rate = "8000p/s".parse().unwrap();
+    let plan = Plan { rate, threads: Some(1), regions, ..Plan::default() };
+    let plan = plan::check(&plan, &probe::machine().unwrap()).unwrap();
+    let mut engine = Engine::start(&plan, &probe::cpus().unwrap()).unwrap();
+    let (facts, begin) = (engine.facts().memory, engine.snapshot());
+    assert_eq!((facts.bytes, facts.resident_bytes, engine.writers.len()), (5 << 20, 5 << 20, 3));
+    let t0_ns = engine.open_gate();
+    Monotonic.sleep_until(t0_ns + 1_000_000_000);
+    let end = engine.stop().end(&begin, EndReason::Duration, None, 0).totals;
+    assert_eq!((end.pages_swept, end.corruptions.unwrap().sum()), (Some(1280), 0));
+    assert_eq!(end.offered, Some(end.writes + end.missed.unwrap() + end.backlog.unwrap()));
+    let writes: Vec<u64> = engine.writers.iter().map(|writer| writer.tally.counts().writes).collect();
+    let parts = [writes[0] * 4, writes[1] * 24, writes[2] * 24];
+    let due = end.writes * 3 + end.backlog.unwrap();
+    assert!(parts.iter().all(|part| part.abs_diff(due) * 10 <= due || end.backlog > Some(800)), "{writes:?}");
 }
 
 #[test]

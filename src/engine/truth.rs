@@ -39,7 +39,7 @@ impl Watched {
         };
         let plan = plan::check(&plan, &probe::machine().unwrap()).unwrap();
         let engine = Engine::start(&plan, &probe::cpus().unwrap()).unwrap();
-        match DirtyLog::open(engine.region.base(), PAGES) {
+        match DirtyLog::open(engine.ground.base(), PAGES) {
             Ok(log) => {
                 let last = engine.snapshot();
                 Some(Self { plan, engine, log, last, changes: 0 })
@@ -152,7 +152,7 @@ fn one_store_behind_the_writers_backs_is_in_the_kernels_log_and_not_in_the_count
     watched.run(20);
     // The last page of the last slice is a second away; behind its stamp nobody looks.
     let memory = File::options().write(true).open("/proc/self/mem").unwrap();
-    let place = watched.engine.region.base() + (PAGES - 1) * 4096 + 4000;
+    let place = watched.engine.ground.base() + (PAGES - 1) * 4096 + 4000;
     memory.write_all_at(&[1], place).unwrap();
     let (interval, written) = watched.interval();
     assert_eq!(written.last(), Some(&(PAGES - 1)));

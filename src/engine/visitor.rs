@@ -42,9 +42,10 @@ impl Stamps {
     #[inline(always)]
     fn renew(&mut self, slice: &mut Slice, page: PageIndex, now_ns: u64, control: &Control) {
         let found = slice.words(page);
-        let meeting = self.ledger.meet(page, &found, control.epoch(), now_ns);
+        let epoch = control.epoch();
+        let meeting = self.ledger.meet(page, &found, epoch, now_ns);
         slice.put(page, &meeting.stamp);
-        self.tally.visited(meeting.again);
+        self.tally.visited(epoch, meeting.again);
         if let Some(kind) = meeting.corrupt {
             let generation = self.ledger.generation(page).wrapping_sub(1);
             self.report(page, kind, found, generation);
@@ -132,9 +133,9 @@ impl Visitor {
     /// Visits all `pages`, where a visit is one store and nothing else.
     #[inline(always)]
     pub(super) fn store(&mut self, pages: &[PageIndex]) {
-        for page in pages {
-            self.slice.write(*page, self.strokes.draw());
-        }
+        let mut strokes = self.strokes.clone();
+        pages.iter().for_each(|page| self.slice.write(*page, strokes.draw()));
+        self.strokes = strokes;
     }
 
     /// Whether a visit renews the page's stamp and does nothing else.

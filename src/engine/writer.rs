@@ -58,10 +58,12 @@ impl Writer {
     /// Has it go on with the load `to` instead of `from`, as from `at_ns` on. Never waits; to be followed by a call.
     pub(super) fn change(&self, plan: &Checked, (from, to): (&Load, &Load), at_ns: u64) {
         let (index, seed) = (self.index, writer_seed(plan.seed, self.index));
+        let (lot, pacer) = (plan.lot(index), Pacer::new(at_ns, &Part::of(plan, to, index)));
+        let (from, to) = (&lot.load(from), &lot.load(to));
         let visits_per_s = to.visit_rate().pages_per_s().unwrap_or(0);
         let change = Change {
             at_ns,
-            pacer: Pacer::new(at_ns, &Part::of(plan, to, index)),
+            pacer,
             pattern: (from.pattern != to.pattern)
                 .then(|| pattern_at(to.pattern, visits_per_s, self.pages, seed)),
             visits_per_s,
@@ -206,14 +208,14 @@ fn prepare(
     tag: u64,
     tally: Option<Arc<StampTally>>,
 ) -> Result<(Visitor, Range<u64>), EngineError> {
-    let palette = palette(plan, &plan.first_load(), index, 0);
+    let palette = palette(plan, &plan.lot(index).load(&plan.first_load()), index, 0);
     let stamps = tally.map(|tally| Stamps { ledger: Ledger::new(tag, slice.first(), slice.pages()), tally });
     let begin_ns = Monotonic.now_ns();
     let visitor = Visitor::fill(slice, palette, stamps)?;
     Ok((visitor, begin_ns..Monotonic.now_ns()))
 }
 
-/// What pages hold and visits write; `nonce` keeps what a later load writes apart from what an earlier one did.
+/// What pages hold and visits write in a region's `load`; `nonce` keeps what a later load writes apart from what an earlier one did.
 fn palette(plan: &Checked, load: &Load, index: u32, nonce: u64) -> Palette {
     let seed = writer_seed(plan.seed, index) ^ CONTENT_SEED ^ nonce;
     // All writers and all loads have the same copies.
@@ -222,10 +224,11 @@ fn palette(plan: &Checked, load: &Load, index: u32, nonce: u64) -> Palette {
 }
 
 fn work(plan: &Checked, t0_ns: u64, index: u32, visitor: Visitor) -> Work {
-    let (load, seed) = (plan.first_load(), writer_seed(plan.seed, index));
+    let (first, seed) = (plan.first_load(), writer_seed(plan.seed, index));
+    let load = plan.lot(index).load(&first);
     let visits_per_s = load.visit_rate().pages_per_s().unwrap_or(0);
     Work {
-        pacer: Pacer::new(t0_ns, &Part::of(plan, &load, index)),
+        pacer: Pacer::new(t0_ns, &Part::of(plan, &first, index)),
         pattern: pattern_at(load.pattern, visits_per_s, visitor.slice.pages(), seed),
         reads: Reads::new(load.visit_mix(), seed),
         visitor,

@@ -16,18 +16,19 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::mman::{MlockAllFlags, mlockall};
 use nix::sys::time::TimeSpec;
 use std::os::fd::AsFd;
+use std::rc::Rc;
 
 /// Everybody a run reports to.
 pub struct Audience {
     streams: Vec<Stream>,
     terminal: Option<Terminal>,
-    start: Snapshot,
+    start: Rc<Snapshot>,
 }
 
 /// The table, and the state its last line was taken against.
 struct Terminal {
     table: Table,
-    base: Snapshot,
+    base: Rc<Snapshot>,
     port: Port,
     /// What the terminal has not taken yet.
     waiting: Vec<u8>,
@@ -55,16 +56,16 @@ impl Audience {
     }
 
     /// Listeners on open targets; counts begin at `start`.
-    pub fn new(opened: Opened, start: &Snapshot) -> Self {
+    pub fn new(opened: Opened, start: &Rc<Snapshot>) -> Self {
         let terminal = opened.terminal.map(|port| Terminal {
             table: Table::default(),
-            base: start.clone(),
+            base: Rc::clone(start),
             port,
             waiting: Vec::new(),
         });
         let streams = opened.streams.into_iter();
         let streams = streams.map(|(port, session)| Stream::new(port, session, start)).collect();
-        Self { streams, terminal, start: start.clone() }
+        Self { streams, terminal, start: Rc::clone(start) }
     }
 
     /// Says something that everybody must hear.
@@ -81,15 +82,22 @@ impl Audience {
         }
     }
 
+    /// Offers what says how later records are to be read, which only those do not get for whom nothing fits any more.
+    pub fn offer_news(&mut self, mono_ns: u64, body: &Body) {
+        for stream in &mut self.streams {
+            stream.offer_news(mono_ns, body.clone());
+        }
+    }
+
     /// Offers everybody the interval since the last one they took.
-    pub fn offer_interval(&mut self, now: &Snapshot, plan: &Checked, phase: &str) {
+    pub fn offer_interval(&mut self, now: &Rc<Snapshot>, plan: &Checked, phase: &str) {
         for stream in &mut self.streams {
             stream.offer_interval(now, plan, phase);
         }
         // A terminal that is held up gets fewer lines, each of them over a longer time.
         if let Some(terminal) = self.terminal.as_mut().filter(|terminal| terminal.waiting.is_empty()) {
             let text = terminal.table.interval(&now.interval_since(&terminal.base, plan, phase));
-            terminal.base = now.clone();
+            terminal.base = Rc::clone(now);
             terminal.waiting.extend(text.as_bytes());
         }
     }

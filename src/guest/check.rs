@@ -61,14 +61,22 @@ const SLOW_CLOCKS: [&str; 4] = ["hpet", "acpi_pm", "jiffies", "refined-jiffies"]
 pub fn check(options: &Options) -> Result<Findings, ProbeError> {
     let (plan, machine) = (&options.plan, probe::machine()?);
     let mut faults = plan::check(plan, &machine).err().map(|faults| faults.0).unwrap_or_default();
-    let mut lines = vec![
-        judged("memory", memory(plan, &machine), &mut faults, "--memory"),
-        pages(plan, &mut faults),
-        judged("numa", numa(plan, &machine), &mut faults, "--numa"),
-        judged("lock", lock(plan, &machine), &mut faults, "--lock"),
-        backing(plan, &machine),
-        judged("writers", writers(plan, &machine), &mut faults, "--threads"),
-    ];
+    let mut lines = Vec::new();
+    for (region, part) in plan.parts() {
+        let flag = |name: &str| format!("{region}--{name}");
+        let mut own = [
+            judged("memory", memory(&part, &machine), &mut faults, &flag("memory")),
+            pages(&part, &mut faults, &flag("pages")),
+            judged("numa", numa(&part, &machine), &mut faults, &flag("numa")),
+            judged("lock", lock(&part, &machine), &mut faults, &flag("lock")),
+            backing(&part, &machine),
+            judged("writers", writers(&part, &machine), &mut faults, "--threads"),
+        ];
+        own.iter_mut()
+            .filter(|line| line.mark != Mark::Fault)
+            .for_each(|line| line.text.insert_str(0, &region));
+        lines.extend(own);
+    }
     lines.extend(scheduling(&probe::cpus()?));
     lines.push(clock());
     lines.extend(ports(&options.targets));
@@ -103,7 +111,7 @@ fn writers(plan: &Plan, machine: &Machine) -> String {
     format!("{} on {cpus} CPUs", plan.threads.unwrap_or(cpus))
 }
 
-fn pages(plan: &Plan, faults: &mut Vec<Fault>) -> Line {
+fn pages(plan: &Plan, faults: &mut Vec<Fault>, flag: &str) -> Line {
     let (pages, is_shared) = (plan.kind.pages, plan.kind.backing == Backing::Shared);
     let (file, on) = if is_shared { ("shmem_enabled", "advise") } else { ("enabled", "madvise") };
     let remedy =
@@ -116,7 +124,7 @@ fn pages(plan: &Plan, faults: &mut Vec<Fault>) -> Line {
         (PageSize::Transparent, Some("never")) => {
             line("pages", Mark::Poor, remedy("switched off, so each has to be collapsed"))
         }
-        _ => judged("pages", pages.to_string(), faults, "--pages"),
+        _ => judged("pages", pages.to_string(), faults, flag),
     }
 }
 

@@ -11,23 +11,38 @@ pub struct Course {
     next: usize,
     /// When the current one ends; none when it lasts.
     ends_ns: Option<u64>,
+    /// Since when it is held; none when time goes on.
+    held_ns: Option<u64>,
 }
 
 impl Course {
     /// A run of `plan` from `began_ns` on, in its baseline; one without is due to go on at once.
     pub fn new(plan: &Checked, began_ns: u64) -> Self {
         let ends_ns = Some(began_ns.saturating_add(plan.baseline_ns));
-        Self { phases: plan.phases.clone(), repeat: plan.repeat, next: 0, ends_ns }
+        Self { phases: plan.phases.clone(), repeat: plan.repeat, next: 0, ends_ns, held_ns: None }
     }
 
-    /// When the next phase is due.
-    pub const fn ends_ns(&self) -> Option<u64> {
-        self.ends_ns
+    /// When the next phase is due; none when the current one lasts, or is held.
+    pub fn ends_ns(&self) -> Option<u64> {
+        self.ends_ns.filter(|_| self.held_ns.is_none())
+    }
+
+    /// Holds the current phase from `now_ns` on, or lets its time go on: held time does not count.
+    pub fn hold(&mut self, now_ns: u64, is_held: bool) {
+        match self.held_ns {
+            None if is_held => self.held_ns = Some(now_ns),
+            Some(since_ns) if !is_held => {
+                let span_ns = now_ns.saturating_sub(since_ns);
+                self.ends_ns = self.ends_ns.map(|ends_ns| ends_ns.saturating_add(span_ns));
+                self.held_ns = None;
+            }
+            _ => {}
+        }
     }
 
     /// Whether it is due.
     pub fn is_due(&self, now_ns: u64) -> bool {
-        self.ends_ns.is_some_and(|ends_ns| now_ns >= ends_ns)
+        self.ends_ns().is_some_and(|ends_ns| now_ns >= ends_ns)
     }
 
     /// Whether what is due is the end of the last phase.
@@ -49,6 +64,7 @@ impl Course {
             self.ends_ns = None;
         }
         let place = self.phases.iter().position(|phase| phase.name == name)?;
+        self.held_ns = self.held_ns.map(|_| now_ns);
         self.enter(place, now_ns)
     }
 
@@ -100,6 +116,29 @@ mod tests {
         assert!(course.is_due(1180) && !course.is_over(1180));
         assert_eq!(name(course.go_on(1180)).as_deref(), Some("one"));
         assert_eq!(name(course.jump("three", 1181)), None);
+    }
+
+    #[test]
+    fn time_does_not_go_on_while_a_phase_is_held() {
+        let mut course = course(&[("one", Some(50)), ("two", Some(70))], false);
+        course.hold(1020, false);
+        course.hold(1050, true);
+        course.hold(1300, true);
+        assert_eq!(
+            (course.is_due(u64::MAX), course.is_over(u64::MAX), course.ends_ns()),
+            (false, false, None)
+        );
+        course.hold(2050, false);
+        assert_eq!((course.is_due(2099), course.ends_ns()), (false, Some(2100)), "50 of 100 were over");
+        course.go_on(2100);
+        course.hold(2110, true);
+        assert_eq!(name(course.jump("two", 2200)).as_deref(), Some("two"));
+        course.hold(2300, false);
+        assert_eq!(
+            course.ends_ns(),
+            Some(2370),
+            "a phase that was entered while held begins when it goes on"
+        );
     }
 
     #[test]

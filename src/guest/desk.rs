@@ -2,7 +2,11 @@
 
 use crate::plan::{Checked, Faults, Load, PlannedPhase, name_fault, write_bytes};
 use crate::record::{Command, LoadChange, Status};
+use std::collections::VecDeque;
 use std::fmt::Display;
+
+/// The most phases that may be asked for at once: beyond that a host is told to wait.
+const MOST_PHASES_AT_ONCE: usize = 64;
 
 /// What is asked of a run while it runs, until it is carried out.
 #[derive(Debug)]
@@ -12,9 +16,9 @@ pub struct Desk {
     since_ns: u64,
     paused: bool,
     changed: bool,
-    /// The phases of the plan, by name.
-    phases: Vec<String>,
-    phase: Option<String>,
+    plan: Checked,
+    /// Phases that were asked for and are not gone through yet; the load is that of the last one.
+    asked: VecDeque<String>,
     sweep: bool,
     told: Status,
 }
@@ -31,17 +35,17 @@ impl Desk {
             reads: 0,
             missed: 0,
             backlog: 0,
+            achieved_pages_per_s: None,
             corrupt_pages: None,
             sweeps: 0,
         };
-        let phases = plan.phases.iter().map(|phase| phase.name.clone()).collect();
         Self {
             load,
             since_ns: now_ns,
             paused: false,
             changed: false,
-            phases,
-            phase: None,
+            plan: plan.clone(),
+            asked: VecDeque::new(),
             sweep: false,
             told,
         }
@@ -64,9 +68,19 @@ impl Desk {
         (self.load, self.since_ns) = (phase.load, now_ns);
     }
 
-    /// The phase that was asked for, once.
-    pub const fn take_phase(&mut self) -> Option<String> {
-        self.phase.take()
+    /// The next phase that was asked for, once each, in order; its load is in force already.
+    pub fn take_phase(&mut self) -> Option<String> {
+        self.asked.pop_front()
+    }
+
+    /// Whether something was asked for that is not carried out yet.
+    pub fn is_waiting(&self) -> bool {
+        self.sweep || !self.asked.is_empty()
+    }
+
+    /// Whether the load is held: then the plan's time does not go on.
+    pub const fn is_paused(&self) -> bool {
+        self.paused
     }
 
     /// Whether a sweep was asked for, once.
@@ -97,7 +111,7 @@ impl Desk {
         match command {
             Command::Set { change, .. } => {
                 let so_far = self.so_far(now_ns);
-                (self.load, self.since_ns) = (changed(so_far, change)?, now_ns);
+                (self.load, self.since_ns) = (self.changed(so_far, change)?, now_ns);
                 self.changed = true;
             }
             Command::Pause { .. } if !self.paused => {
@@ -108,7 +122,7 @@ impl Desk {
                 self.since_ns = now_ns;
                 (self.paused, self.changed) = (false, true);
             }
-            Command::Phase { name, .. } => self.phase = Some(self.named(name)?),
+            Command::Phase { name, .. } => self.enter(now_ns, name)?,
             Command::Sweep { .. } => self.sweep = true,
             _ => {}
         }
@@ -120,14 +134,30 @@ impl Desk {
         if self.paused { self.load } else { self.load.rest(now_ns.saturating_sub(self.since_ns)) }
     }
 
-    fn named(&self, name: &str) -> Result<String, String> {
+    /// The load of the phase is in force at once, so that what is set after it holds; the rest of going there is left to
+    /// the run.
+    fn enter(&mut self, now_ns: u64, name: &str) -> Result<(), String> {
         if let Some(fault) = name_fault(name) {
             return Err(format!("name: {fault}"));
         }
-        if self.phases.is_empty() || self.phases.iter().any(|known| known == name) {
-            return Ok(name.into());
+        if self.asked.len() >= MOST_PHASES_AT_ONCE {
+            return Err(format!("name: {MOST_PHASES_AT_ONCE} phases at once are enough: wait for an answer"));
         }
-        Err(format!("name: '{name}' is not a phase of the plan: one of {}", self.phases.join(", ")))
+        let phase = self.plan.phases.iter().find(|phase| phase.name == name).cloned();
+        if let Some(phase) = &phase {
+            self.begin(now_ns, phase);
+        } else if !self.plan.phases.is_empty() {
+            let known: Vec<&str> = self.plan.phases.iter().map(|phase| &*phase.name).collect();
+            return Err(format!("name: '{name}' is not a phase of the plan: one of {}", known.join(", ")));
+        }
+        self.asked.push_back(name.into());
+        Ok(())
+    }
+
+    fn changed(&self, load: Load, change: &LoadChange) -> Result<Load, String> {
+        let load = changed(load, change)?;
+        let faults = self.plan.load_faults(&load);
+        if faults.is_empty() { Ok(load) } else { Err(Faults(faults).to_string().replace("\n  ", ": ")) }
     }
 }
 
@@ -158,11 +188,7 @@ fn changed(mut load: Load, change: &LoadChange) -> Result<Load, String> {
     if let Some(text) = &change.content {
         load.content = text.parse().map_err(|error| wrong("content", &error))?;
     }
-    let faults = load.faults();
-    if faults.is_empty() {
-        return Ok(load);
-    }
-    Err(Faults(faults).to_string().replace("\n  ", ": "))
+    Ok(load)
 }
 
 fn wrong(field: &str, error: &dyn Display) -> String {

@@ -8,12 +8,13 @@ use super::hello::hello;
 use super::signals::Signals;
 use super::{beat::Beat, session::Asked};
 use crate::clock::{Clock, Monotonic, cycles, realtime_ns};
-use crate::engine::Engine;
+use crate::engine::{Engine, Snapshot};
 use crate::plan::{self, Checked, Faults, Plan};
 use crate::port::{PortError, Target};
 use crate::probe;
-use crate::record::{Body, ClockStep, Corruption, End, EndReason, Gap, Heartbeat, Phase};
+use crate::record::{Body, ClockStep, Corruption, End, EndReason, Gap, Heartbeat, Phase, SweepEnd};
 use crate::units::Nanos;
+use std::rc::Rc;
 
 /// What a run is told.
 #[derive(Debug, Clone)]
@@ -63,9 +64,10 @@ pub fn run(options: &Options) -> Result<End, RunError> {
         boot::announce(warning);
     }
     let first = hello(&checked, &cpus, engine.facts());
-    let audience = Audience::new(opened, &engine.snapshot());
+    let start = Rc::new(engine.snapshot());
+    let audience = Audience::new(opened, &start);
     let began_ns = engine.open_gate();
-    let mut run = Run::new(checked, engine, audience, signals, began_ns);
+    let mut run = Run::new(checked, engine, audience, signals, (began_ns, start));
     run.audience.say(began_ns, &Body::Hello(Box::new(first)));
     if run.plan.baseline_ns > 0 {
         run.name_phase(began_ns, "baseline");
@@ -87,6 +89,10 @@ struct Run {
     phase: String,
     course: Course,
     desk: Desk,
+    /// At the end of the last interval.
+    last: Rc<Snapshot>,
+    /// Sweeps ended, and pages they came to, as told.
+    swept: (u32, u64),
     end_ns: Option<u64>,
     heartbeat: Beat,
     interval: Beat,
@@ -95,11 +101,19 @@ struct Run {
 }
 
 impl Run {
-    fn new(plan: Checked, engine: Engine, audience: Audience, signals: Signals, began_ns: u64) -> Self {
+    fn new(
+        plan: Checked,
+        engine: Engine,
+        audience: Audience,
+        signals: Signals,
+        (began_ns, last): (u64, Rc<Snapshot>),
+    ) -> Self {
         Self {
             phase: String::new(),
             course: Course::new(&plan, began_ns),
             desk: Desk::new(&plan, began_ns),
+            last,
+            swept: (0, 0),
             end_ns: plan.duration_ns.map(|duration_ns| began_ns.saturating_add(duration_ns)),
             heartbeat: Beat::starting(began_ns, HEARTBEAT.0),
             interval: Beat::starting(began_ns, plan.interval_ns),
@@ -120,8 +134,11 @@ impl Run {
                 return ending;
             }
             self.tick(now_ns);
-            match self.audience.exchange(now_ns, &mut self.desk) {
+            let heard = self.audience.exchange(now_ns, &mut self.desk);
+            self.course.hold(now_ns, self.desk.is_paused());
+            match heard {
                 Ok(asked) if asked.contains(&Asked::Stop) => return (EndReason::Stop, None),
+                Ok(_) if self.desk.is_waiting() => {}
                 Ok(_) => self.audience.wait(&self.signals, self.next_ns()),
                 Err(failure) => return (EndReason::ReportFailed, Some(failure)),
             }
@@ -144,6 +161,7 @@ impl Run {
         let asked = self.desk.take_phase();
         let phase_ends = self.course.is_due(now_ns) || asked.is_some();
         if self.heartbeat.is_due(now_ns) {
+            self.report_sweep(now_ns);
             self.report_gaps(now_ns);
             self.report_corruptions(now_ns);
             if let Some(failure) = self.engine.check_clock() {
@@ -155,12 +173,18 @@ impl Run {
         }
         if self.interval.is_due(now_ns) || phase_ends {
             self.report_gaps(now_ns);
-            let snapshot = self.engine.snapshot();
-            self.audience.offer_interval(&snapshot, &self.plan, &self.phase);
-            self.desk.tell(snapshot.status(&self.phase, self.plan.load(), self.engine.sweeps().0));
+            let now = Rc::new(self.engine.snapshot());
+            self.audience.offer_interval(&now, &self.plan, &self.phase);
+            let sweeps = self.engine.sweeps().0;
+            self.desk.tell(now.status(&self.last, &self.phase, self.plan.load(), sweeps));
+            self.last = now;
         }
         if phase_ends {
             self.change_phase(now_ns, asked);
+        }
+        // Each has its record; what lies between two asked for at once has no time.
+        while let Some(name) = self.desk.take_phase() {
+            self.change_phase(now_ns, Some(name));
         }
         if self.desk.take_sweep() {
             self.engine.sweep();
@@ -174,7 +198,8 @@ impl Run {
             Some(name) => self.course.jump(name, now_ns),
             None => self.course.go_on(now_ns),
         };
-        if let Some(phase) = &phase {
+        // One that was asked for has begun already, where it was asked for.
+        if let Some(phase) = phase.as_ref().filter(|_| asked.is_none()) {
             self.desk.begin(now_ns, phase);
         }
         let name = phase.map(|phase| phase.name).or(asked);
@@ -184,7 +209,7 @@ impl Run {
     fn name_phase(&mut self, now_ns: u64, name: &str) {
         self.phase = name.into();
         self.desk.name(name);
-        self.audience.say(now_ns, &Body::Phase(Phase { phase: name.into() }));
+        self.audience.offer_news(now_ns, &Body::Phase(Phase { phase: name.into() }));
     }
 
     /// Has the writers go on with the load that was asked for last. When they are too far behind to be told, it is tried
@@ -194,7 +219,7 @@ impl Run {
             && self.engine.change(load).is_ok()
         {
             self.desk.carried_out();
-            self.audience.offer_detail(Monotonic.now_ns(), &Body::Load(load));
+            self.audience.offer_news(Monotonic.now_ns(), &Body::Load(load));
         }
     }
 
@@ -202,6 +227,18 @@ impl Run {
         self.engine.take_gaps(&mut self.gaps);
         for gap in self.gaps.drain(..) {
             self.audience.offer_detail(now_ns, &Body::Gap(gap));
+        }
+    }
+
+    /// Says that every writer has ended another sweep, and first what it found.
+    fn report_sweep(&mut self, now_ns: u64) {
+        let (sweeps, pages) = self.engine.sweeps();
+        if sweeps > self.swept.0 {
+            self.report_corruptions(now_ns);
+            let corrupt_pages = self.engine.corrupt_pages();
+            let ended = SweepEnd { sweeps, pages: pages.saturating_sub(self.swept.1), corrupt_pages };
+            self.audience.offer_news(now_ns, &Body::Sweep(ended));
+            self.swept = (sweeps, pages);
         }
     }
 
@@ -222,7 +259,7 @@ impl Run {
 
     /// The last interval, the last record, and both sent as far as somebody reads.
     fn finish(mut self, (reason, detail): Ending) -> End {
-        let last = self.engine.stop();
+        let last = Rc::new(self.engine.stop());
         self.report_gaps(last.at_ns);
         self.report_corruptions(last.at_ns);
         self.audience.offer_interval(&last, &self.plan, &self.phase);

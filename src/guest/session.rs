@@ -58,7 +58,7 @@ impl Session {
         &mut self.outbox
     }
 
-    /// Says what must be said however full the outbox is: hello, phases, the end.
+    /// Says what must be said however full the outbox is: hello, corrupt pages, the end.
     pub fn say(&mut self, mono_ns: u64, body: Body) {
         if let Body::Hello(hello) = &body {
             self.hello = Some(hello.clone());
@@ -91,6 +91,14 @@ impl Session {
     /// Offers a detail (gap, heartbeat); a refused one is counted and given up.
     pub fn offer_detail(&mut self, mono_ns: u64, body: Body) {
         if !self.accept(mono_ns, body, Some(DETAIL_RESERVE_BYTES)) {
+            self.dropped += 1;
+        }
+    }
+
+    /// Offers what says how later records are to be read (a phase, a load) or answers the host. It may take the room that
+    /// intervals leave; when nothing fits any more it is counted and given up.
+    pub fn offer_news(&mut self, mono_ns: u64, body: Body) {
+        if !self.accept(mono_ns, body, Some(0)) {
             self.dropped += 1;
         }
     }
@@ -132,10 +140,7 @@ impl Session {
             Ok(Done::Status) => reply.status = Some(desk.status()),
             Err(error) => (reply.ok, reply.error) = (false, Some(error)),
         }
-        // Answers may take the room that intervals leave to them.
-        if !self.accept(mono_ns, Body::Reply(reply), Some(0)) {
-            self.dropped += 1;
-        }
+        self.offer_news(mono_ns, Body::Reply(reply));
         matches!(command, Ok(Command::Stop { .. })).then_some(Asked::Stop)
     }
 

@@ -8,6 +8,7 @@ use crate::port::{Port, PortError, Sent};
 use crate::record::{Body, End};
 use nix::poll::PollFlags;
 use std::os::fd::BorrowedFd;
+use std::rc::Rc;
 
 /// One report target of a run.
 #[derive(Debug)]
@@ -15,14 +16,14 @@ pub struct Stream {
     port: Port,
     session: Session,
     /// What the last accepted interval ended with: the next one begins there, so no count is ever lost.
-    base: Snapshot,
+    base: Rc<Snapshot>,
     failed: bool,
 }
 
 impl Stream {
     /// A session on an open port; its counts begin at `start`.
-    pub fn new(port: Port, session: Session, start: &Snapshot) -> Self {
-        Self { port, session, base: start.clone(), failed: false }
+    pub fn new(port: Port, session: Session, start: &Rc<Snapshot>) -> Self {
+        Self { port, session, base: Rc::clone(start), failed: false }
     }
 
     /// Says something that must be said.
@@ -35,11 +36,16 @@ impl Stream {
         self.session.offer_detail(mono_ns, body);
     }
 
+    /// Offers what says how later records are to be read; given up when nothing fits any more.
+    pub fn offer_news(&mut self, mono_ns: u64, body: Body) {
+        self.session.offer_news(mono_ns, body);
+    }
+
     /// Offers the interval since the last accepted one.
-    pub fn offer_interval(&mut self, now: &Snapshot, plan: &Checked, phase: &str) {
+    pub fn offer_interval(&mut self, now: &Rc<Snapshot>, plan: &Checked, phase: &str) {
         let interval = now.interval_since(&self.base, plan, phase);
         if interval.end_ns > interval.start_ns && self.session.offer_interval(now.at_ns, interval) {
-            self.base = now.clone();
+            self.base = Rc::clone(now);
         }
     }
 

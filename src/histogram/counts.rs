@@ -1,16 +1,15 @@
 //! Counts taken from the cells at one moment: added, subtracted, asked for quantiles, packed for the wire.
 
-use super::{CELLS, HIGHEST_NS, SIGNIFICANT_DIGITS, cell_of, highest_in_cell, lowest_in_cell};
+use super::{CELLS, HIGHEST_NS, SIGNIFICANT_DIGITS, cell_of, highest_in_cell, lowest_in_cell, pack};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use hdrhistogram::{
-    Histogram,
-    serialization::{Deserializer, Serializer, V2DeflateSerializer},
-};
+use hdrhistogram::{Histogram, serialization::Deserializer};
 
-/// One histogram, dense: how many values fell into each cell.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One histogram: how many values fell into each cell. Only cells that are not empty take room, of which a few hundred are:
+/// a reader that takes counts ten times a second dirties little memory for them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Counts {
-    cells: Box<[u64]>,
+    /// By cell, which is below [`CELLS`]; no count is 0.
+    cells: Vec<(usize, u64)>,
 }
 
 /// A packed histogram that cannot be read.
@@ -24,52 +23,60 @@ pub enum HistogramError {
     Format(String),
 }
 
-impl Default for Counts {
-    fn default() -> Self {
-        Self { cells: vec![0; CELLS].into_boxed_slice() }
-    }
-}
-
 impl Counts {
-    /// The longest packed text that is read, in bytes; a full histogram of ours takes less than half of it.
+    /// The longest packed text that is read, in bytes; a full histogram of ours takes less.
     pub const PACKED_LIMIT_BYTES: usize = 64 * 1024;
 
-    /// Counts read from cells one by one; a slice of another length than [`CELLS`] is cut or padded with zeros.
+    /// Counts read from cells one by one; beyond [`CELLS`] they are left out.
     pub fn from_cells(cells: impl IntoIterator<Item = u64>) -> Self {
-        let mut counts = Self::default();
-        for (mine, count) in counts.cells.iter_mut().zip(cells) {
-            *mine = count;
-        }
-        counts
+        Self { cells: cells.into_iter().take(CELLS).enumerate().filter(|(_, count)| *count > 0).collect() }
     }
 
     /// Counts `count` more values of `value_ns` (saturating).
     pub fn record_n(&mut self, value_ns: u64, count: u64) {
-        let cell = &mut self.cells[cell_of(value_ns)];
-        *cell = cell.saturating_add(count);
+        let cell = cell_of(value_ns);
+        match self.cells.binary_search_by_key(&cell, |(cell, _)| *cell) {
+            Ok(place) => self.cells[place].1 = self.cells[place].1.saturating_add(count),
+            Err(_) if count == 0 => {}
+            Err(place) => self.cells.insert(place, (cell, count)),
+        }
     }
 
     /// Adds every count of `other` (saturating).
     pub fn add(&mut self, other: &Self) {
-        for (mine, theirs) in self.cells.iter_mut().zip(&other.cells) {
-            *mine = mine.saturating_add(*theirs);
+        let mut more = other.cells.iter().copied().peekable();
+        let mut sum = Vec::with_capacity(self.cells.len().max(other.cells.len()));
+        for (cell, count) in self.cells.drain(..) {
+            while let Some(before) = more.next_if(|(theirs, _)| *theirs < cell) {
+                sum.push(before);
+            }
+            let same = more.next_if(|(theirs, _)| *theirs == cell).map_or(0, |(_, count)| count);
+            sum.push((cell, count.saturating_add(same)));
         }
+        sum.extend(more);
+        self.cells = sum;
     }
 
     /// What was counted since `earlier`, an older state of the same cells.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
-        Self::from_cells(self.cells.iter().zip(&earlier.cells).map(|(now, then)| now.saturating_sub(*then)))
+        let mut then = earlier.cells.iter().copied().peekable();
+        let since = |(cell, count): &(usize, u64)| {
+            while then.next_if(|(theirs, _)| theirs < cell).is_some() {}
+            let before = then.next_if(|(theirs, _)| theirs == cell).map_or(0, |(_, count)| count);
+            Some((*cell, count.saturating_sub(before))).filter(|(_, count)| *count > 0)
+        };
+        Self { cells: self.cells.iter().filter_map(since).collect() }
     }
 
     /// How many values were counted.
     pub fn count(&self) -> u64 {
-        self.cells.iter().fold(0, |sum, count| sum.saturating_add(*count))
+        self.cells.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count))
     }
 
     /// Whether nothing was counted.
-    pub fn is_empty(&self) -> bool {
-        self.cells.iter().all(|count| *count == 0)
+    pub const fn is_empty(&self) -> bool {
+        self.cells.is_empty()
     }
 
     /// The value at or below which the share `quantile` (0 to 1) of all values lies, in ns, at most 0.8 % too
@@ -82,22 +89,21 @@ impl Counts {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 <= rank <= total")]
         let rank = ((quantile.clamp(0.0, 1.0) * total as f64).ceil() as u64).clamp(1, total);
         let mut seen = 0u64;
-        let cell = self.cells.iter().position(|count| {
+        let found = self.cells.iter().find(|(_, count)| {
             seen = seen.saturating_add(*count);
             seen >= rank
         });
-        cell.map(highest_in_cell)
+        found.map(|(cell, _)| highest_in_cell(*cell))
     }
 
     /// The highest value counted, in ns, at most 0.8 % too high; none when nothing was counted.
     pub fn max(&self) -> Option<u64> {
-        self.cells.iter().rposition(|count| *count > 0).map(highest_in_cell)
+        self.cells.last().map(|(cell, _)| highest_in_cell(*cell))
     }
 
     /// Every non-empty cell: the lowest value it counts, and its count.
     pub fn occupied(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        let occupied = self.cells.iter().enumerate().filter(|(_, count)| **count > 0);
-        occupied.map(|(cell, count)| (lowest_in_cell(cell), *count))
+        self.cells.iter().map(|(cell, count)| (lowest_in_cell(*cell), *count))
     }
 
     /// The same histogram in the field's own type.
@@ -118,16 +124,9 @@ impl Counts {
         counts
     }
 
-    /// Packed for the wire: HdrHistogram V2, deflated, base64 (starts `HISTFA`).
-    ///
-    /// # Panics
-    /// Never: writing into memory cannot fail.
+    /// Packed for the wire: HdrHistogram V2 in a zlib stream, base64 (starts `HISTFA`).
     pub fn pack(&self) -> String {
-        let mut bytes = Vec::new();
-        V2DeflateSerializer::new()
-            .serialize(&self.to_hdr(), &mut bytes)
-            .expect("a histogram of fixed size serialises into memory");
-        BASE64.encode(bytes)
+        BASE64.encode(pack::pack(&self.cells))
     }
 
     /// Reads what [`Self::pack`] or another HdrHistogram implementation wrote.
@@ -207,6 +206,7 @@ mod tests {
             let mut later = earlier.clone();
             later.add(&counted(&more));
             prop_assert_eq!(later.since(&earlier), counted(&more));
+            prop_assert_eq!(later, counted(&[first, more].concat()));
         }
 
         #[test]

@@ -5,12 +5,12 @@ use crate::{
     units::Rate,
 };
 
-/// One writer's part of a rate that all writers share equally.
+/// One writer's part of a rate that all writers of a region share equally.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part {
-    /// Of all writers together: visits that write and visits that only read.
+    /// Of all these writers together: visits that write and visits that only read.
     pub rate: Rate,
-    /// With how many visits a second, all writers together, a ramp to that rate begins, and its length in ns.
+    /// With how many visits a second, all these writers together, a ramp to that rate begins, and its length in ns.
     pub ramp: Option<(u64, u64)>,
     /// When visits are due.
     pub pace: PaceSpec,
@@ -29,15 +29,18 @@ pub struct Part {
 impl Part {
     /// The part of writer number `writer` of `plan` in `load`.
     pub fn of(plan: &Checked, load: &Load, writer: u32) -> Self {
+        let lot = plan.lot(writer);
+        let load = lot.load(load);
         Self {
             rate: load.visit_rate(),
             ramp: load.visit_ramp(),
             pace: load.pace,
             backlog: load.backlog,
             catch_up: load.catch_up,
-            seed: plan.seed,
-            writer,
-            writers: plan.threads,
+            // Regions have random times of their own; those of the first are the plan's.
+            seed: plan.seed ^ u64::from(writer - lot.writer) << 32,
+            writer: lot.writer,
+            writers: lot.writers,
         }
     }
 

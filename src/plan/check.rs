@@ -1,18 +1,18 @@
 //! From what is asked to what will be done: every fault of a plan at once, each with its remedy.
 
 use super::{
-    BacklogPolicy, ContentSpec, Fault, Faults, Load, Machine, MemoryAmount, MemoryKind, PaceSpec,
-    PatternSpec, Plan, PlannedPhase, WORD_BYTES, dedup_fault, pace, phase, pool,
+    BacklogPolicy, ContentSpec, Fault, Faults, Habits, Load, Lot, Machine, MemoryKind, PaceSpec, PatternSpec,
+    Plan, PlannedPhase, PlannedRegion, WORD_BYTES, dedup_fault, pace, phase, region, room,
 };
-use crate::units::{ByteSize, Nanos, PageCount, Rate, Share};
+use crate::units::{Nanos, PageCount, Rate, Share};
 use serde::{Deserialize, Serialize};
 
 /// A plan that can be carried out, every value resolved. `hello` echoes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checked {
-    /// Memory to dirty, whole pages.
+    /// Memory to dirty, whole pages, of all regions.
     pub memory_bytes: u64,
-    /// What kind of memory.
+    /// What kind of memory, where regions do not say another.
     #[serde(default, flatten)]
     pub kind: MemoryKind,
     /// The dirty rate asked for, as text.
@@ -66,6 +66,9 @@ pub struct Checked {
     /// Whether they begin anew when they are over.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub repeat: bool,
+    /// The regions, in the order of their pages and writers; empty for one without a name, of all the memory.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<PlannedRegion>,
 }
 
 /// What records say that are older than the choice.
@@ -108,6 +111,36 @@ impl Checked {
     pub fn first_load(&self) -> Load {
         self.phases.first().map_or_else(|| self.load(), |phase| phase.load.beginning())
     }
+
+    /// What writer number `writer` has of every load.
+    pub fn lot(&self, writer: u32) -> Lot {
+        Lot::of(&self.regions, writer, self.threads)
+    }
+
+    /// What is mapped: the regions, or one without a name where the plan names none.
+    pub fn areas(&self) -> Vec<PlannedRegion> {
+        if !self.regions.is_empty() {
+            return self.regions.clone();
+        }
+        vec![PlannedRegion {
+            name: String::new(),
+            memory_bytes: self.memory_bytes,
+            kind: self.kind.clone(),
+            threads: self.threads,
+            share: 1,
+            habits: Habits::default(),
+        }]
+    }
+
+    /// What does not go together in `load`, in the plan's regions too: every fault, each with its remedy.
+    pub fn load_faults(&self, load: &Load) -> Vec<Fault> {
+        let mut faults = load.faults();
+        faults.extend(region::habit_faults(
+            self.regions.iter().map(|region| (&*region.name, region.habits)),
+            load,
+        ));
+        faults
+    }
 }
 
 /// The shortest interval that is worth a record.
@@ -123,12 +156,19 @@ const THREADS_CEILING: u32 = 1024;
 /// Every fault of the plan, each with its remedy.
 pub fn check(plan: &Plan, machine: &Machine) -> Result<Checked, Faults> {
     let mut faults = Vec::new();
-    let threads = threads(plan, machine, &mut faults);
-    let memory_bytes = memory(plan, machine, threads, &mut faults);
+    let regions = regions(plan, machine, &mut faults);
     times(plan, &mut faults);
     faults.extend(plan.load().faults());
     faults.extend(dedup_fault(plan.dedup, plan.verify));
     let phases = phase::planned(&plan.phases, &plan.load(), &mut faults);
+    let habits = || regions.iter().map(|region| (&*region.name, region.habits));
+    faults.extend(region::habit_faults(habits(), &plan.load()));
+    for PlannedPhase { name, load, .. } in &phases {
+        faults.extend(region::habit_faults(habits(), load).into_iter().map(|fault| Fault {
+            what: format!("phase '{}', {}", name.escape_debug(), fault.what),
+            ..fault
+        }));
+    }
     if plan.repeat && (phases.is_empty() || phases.iter().any(|phase| phase.duration_ns.is_none())) {
         faults.push(Fault {
             what: "repeat = true needs phases, each with a duration".into(),
@@ -139,7 +179,7 @@ pub fn check(plan: &Plan, machine: &Machine) -> Result<Checked, Faults> {
         return Err(Faults(faults));
     }
     Ok(Checked {
-        memory_bytes,
+        memory_bytes: regions.iter().map(|region| region.memory_bytes).sum(),
         kind: plan.kind.clone(),
         rate: plan.rate,
         target_pages_per_s: plan.rate.pages_per_s(),
@@ -153,91 +193,47 @@ pub fn check(plan: &Plan, machine: &Machine) -> Result<Checked, Faults> {
         dedup: plan.dedup,
         verify: plan.verify,
         latency: plan.latency,
-        threads,
+        threads: regions.iter().map(|region| region.threads).sum(),
         duration_ns: plan.duration.map(|span| span.0),
         baseline_ns: plan.baseline.0,
         interval_ns: plan.interval.0,
         seed: plan.seed,
         phases,
         repeat: plan.repeat,
+        regions: if plan.regions.is_empty() { Vec::new() } else { regions },
     })
 }
 
-fn threads(plan: &Plan, machine: &Machine, faults: &mut Vec<Fault>) -> u32 {
-    let threads = plan.threads.unwrap_or(machine.cpus.max(1));
-    if threads == 0 || threads > THREADS_CEILING {
+/// The regions as they will be, each held against what those before it leave of the machine. A plan that names none has
+/// one.
+fn regions(plan: &Plan, machine: &Machine, faults: &mut Vec<Fault>) -> Vec<PlannedRegion> {
+    region::check(plan, faults);
+    let mut left = machine.clone();
+    let mut regions = Vec::new();
+    for (index, (prefix, part)) in plan.parts().iter().enumerate() {
+        let threads = part.threads.unwrap_or(machine.cpus.max(1));
+        let memory_bytes = room::memory((prefix, part), (machine, &left), threads, faults);
+        room::take(&mut left, part, memory_bytes, threads);
+        // The canaries are there once.
+        left.cpus = 0;
+        let asked = plan.regions.get(index);
+        regions.push(PlannedRegion {
+            name: asked.map(|asked| asked.name.clone()).unwrap_or_default(),
+            memory_bytes,
+            kind: part.kind.clone(),
+            threads,
+            share: asked.and_then(|asked| asked.share).unwrap_or(1),
+            habits: asked.map(|asked| asked.habits).unwrap_or_default(),
+        });
+    }
+    let all = regions.iter().map(|region| u64::from(region.threads)).sum::<u64>();
+    if all > u64::from(THREADS_CEILING) || regions.iter().any(|region| region.threads == 0) {
         faults.push(Fault {
-            what: format!("--threads {threads} cannot be: there are 1 to {THREADS_CEILING} writers"),
+            what: format!("--threads {all} cannot be: there are 1 to {THREADS_CEILING} writers"),
             remedy: format!("leave --threads out for one writer per vCPU ({} here)", machine.cpus),
         });
     }
-    threads
-}
-
-fn memory(plan: &Plan, machine: &Machine, threads: u32, faults: &mut Vec<Fault>) -> u64 {
-    let pool = pool::Pool::of(plan, machine, threads);
-    let asked = plan.memory_bytes(machine);
-    pool::check(plan, asked, &machine.stock, faults);
-    let least = PageCount(u64::from(threads.max(1))).bytes().max(plan.kind.pages.bytes());
-    if let Some(refill) = pool::refill(plan.kind.pages, asked.max(least), pool.available_bytes)
-        && pool.available_bytes < least
-    {
-        faults.push(Fault {
-            what: format!(
-                "--memory {} of --pages {} is not there: too few are free",
-                plan.memory, plan.kind.pages
-            ),
-            remedy: format!("{refill} at least, or use --pages thp"),
-        });
-        return asked;
-    }
-    if asked < least {
-        faults.push(Fault {
-            what: format!(
-                "--memory {} is less than one page of {} bytes, or of 4096 bytes for each of {threads} writers",
-                plan.memory,
-                plan.kind.pages.bytes()
-            ),
-            remedy: format!("ask for more, for example --memory {}", ByteSize(least.max(64 << 20))),
-        });
-    }
-    if asked > pool.usable_bytes {
-        let what = format!("--memory {} is not there: {}", plan.memory, pool.account(asked));
-        faults.push(Fault { what, remedy: remedy(plan, machine, &pool, asked) });
-    }
-    asked
-}
-
-/// What to do when there is less than `asked_bytes`.
-fn remedy(plan: &Plan, machine: &Machine, pool: &pool::Pool, asked_bytes: u64) -> String {
-    let mut ways = Vec::new();
-    if suggestion(pool.usable_bytes) != MemoryAmount::Bytes(ByteSize(0)) {
-        ways.push(format!("ask for at most --memory {}", suggestion(pool.usable_bytes)));
-    }
-    if plan.threads.is_some_and(|threads| threads > machine.cpus) {
-        ways.push(format!("use fewer --threads (there are {} CPUs)", machine.cpus));
-    }
-    let pages = plan.kind.pages;
-    let refill = pool::refill(pages, asked_bytes, pool.available_bytes);
-    ways.push(match refill.filter(|_| asked_bytes > pool.available_bytes) {
-        Some(refill) => refill,
-        None if pages.is_pooled() => "leave more memory out of the pool of huge pages".into(),
-        None => "give this machine more memory".into(),
-    });
-    ways.join(", or ")
-}
-
-impl Plan {
-    /// The memory that is asked for on this machine, in whole pages of its kind.
-    pub fn memory_bytes(&self, machine: &Machine) -> u64 {
-        let page_bytes = self.kind.pages.bytes();
-        self.memory.bytes(pool::available(self, machine)) / page_bytes * page_bytes
-    }
-}
-
-/// A size to suggest: whole MiB, below `usable_bytes`.
-fn suggestion(usable_bytes: u64) -> MemoryAmount {
-    MemoryAmount::Bytes(ByteSize((usable_bytes >> 20) << 20))
+    regions
 }
 
 fn times(plan: &Plan, faults: &mut Vec<Fault>) {

@@ -1,6 +1,6 @@
-//! Plan files: TOML whose keys are the names of the flags, and a table for each phase.
+//! Plan files: TOML whose keys are the names of the flags, and a table for each region and each phase.
 
-use super::{Fault, PhaseAsked, write_bytes};
+use super::{Fault, PhaseAsked, RegionAsked, write_bytes};
 use std::{fmt::Display, str::FromStr};
 use toml::{
     Spanned,
@@ -15,6 +15,8 @@ pub const PLAN_FILE_LIMIT: usize = 1 << 20;
 pub struct PlanFile {
     /// Flags and their values, as the command line would have them.
     pub flags: Vec<(&'static str, String)>,
+    /// The regions, in order.
+    pub regions: Vec<RegionAsked>,
     /// The phases, in order.
     pub phases: Vec<PhaseAsked>,
     /// Whether the phases begin anew when they are over.
@@ -25,6 +27,10 @@ pub struct PlanFile {
 const FLAGS: [&str; 20] = [
     "memory", "pages", "backing", "numa", "lock", "rate", "pattern", "pace", "backlog", "catch-up", "reads",
     "write", "content", "dedup", "verify", "threads", "duration", "baseline", "interval", "seed",
+];
+const REGION_KEYS: [&str; 12] = [
+    "name", "memory", "pages", "backing", "numa", "lock", "threads", "share", "pattern", "reads", "write",
+    "content",
 ];
 const PHASE_KEYS: [&str; 10] =
     ["name", "duration", "rate", "ramp", "pattern", "pace", "backlog", "reads", "write", "content"];
@@ -71,38 +77,66 @@ impl Reader<'_> {
                     _ => self.wrong(value.span().start, "repeat is true or false", "write repeat = true"),
                 }
             } else if name == "phase" {
-                file.phases = self.phases(value);
+                self.tables("phase", value, |reader, table| file.phases.push(reader.phase(table)));
             } else if name == "region" {
-                let what = "region: a run has one region in this version";
-                self.wrong(
-                    key.span().start,
-                    what,
-                    "give memory and the flags of its kind at the top of the file",
-                );
+                self.tables("region", value, |reader, table| file.regions.push(reader.region(table)));
             } else {
-                self.unknown(key, &FLAGS, &["repeat", "phase"]);
+                self.unknown(key, &FLAGS, &["repeat", "region", "phase"]);
             }
         }
         file
     }
 
-    fn phases(&mut self, value: &Spanned<DeValue<'_>>) -> Vec<PhaseAsked> {
+    /// Hands over each table of a list.
+    fn tables(
+        &mut self,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+        mut take: impl FnMut(&mut Self, &DeTable<'_>),
+    ) {
+        let at = value.span().start;
         let DeValue::Array(tables) = value.get_ref() else {
-            self.wrong(
-                value.span().start,
-                "phase is no list of tables",
-                "write [[phase]] before each phase's keys",
-            );
-            return Vec::new();
+            let remedy = format!("write [[{key}]] before each {key}'s keys");
+            return self.wrong(at, &format!("{key} is no list of tables"), &remedy);
         };
-        let mut phases = Vec::new();
         for entry in tables {
             match entry.get_ref() {
-                DeValue::Table(table) => phases.push(self.phase(table)),
-                _ => self.wrong(entry.span().start, "a phase is a table", "write [[phase]] before its keys"),
+                DeValue::Table(table) => take(self, table),
+                _ => self.wrong(
+                    entry.span().start,
+                    &format!("a {key} is a table"),
+                    &format!("write [[{key}]] before its keys"),
+                ),
             }
         }
-        phases
+    }
+
+    fn region(&mut self, table: &DeTable<'_>) -> RegionAsked {
+        let mut region = RegionAsked::default();
+        for (key, value) in table {
+            let name = key.get_ref().as_ref();
+            if !REGION_KEYS.contains(&name) {
+                self.unknown(key, &REGION_KEYS, &[]);
+                continue;
+            }
+            let Some(said) = self.scalar(name, value) else { continue };
+            let (at, habits) = (value.span().start, &mut region.habits);
+            match name {
+                "name" => region.name = said,
+                "memory" => region.memory = self.read(at, name, &said),
+                "pages" => region.pages = self.read(at, name, &said),
+                "backing" => region.backing = self.read(at, name, &said),
+                "numa" => region.numa = self.read(at, name, &said),
+                "lock" => region.lock = self.read(at, name, &said),
+                "threads" => region.threads = self.read(at, name, &said),
+                "share" => region.share = self.read(at, name, &said),
+                "pattern" => habits.pattern = self.read(at, name, &said),
+                "reads" => habits.reads = self.read(at, name, &said),
+                "write" => habits.write_bytes = self.taken(at, name, write_bytes(&said)),
+                _ => habits.content = self.read(at, name, &said),
+            }
+        }
+        region
     }
 
     fn phase(&mut self, table: &DeTable<'_>) -> PhaseAsked {
@@ -243,7 +277,8 @@ mod tests {
             assert!(message.contains(part), "{part}\n{message}");
         }
         assert!(said("a = \n").contains("line 1 is no TOML"));
-        assert!(said("[[region]]\n").contains("one region"));
+        assert!(said("[[region]]\nshare = -1\nmemry = \"1M\"\n").contains("did you mean memory?"));
+        assert!(said("region = 1\n").contains("write [[region]]"));
         assert!(said("phase = 1\n").contains("[[phase]]"));
         assert!(said("rate = [1]\n").contains("in quotes"));
         assert!(said(&"#".repeat(PLAN_FILE_LIMIT + 1)).contains("1048577 bytes"));

@@ -12,6 +12,8 @@ mod pace;
 mod pattern;
 mod phase;
 mod pool;
+mod region;
+mod room;
 mod tables;
 mod theta;
 mod visit;
@@ -31,6 +33,7 @@ pub use pace::{BacklogPolicy, PaceSpec};
 pub use pattern::PatternSpec;
 pub use phase::{PHASE_NAME_LIMIT, PhaseAsked, PlannedPhase, name_fault};
 pub use pool::{HugePages, Machine, Node, Stock};
+pub use region::{Habits, Lot, PlannedRegion, RegionAsked};
 #[cfg(test)]
 pub(crate) use tables::{
     CANARY_TABLE_BYTES, LEDGER_BYTES, STACK_BYTES, STAMP_TABLE_BYTES, WRITER_TABLE_BYTES,
@@ -84,6 +87,8 @@ pub struct Plan {
     pub phases: Vec<PhaseAsked>,
     /// Whether the phases begin anew when they are over.
     pub repeat: bool,
+    /// Regions of memory; none is one, of the memory and kind above.
+    pub regions: Vec<RegionAsked>,
 }
 
 impl Default for Plan {
@@ -109,6 +114,7 @@ impl Default for Plan {
             seed: 1,
             phases: Vec::new(),
             repeat: false,
+            regions: Vec::new(),
         }
     }
 }

@@ -129,6 +129,18 @@ fn huge(pages: PageSize) -> Option<fn(&HugePages) -> Option<u64>> {
     }
 }
 
+/// Takes `bytes` from the pool that `pages` come from, where they come from one.
+pub(super) const fn take_huge(huge: &mut HugePages, pages: PageSize, bytes: u64) {
+    let free = match pages {
+        PageSize::Base | PageSize::Transparent => return,
+        PageSize::Huge2M => &mut huge.free_2m_bytes,
+        PageSize::Huge1G => &mut huge.free_1g_bytes,
+    };
+    if let Some(free) = free {
+        *free = free.saturating_sub(bytes);
+    }
+}
+
 /// What is wrong with the kind of memory, apart from how much is there of it.
 pub(super) fn check(plan: &Plan, asked_bytes: u64, stock: &Stock, faults: &mut Vec<Fault>) {
     let kind = &plan.kind;

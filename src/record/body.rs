@@ -27,6 +27,8 @@ pub enum Body {
     Load(Load),
     /// A note of the host, echoed into the stream where it arrived.
     Mark(MarkNote),
+    /// Every writer has ended a sweep that a host asked for.
+    Sweep(SweepEnd),
     /// The answer to a command.
     Reply(Reply),
     /// The last record of a session: why it ended, and the sums.
@@ -46,13 +48,14 @@ impl Body {
             Self::Phase(_) => "phase",
             Self::Load(_) => "load",
             Self::Mark(_) => "mark",
+            Self::Sweep(_) => "sweep",
             Self::Reply(_) => "reply",
             Self::End(_) => "end",
         }
     }
 
     /// The types a reader of this version knows.
-    pub const TYPE_NAMES: [&'static str; 11] = [
+    pub const TYPE_NAMES: [&'static str; 12] = [
         "hello",
         "interval",
         "gap",
@@ -62,6 +65,7 @@ impl Body {
         "phase",
         "load",
         "mark",
+        "sweep",
         "reply",
         "end",
     ];
@@ -80,6 +84,7 @@ impl Serialize for Body {
             Self::Phase(body) => body.serialize(serializer),
             Self::Load(body) => body.serialize(serializer),
             Self::Mark(body) => body.serialize(serializer),
+            Self::Sweep(body) => body.serialize(serializer),
             Self::Reply(body) => body.serialize(serializer),
             Self::End(body) => body.serialize(serializer),
         }
@@ -119,6 +124,18 @@ pub struct MarkNote {
     pub text: String,
 }
 
+/// The end of a sweep while the load runs; what it found was told before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SweepEnd {
+    /// Sweeps that every writer has ended.
+    pub sweeps: u32,
+    /// Pages that sweeps have come to since the last such record.
+    pub pages: u64,
+    /// Corrupt pages found so far, whichever way; absent without stamps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corrupt_pages: Option<u64>,
+}
+
 /// The answer to a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {
@@ -155,6 +172,9 @@ pub struct Status {
     pub missed: u64,
     /// Visits behind the schedule.
     pub backlog: u64,
+    /// Visits a second that wrote, in the last interval; absent before it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub achieved_pages_per_s: Option<u64>,
     /// Corrupt pages found so far; absent without stamps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub corrupt_pages: Option<u64>,

@@ -47,8 +47,8 @@ pub struct ClockFacts {
     pub clocksource: Option<String>,
 }
 
-/// The region, as found after it was filled and before the first visit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The memory of all regions, as found after it was filled and before the first visit.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct MemoryFacts {
     /// Bytes mapped.
     pub bytes: u64,
@@ -56,7 +56,7 @@ pub struct MemoryFacts {
     pub resident_bytes: u64,
     /// How long filling them took.
     pub prefault_ns: u64,
-    /// The size of the backing pages that were asked for.
+    /// The size of the backing pages that were asked for; absent where regions ask for several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page_bytes_asked: Option<u64>,
     /// Bytes of them that huge pages back; absent where the kernel does not tell.

@@ -16,7 +16,7 @@ mod migration;
 #[cfg(feature = "host")]
 mod run;
 
-pub use body::{Body, ClockStep, Heartbeat, MarkNote, Phase, Reply, Status};
+pub use body::{Body, ClockStep, Heartbeat, MarkNote, Phase, Reply, Status, SweepEnd};
 pub use command::{Command, LoadChange};
 pub use corruption::{Corruption, CorruptionCounts, CorruptionKind};
 pub use end::{End, EndReason, Totals};

@@ -18,8 +18,13 @@ use std::{mem, sync::Arc};
 #[derive(Debug)]
 pub struct Slice {
     mapping: Arc<Mapping>,
+    /// Where its first page begins: kept here, since to look it up anew between two stores costs as much as they do.
+    start: *mut u64,
+    /// Its first page in the mapping.
     first: PageIndex,
     pages: PageCount,
+    /// The pages of the regions before its own.
+    before: PageCount,
     /// CPUs that are idle while it is filled.
     idle: Vec<u32>,
 }
@@ -30,9 +35,23 @@ pub(super) fn deal(mapping: &Arc<Mapping>, pages: PageCount, writers: u32, unit:
     let parts = u64::from(writers.max(1));
     let slices = (0..parts).map(|part| {
         let (first, pages) = pages.slice(part, parts, unit);
-        Slice { mapping: Arc::clone(mapping), first, pages, idle: Vec::new() }
+        // SAFETY: a part of the mapping's pages lies within the mapping, its end at the furthest.
+        let start = unsafe { mapping.base().add(bytes(first.0)) };
+        // The mapping is aligned to pages, and the offset is whole pages.
+        let (mapping, start) = (Arc::clone(mapping), start.cast());
+        Slice { mapping, start, first, pages, before: PageCount(0), idle: Vec::new() }
     });
     slices.collect()
+}
+
+// SAFETY: the address is that of the mapping's memory, which is held and stays where it is (law 2).
+unsafe impl Send for Slice {}
+// SAFETY: through `&self` nothing is stored: whoever stores has the slice `&mut` (law 1).
+unsafe impl Sync for Slice {}
+
+#[expect(clippy::cast_possible_truncation, reason = "below the mapping's length, which is a usize")]
+const fn bytes(pages: u64) -> usize {
+    (pages * PAGE_BYTES) as usize
 }
 
 impl Slice {
@@ -41,9 +60,14 @@ impl Slice {
         self.pages
     }
 
-    /// The position of its first page in the region.
+    /// The position of its first page in all memory of the run: in its region, and behind the regions before it.
     pub fn first(&self) -> PageIndex {
-        self.first
+        PageIndex(self.before.0 + self.first.0)
+    }
+
+    /// So many pages of other regions are before its own.
+    pub fn follow(&mut self, before: PageCount) {
+        self.before = before;
     }
 
     /// Names CPUs that are idle while it is filled: each makes pages ahead of the filling.
@@ -88,9 +112,7 @@ impl Slice {
     /// would be answered with a signal.
     pub(super) fn populate(&self, page: u64) -> Result<(), RegionError> {
         let pages = (self.pages.0 - page).min(WINDOW_PAGES);
-        let offset = (self.first.0 + page) * PAGE_BYTES;
-        #[expect(clippy::cast_possible_truncation, reason = "below the mapping's length, which is a usize")]
-        let (offset, length) = (offset as usize, (pages * PAGE_BYTES) as usize);
+        let (offset, length) = (bytes(self.first.0 + page), bytes(pages));
         self.mapping.populate(offset, length)
     }
 
@@ -118,13 +140,17 @@ impl Slice {
     /// Where `page` begins.
     #[inline(always)]
     pub(super) fn address(&self, page: PageIndex) -> *mut u64 {
-        assert!(page.0 < self.pages.0, "page {} is outside a slice of {} pages", page.0, self.pages.0);
-        let offset = (self.first.0 + page.0) * PAGE_BYTES;
-        #[expect(clippy::cast_possible_truncation, reason = "below the mapping's length, which is a usize")]
-        let offset = offset as usize;
-        // SAFETY: the slice's pages lie within the mapping, and the index was just checked.
-        let address = unsafe { self.mapping.base().add(offset) };
-        // The mapping is aligned to pages, and the offset is whole pages.
-        address.cast()
+        if page.0 >= self.pages.0 {
+            outside(page, self.pages);
+        }
+        // SAFETY: the page was just found to be one of the slice's, all of which lie in the mapping from `start` on.
+        unsafe { self.start.byte_add(bytes(page.0)) }
     }
+}
+
+/// Takes what it tells by value: for what it took by reference every visit would have to keep a place in memory.
+#[cold]
+#[inline(never)]
+fn outside(page: PageIndex, pages: PageCount) -> ! {
+    panic!("page {} is outside a slice of {} pages", page.0, pages.0)
 }

@@ -1,8 +1,16 @@
 //! What one writer found in its pages' stamps: pages met again, corrupt pages, pages swept.
+//!
+//! **How an epoch is closed.** The reader begins an epoch by counting it up, and may be kept from reading for long after
+//! that; what the writer counts meanwhile belongs to the new epoch and must not be taken for the old one's. So the writer
+//! closes the old one itself: with the first visit that finds another epoch, before that visit counts, it leaves its sums
+//! in the slot of the new epoch (there are two, by parity) and then says that it is on it. A reader takes what was left
+//! where the writer is on the new epoch, and where it is not (it sleeps, or hangs in a fault) the sums as they are, which
+//! hold nothing of the new epoch then. So neither waits for the other; a visit under way while the epoch begins counts in
+//! the interval in which it ends. The writer's cost is one comparison a visit.
 
 use super::Ring;
 use crate::record::{CorruptionCounts, CorruptionKind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 const STAMP_WORDS: usize = 5;
 
@@ -10,12 +18,19 @@ const STAMP_WORDS: usize = 5;
 #[derive(Debug)]
 #[repr(align(128))]
 pub struct StampTally {
-    repeats: AtomicU64,
+    visits: Visits,
+    /// The epoch of the visit that came last.
+    epoch: AtomicU32,
+    /// What `visits` were when an epoch began, by its parity: one stays while the other is written.
+    closed: [Visits; 2],
     kept: AtomicU64,
     corrupt: [AtomicU64; CorruptionKind::ALL.len()],
     swept: AtomicU64,
     ring: Ring,
 }
+
+/// Visits that wrote a stamp: of pages met for the first time in their epoch, and of others.
+type Visits = [AtomicU64; 2];
 
 /// A corrupt page as the writer saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +48,8 @@ pub struct Find {
 /// What writers had counted at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StampCounts {
+    /// Visits that wrote a page for the first time in their epoch.
+    pub firsts: u64,
     /// Visits that wrote a page which had been written in the same epoch before.
     pub repeats: u64,
     /// Visits that left the stamp as it was: whether they were repeats, nobody knows.
@@ -44,8 +61,14 @@ pub struct StampCounts {
 }
 
 impl StampCounts {
+    /// All visits that write.
+    pub const fn writes(&self) -> u64 {
+        self.firsts.saturating_add(self.repeats).saturating_add(self.kept)
+    }
+
     /// Adds what another writer counted.
     pub fn add(&mut self, other: &Self) {
+        self.firsts = self.firsts.saturating_add(other.firsts);
         self.repeats = self.repeats.saturating_add(other.repeats);
         self.kept = self.kept.saturating_add(other.kept);
         self.swept = self.swept.saturating_add(other.swept);
@@ -60,7 +83,9 @@ impl StampTally {
     /// Empty counts.
     pub fn new() -> Self {
         Self {
-            repeats: AtomicU64::new(0),
+            visits: Visits::default(),
+            epoch: AtomicU32::new(0),
+            closed: <[Visits; 2]>::default(),
             kept: AtomicU64::new(0),
             corrupt: std::array::from_fn(|_| AtomicU64::new(0)),
             swept: AtomicU64::new(0),
@@ -73,10 +98,39 @@ impl StampTally {
         size_of::<Self>() + Ring::BYTES
     }
 
-    /// A page was written; `again`: not for the first time in this epoch. Only the writer itself calls this.
+    /// A page was written in `epoch`, `again` or for the first time in it. Only the writer itself calls this.
     #[inline(always)]
-    pub fn visited(&self, again: bool) {
-        super::add(&self.repeats, u64::from(again));
+    pub fn visited(&self, epoch: u32, again: bool) {
+        if epoch != self.epoch.load(Ordering::Relaxed) {
+            self.close(epoch);
+        }
+        let count = &self.visits[usize::from(again)];
+        // Released: whoever sees it sees the close before it.
+        count.store(count.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+    }
+
+    /// Leaves the sums of all epochs before `epoch`, and is on it.
+    #[cold]
+    fn close(&self, epoch: u32) {
+        let slot = &self.closed[epoch as usize % 2];
+        for (closed, visits) in slot.iter().zip(&self.visits) {
+            closed.store(visits.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        self.epoch.store(epoch, Ordering::Release);
+    }
+
+    /// What was visited before `epoch`, which the reader has just begun. Never waits: looks a second time at most where the
+    /// writer closes meanwhile.
+    fn before(&self, epoch: u32) -> (u64, u64) {
+        let sums = |visits: &Visits| (visits[0].load(Ordering::Acquire), visits[1].load(Ordering::Acquire));
+        let is_closed = || self.epoch.load(Ordering::Acquire) == epoch;
+        if !is_closed() {
+            let sums = sums(&self.visits);
+            if !is_closed() {
+                return sums;
+            }
+        }
+        sums(&self.closed[epoch as usize % 2])
     }
 
     /// A page was written whose stamp stayed as it was. Only the writer itself calls this.
@@ -106,19 +160,20 @@ impl StampTally {
         Some(Find { page, kind: kind.unwrap_or(CorruptionKind::Unknown), generation, found })
     }
 
-    /// The counts now.
-    pub fn counts(&self) -> StampCounts {
+    /// Corrupt pages so far.
+    pub fn corrupt_pages(&self) -> u64 {
+        self.corrupt.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
+    /// The counts at the beginning of `epoch`, which the reader has just begun, as far as visits go; of all else those now.
+    pub fn counts(&self, epoch: u32) -> StampCounts {
+        let (firsts, repeats) = self.before(epoch);
         let mut corruptions = CorruptionCounts::default();
         for kind in CorruptionKind::ALL {
             *corruptions.of(kind) = self.corrupt[kind as usize].load(Ordering::Relaxed);
         }
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        StampCounts {
-            repeats: load(&self.repeats),
-            kept: load(&self.kept),
-            corruptions,
-            swept: load(&self.swept),
-        }
+        StampCounts { firsts, repeats, kept: load(&self.kept), corruptions, swept: load(&self.swept) }
     }
 }
 
@@ -144,25 +199,58 @@ mod tests {
             tally.corrupt(&find(kind));
             assert_eq!(tally.take(), Some(find(kind)));
         }
-        assert_eq!((tally.take(), tally.counts().corruptions.sum()), (None, 5));
+        assert_eq!((tally.take(), tally.counts(1).corruptions.sum()), (None, 5));
     }
 
     #[test]
     fn every_find_counts_even_when_its_record_finds_no_room() {
         let tally = StampTally::new();
         (0..RING_RECORDS + 7).for_each(|_| tally.corrupt(&find(CorruptionKind::Torn)));
-        let mut sum = tally.counts();
-        sum.add(&tally.counts());
+        let mut sum = tally.counts(1);
+        sum.add(&tally.counts(1));
         assert_eq!(sum.corruptions.torn, 2 * (RING_RECORDS as u64 + 7));
         assert_eq!(std::iter::from_fn(|| tally.take()).count(), RING_RECORDS);
     }
 
     #[test]
-    fn only_visits_of_pages_met_before_are_repeats() {
+    fn visits_are_counted_by_whether_their_page_was_met_in_their_epoch_before() {
         let tally = StampTally::new();
         for again in [false, true, false, true, true] {
-            tally.visited(again);
+            tally.visited(1, again);
         }
-        assert_eq!(tally.counts().repeats, 3);
+        let counts = tally.counts(2);
+        assert_eq!((counts.firsts, counts.repeats, counts.writes()), (2, 3, 5));
+    }
+
+    #[test]
+    fn a_reader_that_comes_late_gets_what_was_when_the_epoch_began() {
+        let tally = StampTally::new();
+        // Four pages, three laps an epoch; the reader is kept from reading for a lap and a half of the next one.
+        let lap = |epoch, again| (0..4).for_each(|_| tally.visited(epoch, again));
+        let mut before = StampCounts::default();
+        for epoch in 1..50 {
+            lap(epoch, false);
+            lap(epoch, true);
+            lap(epoch, true);
+            lap(epoch + 1, false);
+            tally.visited(epoch + 1, true);
+            let now = tally.counts(epoch + 1);
+            let (firsts, repeats) = (now.firsts - before.firsts, now.repeats - before.repeats);
+            assert_eq!((firsts, repeats), if epoch == 1 { (4, 8) } else { (8, 9) }, "epoch {epoch}");
+            before = now;
+        }
+    }
+
+    #[test]
+    fn a_writer_that_does_not_get_on_holds_nobody_up() {
+        let tally = StampTally::new();
+        tally.visited(1, false);
+        for epoch in 2..9 {
+            assert_eq!(tally.counts(epoch).firsts, 1);
+        }
+        tally.visited(5, false);
+        assert_eq!(tally.counts(9).firsts, 2, "a visit under way counts when it ends");
+        tally.visited(9, false);
+        assert_eq!((tally.counts(9).firsts, tally.counts(10).firsts), (2, 3));
     }
 }

@@ -65,7 +65,7 @@ fn explain(line: &[u8], error: &serde_json::Error) -> DecodeError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Gap, GapClass, GapFeatures, Heartbeat, MarkNote, Phase, Reply, SessionId};
+    use crate::record::{Gap, GapClass, GapFeatures, Heartbeat, MarkNote, Phase, Reply, SessionId, SweepEnd};
     use proptest::prelude::*;
 
     fn bodies() -> impl Strategy<Value = Body> {
@@ -74,6 +74,9 @@ mod tests {
                 .prop_map(|(real_ns, tsc)| Body::Heartbeat(Heartbeat { real_ns, tsc })),
             ".{0,40}".prop_map(|text| Body::Mark(MarkNote { text })),
             ".{0,10}".prop_map(|phase| Body::Phase(Phase { phase })),
+            (any::<u32>(), any::<u64>(), any::<Option<u64>>()).prop_map(|(sweeps, pages, corrupt_pages)| {
+                Body::Sweep(SweepEnd { sweeps, pages, corrupt_pages })
+            }),
             (any::<Option<u64>>(), any::<bool>(), any::<Option<String>>())
                 .prop_map(|(to, ok, error)| Body::Reply(Reply { to, ok, error, from: to, status: None })),
             (any::<u32>(), any::<u64>(), any::<u64>()).prop_map(|(cpu, start_ns, len_ns)| Body::Gap(Gap {

@@ -251,15 +251,15 @@ fn two_legs(spec: PatternSpec, pages: u64, timed: bool) -> [(u64, u64); 2] {
         }
         let end_ns = T0_NS + leg * SECOND_NS / 10;
         let clock = Ending { clock: clock.clone(), control: Arc::clone(&control), end_ns };
-        let before = (tally.counts().writes, stamps.counts().repeats);
+        let before = (tally.counts().writes, stamps.counts(u32::MAX).repeats);
         let visits = alone(&clock, &control, &tally, &mut work);
         assert_eq!((tally.counts().writes, tally.counts().reads), (visits, 0));
         assert_eq!(tally.counts().service.count(), if timed { visits } else { 0 });
         let visits = visits - before.0;
-        *counted = (visits, visits - (stamps.counts().repeats - before.1));
+        *counted = (visits, visits - (stamps.counts(u32::MAX).repeats - before.1));
     }
     work.visitor.sweep(&clock, || false, true);
-    assert_eq!((stamps.counts().swept, stamps.counts().corruptions.sum()), (pages, 0));
+    assert_eq!((stamps.counts(u32::MAX).swept, stamps.counts(u32::MAX).corruptions.sum()), (pages, 0));
     legs
 }
 
@@ -322,7 +322,7 @@ fn reads_of_stamped_pages_check_them_and_are_counted_apart_timed_or_not() {
         assert!((990..=1010).contains(&visits) && writes.abs_diff(reads) <= 10, "{writes} and {reads}");
         assert_eq!(service.count(), if timed { visits } else { 0 });
         work.visitor.sweep(&clock, || false, true);
-        let counts = stamps.counts();
+        let counts = stamps.counts(u32::MAX);
         assert_eq!((counts.repeats, counts.swept), (0, 4096));
         assert_eq!((counts.corruptions.zeroed, counts.corruptions.sum()), (1, 1));
     }
@@ -343,7 +343,10 @@ fn a_corrupt_page_that_is_only_ever_read_is_told_of_once() {
     for _ in 0..3 {
         (0..4).for_each(|index| visitor.read(&pages, index, T0_NS));
     }
-    assert_eq!((stamps.counts().corruptions.foreign, stamps.counts().corruptions.sum()), (1, 1));
+    assert_eq!(
+        (stamps.counts(u32::MAX).corruptions.foreign, stamps.counts(u32::MAX).corruptions.sum()),
+        (1, 1)
+    );
     assert_eq!(visitor.slice.words(PageIndex(0)), before, "a sound page stays as it was");
 }
 

@@ -116,3 +116,25 @@ fn a_sweep_is_asked_for_once() {
     desk.obey(1, &Command::Sweep { id: None }).unwrap();
     assert_eq!((desk.take_sweep(), desk.take_sweep()), (true, false));
 }
+
+#[test]
+fn phases_asked_for_together_are_gone_through_in_order_and_what_is_set_after_one_holds() {
+    let phase = |name: &str| Command::Phase { id: None, name: name.into() };
+    let planned = |name: &str, rate: &str| PhaseAsked {
+        name: name.into(),
+        duration: Some(Nanos::from_secs(5)),
+        rate: Some(rate.parse().unwrap()),
+        ..PhaseAsked::default()
+    };
+    let mut desk = desk(vec![planned("one", "1M/s"), planned("two", "2M/s")]);
+    desk.obey(1, &phase("one")).unwrap();
+    desk.obey(1, &phase("two")).unwrap();
+    desk.obey(1, &set(LoadChange { pattern: Some("random".into()), ..LoadChange::default() })).unwrap();
+    assert!(desk.is_waiting());
+    assert_eq!([desk.take_phase(), desk.take_phase()], [Some("one".into()), Some("two".into())]);
+    let load = take_change(&mut desk).unwrap();
+    assert_eq!((load.rate.to_string(), load.pattern.to_string()), ("2M/s".into(), "random".into()));
+    assert!(!desk.is_waiting());
+    let more = (0..=MOST_PHASES_AT_ONCE).map(|_| desk.obey(2, &phase("one"))).filter(Result::is_err);
+    assert_eq!(more.count(), 1, "there is an end to what a host may ask at once");
+}

@@ -44,6 +44,19 @@ pub(super) fn pack(init: &[u8], modules: &[Module]) -> anyhow::Result<Vec<u8>> {
     Ok(compressed.finish()?)
 }
 
+/// `initramfs` and behind it an archive with one more file, whole and uncompressed: a kernel unpacks one after the other.
+///
+/// # Errors
+/// Contents too large for the format (4 GiB).
+pub(super) fn append(mut initramfs: Vec<u8>, name: &str, contents: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let mut packer = Packer { archive: Vec::new(), next_inode: 1 };
+    packer.file(name, 0o644, contents)?;
+    // An archive begins at a multiple of 4; zeros before it are passed over.
+    initramfs.resize(initramfs.len().next_multiple_of(4), 0);
+    initramfs.extend(trailer(packer.archive)?);
+    Ok(initramfs)
+}
+
 impl Packer {
     fn file(&mut self, name: &str, mode: u32, contents: &[u8]) -> anyhow::Result<()> {
         self.add(Builder::new(name).mode(mode).set_mode_file_type(ModeFileType::Regular), contents)

@@ -27,7 +27,7 @@ use kernel::Kernel;
 use order::{Found, Module};
 use program::Program;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use supply::Supply;
 
 /// What the guest cannot do without: the bus that QEMU puts virtio devices on, and the port for its records.
@@ -131,6 +131,15 @@ pub fn build(request: &Request) -> anyhow::Result<Built> {
         kernel_release: manifest.kernel_release,
         warnings,
     })
+}
+
+/// The initramfs at `path` with one more file in it, for one run.
+///
+/// # Errors
+/// When it cannot be read, or the file is too large.
+pub fn initramfs_with(path: &Path, name: &str, contents: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let image = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    initramfs::append(image, name, contents)
 }
 
 /// The modules that the guest needs, in loading order, made sure to be this kernel's.

@@ -56,6 +56,7 @@ impl GuestView {
             | Body::Phase(_)
             | Body::Load(_)
             | Body::Mark(_)
+            | Body::Sweep(_)
             | Body::Reply(_) => {}
         }
     }

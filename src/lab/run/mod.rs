@@ -15,14 +15,17 @@ pub use host::{Host, HostRequest};
 pub use status::{Status, Watch};
 
 use crate::lab::hostclock;
+use crate::lab::image::{INITRAMFS_FILE, initramfs_with};
 use crate::lab::migrate::MigrationEnd;
 use crate::lab::rundir::RunWriter;
-use crate::lab::scenario::Scenario;
+use crate::lab::scenario::{GUEST_PATH, Scenario};
 use crate::lab::vm::{Sockets, ram_for};
 use crate::record::{ClockPair, MilestoneName, Provenance, Run};
 use account::Account;
+use anyhow::Context as _;
 use judge::{Facts, Trouble, judge};
 use pair::{Pair, PairConfig};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::Duration;
@@ -62,12 +65,22 @@ pub async fn run_scenario(
     let (memory_bytes, note) = ram_for(host.accelerator(), host.version().triple(), wanted, workaround);
     account.notes.extend(note);
     account.milestone(MilestoneName::Boot, clock.mono_ns);
-    let config = PairConfig { scenario, host, memory_bytes, sockets };
+    let initramfs = initramfs(scenario, host, &sockets)?;
+    let config = PairConfig { scenario, host, memory_bytes, initramfs, sockets };
     let qemu_arguments = config.source(&account.writer).arguments();
     let (migration, trouble) = carry_out(scenario, config, &mut account, watch).await;
     account.close();
     let provenance = host.provenance(memory_bytes, qemu_arguments, std::mem::take(&mut account.notes));
     finish(scenario, account, clock, provenance, migration, trouble.as_ref())
+}
+
+/// The image's initramfs; one with the load's plan in it, beside the sockets, where there is one.
+fn initramfs(scenario: &Scenario, host: &Host, sockets: &Sockets) -> anyhow::Result<PathBuf> {
+    let Some(plan) = &scenario.load.plan else { return Ok(host.initramfs.clone()) };
+    let path = sockets.path().join(INITRAMFS_FILE);
+    let image = initramfs_with(&host.initramfs, GUEST_PATH.trim_start_matches('/'), plan.as_bytes())?;
+    fs::write(&path, image).with_context(|| format!("{} cannot be written", path.display()))?;
+    Ok(path)
 }
 
 /// Both VMs from their start to their end.

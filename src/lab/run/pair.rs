@@ -10,7 +10,7 @@ use crate::lab::vm::{Exit, Sockets, Vm, VmConfig};
 use crate::record::{Command, Side};
 use anyhow::Context;
 use serde_json::Value;
-use std::{future::pending, pin::pin, time::Duration};
+use std::{future::pending, path::PathBuf, pin::pin, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
     time::{self, Interval, MissedTickBehavior},
@@ -35,6 +35,8 @@ pub struct PairConfig<'a> {
     pub host: &'a Host,
     /// Guest memory as given to QEMU.
     pub memory_bytes: u64,
+    /// The guest's initramfs.
+    pub initramfs: PathBuf,
     /// Where the sockets are.
     pub sockets: Sockets,
 }
@@ -52,7 +54,7 @@ impl PairConfig<'_> {
             memory_bytes: self.memory_bytes,
             cpus: self.scenario.vm.cpus,
             kernel: self.host.kernel.clone(),
-            initramfs: self.host.initramfs.clone(),
+            initramfs: self.initramfs.clone(),
             guest_arguments: self.scenario.load.guest_arguments(),
             side,
             incoming: side == Side::Destination,

@@ -1,7 +1,7 @@
 //! Whether the values of a scenario go together: every fault at once, each with its remedy.
 
-use super::Scenario;
-use crate::plan::{Backing, PageSize, at_odds, dedup_fault, is_write};
+use super::{LoadSpec, Scenario, plan_file};
+use crate::plan::{Backing, Numa, PageSize, at_odds, dedup_fault, is_write};
 use crate::units::Nanos;
 
 /// What the kernel and the guest program need beside the load, in bytes: less than this does not boot.
@@ -20,6 +20,7 @@ pub fn check(scenario: &Scenario) -> Vec<String> {
     throttle(scenario, &mut faults);
     times(scenario, &mut faults);
     faults.extend(scenario.load.pacing_faults());
+    faults.extend(plan_file::faults(scenario));
     let (load, migration) = (&scenario.load, &scenario.migration);
     let content = [load.content.fault(load.write_bytes), dedup_fault(load.dedup, load.verify)];
     for fault in at_odds(load.rate, load.pattern, load.reads).into_iter().chain(content.into_iter().flatten())
@@ -62,9 +63,9 @@ fn vm(scenario: &Scenario, faults: &mut Vec<String>) {
     let needed = asked_bytes.saturating_add(GUEST_FLOOR_BYTES);
     if vm.memory.0 < needed {
         faults.push(format!(
-            "load.memory = {} does not fit into vm.memory = {}: the guest needs 96M beside it; lower load.memory \
+            "load.{} does not fit into vm.memory = {}: the guest needs 96M beside it; lower it \
              or raise vm.memory to {}M",
-            load.memory,
+            memory(load, asked_bytes),
             vm.memory,
             needed.div_ceil(1 << 20)
         ));
@@ -80,9 +81,17 @@ fn vm(scenario: &Scenario, faults: &mut Vec<String>) {
     }
 }
 
+/// What says how much memory the load takes, and how much that is.
+fn memory(load: &LoadSpec, asked_bytes: u64) -> String {
+    match load.plan {
+        Some(_) => format!("plan, which asks for {}M,", asked_bytes >> 20),
+        None => format!("memory = {}", load.memory),
+    }
+}
+
 /// The load's memory, a share being of what is beside the kernel and the guest program; the guest itself knows better.
 fn asked_bytes(scenario: &Scenario) -> u64 {
-    scenario.load.memory.bytes(scenario.vm.memory.0.saturating_sub(GUEST_FLOOR_BYTES))
+    plan_file::memory_bytes(&scenario.load, scenario.vm.memory.0.saturating_sub(GUEST_FLOOR_BYTES))
 }
 
 /// What the image can give: it has no disk, and nobody fills a pool of huge pages in it.
@@ -96,6 +105,9 @@ fn kind(scenario: &Scenario, faults: &mut Vec<String>) {
     }
     if matches!(load.backing, Backing::File(_)) {
         faults.push(format!("load.backing = {} cannot be: the image has no disk; use shared", load.backing));
+    }
+    if let Some(Numa::Node(node)) = load.numa.filter(|numa| *numa != Numa::Node(0)) {
+        faults.push(format!("load.numa = {node} cannot be: the VM has one node, which is 0"));
     }
     if load.pages == PageSize::Transparent && asked_bytes(scenario) < load.pages.bytes() {
         faults.push(format!("load.memory = {} is less than one huge page: ask for 2M or more", load.memory));

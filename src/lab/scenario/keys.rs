@@ -14,7 +14,7 @@ pub enum Kind {
 }
 
 /// Every key there is, as `--set` spells it.
-pub const KEYS: [(&str, Kind); 39] = [
+pub const KEYS: [(&str, Kind); 41] = [
     ("name", Kind::Text),
     ("summary", Kind::Text),
     ("vm.memory", Kind::Text),
@@ -23,6 +23,7 @@ pub const KEYS: [(&str, Kind); 39] = [
     ("load.memory", Kind::Text),
     ("load.pages", Kind::Text),
     ("load.backing", Kind::Text),
+    ("load.numa", Kind::Text),
     ("load.lock", Kind::Truth),
     ("load.rate", Kind::Text),
     ("load.pattern", Kind::Text),
@@ -38,6 +39,7 @@ pub const KEYS: [(&str, Kind); 39] = [
     ("load.baseline", Kind::Text),
     ("load.interval", Kind::Text),
     ("load.seed", Kind::Number),
+    ("load.plan", Kind::Text),
     ("migration.bandwidth", Kind::Text),
     ("migration.downtime_limit", Kind::Text),
     ("migration.auto_converge", Kind::Truth),
@@ -117,7 +119,12 @@ mod tests {
     /// The keys of a scenario in which every optional value is present.
     fn keys_as_written() -> Vec<(String, toml::Value)> {
         let full = Scenario {
-            load: LoadSpec { threads: Some(1), ..LoadSpec::default() },
+            load: LoadSpec {
+                threads: Some(1),
+                numa: Some("0".parse().unwrap()),
+                plan: Some(String::new()),
+                ..LoadSpec::default()
+            },
             expect: ExpectSpec {
                 max_downtime: Some(Nanos(1)),
                 throttled: Some(true),

@@ -1,7 +1,7 @@
 //! From a name, a file and `--set` to a scenario; every error repeats the input and shows the way out.
 
 use super::keys::{Kind, hint, is_section, kind_of, nearest};
-use super::{BUILTIN, Scenario, check::check};
+use super::{BUILTIN, Scenario, check::check, plan_file::carry};
 use std::fmt::Write as _;
 use std::{fs, path::Path};
 use toml::de::{DeTable, DeValue};
@@ -63,6 +63,8 @@ pub fn find(name: &str, overrides: &[String]) -> Result<Scenario, ScenarioError>
     };
     for assignment in overrides {
         scenario = set(&scenario, assignment)?;
+        carry(&mut scenario.load, Path::new("."))
+            .map_err(|message| ScenarioError::Override { assignment: shown(assignment), message })?;
     }
     together(scenario, name)
 }
@@ -102,6 +104,8 @@ fn from_file(name: &str) -> Result<Scenario, ScenarioError> {
     }
     let text = fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
     let mut scenario = read(&text, name)?;
+    carry(&mut scenario.load, path.parent().unwrap_or(Path::new(".")))
+        .map_err(|message| ScenarioError::Wrong { origin: shown(name), place: String::new(), message })?;
     if scenario.name == Scenario::default().name
         && let Some(stem) = path.file_stem()
     {

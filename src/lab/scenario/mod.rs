@@ -6,15 +6,17 @@ mod check;
 mod keys;
 mod load;
 mod pacing;
+mod plan_file;
 mod trigger;
 
 pub use bandwidth::Bandwidth;
 pub use builtin::{BUILTIN, Builtin};
 pub use load::{ScenarioError, find, parse};
+pub use plan_file::GUEST_PATH;
 pub use trigger::Trigger;
 
 use crate::plan::{
-    Backing, BacklogPolicy, ContentSpec, MemoryAmount, PaceSpec, PageSize, PatternSpec, WORD_BYTES,
+    Backing, BacklogPolicy, ContentSpec, MemoryAmount, Numa, PaceSpec, PageSize, PatternSpec, WORD_BYTES,
 };
 use crate::units::{ByteSize, Nanos, Rate, Share};
 use serde::{Deserialize, Serialize};
@@ -62,6 +64,9 @@ pub struct LoadSpec {
     pub pages: PageSize,
     /// What backs it.
     pub backing: Backing,
+    /// On which NUMA node; none leaves it to the guest's kernel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub numa: Option<Numa>,
     /// Whether it is locked.
     pub lock: bool,
     /// How fast.
@@ -93,6 +98,10 @@ pub struct LoadSpec {
     pub interval: Nanos,
     /// Where the page sequence starts from.
     pub seed: u64,
+    /// The text of a plan file for the guest, or the name of one. What else the load says goes before it where it is not
+    /// as usual; baseline and interval always do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
 }
 
 /// How the guest is migrated.
@@ -188,6 +197,7 @@ impl Default for LoadSpec {
             memory: MemoryAmount::Bytes(ByteSize::mib(64)),
             pages: PageSize::Base,
             backing: Backing::Anon,
+            numa: None,
             lock: false,
             rate: Rate::PagesPerSecond(60 * 256),
             pattern: PatternSpec::Shuffle,
@@ -203,6 +213,7 @@ impl Default for LoadSpec {
             baseline: Nanos::from_secs(4),
             interval: Nanos::from_ms(100),
             seed: 1,
+            plan: None,
         }
     }
 }
@@ -240,15 +251,19 @@ impl LoadSpec {
             _ => format!(" --reads {}", self.reads),
         };
         let verify = if self.verify { "" } else { " --verify off" };
+        // Beside a plan only what is not as usual: it goes before the plan.
+        let (usual, planned) = (Self::default(), self.plan.is_some());
+        let said = |is_usual: bool, text: String| if planned && is_usual { String::new() } else { text };
+        let plan = if planned { format!(" --plan {GUEST_PATH}") } else { String::new() };
         format!(
-            "run -m {}{} -r {} -p {}{reads} --baseline {} -i {} --seed {}{threads}{}{}{verify} --report virtio",
-            self.memory,
+            "run{plan}{}{}{}{}{reads} --baseline {} -i {}{}{threads}{}{}{verify} --report virtio",
+            said(plan_file::planned(self).is_some(), format!(" -m {}", self.memory)),
             self.kind_arguments(),
-            self.rate,
-            self.pattern,
+            said(self.rate == usual.rate, format!(" -r {}", self.rate)),
+            said(self.pattern == usual.pattern, format!(" -p {}", self.pattern)),
             self.baseline,
             self.interval,
-            self.seed,
+            said(self.seed == usual.seed, format!(" --seed {}", self.seed)),
             self.pacing_arguments(),
             self.content_arguments()
         )
@@ -265,6 +280,9 @@ impl LoadSpec {
         }
         if self.backing != usual.backing {
             let _ = write!(arguments, " --backing {}", self.backing);
+        }
+        if let Some(numa) = self.numa {
+            let _ = write!(arguments, " --numa {numa}");
         }
         if self.lock {
             arguments.push_str(" --lock");
