@@ -9,8 +9,10 @@ use std::{cell::Cell, sync::Arc};
 
 /// A reading so much later than the one before, or earlier than it, is compared with CLOCK_MONOTONIC before it is believed.
 const BELIEVED_NS: u64 = 1_000_000;
-/// The two agree when they are no further apart.
+/// The two agree when they are no further apart than this, and a further part of the time since the keeper compared them:
+/// it may be kept from it for seconds, and a rate taken on a busy machine is off by so much.
 const AGREEMENT_NS: u64 = 200_000;
+const AGREEMENT_PART: u64 = 500;
 
 /// A clock for one thread; clones are for other threads.
 #[derive(Debug, Clone)]
@@ -58,8 +60,9 @@ impl Counting {
             // The thread may have been away between the three readings: the true time need only lie among them.
             let (low_ns, high_ns) =
                 (shown_ns.min(line.ns(cycles_after)), shown_ns.max(line.ns(cycles_after)));
-            let agree = (low_ns.saturating_sub(AGREEMENT_NS)..=high_ns.saturating_add(AGREEMENT_NS))
-                .contains(&true_ns);
+            let apart_ns = AGREEMENT_NS + true_ns.saturating_sub(line.origin_ns) / AGREEMENT_PART;
+            let agree =
+                (low_ns.saturating_sub(apart_ns)..=high_ns.saturating_add(apart_ns)).contains(&true_ns);
             if agree {
                 now_ns = shown_ns;
             } else {

@@ -74,6 +74,16 @@ fn a_kernel_that_turns_from_one_extreme_of_steering_to_the_other_is_no_failure()
 }
 
 #[test]
+fn a_keeper_that_was_kept_from_comparing_for_seconds_is_no_failure() {
+    let (mut keeper, clock) = steady();
+    // The rate was off by 150 millionths: after two seconds 300 us are missing.
+    let now = clock.at(4600 * MS, || (3300 * MS + 300_000, 4600 * MS));
+    assert_eq!(now, 3300 * MS);
+    assert_eq!(keeper.on(pair(4600 * MS, 3300 * MS + 300_000)), None);
+    assert!(keeper.hz().is_some());
+}
+
+#[test]
 fn a_counter_that_goes_back_is_given_up_for_good_and_no_span_is_negative() {
     let (mut keeper, clock) = steady();
     let before = read(&clock, 602 * MS, 1301 * MS);
