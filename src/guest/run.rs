@@ -161,7 +161,6 @@ impl Run {
         let asked = self.desk.take_phase();
         let phase_ends = self.course.is_due(now_ns) || asked.is_some();
         if self.heartbeat.is_due(now_ns) {
-            self.report_sweep(now_ns);
             self.report_gaps(now_ns);
             self.report_corruptions(now_ns);
             if let Some(failure) = self.engine.check_clock() {
@@ -171,6 +170,8 @@ impl Run {
             let beat = Heartbeat { real_ns: realtime_ns(), tsc: cycles() };
             self.audience.offer_detail(Monotonic.now_ns(), &Body::Heartbeat(beat));
         }
+        // Before a status may count it.
+        self.report_sweep(now_ns);
         if self.interval.is_due(now_ns) || phase_ends {
             self.report_gaps(now_ns);
             let now = Rc::new(self.engine.snapshot());

@@ -162,13 +162,15 @@ pub fn check(plan: &Plan, machine: &Machine) -> Result<Checked, Faults> {
     faults.extend(dedup_fault(plan.dedup, plan.verify));
     let phases = phase::planned(&plan.phases, &plan.load(), &mut faults);
     let habits = || regions.iter().map(|region| (&*region.name, region.habits));
-    faults.extend(region::habit_faults(habits(), &plan.load()));
+    let own = region::habit_faults(habits(), &plan.load());
     for PlannedPhase { name, load, .. } in &phases {
-        faults.extend(region::habit_faults(habits(), load).into_iter().map(|fault| Fault {
+        let fresh = region::habit_faults(habits(), load).into_iter().filter(|fault| !own.contains(fault));
+        faults.extend(fresh.map(|fault| Fault {
             what: format!("phase '{}', {}", name.escape_debug(), fault.what),
             ..fault
         }));
     }
+    faults.extend(own);
     if plan.repeat && (phases.is_empty() || phases.iter().any(|phase| phase.duration_ns.is_none())) {
         faults.push(Fault {
             what: "repeat = true needs phases, each with a duration".into(),

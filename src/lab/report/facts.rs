@@ -73,6 +73,10 @@ fn load(hello: &Hello) -> String {
         _ => format!(", {} of the pages copies", plan.dedup),
     };
     let memory = ByteSize(plan.memory_bytes).human();
+    let memory = match plan.regions.len() {
+        0 => memory,
+        regions => format!("{memory} in {}", super::words::counted(regions as u64, "region", "regions")),
+    };
     format!("{memory} at {}, {}{content}{dedup}{reads}, {writers}", plan.rate, plan.pattern)
 }
 

@@ -91,7 +91,7 @@ fn memory(load: &LoadSpec, asked_bytes: u64) -> String {
 
 /// The load's memory, a share being of what is beside the kernel and the guest program; the guest itself knows better.
 fn asked_bytes(scenario: &Scenario) -> u64 {
-    plan_file::memory_bytes(&scenario.load, scenario.vm.memory.0.saturating_sub(GUEST_FLOOR_BYTES))
+    scenario.load.memory_bytes(scenario.vm.memory.0.saturating_sub(GUEST_FLOOR_BYTES))
 }
 
 /// What the image can give: it has no disk, and nobody fills a pool of huge pages in it.

@@ -12,7 +12,6 @@ mod trigger;
 pub use bandwidth::Bandwidth;
 pub use builtin::{BUILTIN, Builtin};
 pub use load::{ScenarioError, find, parse};
-pub use plan_file::GUEST_PATH;
 pub use trigger::Trigger;
 
 use crate::plan::{
@@ -21,6 +20,9 @@ use crate::plan::{
 use crate::units::{ByteSize, Nanos, Rate, Share};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
+
+/// Where the guest finds the plan of its load.
+pub const GUEST_PATH: &str = "/plan.toml";
 
 /// What one run does, every value resolved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -257,7 +259,7 @@ impl LoadSpec {
         let plan = if planned { format!(" --plan {GUEST_PATH}") } else { String::new() };
         format!(
             "run{plan}{}{}{}{}{reads} --baseline {} -i {}{}{threads}{}{}{verify} --report virtio",
-            said(plan_file::planned(self).is_some(), format!(" -m {}", self.memory)),
+            said(self.planned_memory().is_some(), format!(" -m {}", self.memory)),
             self.kind_arguments(),
             said(self.rate == usual.rate, format!(" -r {}", self.rate)),
             said(self.pattern == usual.pattern, format!(" -p {}", self.pattern)),

@@ -5,9 +5,6 @@ use super::{LoadSpec, Scenario};
 use crate::plan::{MemoryAmount, PLAN_FILE_LIMIT, PlanFile};
 use std::{fs, io::Read, path::Path};
 
-/// Where the guest finds it.
-pub const GUEST_PATH: &str = "/plan.toml";
-
 /// Puts the file that `load.plan` names, seen from `base`, into its place; a plan that is there already stays.
 ///
 /// # Errors
@@ -51,22 +48,24 @@ pub(super) fn faults(scenario: &Scenario) -> Vec<String> {
     }
 }
 
-/// The memory that the load asks for when `available_bytes` are there.
-pub(super) fn memory_bytes(load: &LoadSpec, available_bytes: u64) -> u64 {
-    let Some(amounts) = planned(load) else { return load.memory.bytes(available_bytes) };
-    amounts.iter().map(|amount| amount.bytes(available_bytes)).fold(0, u64::saturating_add)
-}
-
-/// What the plan asks for, where the memory is the plan's to say: of each region, or of its one. None where the plan says
-/// nothing of it, or the scenario something else, which goes before it.
-pub(super) fn planned(load: &LoadSpec) -> Option<Vec<MemoryAmount>> {
-    let file = PlanFile::parse(load.plan.as_ref()?).ok()?;
-    if !file.regions.is_empty() {
-        return Some(file.regions.iter().filter_map(|region| region.memory).collect());
+impl LoadSpec {
+    /// The memory that it asks for when `available_bytes` are there.
+    pub(super) fn memory_bytes(&self, available_bytes: u64) -> u64 {
+        let Some(amounts) = self.planned_memory() else { return self.memory.bytes(available_bytes) };
+        amounts.iter().map(|amount| amount.bytes(available_bytes)).fold(0, u64::saturating_add)
     }
-    let flag = file.flags.iter().find(|(flag, _)| *flag == "memory")?;
-    let is_usual = load.memory == LoadSpec::default().memory;
-    flag.1.parse().ok().filter(|_| is_usual).map(|amount| vec![amount])
+
+    /// What the plan asks for, where the memory is the plan's to say: of each region, or of its one. None where the plan
+    /// says nothing of it, or the scenario something else, which goes before it.
+    pub(super) fn planned_memory(&self) -> Option<Vec<MemoryAmount>> {
+        let file = PlanFile::parse(self.plan.as_ref()?).ok()?;
+        if !file.regions.is_empty() {
+            return Some(file.regions.iter().filter_map(|region| region.memory).collect());
+        }
+        let flag = file.flags.iter().find(|(flag, _)| *flag == "memory")?;
+        let is_usual = self.memory == Self::default().memory;
+        flag.1.parse().ok().filter(|_| is_usual).map(|amount| vec![amount])
+    }
 }
 
 #[cfg(test)]
