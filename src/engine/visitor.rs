@@ -134,7 +134,9 @@ impl Visitor {
     #[inline(always)]
     pub(super) fn store(&mut self, pages: &[PageIndex]) {
         let mut strokes = self.strokes.clone();
-        pages.iter().for_each(|page| self.slice.write(*page, strokes.draw()));
+        for page in pages {
+            self.slice.write(*page, strokes.draw());
+        }
         self.strokes = strokes;
     }
 
