@@ -2,7 +2,6 @@
 //!
 //! It needs the built image and program, as `tests/vm.rs` does. `SULLY_TEST_MEMORY_SECONDS` has it run longer.
 #![cfg(feature = "host")]
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use serde_json::Value;
 use std::path::PathBuf;
@@ -51,8 +50,8 @@ fn three_quarters_of_a_small_guest_are_dirtied_in_two_regions_and_nobody_is_kill
     assert!(output.status.success(), "{said}");
     let directory = std::fs::read_dir(&out).unwrap().next().unwrap().unwrap().path();
     for console in ["console-source.log", "console-destination.log"] {
-        let text = String::from_utf8_lossy(&std::fs::read(directory.join(console)).unwrap()).into_owned();
-        assert!(OUT_OF_MEMORY.iter().all(|word| !text.contains(word)), "{console}: {text}");
+        let words = String::from_utf8_lossy(&std::fs::read(directory.join(console)).unwrap()).into_owned();
+        assert!(OUT_OF_MEMORY.iter().all(|word| !words.contains(word)), "{console}: {words}");
     }
     let records = std::fs::read_to_string(directory.join("records.ndjson")).unwrap();
     let records: Vec<Value> = records.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -2,7 +2,7 @@
 
 use super::{
     BacklogPolicy, ContentSpec, Fault, Faults, Habits, Load, Lot, Machine, MemoryKind, PaceSpec, PatternSpec,
-    Plan, PlannedPhase, PlannedRegion, WORD_BYTES, dedup_fault, pace, phase, region, room,
+    Plan, PlannedPhase, PlannedRegion, WORD_BYTES, dedup_fault, pace, parts, phase, region, room,
 };
 use crate::units::{Nanos, PageCount, Rate, Share};
 use serde::{Deserialize, Serialize};
@@ -209,7 +209,7 @@ pub fn check(plan: &Plan, machine: &Machine) -> Result<Checked, Faults> {
 /// The regions as they will be, each held against what those before it leave of the machine. A plan that names none has
 /// one.
 fn regions(plan: &Plan, machine: &Machine, faults: &mut Vec<Fault>) -> Vec<PlannedRegion> {
-    region::check(plan, faults);
+    parts::check(plan, faults);
     let mut left = machine.clone();
     let mut regions = Vec::new();
     for (index, (prefix, part)) in plan.parts().iter().enumerate() {

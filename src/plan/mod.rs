@@ -9,6 +9,7 @@ mod kind;
 mod load;
 mod memory;
 mod pace;
+mod parts;
 mod pattern;
 mod phase;
 mod pool;

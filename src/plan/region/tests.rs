@@ -1,6 +1,6 @@
 //! Regions as they are asked for, what becomes of them, and what of a load falls to whom.
 
-use super::super::{HugePages, Machine, PhaseAsked, Stock, check};
+use super::super::{HugePages, Machine, PhaseAsked, Plan, Stock, check};
 use super::*;
 use proptest::prelude::*;
 
