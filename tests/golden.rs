@@ -22,6 +22,7 @@ fn records() -> Vec<String> {
         "records-content.ndjson",
         "records-load.ndjson",
         "records-diagnosis.ndjson",
+        "records-stalls.ndjson",
     ]
     .map(golden)
     .concat()

@@ -11,8 +11,8 @@ use crate::clock::{Clock, Monotonic, cycles, realtime_ns};
 use crate::engine::Engine;
 use crate::plan::{self, Checked, Faults, Plan};
 use crate::port::{PortError, Target};
-use crate::probe;
-use crate::record::{Body, Corruption, End, EndReason, Gap, Heartbeat, Phase};
+use crate::probe::{self, DisruptionProbe};
+use crate::record::{Body, Corruption, End, EndReason, Gap, Heartbeat, Phase, Stall};
 use crate::units::Nanos;
 
 /// What a run is told.
@@ -92,6 +92,8 @@ struct Run {
     interval: Beat,
     gaps: Vec<Gap>,
     corruptions: Vec<Corruption>,
+    stalls: Vec<Stall>,
+    disruptions: DisruptionProbe,
 }
 
 impl Run {
@@ -105,6 +107,8 @@ impl Run {
             interval: Beat::starting(began_ns, plan.interval_ns),
             gaps: Vec::new(),
             corruptions: Vec::new(),
+            stalls: Vec::new(),
+            disruptions: DisruptionProbe::open(),
             plan,
             engine,
             audience,
@@ -122,7 +126,12 @@ impl Run {
             self.tick(now_ns);
             match self.audience.exchange(now_ns, &mut self.desk) {
                 Ok(asked) if asked.contains(&Asked::Stop) => return (EndReason::Stop, None),
-                Ok(_) => self.audience.wait(&self.signals, self.next_ns()),
+                Ok(asked) => {
+                    if asked.contains(&Asked::Mark) {
+                        self.engine.mark();
+                    }
+                    self.audience.wait(&self.signals, self.next_ns());
+                }
                 Err(failure) => return (EndReason::ReportFailed, Some(failure)),
             }
         }
@@ -145,8 +154,9 @@ impl Run {
         let phase_ends = self.course.is_due(now_ns) || asked.is_some();
         if self.heartbeat.is_due(now_ns) {
             self.report_gaps(now_ns);
-            self.report_corruptions(now_ns);
-            let beat = Heartbeat { real_ns: realtime_ns(), tsc: cycles() };
+            self.report_finds(now_ns);
+            let (real_ns, tsc) = (realtime_ns(), cycles());
+            let beat = Heartbeat { real_ns, tsc, disruptions: self.disruptions.read() };
             self.audience.offer_detail(Monotonic.now_ns(), &Body::Heartbeat(beat));
         }
         if self.interval.is_due(now_ns) || phase_ends {
@@ -201,9 +211,12 @@ impl Run {
         }
     }
 
-    /// There are few of them (the engine sees to it), and each is worth its place however slow the reader is.
-    fn report_corruptions(&mut self, now_ns: u64) {
-        self.engine.take_corruptions(&mut self.corruptions);
+    /// There are few corrupt pages (the engine sees to it), and each is worth its place however slow the reader is.
+    fn report_finds(&mut self, now_ns: u64) {
+        self.engine.take_finds(&mut self.corruptions, &mut self.stalls);
+        for stall in self.stalls.drain(..) {
+            self.audience.offer_detail(now_ns, &Body::Stall(stall));
+        }
         for corruption in self.corruptions.drain(..) {
             self.audience.say(now_ns, &Body::Corruption(corruption));
         }
@@ -220,7 +233,7 @@ impl Run {
     fn finish(mut self, (reason, detail): Ending) -> End {
         let last = self.engine.stop();
         self.report_gaps(last.at_ns);
-        self.report_corruptions(last.at_ns);
+        self.report_finds(last.at_ns);
         self.audience.offer_interval(&last, &self.plan, &self.phase);
         let mut end = self.audience.end(&last, reason, detail);
         let limit_ns = Monotonic.now_ns().saturating_add(FLUSH_LIMIT.0);

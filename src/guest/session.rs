@@ -38,6 +38,8 @@ pub struct Session {
 pub enum Asked {
     /// End the run.
     Stop,
+    /// Tell of visits that take too long, from now on.
+    Mark,
 }
 
 impl Session {
@@ -136,7 +138,11 @@ impl Session {
         if !self.accept(mono_ns, Body::Reply(reply), Some(0)) {
             self.dropped += 1;
         }
-        matches!(command, Ok(Command::Stop { .. })).then_some(Asked::Stop)
+        match command {
+            Ok(Command::Stop { .. }) => Some(Asked::Stop),
+            Ok(Command::Mark { .. }) => Some(Asked::Mark),
+            _ => None,
+        }
     }
 
     /// Does what a command asks of the stream itself, and has the desk decide on the rest.

@@ -1,6 +1,6 @@
 //! What a record says: one variant per type, and the small ones whole.
 
-use super::{Corruption, End, Gap, Hello, Interval};
+use super::{Corruption, End, Gap, Hello, Interval, Stall};
 use crate::plan::Load;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -14,6 +14,8 @@ pub enum Body {
     Interval(Box<Interval>),
     /// One vCPU was away for longer than the threshold.
     Gap(Gap),
+    /// One visit took too long.
+    Stall(Stall),
     /// One page did not hold what its writer had left there.
     Corruption(Corruption),
     /// For the host's clock arithmetic.
@@ -37,6 +39,7 @@ impl Body {
             Self::Hello(_) => "hello",
             Self::Interval(_) => "interval",
             Self::Gap(_) => "gap",
+            Self::Stall(_) => "stall",
             Self::Corruption(_) => "corruption",
             Self::Heartbeat(_) => "heartbeat",
             Self::Phase(_) => "phase",
@@ -48,8 +51,19 @@ impl Body {
     }
 
     /// The types a reader of this version knows.
-    pub const TYPE_NAMES: [&'static str; 10] =
-        ["hello", "interval", "gap", "corruption", "heartbeat", "phase", "load", "mark", "reply", "end"];
+    pub const TYPE_NAMES: [&'static str; 11] = [
+        "hello",
+        "interval",
+        "gap",
+        "stall",
+        "corruption",
+        "heartbeat",
+        "phase",
+        "load",
+        "mark",
+        "reply",
+        "end",
+    ];
 }
 
 /// Writes the fields alone: the envelope writes the `type`.
@@ -59,6 +73,7 @@ impl Serialize for Body {
             Self::Hello(body) => body.serialize(serializer),
             Self::Interval(body) => body.serialize(serializer),
             Self::Gap(body) => body.serialize(serializer),
+            Self::Stall(body) => body.serialize(serializer),
             Self::Corruption(body) => body.serialize(serializer),
             Self::Heartbeat(body) => body.serialize(serializer),
             Self::Phase(body) => body.serialize(serializer),
@@ -78,6 +93,9 @@ pub struct Heartbeat {
     /// The CPU's cycle counter, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tsc: Option<u64>,
+    /// The hypervisor's count of disruptions of the clock (vmclock): another one after a migration or a restore.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disruptions: Option<u64>,
 }
 
 /// A phase of the run began.

@@ -51,6 +51,7 @@ impl GuestView {
                 }
             }
             Body::Gap(_)
+            | Body::Stall(_)
             | Body::Heartbeat(_)
             | Body::Phase(_)
             | Body::Load(_)
