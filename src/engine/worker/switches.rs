@@ -145,7 +145,7 @@ fn a_visit_that_takes_too_long_after_a_mark_is_told_with_how_often_its_page_was_
     for (visit, at_ns) in told.iter().zip(&pauses[1..]) {
         let laps =
             outcome.visits as f64 / PAGES as f64 * (at_ns - T0_NS - 2 * MS) as f64 / (29.0 * MS as f64);
-        assert!((visit.earlier as f64 - laps).abs() <= 1.5, "{visit:?}, {laps} laps");
+        assert!((visit.earlier as f64 - laps).abs() <= 1.5 + 0.03 * laps, "{visit:?}, {laps} laps");
     }
 }
 

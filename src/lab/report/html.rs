@@ -121,7 +121,7 @@ fn view<'a>(data: &'a RunData, timeline: &Timeline, curves: &Curves) -> RunView<
     };
     let mut folded: Vec<Table> = passes(timeline).into_iter().collect();
     folded.push(facts(data));
-    let felt = felt(&Analysis::of(data, timeline));
+    let felt = felt(&Analysis::of(data, timeline), is_emulated(data));
     let charts = if curves.is_empty() { Vec::new() } else { vec![RATE, LATENCY, LOST, COPYING] };
     RunView {
         name: &data.run.name,

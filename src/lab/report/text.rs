@@ -54,7 +54,7 @@ fn one(data: &RunData, timeline: &Timeline) -> String {
         parts.push(lines(&wrap(EMULATED, WIDTH)));
     }
     let shown = |table: &Table| format!("\n{}", table.to_text(WIDTH));
-    let felt = felt(&Analysis::of(data, timeline));
+    let felt = felt(&Analysis::of(data, timeline), is_emulated(data));
     parts.extend(tables(timeline).iter().chain(&felt).chain(&integrity(data)).map(shown));
     parts.push(shown(&facts(data)));
     let notes = notes(data, timeline);

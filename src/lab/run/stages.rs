@@ -138,7 +138,14 @@ impl Stage<'_, '_> {
         match action {
             Action::Execute { side, command, arguments } => self.pair.execute(side, command, arguments),
             Action::Query(side) => self.pair.execute(side, "query-migrate", serde_json::Value::Null),
-            Action::Milestone(milestone) => self.account.milestone(milestone.name, milestone.host_ns),
+            Action::Milestone(milestone) => {
+                self.account.milestone(milestone.name, milestone.host_ns);
+                if milestone.name == MilestoneName::PostcopyStart {
+                    // From here on the guest keeps the history of its pages: which were written since.
+                    let mark = Command::Mark { id: None, text: "post-copy is ordered".into() };
+                    self.pair.offer_guest(self.account.home, &mark);
+                }
+            }
             Action::Note(note) => self.account.notes.push(note),
             Action::Finish(end) => return Some(*end),
         }
