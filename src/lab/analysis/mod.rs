@@ -5,6 +5,7 @@
 mod away;
 mod bootstrap;
 mod pooled;
+mod repeats;
 mod settling;
 mod slowdown;
 mod tax;
@@ -15,6 +16,7 @@ mod waits;
 mod work;
 
 pub use away::{Availability, TimeByClass};
+pub use repeats::{Difference, Group, Repeats, Spread, size as effect_size};
 pub use settling::Settling;
 pub use slowdown::{Ratio, Slowdown};
 pub use tax::Tax;
@@ -29,6 +31,7 @@ use crate::{
     record::GapClass,
 };
 use away::Away;
+use bootstrap::{Draws, bounds};
 use serde::Serialize;
 use slowdown::Stage;
 use verdicts::Judged;
@@ -190,14 +193,19 @@ fn settled(
     }
 }
 
-/// The longest gaps of the run, the longest first.
+/// The longest gaps of the run, the longest first; those of several vCPUs that were one are told once.
 fn longest(judged: &Judged, axis: &Axis) -> Vec<Longest> {
     let mut order: Vec<_> = judged.gaps.iter().zip(&judged.verdicts).collect();
     order.sort_by_key(|(gap, _)| (std::cmp::Reverse(gap.len_ns), gap.start_ns, gap.cpu));
-    let first = order.into_iter().take(LONGEST).filter_map(|(gap, verdict)| {
-        let span = axis.guest_span(gap.start_ns, gap.start_ns.saturating_add(gap.len_ns))?;
+    let mut longest: Vec<Longest> = Vec::new();
+    for (gap, verdict) in order {
+        let span = axis.guest_span(gap.start_ns, gap.start_ns.saturating_add(gap.len_ns));
+        let Some(span) = span.filter(|_| longest.len() < LONGEST) else { continue };
         let (class, confidence, common) = (verdict.class, verdict.confidence, verdict.common);
-        Some(Longest { span, cpu: gap.cpu, common, class, confidence })
-    });
-    first.collect()
+        let is_told = |other: &Longest| other.common && other.span.overlap_s(&span) >= span.length_s() / 2.0;
+        if !(common && longest.iter().any(is_told)) {
+            longest.push(Longest { span, cpu: gap.cpu, common, class, confidence });
+        }
+    }
+    longest
 }

@@ -149,8 +149,13 @@ fn tax(analysis: &Analysis, emulated: bool) -> Table {
         "Against the baseline. After each sync the first write into a page costs a fault or a logged exit."
     }
     .into();
-    let signed = |value: Option<f64>, unit: &str, digits: usize| {
-        value.map_or_else(|| ABSENT.into(), |value| format!("{value:+.digits$} {unit}"))
+    // Adding zero takes the sign from a zero.
+    let rounded = |value: f64, scale: f64| (value * scale).round() / scale + 0.0;
+    let points = |shift: Option<f64>| {
+        shift.map_or_else(|| ABSENT.into(), |shift| format!("{:+.1} points", rounded(shift * 100.0, 10.0)))
+    };
+    let ns = |shift: Option<f64>| {
+        shift.map_or_else(|| ABSENT.into(), |shift| format!("{:+.0} ns", rounded(shift, 1.0)))
     };
     for tax in analysis.dirty_log_tax.iter().filter(|tax| tax.visits > 0) {
         table.rows.push(vec![
@@ -158,8 +163,8 @@ fn tax(analysis: &Analysis, emulated: bool) -> Table {
             format!("{:.1} s", tax.span.start_s),
             tax.visits.to_string(),
             percent(tax.band_share),
-            signed(tax.band_shift.map(|shift| shift * 100.0), "points", 1),
-            signed(tax.mean_shift_ns, "ns", 0),
+            points(tax.band_shift),
+            ns(tax.mean_shift_ns),
         ]);
     }
     table
