@@ -29,6 +29,8 @@ pub struct Seen<'a> {
     pub events: &'a [HostEvent],
     /// Whether the host looked on: what is not among the events then did not happen.
     pub is_hosted: bool,
+    /// Whether the canaries run under SCHED_FIFO: then no other task of the guest can have kept them waiting for long.
+    pub realtime: bool,
 }
 
 /// Something the host knows, on the guest's clock.
@@ -108,8 +110,8 @@ pub fn verdicts(seen: &Seen<'_>, throttle: Option<&Throttle>) -> Vec<Verdict> {
     let mut verdicts = vec![unknown; seen.gaps.len()];
     let mut left_ns = 0u64;
     for (verdict, gap) in verdicts.iter_mut().zip(seen.gaps) {
-        verdict.class = classify(gap.len_ns, &gap.features);
-        if verdict.class != GapClass::Unknown {
+        if let Some(class) = explained(gap, seen) {
+            verdict.class = class;
             verdict.confidence = 0.95;
         } else if end_ns(gap) > seen.end_ns.saturating_sub(seen.length_ns) && gap.start_ns < seen.end_ns {
             left_ns = left_ns.saturating_add(gap.len_ns);
@@ -131,6 +133,17 @@ pub fn verdicts(seen: &Seen<'_>, throttle: Option<&Throttle>) -> Vec<Verdict> {
         }
     }
     verdicts
+}
+
+/// What the guest's own counters explain of a gap.
+///
+/// In post-copy the kernel itself waits for pages, and whoever is in the run queue then waits with it: the run delay of a
+/// canary that nothing in the guest outranks says nothing.
+fn explained(gap: &Gap, seen: &Seen<'_>) -> Option<GapClass> {
+    let class = classify(gap.len_ns, &gap.features);
+    let is_forced =
+        class == GapClass::GuestSched && seen.realtime && is_during(HostEventKind::PostCopy, gap, seen);
+    (class != GapClass::Unknown && !is_forced).then_some(class)
 }
 
 /// Of a stop of the whole VM, or of a gap of the only canary.
@@ -242,8 +255,8 @@ fn is_whole(group: &[usize], seen: &Seen<'_>) -> bool {
 /// Gaps of different canaries that are one: they overlap by 80 % of the shorter and begin within 1 ms or 5 %. Those that
 /// the guest's own counters explain are in no group. A gap that starts its group is its first.
 fn groups(seen: &Seen<'_>) -> Vec<Vec<usize>> {
-    let explained = |gap: &Gap| classify(gap.len_ns, &gap.features) != GapClass::Unknown;
-    let mut order: Vec<usize> = (0..seen.gaps.len()).filter(|index| !explained(&seen.gaps[*index])).collect();
+    let is_open = |index: &usize| explained(&seen.gaps[*index], seen).is_none();
+    let mut order: Vec<usize> = (0..seen.gaps.len()).filter(is_open).collect();
     order.sort_by_key(|index| seen.gaps[*index].start_ns);
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for index in order {

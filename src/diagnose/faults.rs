@@ -20,15 +20,21 @@ pub struct Faults {
 /// The faults among `stalls` that begin from `start_ns` up to `end_ns`.
 ///
 /// A gap of the same vCPU fills at least half of a wait for which the vCPU stood still. Where the canary's counters explain
-/// that gap the guest made the visit long, and it is no fault. A wait that is too short for a canary is taken for one.
-pub fn faults(stalls: &[Stall], gaps: &[Gap], (start_ns, end_ns): (u64, u64)) -> Faults {
+/// that gap the guest made the visit long, and it is no fault; but the run delay of a `realtime` one explains nothing then. A wait that is too short for a canary is taken for one.
+pub fn faults(stalls: &[Stall], gaps: &[Gap], realtime: bool, (start_ns, end_ns): (u64, u64)) -> Faults {
     let mut away: BTreeMap<u32, Vec<(u64, u64, bool)>> = BTreeMap::new();
     for gap in gaps {
-        let explained = classify(gap.len_ns, &gap.features) != GapClass::Unknown;
+        let explained = match classify(gap.len_ns, &gap.features) {
+            GapClass::Unknown => false,
+            GapClass::GuestSched => !realtime,
+            _ => true,
+        };
         let span = (gap.start_ns, gap.start_ns.saturating_add(gap.len_ns), explained);
         away.entry(gap.cpu).or_default().push(span);
     }
-    away.values_mut().for_each(|own| own.sort_unstable());
+    for own in away.values_mut() {
+        own.sort_unstable();
+    }
     let mut faults = Faults::default();
     let within = |stall: &&Stall| (start_ns..end_ns).contains(&stall.start_ns) && stall.earlier == 0;
     for stall in stalls.iter().filter(within) {
@@ -79,28 +85,29 @@ mod tests {
         let waits: Vec<u64> = (0..100).map(|index| 3 + index % 40).collect();
         let stalls: Vec<Stall> = waits.iter().zip(0..).map(|(len, at)| stall(at * 60, *len, 0)).collect();
         let gaps: Vec<Gap> = stalls.iter().map(|one| gap(one.start_ns / MS, one.len_ns / MS)).collect();
-        let found = faults(&stalls, &gaps, (0, 6_000 * MS));
+        let found = faults(&stalls, &gaps, false, (0, 6_000 * MS));
         assert_eq!(found.waits_ns.len(), 100);
         assert_eq!(found.waits_ns.iter().sum::<u64>(), waits.iter().sum::<u64>() * MS);
         assert!(found.alone_ns.is_empty());
-        assert_eq!(faults(&stalls, &gaps, (0, 3_000 * MS)).waits_ns.len(), 50);
+        assert_eq!(faults(&stalls, &gaps, false, (0, 3_000 * MS)).waits_ns.len(), 50);
     }
 
     #[test]
     fn two_waits_in_one_gap_are_two_and_a_page_that_was_there_is_none() {
         let stalls = [stall(100, 10, 0), stall(110, 20, 0), stall(130, 10, 1)];
-        let found = faults(&stalls, &[gap(100, 40)], (0, 1_000 * MS));
+        let found = faults(&stalls, &[gap(100, 40)], false, (0, 1_000 * MS));
         assert_eq!(found.waits_ns, [10 * MS, 20 * MS]);
     }
 
     #[test]
     fn a_writer_that_slept_while_its_vcpu_ran_is_told_apart_and_one_in_the_run_queue_is_none() {
         let stalls = [stall(100, 10, 0)];
-        assert_eq!(faults(&stalls, &[], (0, 1_000 * MS)).alone_ns, [10 * MS]);
-        assert_eq!(faults(&[stall(100, 1, 0)], &[], (0, 1_000 * MS)).waits_ns, [MS]);
+        assert_eq!(faults(&stalls, &[], false, (0, 1_000 * MS)).alone_ns, [10 * MS]);
+        assert_eq!(faults(&[stall(100, 1, 0)], &[], false, (0, 1_000 * MS)).waits_ns, [MS]);
         let mut queued = gap(99, 12);
         queued.features.run_delay_ns = Some(12 * MS);
-        assert_eq!(faults(&stalls, &[queued], (0, 1_000 * MS)), Faults::default());
+        assert_eq!(faults(&stalls, &[queued.clone()], false, (0, 1_000 * MS)), Faults::default());
+        assert_eq!(faults(&stalls, &[queued], true, (0, 1_000 * MS)).waits_ns, [10 * MS]);
     }
 
     proptest! {
@@ -115,7 +122,7 @@ mod tests {
                 .collect();
             let gaps: Vec<Gap> =
                 away.into_iter().map(|(start_ns, len_ns)| Gap { start_ns, len_ns, ..gap(0, 0) }).collect();
-            let found = faults(&stalls, &gaps, (0, u64::MAX));
+            let found = faults(&stalls, &gaps, false, (0, u64::MAX));
             prop_assert!(found.waits_ns.len() + found.alone_ns.len() <= stalls.len());
         }
     }

@@ -137,7 +137,9 @@ mod tests {
     fn several_runs_are_compared_in_a_file_beside_their_page() {
         let dir = tempfile::tempdir().unwrap();
         let places = ["a", "b"].map(|name| dir.path().join(name));
-        places.iter().for_each(|place| write_dir(&Story::precopy().run_data(), place));
+        for place in &places {
+            write_dir(&Story::precopy().run_data(), place);
+        }
         made(&parsed(&places.each_ref().map(|place| place.to_str().unwrap())).unwrap()).unwrap();
         let text = std::fs::read_to_string(dir.path().join(COMPARISON_FILE)).unwrap();
         let found: serde_json::Value = serde_json::from_str(&text).unwrap();

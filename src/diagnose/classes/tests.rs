@@ -110,6 +110,17 @@ fn in_post_copy_the_history_of_the_page_decides() {
 }
 
 #[test]
+fn in_post_copy_the_run_queue_of_a_realtime_canary_says_nothing() {
+    let mut gaps = [gap(0, 500, 30)];
+    gaps[0].features.run_delay_ns = Some(29 * MS);
+    let events = [HostEvent { kind: HostEventKind::PostCopy, start_ns: 400 * MS, end_ns: 900 * MS }];
+    let class = |realtime, events| classes(&Seen { events, is_hosted: true, realtime, ..seen(&gaps) })[0];
+    assert_eq!(class(true, &events[..]), GapClass::PostcopyFault);
+    assert_eq!(class(false, &events[..]), GapClass::GuestSched);
+    assert_eq!(class(true, &[]), GapClass::GuestSched);
+}
+
+#[test]
 fn a_wait_beside_a_stop_is_not_the_stop() {
     let events = [
         HostEvent { kind: HostEventKind::Stopped, start_ns: 400 * MS, end_ns: 400 * MS },
@@ -161,6 +172,7 @@ proptest! {
         let stalls = [Stall { cpu: 0, start_ns: length_ns, len_ns: end_ns, page: 0, earlier: 0 }];
         let seen = Seen {
             end_ns, length_ns, canaries, gaps: &gaps, steal_ns, events: &events, stalls: &stalls, is_hosted: narrow,
+            realtime: !narrow,
         };
         let found = verdicts(&seen, throttle_of(&seen).as_ref());
         prop_assert_eq!(found.len(), gaps.len());

@@ -26,16 +26,20 @@ pub struct Judged {
     pub verdicts: Vec<Verdict>,
     /// The visits that took too long, in the order of their starts.
     pub stalls: Vec<Stall>,
+    /// Whether the canaries ran under SCHED_FIFO.
+    pub realtime: bool,
 }
 
 /// Judges every gap of the run.
 pub fn judged(data: &RunData, axis: &Axis, timeline: &Timeline, canaries: usize) -> Judged {
     let (mut gaps, mut stalls, mut intervals) = (Vec::new(), Vec::new(), Vec::new());
+    let mut realtime = false;
     for arrival in &data.arrivals {
         match &arrival.record.body {
             Body::Gap(gap) => gaps.push(gap.clone()),
             Body::Stall(stall) => stalls.push(*stall),
             Body::Interval(interval) => intervals.push(&**interval),
+            Body::Hello(hello) => realtime = hello.self_facts.canary_realtime,
             _ => {}
         }
     }
@@ -61,11 +65,12 @@ pub fn judged(data: &RunData, axis: &Axis, timeline: &Timeline, canaries: usize)
                 ..begun(window.end_ns.saturating_add(AROUND_NS))],
             events: &events,
             is_hosted: true,
+            realtime,
         };
         let told = verdicts(&seen, None);
         found.extend(told.into_iter().skip(inside.start - first).take(inside.len()));
     }
-    Judged { gaps, verdicts: found, stalls }
+    Judged { gaps, verdicts: found, stalls, realtime }
 }
 
 fn end_ns(gap: &Gap) -> u64 {
@@ -79,6 +84,7 @@ fn after(gaps: &[Gap], at_ns: u64) -> usize {
 
 /// A stretch of the guest's time: gaps that end after its start and not after its end are judged together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "all of them are times")]
 struct Window {
     start_ns: u64,
     end_ns: u64,

@@ -97,7 +97,7 @@ pub fn waits(
             .push("the guest's stalls and QEMU's vCPU blocktime differ by more than 10 %".into());
     }
     let (count, what) = match &waits.faults {
-        Some(faults) => (faults.count, "faults"),
+        Some(told) => (told.count, "faults"),
         None => (waits.guest_count, "gaps"),
     };
     if waits.qemu_requests.is_some_and(|requests| apart(count, requests)) {
@@ -128,7 +128,7 @@ fn counted(data: &RunData, axis: &Axis, stage: Option<Span>, judged: &Judged) ->
     if !stamped {
         return Err("pages without stamps, or visits that are not timed, have no history".into());
     }
-    let found = faults(&judged.stalls, &judged.gaps, (start_ns, end_ns));
+    let found = faults(&judged.stalls, &judged.gaps, judged.realtime, (start_ns, end_ns));
     let span = (mark_ns, start_ns);
     let has_callbacks = in_intervals(data, (start_ns, end_ns), |interval| interval.callbacks) > 0.0;
     let alone = if has_callbacks { found.alone_ns } else { Vec::new() };

@@ -24,7 +24,7 @@ fn medians(repeats: &Repeats) -> Table {
         let Some(first) = own.iter().find(|spread| spread.median.is_some()) else { continue };
         let mut row = vec![words(first.of)];
         row.extend(own.iter().zip(&repeats.groups).map(|(spread, group)| {
-            let bounds = spread.bounds.map_or_else(String::new, |bounds| range(bounds));
+            let bounds = spread.bounds.map_or_else(String::new, range);
             let of = if spread.runs < group.runs { format!(", {} runs", spread.runs) } else { String::new() };
             spread.median.map_or_else(|| ABSENT.into(), |median| digits(median) + &bounds + &of)
         }));
