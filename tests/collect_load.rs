@@ -47,7 +47,7 @@ impl Guest {
 }
 
 fn heartbeat() -> Body {
-    Body::Heartbeat(Heartbeat { real_ns: 1, tsc: Some(2) })
+    Body::Heartbeat(Heartbeat { real_ns: 1, tsc: Some(2), disruptions: None })
 }
 
 /// An interval of the usual length: two packed histograms make most of it.
@@ -71,6 +71,7 @@ fn interval(end_ns: u64) -> Body {
         open_ns: None,
         gaps: None,
         steal_ms: None,
+        callbacks: None,
         stall_ms: None,
         throttle: None,
         self_cost: SelfCost { cpu_ns: 1, pages_dirtied: None },

@@ -24,6 +24,7 @@ fn records() -> Vec<String> {
         "records-diagnosis.ndjson",
         "records-clock.ndjson",
         "records-regions.ndjson",
+        "records-stalls.ndjson",
     ]
     .map(golden)
     .concat()

@@ -103,14 +103,20 @@ fn a_guest_in_post_copy_stalls_while_qemu_counts_blocktime() {
     assert_answers_on_both_sides(&directory);
     assert!(run["destination"]["postcopy_blocktime_ms"].as_u64().unwrap() > 0, "{}", run["destination"]);
     assert!(run["source"]["ram"]["postcopy_requests"].as_u64().unwrap() > 0, "{}", run["source"]);
-    let postcopy = &figures(&directory)["postcopy"];
-    let vcpus = postcopy["qemu_vcpu_blocktime_ns"].as_array().unwrap();
-    let qemu_ns: f64 = vcpus.iter().filter_map(Value::as_f64).sum();
-    let guest_ns = postcopy["guest_stall_ns"].as_f64().unwrap();
-    assert!(
-        (0.5..2.0).contains(&(guest_ns / qemu_ns)),
-        "the guest's stalls and QEMU's blocktime: {postcopy}"
+    let analysis: Value =
+        serde_json::from_slice(&std::fs::read(directory.join("analysis.json")).unwrap()).unwrap();
+    let postcopy = &analysis["postcopy"];
+    let figure = |name: &str| postcopy[name].as_f64().unwrap();
+    let faults = postcopy["faults"]["count"].as_f64().unwrap_or_else(|| panic!("no history: {postcopy}"));
+    let time = figure("guest_fault_ns") / figure("qemu_vcpu_blocktime_ns");
+    let count = faults / figure("qemu_requests");
+    println!(
+        "post-copy: the guest's faults are {time:.2} of QEMU's vCPU blocktime in time (demand 0.90 to 1.10), {count:.2} of \
+         its requests in number (of all memory, so less than 1): {postcopy}"
     );
+    // A loaded machine adds gaps that are no faults, and blocktime counts whole ms; requests are for the kernel's pages, too.
+    assert!((0.6..1.6).contains(&time), "time: {time} of {postcopy}");
+    assert!(count <= 1.1, "number: {count} of {postcopy}");
 }
 
 #[test]

@@ -63,6 +63,19 @@ impl Ledger {
         self.generations[index(page)]
     }
 
+    /// How often each page was written, to be held against later.
+    ///
+    /// # Panics
+    /// When `into` is not as long as there are pages.
+    pub fn copy_to(&self, into: &mut [u16]) {
+        into.copy_from_slice(&self.generations);
+    }
+
+    /// How often the page was written since `then` was copied.
+    pub fn written_since(&self, page: PageIndex, then: &[u16]) -> u16 {
+        self.generation(page).wrapping_sub(then.get(index(page)).copied().unwrap_or(0))
+    }
+
     /// A visit: checks the stamp that was found and makes the next one.
     #[inline(always)]
     pub fn meet(&mut self, page: PageIndex, found: &[u64; STAMP_WORDS], epoch: u32, now_ns: u64) -> Meeting {

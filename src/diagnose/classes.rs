@@ -8,7 +8,7 @@
 
 use super::comb::{Stop, throttle};
 use super::features::classify;
-use crate::record::{Gap, GapClass, Throttle, ThrottleLaw};
+use crate::record::{Gap, GapClass, Stall, Throttle, ThrottleLaw};
 
 /// What is known of a span of time.
 #[derive(Debug, Clone, Copy, Default)]
@@ -23,10 +23,14 @@ pub struct Seen<'a> {
     pub gaps: &'a [Gap],
     /// Steal in it, sum over vCPUs; none where the kernel does not count it.
     pub steal_ns: Option<u64>,
-    /// Interrupts by which the host says that a page is ready (the HYP row); none where there is no such row.
-    pub pages_ready: Option<u64>,
+    /// Visits that took too long, as far as they were told.
+    pub stalls: &'a [Stall],
     /// What the host knows; empty in the guest.
     pub events: &'a [HostEvent],
+    /// Whether the host looked on: what is not among the events then did not happen.
+    pub is_hosted: bool,
+    /// Whether the canaries run under SCHED_FIFO: then no other task of the guest can have kept them waiting for long.
+    pub realtime: bool,
 }
 
 /// Something the host knows, on the guest's clock.
@@ -43,8 +47,10 @@ pub struct HostEvent {
 /// What the host can tell of a span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HostEventKind {
-    /// The VM was stopped, or its clock stepped.
+    /// The VM was stopped.
     Stopped,
+    /// All vCPUs were throttled by so many percent, by QEMU's law.
+    Throttled(u64),
     /// Pages were still on the source.
     PostCopy,
     /// vCPUs that dirty too much were made to sleep.
@@ -67,8 +73,16 @@ pub struct Verdict {
 const LONE_NS: u64 = 20_000_000;
 /// Steal is counted in ticks of 10 ms: judged over this time at least, ns.
 const STEAL_SPAN_NS: u64 = 1_000_000_000;
-/// The host's stamps and the guest's clock are this near, ns.
+/// Another gap is near a lone one within this time, ns.
 const NEAR_NS: u64 = 1_000_000_000;
+/// The host's stamps and the guest's clock are this near, ns.
+const HOST_NEAR_NS: u64 = 5_000_000;
+/// The host asks ten times a second how much is throttled, and the change comes a little earlier or later, ns.
+const LEVEL_NEAR_NS: u64 = 150_000_000;
+/// No guest has more canaries; what one says bounds no work.
+const CANARIES_CEILING: usize = 4096;
+/// What QEMU lets a vCPU run in each period, ns.
+const SLICE_NS: u64 = 10_000_000;
 
 /// The stops of the whole VM in what was seen, without what the guest itself did, for [`throttle`].
 ///
@@ -96,10 +110,10 @@ pub fn verdicts(seen: &Seen<'_>, throttle: Option<&Throttle>) -> Vec<Verdict> {
     let mut verdicts = vec![unknown; seen.gaps.len()];
     let mut left_ns = 0u64;
     for (verdict, gap) in verdicts.iter_mut().zip(seen.gaps) {
-        verdict.class = classify(gap.len_ns, &gap.features);
-        if verdict.class != GapClass::Unknown {
+        if let Some(class) = explained(gap, seen) {
+            verdict.class = class;
             verdict.confidence = 0.95;
-        } else if end_ns(gap) > seen.end_ns.saturating_sub(seen.length_ns) {
+        } else if end_ns(gap) > seen.end_ns.saturating_sub(seen.length_ns) && gap.start_ns < seen.end_ns {
             left_ns = left_ns.saturating_add(gap.len_ns);
         }
     }
@@ -121,6 +135,17 @@ pub fn verdicts(seen: &Seen<'_>, throttle: Option<&Throttle>) -> Vec<Verdict> {
     verdicts
 }
 
+/// What the guest's own counters explain of a gap.
+///
+/// In post-copy the kernel itself waits for pages, and whoever is in the run queue then waits with it: the run delay of a
+/// canary that nothing in the guest outranks says nothing.
+fn explained(gap: &Gap, seen: &Seen<'_>) -> Option<GapClass> {
+    let class = classify(gap.len_ns, &gap.features);
+    let is_forced =
+        class == GapClass::GuestSched && seen.realtime && is_during(HostEventKind::PostCopy, gap, seen);
+    (class != GapClass::Unknown && !is_forced).then_some(class)
+}
+
 /// Of a stop of the whole VM, or of a gap of the only canary.
 fn whole(group: &[usize], seen: &Seen<'_>, throttle: Option<&Throttle>) -> (GapClass, f64) {
     let gap = &seen.gaps[group[0]];
@@ -129,24 +154,69 @@ fn whole(group: &[usize], seen: &Seen<'_>, throttle: Option<&Throttle>) -> (GapC
     {
         return (GapClass::Throttle, throttle.score_percent.min(100) as f64 / 100.0);
     }
-    if is_during(HostEventKind::Stopped, gap, seen, NEAR_NS) && gap.len_ns >= LONE_NS / 4 {
+    if is_throttled(gap, seen) {
+        (GapClass::Throttle, 0.95)
+    } else if was_stopped(gap, seen) {
         (GapClass::Blackout, 0.95)
-    } else if gap.len_ns >= LONE_NS && is_alone(group, seen) {
+    } else if !seen.is_hosted && gap.len_ns >= LONE_NS && is_alone(group, seen) {
         (GapClass::Blackout, 0.5)
-    } else if seen.canaries > 1 {
-        (GapClass::VmPause, 0.5)
-    } else {
+    } else if seen.canaries < 2 {
         single(gap, seen)
+    } else if is_during(HostEventKind::PostCopy, gap, seen)
+        && group.iter().any(|index| waited_for(&seen.gaps[*index], seen) == Some(true))
+    {
+        // One of them waited for a page that was missing, and the others with it.
+        (GapClass::PostcopyFault, 0.5)
+    } else {
+        (GapClass::VmPause, 0.5)
     }
+}
+
+/// Whether the host throttled about then by a percentage whose sleeps are as long.
+fn is_throttled(gap: &Gap, seen: &Seen<'_>) -> bool {
+    seen.events.iter().any(|event| {
+        let HostEventKind::Throttled(percent @ 1..=99) = event.kind else { return false };
+        let period_ns = SLICE_NS * 100 / (100 - percent);
+        let throttle = Throttle { percent, period_ns, law: ThrottleLaw::Qemu, score_percent: 100 };
+        overlap_ns(gap, event, LEVEL_NEAR_NS) > 0 && fits(gap.len_ns, &throttle)
+    })
+}
+
+/// Whether the gap lies for the most part where the host had stopped the VM.
+fn was_stopped(gap: &Gap, seen: &Seen<'_>) -> bool {
+    let mut stops = seen.events.iter().filter(|event| event.kind == HostEventKind::Stopped);
+    gap.len_ns >= HOST_NEAR_NS
+        && stops.any(|stop| overlap_ns(gap, stop, HOST_NEAR_NS) >= gap.len_ns.div_ceil(2))
+}
+
+/// How long both lasted together, the event being taken `near_ns` longer on each side.
+fn overlap_ns(gap: &Gap, event: &HostEvent, near_ns: u64) -> u64 {
+    let end = end_ns(gap).min(event.end_ns.saturating_add(near_ns));
+    end.saturating_sub(gap.start_ns.max(event.start_ns.saturating_sub(near_ns)))
+}
+
+/// Whether a writer on that vCPU waited then for a page it had not written since the last mark; none where no visit was
+/// told that fills half of the gap.
+fn waited_for(gap: &Gap, seen: &Seen<'_>) -> Option<bool> {
+    let inside = seen.stalls.iter().filter(|stall| {
+        let end = end_ns(gap).min(stall.start_ns.saturating_add(stall.len_ns));
+        let overlap_ns = end.saturating_sub(gap.start_ns.max(stall.start_ns));
+        stall.cpu == gap.cpu && overlap_ns > 0 && overlap_ns >= gap.len_ns.div_ceil(2).min(stall.len_ns)
+    });
+    inside.map(|stall| stall.earlier == 0).reduce(|one, other| one || other)
 }
 
 /// Of a gap that not all canaries had. With one canary only the host can say whose it was.
 fn single(gap: &Gap, seen: &Seen<'_>) -> (GapClass, f64) {
-    if is_during(HostEventKind::PostCopy, gap, seen, 0) {
-        let asynchronous = gap.features.nvcsw > 0 && seen.pages_ready.is_some_and(|pages| pages > 0);
-        return (if asynchronous { GapClass::AsyncPf } else { GapClass::PostcopyFault }, 0.5);
+    if is_during(HostEventKind::PostCopy, gap, seen) {
+        match waited_for(gap, seen) {
+            Some(true) => return (GapClass::PostcopyFault, 0.95),
+            // A page of the kernel or of this program, or one whose history was not told.
+            None => return (GapClass::PostcopyFault, 0.5),
+            Some(false) => {}
+        }
     }
-    if is_during(HostEventKind::DirtyLimit, gap, seen, 0) {
+    if is_during(HostEventKind::DirtyLimit, gap, seen) {
         return (GapClass::DirtyLimit, 0.5);
     }
     if seen.canaries > 1 { (GapClass::HostOther, 0.5) } else { (GapClass::Unknown, 0.0) }
@@ -162,11 +232,8 @@ fn fits(len_ns: u64, throttle: &Throttle) -> bool {
     len_ns.abs_diff(sleep_ns) <= (sleep_ns / 10).max(1_200_000)
 }
 
-fn is_during(kind: HostEventKind, gap: &Gap, seen: &Seen<'_>, near_ns: u64) -> bool {
-    seen.events.iter().filter(|event| event.kind == kind).any(|event| {
-        let begins = gap.start_ns <= event.end_ns.saturating_add(near_ns);
-        begins && end_ns(gap).saturating_add(near_ns) >= event.start_ns
-    })
+fn is_during(kind: HostEventKind, gap: &Gap, seen: &Seen<'_>) -> bool {
+    seen.events.iter().any(|event| event.kind == kind && overlap_ns(gap, event, 0) > 0)
 }
 
 /// Whether no other gap within a second is half as long.
@@ -188,14 +255,14 @@ fn is_whole(group: &[usize], seen: &Seen<'_>) -> bool {
 /// Gaps of different canaries that are one: they overlap by 80 % of the shorter and begin within 1 ms or 5 %. Those that
 /// the guest's own counters explain are in no group. A gap that starts its group is its first.
 fn groups(seen: &Seen<'_>) -> Vec<Vec<usize>> {
-    let explained = |gap: &Gap| classify(gap.len_ns, &gap.features) != GapClass::Unknown;
-    let mut order: Vec<usize> = (0..seen.gaps.len()).filter(|index| !explained(&seen.gaps[*index])).collect();
+    let is_open = |index: &usize| explained(&seen.gaps[*index], seen).is_none();
+    let mut order: Vec<usize> = (0..seen.gaps.len()).filter(is_open).collect();
     order.sort_by_key(|index| seen.gaps[*index].start_ns);
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for index in order {
         let gap = &seen.gaps[index];
         // Later groups begin later, so only the last few can be near.
-        let mut recent = groups.iter_mut().rev().take(seen.canaries.max(1));
+        let mut recent = groups.iter_mut().rev().take(seen.canaries.clamp(1, CANARIES_CEILING));
         let joins = |group: &&mut Vec<usize>| {
             let is_other = group.iter().all(|member| seen.gaps[*member].cpu != gap.cpu);
             is_other && is_one(&seen.gaps[group[0]], gap)

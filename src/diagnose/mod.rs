@@ -2,10 +2,12 @@
 
 mod classes;
 mod comb;
+mod faults;
 mod features;
 mod time;
 
 pub use classes::{HostEvent, HostEventKind, Seen, Verdict, stops, throttle_of, verdicts};
 pub use comb::{Stop, WINDOW_NS, throttle};
+pub use faults::{Faults, faults};
 pub use features::classify;
 pub use time::{TimeByClass, time_by_class};

@@ -1,9 +1,9 @@
-//! Corrupt pages as records: what a stamp should have said and what it said, in words.
+//! What writers found as records. Of a corrupt page, what a stamp should have said and what it said, in words.
 
 use crate::{
     content::Stamp,
-    record::{Corruption, CorruptionKind},
-    tally::Find,
+    record::{Corruption, CorruptionKind, Stall},
+    tally::{Find, LongVisit},
 };
 
 /// The record of a corrupt page.
@@ -18,6 +18,12 @@ pub(super) fn corruption(find: &Find) -> Corruption {
         CorruptionKind::Stale | CorruptionKind::Unknown => said,
     };
     Corruption { page: *page, kind: *kind, expected: format!("page {page}, visit {generation}"), found }
+}
+
+/// The record of a visit that took too long, of a writer on this CPU.
+pub(super) fn stall(cpu: u32, visit: &LongVisit) -> Stall {
+    let LongVisit { page, earlier, start_ns, len_ns } = *visit;
+    Stall { cpu, start_ns, len_ns, page, earlier }
 }
 
 #[cfg(test)]

@@ -83,7 +83,7 @@ impl Saboteur {
 fn finish(engine: &mut Engine, begin: &Snapshot) -> (Vec<Corruption>, crate::record::Totals) {
     let end = engine.stop();
     let mut found = Vec::new();
-    engine.take_corruptions(&mut found);
+    engine.take_finds(&mut found, &mut Vec::new());
     assert_eq!(engine.failure(), None);
     (found, end.end(begin, EndReason::Stop, None, 0).totals)
 }

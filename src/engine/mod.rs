@@ -8,6 +8,7 @@ mod diagnosis;
 mod error;
 mod finds;
 mod ground;
+mod lookback;
 mod order;
 mod realtime;
 mod snapshot;
@@ -27,9 +28,9 @@ use crate::{
     diagnose::classify,
     pace::{Part, Schedule},
     plan::{Checked, Load},
-    probe::{StealProbe, host_facts},
-    record::{ClockFacts, Corruption, Gap, MemoryFacts, SelfFacts},
-    tally::{GapTally, RING_RECORDS, StampTally, VisitTally},
+    probe::{CallbackProbe, StealProbe, host_facts},
+    record::{ClockFacts, Corruption, Gap, MemoryFacts, SelfFacts, Stall},
+    tally::{GapTally, RING_RECORDS, StampTally, Told, VisitTally},
 };
 use canary::Canary;
 use control::Control;
@@ -55,6 +56,9 @@ pub struct Engine {
     writers: Vec<Writer>,
     canaries: Vec<Canary>,
     steal: Option<StealProbe>,
+    callbacks: CallbackProbe,
+    /// Callbacks of the hypervisor as of the last time something took too long.
+    callbacks_seen: Option<u64>,
     diagnosis: Diagnosis,
     clock: Keeper,
     memory: MemoryFacts,
@@ -96,6 +100,8 @@ impl Engine {
             writers: Vec::new(),
             canaries: Vec::new(),
             steal: StealProbe::open(),
+            callbacks: CallbackProbe::open(),
+            callbacks_seen: None,
             diagnosis: Diagnosis::default(),
             clock: Keeper::new(!is_distrusted(host_facts().clocksource.as_deref())),
             memory: MemoryFacts::default(),
@@ -114,6 +120,7 @@ impl Engine {
         }
         engine.canaries = canary::start(cpus, plan.baseline_ns, &engine.control)?;
         engine.ground.keep_files();
+        engine.callbacks_seen = engine.callbacks.read();
         // The canaries have rehearsed meanwhile: long enough to tell the counter's pace.
         engine.clock.check();
         Ok(engine)
@@ -196,6 +203,13 @@ impl Engine {
         self.control.call();
     }
 
+    /// From now on visits that take too long are told, each with how often its page was written since now. A later mark
+    /// takes the place of an earlier one. Returns at once: a writer takes it up between two batches.
+    pub fn mark(&mut self) {
+        self.writers.iter_mut().for_each(Writer::mark);
+        self.control.call();
+    }
+
     /// How many sweeps every writer has ended, and the pages they came to.
     pub fn sweeps(&self) -> (u32, u64) {
         let sweeps = self.writers.iter().map(|writer| writer.station.sweeps());
@@ -226,6 +240,7 @@ impl Engine {
             writers: &self.writers,
             canaries: &self.canaries,
             steal: self.steal.as_ref(),
+            callbacks: self.callbacks_seen,
             diagnosis: &self.diagnosis,
         };
         snapshot::take(&sources, self.stopped_ns.unwrap_or_else(|| Monotonic.now_ns()))
@@ -249,18 +264,31 @@ impl Engine {
         }
         let steal_ms = self.steal.as_ref().and_then(StealProbe::read_ms);
         let fresh = into.get(first_fresh..).unwrap_or_default();
+        if !fresh.is_empty() {
+            self.callbacks_seen = self.callbacks.read();
+        }
         self.diagnosis.take_in(fresh, self.canaries.len(), steal_ms, Monotonic.now_ns());
     }
 
-    /// Moves the corrupt pages found since the last call to `into`; at most [`CORRUPTION_RECORDS`] in all.
-    pub fn take_corruptions(&mut self, into: &mut Vec<Corruption>) {
-        for tally in self.writers.iter().filter_map(|writer| writer.stamps.as_ref()) {
-            while self.corruptions_told < CORRUPTION_RECORDS
-                && let Some(find) = tally.take()
-            {
-                self.corruptions_told += 1;
-                into.push(finds::corruption(&find));
+    /// Moves what writers found since the last call: corrupt pages, at most [`CORRUPTION_RECORDS`] in all, and visits that
+    /// took too long.
+    pub fn take_finds(&mut self, corruptions: &mut Vec<Corruption>, stalls: &mut Vec<Stall>) {
+        for writer in &self.writers {
+            let Some(tally) = &writer.stamps else { continue };
+            for _ in 0..RING_RECORDS {
+                match tally.take() {
+                    Some(Told::Corrupt(find)) if self.corruptions_told < CORRUPTION_RECORDS => {
+                        self.corruptions_told += 1;
+                        corruptions.push(finds::corruption(&find));
+                    }
+                    Some(Told::Corrupt(_)) => {}
+                    Some(Told::Long(visit)) => stalls.push(finds::stall(writer.on, &visit)),
+                    None => break,
+                }
             }
+        }
+        if !stalls.is_empty() {
+            self.callbacks_seen = self.callbacks.read();
         }
     }
 

@@ -23,6 +23,8 @@ pub(super) enum Order {
     Change(Box<Change>),
     /// Look at every page now.
     Sweep,
+    /// Remember how often each page was written, in this memory, and tell of visits that take too long from now on.
+    Mark(Box<[u16]>),
 }
 
 /// Another load for one writer.
@@ -49,6 +51,7 @@ pub(super) struct Station {
     past: [AtomicU64; 2],
     sweeps: AtomicU32,
     swept: AtomicU64,
+    marks: AtomicU32,
 }
 
 /// The loads a writer has taken up, and the visits past by then.
@@ -84,6 +87,11 @@ impl Station {
         (sweeps, self.swept.load(Ordering::Relaxed))
     }
 
+    /// Marks taken up so far.
+    pub(super) fn marks(&self) -> u32 {
+        self.marks.load(Ordering::Acquire)
+    }
+
     fn swept(&self, pages: u64) {
         self.swept.store(self.swept.load(Ordering::Relaxed) + pages, Ordering::Relaxed);
         self.sweeps.store(self.sweeps.load(Ordering::Relaxed) + 1, Ordering::Release);
@@ -104,6 +112,10 @@ impl Order {
                 let limit_ns = clock.now_ns().saturating_add(SWEEP_LIMIT_NS);
                 let is_over = || clock.now_ns() >= limit_ns || control.stopped();
                 station.swept(work.visitor.sweep(clock, is_over, false));
+            }
+            Self::Mark(written) => {
+                work.visitor.mark(written);
+                station.marks.store(station.marks().wrapping_add(1), Ordering::Release);
             }
         }
     }

@@ -37,6 +37,7 @@ pub struct Snapshot {
     open_ns: Option<u64>,
     gaps: GapCounts,
     steal_ms: Option<u64>,
+    callbacks: Option<u64>,
     own_cpu_ns: u64,
     /// Of the gaps taken so far.
     lost: TimeByClass,
@@ -84,6 +85,8 @@ pub(super) struct Sources<'a> {
     pub(super) diagnosis: &'a Diagnosis,
     /// None where the kernel does not count steal.
     pub(super) steal: Option<&'a StealProbe>,
+    /// Callbacks of the hypervisor since boot, as far as they were looked at.
+    pub(super) callbacks: Option<u64>,
 }
 
 /// Loads everything once, for the time `at_ns`, which is now or just past. What is counted meanwhile may or may not
@@ -136,6 +139,7 @@ pub(super) fn take(sources: &Sources<'_>, at_ns: u64) -> Snapshot {
         open_ns,
         gaps,
         steal_ms,
+        callbacks: sources.callbacks,
         own_cpu_ns,
         lost: sources.diagnosis.time(),
         throttle: sources.diagnosis.throttle(),
@@ -192,6 +196,7 @@ impl Snapshot {
             open_ns: self.open_ns,
             gaps: Some(self.gaps.since(&earlier.gaps)),
             steal_ms: self.steal_ms.zip(earlier.steal_ms).map(|(now, then)| now.saturating_sub(then)),
+            callbacks: self.callbacks.zip(earlier.callbacks).map(|(now, then)| now.saturating_sub(then)),
             stall_ms: Some(self.stall_ms_since(earlier)),
             throttle: self.throttle,
             self_cost: SelfCost { cpu_ns: self.own_cpu_since(earlier), pages_dirtied: None },

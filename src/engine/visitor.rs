@@ -1,13 +1,13 @@
 //! What a visit does to a page: a word into a bare page, or a stamp checked and a new one in its place, and what more the
 //! content asks for; or a look.
 
-use super::control::Control;
+use super::{control::Control, lookback};
 use crate::{
     clock::Clock,
-    content::{Ledger, Palette, STAMP_WORDS, Strokes, Touch},
+    content::{Ledger, Palette, STAMP_WORDS, Stamp, Strokes, Touch},
     record::CorruptionKind,
     region::{RegionError, Slice},
-    tally::{Find, StampTally},
+    tally::{Find, LongVisit, StampTally},
     units::PageIndex,
 };
 use std::sync::Arc;
@@ -35,9 +35,16 @@ pub(super) struct Visitor {
 pub(super) struct Stamps {
     pub(super) ledger: Ledger,
     pub(super) tally: Arc<StampTally>,
+    /// How often each page had been written at the last mark; none before the first.
+    marked: Option<Box<[u16]>>,
 }
 
 impl Stamps {
+    /// Stamps that know of no mark.
+    pub(super) const fn new(ledger: Ledger, tally: Arc<StampTally>) -> Self {
+        Self { ledger, tally, marked: None }
+    }
+
     /// Checks the stamp of `page`, where a visit finds it, and puts the next one in its place.
     #[inline(always)]
     fn renew(&mut self, slice: &mut Slice, page: PageIndex, now_ns: u64, control: &Control) {
@@ -208,6 +215,28 @@ impl Visitor {
             }
             Some(stamps) => stamps.check(&mut self.slice, page, || now_ns),
         }
+    }
+
+    /// Remembers in `written` (as long as the slice has pages) how often each page was written by now.
+    pub(super) fn mark(&mut self, mut written: Box<[u16]>) {
+        if let Some(stamps) = &mut self.stamps {
+            stamps.ledger.copy_to(&mut written);
+            stamps.marked = Some(written);
+        }
+    }
+
+    /// Tells of the long visits of a batch that took long, where there was a mark.
+    #[cold]
+    pub(super) fn look_back(&self, pages: &[PageIndex], only_reads: &[bool], (start_ns, end_ns): (u64, u64)) {
+        let Some(Stamps { ledger, tally, marked: Some(marked) }) = &self.stamps else { return };
+        let began_ns = |index: usize| {
+            (!only_reads[index]).then(|| Stamp::of(&self.slice.words(pages[index])).visited_ns)
+        };
+        lookback::stalls(pages.len(), (start_ns, end_ns), began_ns, |index, start_ns, len_ns| {
+            let earlier = ledger.written_since(pages[index], marked).wrapping_sub(1);
+            let page = ledger.position(pages[index]);
+            tally.long(&LongVisit { page, earlier: u64::from(earlier), start_ns, len_ns });
+        });
     }
 
     /// From now on visits write what `palette` says.

@@ -3,6 +3,7 @@
 
 use super::{
     control::Control,
+    lookback::STALL_NS,
     order::{Order, Station},
     visitor::Visitor,
     work::{Drawn, Sums, Work},
@@ -88,6 +89,9 @@ fn visit_until_called<C: Clock>(
         let mut round = Round { control, tally, visitor: &mut work.visitor, sums: &mut work.sums, until_ns };
         let (done, end_ns) =
             if work.timed { round.timed(clock, start_ns, visits) } else { round.untimed(start_ns, visits) };
+        if end_ns.saturating_sub(start_ns) >= STALL_NS {
+            work.visitor.look_back(&pages[..done], &only_reads[..done], (start_ns, end_ns));
+        }
         pages.copy_within(done..*drawn, 0);
         only_reads.copy_within(done..*drawn, 0);
         *drawn -= done;

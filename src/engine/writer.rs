@@ -48,6 +48,10 @@ pub(super) struct Writer {
     orders: mpsc::Sender<Order>,
     index: u32,
     pages: PageCount,
+    /// The CPU it is pinned to.
+    pub(super) on: u32,
+    /// Marks ordered so far.
+    marks: u32,
     cpu: Arc<Meter>,
     id: Pid,
     /// None once it has been joined or given up.
@@ -78,6 +82,21 @@ impl Writer {
     /// Has it look at every page. Never waits; to be followed by a call.
     pub(super) fn sweep(&self) {
         let _ = self.orders.send(Order::Sweep);
+    }
+
+    /// Has it remember how often each page was written, as from the moment when it takes that up. One order at a time is
+    /// enough: an earlier one that waits is taken up later than now. Never waits; to be followed by a call.
+    pub(super) fn mark(&mut self) {
+        if self.stamps.is_none() || self.station.marks() != self.marks {
+            return;
+        }
+        let Ok(pages) = usize::try_from(self.pages.0) else { return };
+        // Touched here, so that the writer need not.
+        let mut written = std::hint::black_box(vec![1; pages]);
+        written.fill(0);
+        if self.orders.send(Order::Mark(written.into())).is_ok() {
+            self.marks = self.marks.wrapping_add(1);
+        }
     }
 
     /// The CPU time it has taken. Costs the writer nothing.
@@ -141,6 +160,7 @@ struct Starting {
     station: Arc<Station>,
     orders: mpsc::Sender<Order>,
     index: u32,
+    on: u32,
     pages: PageCount,
     cpu: Arc<Meter>,
     thread: JoinHandle<()>,
@@ -184,7 +204,7 @@ impl Starting {
             work.visitor.sweep(&Monotonic, || Monotonic.now_ns() >= limit_ns, true);
         };
         let thread = threads::spawn(&name, control, body)?;
-        Ok(Self { tally, stamps, station, orders, index, pages, cpu: meter, thread, ready })
+        Ok(Self { tally, stamps, station, orders, index, on: cpu, pages, cpu: meter, thread, ready })
     }
 
     fn wait(self, control: &Control) -> Result<(Writer, Range<u64>), EngineError> {
@@ -192,8 +212,11 @@ impl Starting {
             Ok(settled) => {
                 let (tally, stamps, station) = (self.tally, self.stamps, self.station);
                 let (orders, index, pages, cpu) = (self.orders, self.index, self.pages, self.cpu);
+                let on = self.on;
                 let ((id, filling_ns), thread) = (settled?, Some(self.thread));
-                Ok((Writer { tally, stamps, station, orders, index, pages, cpu, id, thread }, filling_ns))
+                let writer =
+                    Writer { tally, stamps, station, orders, index, pages, on, marks: 0, cpu, id, thread };
+                Ok((writer, filling_ns))
             }
             Err(_) => Err(threads::died(self.thread, control)),
         }
@@ -209,7 +232,7 @@ fn prepare(
     tally: Option<Arc<StampTally>>,
 ) -> Result<(Visitor, Range<u64>), EngineError> {
     let palette = palette(plan, &plan.lot(index).load(&plan.first_load()), index, 0);
-    let stamps = tally.map(|tally| Stamps { ledger: Ledger::new(tag, slice.first(), slice.pages()), tally });
+    let stamps = tally.map(|tally| Stamps::new(Ledger::new(tag, slice.first(), slice.pages()), tally));
     let begin_ns = Monotonic.now_ns();
     let visitor = Visitor::fill(slice, palette, stamps)?;
     Ok((visitor, begin_ns..Monotonic.now_ns()))

@@ -11,8 +11,8 @@ use crate::clock::{Clock, Monotonic, cycles, realtime_ns};
 use crate::engine::{Engine, Snapshot};
 use crate::plan::{self, Checked, Faults, Plan};
 use crate::port::{PortError, Target};
-use crate::probe;
-use crate::record::{Body, ClockStep, Corruption, End, EndReason, Gap, Heartbeat, Phase, SweepEnd};
+use crate::probe::{self, DisruptionProbe};
+use crate::record::{Body, ClockStep, Corruption, End, EndReason, Gap, Heartbeat, Phase, Stall, SweepEnd};
 use crate::units::Nanos;
 use std::rc::Rc;
 
@@ -98,6 +98,8 @@ struct Run {
     interval: Beat,
     gaps: Vec<Gap>,
     corruptions: Vec<Corruption>,
+    stalls: Vec<Stall>,
+    disruptions: DisruptionProbe,
 }
 
 impl Run {
@@ -119,6 +121,8 @@ impl Run {
             interval: Beat::starting(began_ns, plan.interval_ns),
             gaps: Vec::new(),
             corruptions: Vec::new(),
+            stalls: Vec::new(),
+            disruptions: DisruptionProbe::open(),
             plan,
             engine,
             audience,
@@ -138,8 +142,14 @@ impl Run {
             self.course.hold(now_ns, self.desk.is_paused());
             match heard {
                 Ok(asked) if asked.contains(&Asked::Stop) => return (EndReason::Stop, None),
-                Ok(_) if self.desk.is_waiting() => {}
-                Ok(_) => self.audience.wait(&self.signals, self.next_ns()),
+                Ok(asked) => {
+                    if asked.contains(&Asked::Mark) {
+                        self.engine.mark();
+                    }
+                    if !self.desk.is_waiting() {
+                        self.audience.wait(&self.signals, self.next_ns());
+                    }
+                }
                 Err(failure) => return (EndReason::ReportFailed, Some(failure)),
             }
         }
@@ -162,12 +172,13 @@ impl Run {
         let phase_ends = self.course.is_due(now_ns) || asked.is_some();
         if self.heartbeat.is_due(now_ns) {
             self.report_gaps(now_ns);
-            self.report_corruptions(now_ns);
+            self.report_finds(now_ns);
             if let Some(failure) = self.engine.check_clock() {
                 let step = ClockStep { shown_ns: failure.shown_ns, true_ns: failure.true_ns };
                 self.audience.say(now_ns, &Body::ClockStep(step));
             }
-            let beat = Heartbeat { real_ns: realtime_ns(), tsc: cycles() };
+            let (real_ns, tsc) = (realtime_ns(), cycles());
+            let beat = Heartbeat { real_ns, tsc, disruptions: self.disruptions.read() };
             self.audience.offer_detail(Monotonic.now_ns(), &Body::Heartbeat(beat));
         }
         // Before a status may count it.
@@ -235,7 +246,7 @@ impl Run {
     fn report_sweep(&mut self, now_ns: u64) {
         let (sweeps, pages) = self.engine.sweeps();
         if sweeps > self.swept.0 {
-            self.report_corruptions(now_ns);
+            self.report_finds(now_ns);
             let corrupt_pages = self.engine.corrupt_pages();
             let ended = SweepEnd { sweeps, pages: pages.saturating_sub(self.swept.1), corrupt_pages };
             self.audience.offer_news(now_ns, &Body::Sweep(ended));
@@ -243,9 +254,12 @@ impl Run {
         }
     }
 
-    /// There are few of them (the engine sees to it), and each is worth its place however slow the reader is.
-    fn report_corruptions(&mut self, now_ns: u64) {
-        self.engine.take_corruptions(&mut self.corruptions);
+    /// There are few corrupt pages (the engine sees to it), and each is worth its place however slow the reader is.
+    fn report_finds(&mut self, now_ns: u64) {
+        self.engine.take_finds(&mut self.corruptions, &mut self.stalls);
+        for stall in self.stalls.drain(..) {
+            self.audience.offer_detail(now_ns, &Body::Stall(stall));
+        }
         for corruption in self.corruptions.drain(..) {
             self.audience.say(now_ns, &Body::Corruption(corruption));
         }
@@ -262,7 +276,7 @@ impl Run {
     fn finish(mut self, (reason, detail): Ending) -> End {
         let last = Rc::new(self.engine.stop());
         self.report_gaps(last.at_ns);
-        self.report_corruptions(last.at_ns);
+        self.report_finds(last.at_ns);
         self.audience.offer_interval(&last, &self.plan, &self.phase);
         let mut end = self.audience.end(&last, reason, detail);
         let limit_ns = Monotonic.now_ns().saturating_add(FLUSH_LIMIT.0);

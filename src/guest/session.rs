@@ -38,6 +38,8 @@ pub struct Session {
 pub enum Asked {
     /// End the run.
     Stop,
+    /// Tell of visits that take too long, from now on.
+    Mark,
 }
 
 impl Session {
@@ -141,7 +143,11 @@ impl Session {
             Err(error) => (reply.ok, reply.error) = (false, Some(error)),
         }
         self.offer_news(mono_ns, Body::Reply(reply));
-        matches!(command, Ok(Command::Stop { .. })).then_some(Asked::Stop)
+        match command {
+            Ok(Command::Stop { .. }) => Some(Asked::Stop),
+            Ok(Command::Mark { .. }) => Some(Asked::Mark),
+            _ => None,
+        }
     }
 
     /// Does what a command asks of the stream itself, and has the desk decide on the rest.

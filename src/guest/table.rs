@@ -135,6 +135,7 @@ mod tests {
                 threshold_ns: 100_000,
             }),
             steal_ms: None,
+            callbacks: None,
             stall_ms: None,
             throttle: None,
             self_cost: crate::record::SelfCost::default(),

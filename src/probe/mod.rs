@@ -1,14 +1,18 @@
 //! What the kernel says about this machine and this program: reads `/proc`, `/sys` and the rusage of threads.
 
+mod callbacks;
 mod cgroup;
 mod cost;
+mod disruption;
 mod host;
 mod rows;
 mod steal;
 mod stock;
 mod thread;
 
+pub use callbacks::CallbackProbe;
 pub use cost::{process_cpu_ns, thread_cpu_ns};
+pub use disruption::DisruptionProbe;
 pub use host::{HostFacts, host_facts};
 pub use steal::StealProbe;
 pub use stock::{numa_nodes, oom_score_adj, transparent_huge_pages};

@@ -1,6 +1,6 @@
 //! What a record says: one variant per type, and the small ones whole.
 
-use super::{Corruption, End, Gap, Hello, Interval};
+use super::{Corruption, End, Gap, Hello, Interval, Stall};
 use crate::plan::Load;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -14,6 +14,8 @@ pub enum Body {
     Interval(Box<Interval>),
     /// One vCPU was away for longer than the threshold.
     Gap(Gap),
+    /// One visit took too long.
+    Stall(Stall),
     /// One page did not hold what its writer had left there.
     Corruption(Corruption),
     /// For the host's clock arithmetic.
@@ -42,6 +44,7 @@ impl Body {
             Self::Hello(_) => "hello",
             Self::Interval(_) => "interval",
             Self::Gap(_) => "gap",
+            Self::Stall(_) => "stall",
             Self::Corruption(_) => "corruption",
             Self::Heartbeat(_) => "heartbeat",
             Self::ClockStep(_) => "clock_step",
@@ -55,10 +58,11 @@ impl Body {
     }
 
     /// The types a reader of this version knows.
-    pub const TYPE_NAMES: [&'static str; 12] = [
+    pub const TYPE_NAMES: [&'static str; 13] = [
         "hello",
         "interval",
         "gap",
+        "stall",
         "corruption",
         "heartbeat",
         "clock_step",
@@ -78,6 +82,7 @@ impl Serialize for Body {
             Self::Hello(body) => body.serialize(serializer),
             Self::Interval(body) => body.serialize(serializer),
             Self::Gap(body) => body.serialize(serializer),
+            Self::Stall(body) => body.serialize(serializer),
             Self::Corruption(body) => body.serialize(serializer),
             Self::Heartbeat(body) => body.serialize(serializer),
             Self::ClockStep(body) => body.serialize(serializer),
@@ -99,6 +104,9 @@ pub struct Heartbeat {
     /// The CPU's cycle counter, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tsc: Option<u64>,
+    /// The hypervisor's count of disruptions of the clock (vmclock): another one after a migration or a restore.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disruptions: Option<u64>,
 }
 
 /// The CPU's counter was found not to tell the time; CLOCK_MONOTONIC stamps from then on.

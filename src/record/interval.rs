@@ -53,6 +53,9 @@ pub struct Interval {
     /// Time the guest's vCPUs waited for a host CPU, sum over vCPUs (/proc/stat steal, ticks of 10 ms).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steal_ms: Option<u64>,
+    /// Callbacks of the hypervisor (the row HYP of /proc/interrupts), looked at when something took too long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callbacks: Option<u64>,
     /// Where the gaps that ended in this interval belong, ms by the name of their class, sum over canaries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stall_ms: Option<BTreeMap<String, u64>>,

@@ -15,6 +15,7 @@ mod interval;
 mod migration;
 #[cfg(feature = "host")]
 mod run;
+mod stall;
 
 pub use body::{Body, ClockStep, Heartbeat, MarkNote, Phase, Reply, Status, SweepEnd};
 pub use command::{Command, LoadChange};
@@ -30,6 +31,7 @@ pub use migration::{MigrationSample, QemuBody, QemuLine, RamSample, Side};
 pub use run::{
     Accelerator, Arrival, ClockPair, Milestone, MilestoneName, Outcome, Provenance, Run, StreamAudit, Verdict,
 };
+pub use stall::Stall;
 
 /// The number of this schema: a change of meaning makes a new one.
 pub const SCHEMA: u32 = 1;

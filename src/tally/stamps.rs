@@ -1,4 +1,4 @@
-//! What one writer found in its pages' stamps: pages met again, corrupt pages, pages swept.
+//! What one writer found in its pages' stamps: pages met again, corrupt pages, pages swept, and visits that took too long.
 //!
 //! **How an epoch is closed.** The reader begins an epoch by counting it up, and may be kept from reading for long after
 //! that; what the writer counts meanwhile belongs to the new epoch and must not be taken for the old one's. So the writer
@@ -44,6 +44,31 @@ pub struct Find {
     /// The words of the stamp that was found.
     pub found: [u64; STAMP_WORDS],
 }
+
+/// A visit that took too long, as the writer found it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LongVisit {
+    /// Its page's position in the whole region.
+    pub page: u64,
+    /// How often the page had been written since the last mark, before this visit.
+    pub earlier: u64,
+    /// When it began.
+    pub start_ns: u64,
+    /// How long it took.
+    pub len_ns: u64,
+}
+
+/// What a writer tells of one page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// It was corrupt.
+    Corrupt(Find),
+    /// Its visit took too long.
+    Long(LongVisit),
+}
+
+/// Stands in the place of a corruption's kind.
+const LONG: u64 = u64::MAX;
 
 /// What writers had counted at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -152,12 +177,23 @@ impl StampTally {
         self.ring.push(words);
     }
 
-    /// The oldest corrupt page not taken yet. Only one thread may take.
-    pub fn take(&self) -> Option<Find> {
+    /// Hands a visit that took too long to the reader. Only the writer itself calls this.
+    #[cold]
+    pub fn long(&self, visit: &LongVisit) {
+        let LongVisit { page, earlier, start_ns, len_ns } = *visit;
+        self.ring.push([page, LONG, earlier, start_ns, len_ns, 0, 0, 0]);
+    }
+
+    /// The oldest that was not taken yet. Only one thread may take.
+    pub fn take(&self) -> Option<Told> {
         let [page, kind, generation, found @ ..] = self.ring.pop()?;
+        if kind == LONG {
+            let [start_ns, len_ns, ..] = found;
+            return Some(Told::Long(LongVisit { page, earlier: generation, start_ns, len_ns }));
+        }
         let kind = CorruptionKind::ALL.into_iter().find(|known| *known as u64 == kind);
         let generation = u16::try_from(generation).unwrap_or(u16::MAX);
-        Some(Find { page, kind: kind.unwrap_or(CorruptionKind::Unknown), generation, found })
+        Some(Told::Corrupt(Find { page, kind: kind.unwrap_or(CorruptionKind::Unknown), generation, found }))
     }
 
     /// Corrupt pages so far.
@@ -197,8 +233,11 @@ mod tests {
         let tally = StampTally::new();
         for kind in CorruptionKind::ALL {
             tally.corrupt(&find(kind));
-            assert_eq!(tally.take(), Some(find(kind)));
+            assert_eq!(tally.take(), Some(Told::Corrupt(find(kind))));
         }
+        let visit = LongVisit { page: 7, earlier: 1, start_ns: 5, len_ns: u64::MAX };
+        tally.long(&visit);
+        assert_eq!(tally.take(), Some(Told::Long(visit)));
         assert_eq!((tally.take(), tally.counts(1).corruptions.sum()), (None, 5));
     }
 

@@ -65,13 +65,21 @@ fn explain(line: &[u8], error: &serde_json::Error) -> DecodeError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Gap, GapClass, GapFeatures, Heartbeat, MarkNote, Phase, Reply, SessionId, SweepEnd};
+    use crate::record::{
+        Gap, GapClass, GapFeatures, Heartbeat, MarkNote, Phase, Reply, SessionId, Stall, SweepEnd,
+    };
     use proptest::prelude::*;
 
     fn bodies() -> impl Strategy<Value = Body> {
         prop_oneof![
-            (any::<u64>(), any::<Option<u64>>())
-                .prop_map(|(real_ns, tsc)| Body::Heartbeat(Heartbeat { real_ns, tsc })),
+            (any::<u64>(), any::<Option<u64>>()).prop_map(|(real_ns, tsc)| Body::Heartbeat(Heartbeat {
+                real_ns,
+                tsc,
+                disruptions: tsc
+            })),
+            (any::<u32>(), any::<u64>(), any::<u64>()).prop_map(|(cpu, start_ns, len_ns)| Body::Stall(
+                Stall { cpu, start_ns, len_ns, page: start_ns, earlier: len_ns }
+            )),
             ".{0,40}".prop_map(|text| Body::Mark(MarkNote { text })),
             ".{0,10}".prop_map(|phase| Body::Phase(Phase { phase })),
             (any::<u32>(), any::<u64>(), any::<Option<u64>>()).prop_map(|(sweeps, pages, corrupt_pages)| {

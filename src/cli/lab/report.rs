@@ -2,8 +2,8 @@
 
 use crate::lab::{
     analysis::Analysis,
-    report::{json, text, write_html},
-    rundir::{ANALYSIS_FILE, REPORT_FILE, RunData},
+    report::{comparison_json, json, text, write_html},
+    rundir::{ANALYSIS_FILE, COMPARISON_FILE, REPORT_FILE, RunData},
     timeline::Timeline,
 };
 use anyhow::Context;
@@ -65,6 +65,12 @@ fn explain(dirs: &[PathBuf], page: &Path) -> anyhow::Result<String> {
         write_analysis(dir, data)?;
     }
     write_html(&runs, page)?;
+    if runs.len() > 1 {
+        let path = page.with_file_name(COMPARISON_FILE);
+        let text = comparison_json(&runs)? + "\n";
+        std::fs::write(&path, text)
+            .with_context(|| format!("cannot write the comparison to '{}'", path.display()))?;
+    }
     Ok(format!("{}\nThe same with charts: {}\n", text(&runs), page.display()))
 }
 
@@ -125,6 +131,19 @@ mod tests {
         assert!(both.starts_with(&told) && both.contains(page.to_str().unwrap()) && page.exists());
         let analysis = std::fs::read_to_string(dir.path().join(ANALYSIS_FILE)).unwrap();
         assert!(serde_json::from_str::<serde_json::Value>(&analysis).is_ok_and(|found| found["schema"] == 1));
+    }
+
+    #[test]
+    fn several_runs_are_compared_in_a_file_beside_their_page() {
+        let dir = tempfile::tempdir().unwrap();
+        let places = ["a", "b"].map(|name| dir.path().join(name));
+        for place in &places {
+            write_dir(&Story::precopy().run_data(), place);
+        }
+        made(&parsed(&places.each_ref().map(|place| place.to_str().unwrap())).unwrap()).unwrap();
+        let text = std::fs::read_to_string(dir.path().join(COMPARISON_FILE)).unwrap();
+        let found: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&found["schema"], &found["groups"][0]["runs"]), (&1.into(), &2.into()));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::diagnose::{TimeByClass, time_by_class};
-use crate::record::GapFeatures;
+use crate::record::{GapFeatures, Stall};
 use proptest::prelude::*;
 
 const MS: u64 = 1_000_000;
@@ -79,6 +79,59 @@ fn what_the_host_knows_decides_what_the_guest_cannot() {
 }
 
 #[test]
+fn a_throttle_that_the_host_knows_of_needs_no_rhythm_and_one_that_it_does_not_is_none() {
+    let gaps = half();
+    let hosted = |events| Seen { events, is_hosted: true, ..seen(&gaps) };
+    assert!(verdicts(&hosted(&[]), None).iter().all(|one| one.class == GapClass::VmPause));
+    let events = [HostEvent { kind: HostEventKind::Throttled(50), start_ns: 0, end_ns: 1_000 * MS }];
+    let early = |gap: &Gap| gap.start_ns < 1_150 * MS;
+    for (gap, one) in gaps.iter().zip(verdicts(&hosted(&events), None)) {
+        assert_eq!(
+            (one.class == GapClass::Throttle, one.confidence > 0.9),
+            (early(gap), early(gap)),
+            "{gap:?}"
+        );
+    }
+}
+
+#[test]
+fn in_post_copy_the_history_of_the_page_decides() {
+    let (one, two) = ([gap(0, 500, 30)], [gap(0, 500, 30), gap(1, 500, 30)]);
+    let events = [HostEvent { kind: HostEventKind::PostCopy, start_ns: 400 * MS, end_ns: 900 * MS }];
+    let told = |gaps: &[Gap], earlier| {
+        let stalls = [Stall { cpu: 0, start_ns: 501 * MS, len_ns: 28 * MS, page: 7, earlier }];
+        let found = verdicts(&Seen { events: &events, is_hosted: true, stalls: &stalls, ..seen(gaps) }, None);
+        (found[0].class, found[0].confidence > 0.9)
+    };
+    assert_eq!(told(&one, 0), (GapClass::PostcopyFault, true));
+    assert_eq!(told(&one, 1), (GapClass::HostOther, false), "it had been there");
+    assert_eq!(told(&two, 0), (GapClass::PostcopyFault, false));
+    assert_eq!(told(&two, 1), (GapClass::VmPause, false));
+}
+
+#[test]
+fn in_post_copy_the_run_queue_of_a_realtime_canary_says_nothing() {
+    let mut gaps = [gap(0, 500, 30)];
+    gaps[0].features.run_delay_ns = Some(29 * MS);
+    let events = [HostEvent { kind: HostEventKind::PostCopy, start_ns: 400 * MS, end_ns: 900 * MS }];
+    let class = |realtime, events| classes(&Seen { events, is_hosted: true, realtime, ..seen(&gaps) })[0];
+    assert_eq!(class(true, &events[..]), GapClass::PostcopyFault);
+    assert_eq!(class(false, &events[..]), GapClass::GuestSched);
+    assert_eq!(class(true, &[]), GapClass::GuestSched);
+}
+
+#[test]
+fn a_wait_beside_a_stop_is_not_the_stop() {
+    let events = [
+        HostEvent { kind: HostEventKind::Stopped, start_ns: 400 * MS, end_ns: 400 * MS },
+        HostEvent { kind: HostEventKind::PostCopy, start_ns: 400 * MS, end_ns: 900 * MS },
+    ];
+    let gaps = [gap(0, 402, 40)];
+    let seen = Seen { events: &events, is_hosted: true, ..seen(&gaps) };
+    assert_eq!(verdicts(&seen, None)[0].class, GapClass::PostcopyFault);
+}
+
+#[test]
 fn the_guests_own_doing_comes_first_then_steal() {
     let mut own = half();
     for gap in &mut own {
@@ -114,8 +167,13 @@ proptest! {
             let features = GapFeatures { run_delay_ns: delay, ..GapFeatures::default() };
             Gap { cpu, start_ns: start % scale, len_ns: len % scale, class: GapClass::Unknown, features }
         }).collect();
-        let events = [HostEvent { kind: HostEventKind::Stopped, start_ns: length_ns, end_ns }];
-        let seen = Seen { end_ns, length_ns, canaries, gaps: &gaps, steal_ns, pages_ready: None, events: &events };
+        let kinds = [HostEventKind::Stopped, HostEventKind::PostCopy, HostEventKind::Throttled(length_ns % 200)];
+        let events = kinds.map(|kind| HostEvent { kind, start_ns: length_ns, end_ns });
+        let stalls = [Stall { cpu: 0, start_ns: length_ns, len_ns: end_ns, page: 0, earlier: 0 }];
+        let seen = Seen {
+            end_ns, length_ns, canaries, gaps: &gaps, steal_ns, events: &events, stalls: &stalls, is_hosted: narrow,
+            realtime: !narrow,
+        };
         let found = verdicts(&seen, throttle_of(&seen).as_ref());
         prop_assert_eq!(found.len(), gaps.len());
         prop_assert!(found.iter().all(|one| (0.0..=1.0).contains(&one.confidence)));

@@ -34,6 +34,7 @@ fn scheduled(at_ns: u64, visits: &[u64], due: Due, rate: &str) -> Snapshot {
         open_ns: None,
         gaps: GapCounts::default(),
         steal_ms: Some(at_ns / 10),
+        callbacks: None,
         own_cpu_ns: at_ns / 100,
         lost: TimeByClass::default(),
         throttle: None,

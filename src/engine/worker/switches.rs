@@ -9,7 +9,7 @@ use crate::{
     pattern::{Reads, pattern},
     plan::{BacklogPolicy, PatternSpec, VisitMix, WORD_BYTES},
     region::Region,
-    tally::{StampCounts, StampTally, VisitCounts},
+    tally::{StampCounts, StampTally, Told, VisitCounts},
     units::{PageCount, Rate},
 };
 use proptest::prelude::*;
@@ -93,6 +93,7 @@ struct Outcome {
     visits: u64,
     counts: VisitCounts,
     stamps: StampCounts,
+    told: Vec<Told>,
     station: Station,
 }
 
@@ -101,7 +102,7 @@ fn load(clock: Fake, first: Leg, orders: Vec<(u64, Order)>, end_ns: u64) -> Outc
     let (_, mut slices) = Region::map(PageCount(PAGES), 1).unwrap();
     let (slice, stamps) = (slices.remove(0), Arc::new(StampTally::new()));
     let ledger = Ledger::new(7, slice.first(), slice.pages());
-    let stamped = Stamps { ledger, tally: Arc::clone(&stamps) };
+    let stamped = Stamps::new(ledger, Arc::clone(&stamps));
     let visitor = Visitor::fill(slice, Palette::new(WORD_BYTES, true, 1), Some(stamped)).unwrap();
     let mut work = Work {
         pacer: Pacer::new(T0_NS, &first.part()),
@@ -120,7 +121,32 @@ fn load(clock: Fake, first: Leg, orders: Vec<(u64, Order)>, end_ns: u64) -> Outc
     let clock = Ordering { clock, control: Arc::clone(&control), sender, orders };
     let visits = run(&clock, &control, (&tally, &station), &receiver, &mut work);
     work.visitor.sweep(&clock, || false, true);
-    Outcome { visits, counts: tally.counts(), stamps: stamps.counts(u32::MAX), station }
+    let told = std::iter::from_fn(|| stamps.take()).collect();
+    Outcome { visits, counts: tally.counts(), stamps: stamps.counts(u32::MAX), told, station }
+}
+
+#[test]
+fn a_visit_that_takes_too_long_after_a_mark_is_told_with_how_often_its_page_was_written_since() {
+    let mark = || Order::Mark(vec![0; usize::try_from(PAGES).unwrap()].into());
+    let pauses = [MS / 2, 3 * MS, 20 * MS].map(|at_ns| T0_NS + at_ns);
+    let clock = pauses.iter().fold(Fake::new(T0_NS, 50), |clock, at_ns| clock.with_pause(*at_ns, 300_000));
+    let outcome = load(clock, leg("max"), vec![(T0_NS + 2 * MS, mark())], T0_NS + 30 * MS);
+    let told: Vec<_> = outcome
+        .told
+        .iter()
+        .map(|told| match told {
+            Told::Long(visit) => *visit,
+            Told::Corrupt(find) => panic!("{find:?}"),
+        })
+        .collect();
+    assert_eq!(told.len(), 2, "the first pause came before the mark: {told:?}");
+    assert!(told.iter().all(|visit| visit.page < PAGES && visit.len_ns.abs_diff(300_000) <= 200), "{told:?}");
+    // At full rate all pages are written once in each lap.
+    for (visit, at_ns) in told.iter().zip(&pauses[1..]) {
+        let laps =
+            outcome.visits as f64 / PAGES as f64 * (at_ns - T0_NS - 2 * MS) as f64 / (29.0 * MS as f64);
+        assert!((visit.earlier as f64 - laps).abs() <= 1.5 + 0.03 * laps, "{visit:?}, {laps} laps");
+    }
 }
 
 #[test]

@@ -235,7 +235,7 @@ fn two_legs(spec: PatternSpec, pages: u64, timed: bool) -> [(u64, u64); 2] {
         pacer: Pacer::new(T0_NS, &Part::whole(Rate::PagesPerSecond(10_000))),
         pattern: pattern(spec, slice.pages(), 1),
         reads: Reads::new(VisitMix { reads: 0, visits: 1 }, 1),
-        visitor: Visitor::fill(slice, palette, Some(Stamps { ledger, tally: Arc::clone(&stamps) })).unwrap(),
+        visitor: Visitor::fill(slice, palette, Some(Stamps::new(ledger, Arc::clone(&stamps)))).unwrap(),
         timed,
         drawn: Drawn::none(),
         sums: Sums::default(),
@@ -297,7 +297,7 @@ fn reads_of_stamped_pages_check_them_and_are_counted_apart_timed_or_not() {
         let ledger = Ledger::new(7, slice.first(), slice.pages());
         let palette = Palette::new(WORD_BYTES, true, 1);
         let mut visitor =
-            Visitor::fill(slice, palette, Some(Stamps { ledger, tally: Arc::clone(&stamps) })).unwrap();
+            Visitor::fill(slice, palette, Some(Stamps::new(ledger, Arc::clone(&stamps)))).unwrap();
         visitor.slice.put(PageIndex(1), &[0; 5]);
         let mut work = Work {
             pacer: Pacer::new(T0_NS, &Part::whole(Rate::PagesPerSecond(10_000))),
@@ -335,8 +335,7 @@ fn a_corrupt_page_that_is_only_ever_read_is_told_of_once() {
     let stamps = Arc::new(StampTally::new());
     let ledger = Ledger::new(7, slice.first(), slice.pages());
     let palette = Palette::new(WORD_BYTES, true, 1);
-    let mut visitor =
-        Visitor::fill(slice, palette, Some(Stamps { ledger, tally: Arc::clone(&stamps) })).unwrap();
+    let mut visitor = Visitor::fill(slice, palette, Some(Stamps::new(ledger, Arc::clone(&stamps)))).unwrap();
     let pages: Vec<_> = (0..4).map(PageIndex).collect();
     let before: [u64; 5] = visitor.slice.words(PageIndex(0));
     visitor.slice.put(PageIndex(2), &before);

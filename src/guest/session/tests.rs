@@ -30,7 +30,7 @@ pub(super) fn said(session: &mut Session) -> Vec<Record> {
 }
 
 pub(super) fn heartbeat() -> Body {
-    Body::Heartbeat(Heartbeat { real_ns: 1, tsc: None })
+    Body::Heartbeat(Heartbeat { real_ns: 1, tsc: None, disruptions: None })
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn commands_are_answered_in_order_with_their_ids() {
     );
     assert_eq!(
         session.hear(6, b"\"text\":\"here\"}\nnonsense\n{\"type\":\"stop\",\"id\":3}\n", &mut desk()),
-        [Asked::Stop]
+        [Asked::Mark, Asked::Stop]
     );
     let bodies: Vec<Body> = said(&mut session).into_iter().map(|record| record.body).collect();
     let ok = |to| Body::Reply(Reply { to: Some(to), ok: true, error: None, from: None, status: None });

@@ -1,34 +1,66 @@
 //! When vCPUs were away: by class, all at once, and the worst stretch of it.
 
+use super::verdicts::Judged;
 use crate::{
-    diagnose::classify,
-    lab::{
-        rundir::RunData,
-        timeline::{Axis, Span},
-    },
-    record::{Body, GapClass},
+    diagnose::Verdict,
+    lab::timeline::{Axis, Span},
+    record::GapClass,
 };
-use serde::Serialize;
+use serde::{Serialize, Serializer, ser::SerializeMap};
 use std::collections::BTreeMap;
 
 /// The windows over which the worst availability is looked for, in seconds.
 const WINDOWS_S: [f64; 3] = [0.01, 0.1, 1.0];
 
 /// vCPU time lost in one stage, in seconds over all vCPUs. Classes and running time add up to `wall_s`.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct TimeByClass {
     /// The stage's length times the vCPUs.
     pub wall_s: f64,
     /// No gap, and not stopped.
     pub running_s: f64,
-    /// Between the host's STOP and RESUME.
-    pub blackout_s: f64,
-    /// The guest's scheduler ran something else.
-    pub guest_sched_s: f64,
-    /// The guest's own memory management.
-    pub guest_fault_s: f64,
-    /// It cannot be told.
-    pub unknown_s: f64,
+    /// By class, in the order of [`GapClass::ALL`]. STOP to RESUME is blackout.
+    lost_s: [f64; GapClass::ALL.len()],
+    /// The same, each gap's time times how sure its verdict is.
+    sure_s: [f64; GapClass::ALL.len()],
+}
+
+impl TimeByClass {
+    fn add(&mut self, class: GapClass, time_s: f64, confidence: f64) {
+        if let Some(index) = GapClass::ALL.iter().position(|other| *other == class) {
+            self.lost_s[index] += time_s;
+            self.sure_s[index] += time_s * confidence;
+        }
+    }
+
+    /// Each class, the time it took, and how sure its verdicts are on the mean (weighted by time); none without any time.
+    pub fn lost(&self) -> impl Iterator<Item = (GapClass, f64, Option<f64>)> {
+        let both = self.lost_s.into_iter().zip(self.sure_s);
+        GapClass::ALL.into_iter().zip(both).map(|(class, (lost_s, sure_s))| {
+            let confidence = (lost_s > 0.0).then(|| (sure_s / lost_s).clamp(0.0, 1.0));
+            (class, lost_s, confidence)
+        })
+    }
+
+    /// The time of one class, in seconds.
+    pub fn of(&self, class: GapClass) -> f64 {
+        self.lost().find(|(other, ..)| *other == class).map_or(0.0, |(_, lost_s, _)| lost_s)
+    }
+}
+
+/// One object: `wall_s`, `running_s`, a time for each class, and `confidence` for those that have any.
+impl Serialize for TimeByClass {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("wall_s", &self.wall_s)?;
+        map.serialize_entry("running_s", &self.running_s)?;
+        for (class, lost_s, _) in self.lost() {
+            map.serialize_entry(&format!("{}_s", class.name()), &lost_s)?;
+        }
+        let sure = self.lost().filter_map(|(class, _, confidence)| Some((class.name(), confidence?)));
+        map.serialize_entry("confidence", &sure.collect::<BTreeMap<_, _>>())?;
+        map.end()
+    }
 }
 
 /// The least share of a window in which at least one vCPU ran.
@@ -43,20 +75,18 @@ pub struct Availability {
 /// All gaps of a run, per vCPU, without what two gaps of one vCPU would count twice.
 #[derive(Debug, Clone)]
 pub struct Away {
-    gaps: BTreeMap<u32, Vec<(Span, GapClass)>>,
+    gaps: BTreeMap<u32, Vec<(Span, Verdict)>>,
     canaries: usize,
     blackout: Option<Span>,
 }
 
 impl Away {
-    /// The gaps of `data`; none where no guest said how many canaries it has.
-    pub fn of(data: &RunData, axis: &Axis, canaries: usize, blackout: Option<Span>) -> Self {
-        let mut gaps: BTreeMap<u32, Vec<(Span, GapClass)>> = BTreeMap::new();
-        for arrival in &data.arrivals {
-            if let Body::Gap(gap) = &arrival.record.body
-                && let Some(span) = axis.guest_span(gap.start_ns, gap.start_ns.saturating_add(gap.len_ns))
-            {
-                gaps.entry(gap.cpu).or_default().push((span, classify(gap.len_ns, &gap.features)));
+    /// The gaps that were judged.
+    pub fn of(judged: &Judged, axis: &Axis, canaries: usize, blackout: Option<Span>) -> Self {
+        let mut gaps: BTreeMap<u32, Vec<(Span, Verdict)>> = BTreeMap::new();
+        for (gap, verdict) in judged.gaps.iter().zip(&judged.verdicts) {
+            if let Some(span) = axis.guest_span(gap.start_ns, gap.start_ns.saturating_add(gap.len_ns)) {
+                gaps.entry(gap.cpu).or_default().push((span, *verdict));
             }
         }
         for own in gaps.values_mut() {
@@ -73,24 +103,16 @@ impl Away {
     /// Where the time of `stage` went.
     pub fn by_class(&self, stage: Span) -> TimeByClass {
         let stood_s = self.blackout.map_or(0.0, |blackout| blackout.overlap_s(&stage));
-        let mut time = TimeByClass {
-            wall_s: stage.length_s() * self.canaries as f64,
-            blackout_s: stood_s * self.canaries as f64,
-            ..TimeByClass::default()
-        };
+        let mut time =
+            TimeByClass { wall_s: stage.length_s() * self.canaries as f64, ..TimeByClass::default() };
+        time.add(GapClass::Blackout, stood_s * self.canaries as f64, 0.95);
         // A guest that names more vCPUs than its `hello` did is believed for the first of them only.
-        for (span, class) in self.gaps.values().take(self.canaries).flatten() {
+        for (span, verdict) in self.gaps.values().take(self.canaries).flatten() {
             let Some(part) = span.common(&stage) else { continue };
             let own_s = part.length_s() - self.blackout.map_or(0.0, |blackout| blackout.overlap_s(&part));
-            match class {
-                GapClass::GuestSched => time.guest_sched_s += own_s,
-                GapClass::GuestFault => time.guest_fault_s += own_s,
-                // One gap's own features tell no more.
-                _ => time.unknown_s += own_s,
-            }
+            time.add(verdict.class, own_s, verdict.confidence);
         }
-        let lost_s = time.blackout_s + time.guest_sched_s + time.guest_fault_s + time.unknown_s;
-        time.running_s = (time.wall_s - lost_s).max(0.0);
+        time.running_s = (time.wall_s - time.lost_s.iter().sum::<f64>()).max(0.0);
         time
     }
 

@@ -5,26 +5,39 @@
 mod away;
 mod bootstrap;
 mod pooled;
+mod repeats;
 mod settling;
 mod slowdown;
+mod tax;
 #[cfg(test)]
 mod tests;
+mod verdicts;
 mod waits;
 mod work;
 
 pub use away::{Availability, TimeByClass};
+pub use repeats::{Difference, Group, Repeats, Spread, size as effect_size};
 pub use settling::Settling;
 pub use slowdown::{Ratio, Slowdown};
-pub use waits::Waits;
+pub use tax::Tax;
+pub use waits::{Faults, Waits};
 pub use work::Lost;
 
-use crate::lab::{
-    rundir::RunData,
-    timeline::{Axis, Guest, IntervalAt, PhaseName, Span, Timeline, nanos},
+use crate::{
+    lab::{
+        rundir::RunData,
+        timeline::{Axis, Guest, IntervalAt, PhaseName, Span, Timeline},
+    },
+    record::GapClass,
 };
 use away::Away;
+use bootstrap::{Draws, bounds};
 use serde::Serialize;
 use slowdown::Stage;
+use verdicts::Judged;
+
+/// How many of the longest gaps are told one by one.
+const LONGEST: usize = 10;
 
 /// What one run cost the guest.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -43,6 +56,26 @@ pub struct Analysis {
     pub settling: Settling,
     /// Post-copy's waits; null where it was not switched to.
     pub postcopy: Option<Waits>,
+    /// What the dirty log cost, pass by pass.
+    pub dirty_log_tax: Vec<Tax>,
+    /// The longest gaps, and whose they were.
+    pub longest: Vec<Longest>,
+}
+
+/// One of the longest gaps.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Longest {
+    /// When it was.
+    #[serde(flatten)]
+    pub span: Span,
+    /// Which vCPU was away.
+    pub cpu: u32,
+    /// Whether all were.
+    pub common: bool,
+    /// Whose fault it was.
+    pub class: GapClass,
+    /// How sure that is, 0 to 1.
+    pub confidence: f64,
 }
 
 /// What one stage cost.
@@ -76,7 +109,9 @@ impl Analysis {
         let baseline_reason = baseline.halves_apart();
         let rate = baseline.rate().filter(|rate| baseline_reason.is_none() && *rate > 0.0);
         let watched = guest.canaries.filter(|_| !guest.gaps_dropped);
-        let away = watched.map(|canaries| Away::of(data, &axis, canaries, blackout));
+        let judged =
+            watched.map(|canaries| verdicts::judged(data, &axis, timeline, canaries)).unwrap_or_default();
+        let away = watched.map(|canaries| Away::of(&judged, &axis, canaries, blackout));
         let common = away.as_ref().map(Away::common);
         let cost = |name: PhaseName, stage: Span, done: Option<f64>| {
             let later = name != PhaseName::Baseline;
@@ -100,18 +135,22 @@ impl Analysis {
             .map(|phase| cost(phase.name, phase.figures.span, phase.figures.achieved_pages_per_s))
             .collect();
         let settling = settled(&guest, span(PhaseName::After), &baseline, rate, baseline_reason.as_deref());
-        let postcopy = span(PhaseName::Postcopy);
+        let postcopy = timeline.postcopy.as_ref().map(|said| {
+            let stage = stages.iter().find(|stage| stage.name == PhaseName::Postcopy);
+            let fault_s = stage.and_then(|stage| stage.time.as_ref()).map(waits::fault_s);
+            waits::waits((data, &axis), said, span(PhaseName::Postcopy), &judged, fault_s)
+        });
+        let before = span(PhaseName::Baseline);
         Self {
+            dirty_log_tax: tax::tax(&guest.intervals, &timeline.passes, before, baseline_reason.as_deref()),
+            longest: longest(&judged, &axis),
             schema: Self::SCHEMA,
             baseline_pages_per_s: rate,
             baseline_reason,
             lost: total(&stages, rate),
             stages,
             settling,
-            postcopy: timeline
-                .postcopy
-                .as_ref()
-                .map(|said| waits::waits(said, postcopy, lengths(&guest, postcopy))),
+            postcopy,
         }
     }
 }
@@ -154,8 +193,19 @@ fn settled(
     }
 }
 
-/// The lengths of the gaps that begin in `span`, in ns.
-fn lengths(guest: &Guest<'_>, span: Option<Span>) -> Vec<u64> {
-    let inside = guest.gaps.iter().filter(|gap| span.is_some_and(|span| span.contains(gap.span.start_s)));
-    inside.map(|gap| nanos(gap.span.length_s())).collect()
+/// The longest gaps of the run, the longest first; those of several vCPUs that were one are told once.
+fn longest(judged: &Judged, axis: &Axis) -> Vec<Longest> {
+    let mut order: Vec<_> = judged.gaps.iter().zip(&judged.verdicts).collect();
+    order.sort_by_key(|(gap, _)| (std::cmp::Reverse(gap.len_ns), gap.start_ns, gap.cpu));
+    let mut longest: Vec<Longest> = Vec::new();
+    for (gap, verdict) in order {
+        let span = axis.guest_span(gap.start_ns, gap.start_ns.saturating_add(gap.len_ns));
+        let Some(span) = span.filter(|_| longest.len() < LONGEST) else { continue };
+        let (class, confidence, common) = (verdict.class, verdict.confidence, verdict.common);
+        let is_told = |other: &Longest| other.common && other.span.overlap_s(&span) >= span.length_s() / 2.0;
+        if !(common && longest.iter().any(is_told)) {
+            longest.push(Longest { span, cpu: gap.cpu, common, class, confidence });
+        }
+    }
+    longest
 }

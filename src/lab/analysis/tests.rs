@@ -1,7 +1,10 @@
 //! Runs made by hand, whose cost is known.
 
 use super::{away::availability, *};
-use crate::{lab::timeline::fixture::Story, record::Body};
+use crate::{
+    lab::timeline::fixture::Story,
+    record::{Body, Gap, GapFeatures},
+};
 use proptest::prelude::*;
 
 fn of(data: &RunData) -> Analysis {
@@ -58,8 +61,8 @@ fn classes_and_running_time_add_up_to_the_wall() {
     for story in [Story::precopy(), Story::auto_converge(), Story::post_copy()] {
         for stage in of(&story.run_data()).stages {
             let time = stage.time.unwrap();
-            let lost_s = time.blackout_s + time.guest_sched_s + time.guest_fault_s + time.unknown_s;
-            assert!((time.running_s + lost_s - time.wall_s).abs() <= 0.01 * time.wall_s, "{time:?}");
+            let lost_s: f64 = time.lost().map(|(_, lost_s, _)| lost_s).sum();
+            assert!((time.running_s + lost_s - time.wall_s).abs() <= 1e-6 * time.wall_s, "{time:?}");
         }
     }
 }
@@ -83,16 +86,145 @@ fn a_load_that_is_steady_after_the_switch_has_settled_and_a_short_end_says_so() 
 }
 
 #[test]
-fn post_copys_waits_stand_beside_qemus_and_differences_are_said() {
-    let waits = of(&Story::post_copy().run_data()).postcopy.unwrap();
-    assert_eq!((waits.guest_count, waits.qemu_requests), (200, Some(100)));
-    assert_eq!(waits.disagreements.len(), 1, "{waits:?}");
+fn a_known_stream_of_faults_gives_the_known_numbers() {
+    let story = Story::post_copy();
+    let waits = of(&story.run_data()).postcopy.unwrap();
+    let lengths: Vec<f64> = story.away.iter().map(|(start, end)| end - start).collect();
+    let sum_ms: f64 = lengths.iter().sum();
+    let faults = waits.faults.unwrap();
+    assert_eq!((faults.count, waits.qemu_requests), (100, Some(100)));
+    assert!((faults.total_ns as f64 / 1e6 - sum_ms).abs() < 0.001 * sum_ms, "{faults:?}");
+    assert!((faults.max_ns as f64 / 1e6 - lengths.iter().fold(0.0, |most, one| one.max(most))).abs() < 0.01);
+    // Both vCPUs stood still each time, one for its page and the other with it.
+    let fault_ms = waits.guest_fault_ns.unwrap() as f64 / 1e6;
+    assert!((fault_ms - 2.0 * sum_ms).abs() < 0.01 * sum_ms, "{fault_ms} ms, {sum_ms} ms twice");
+    assert_eq!((waits.guest_count, waits.disagreements), (200, Vec::new()));
+}
+
+#[test]
+fn without_a_mark_faults_are_not_guessed_at_and_differences_from_qemu_are_said() {
+    let mut data = Story::post_copy().run_data();
+    data.arrivals.retain(|arrival| !matches!(arrival.record.body, Body::Mark(_) | Body::Stall(_)));
+    let waits = of(&data).postcopy.unwrap();
+    assert_eq!((&waits.faults, waits.guest_count), (&None, 200));
+    assert!(waits.faults_reason.is_some_and(|reason| reason.contains("mark")));
+    assert_eq!(waits.disagreements.len(), 2, "{:?}", waits.disagreements);
+}
+
+#[test]
+fn a_known_stop_is_known_time_and_so_is_a_known_law() {
+    let time = |story: &Story, name| stage(&of(&story.run_data()), name).time.unwrap();
+    for frozen_clock in [true, false] {
+        let found = time(&Story { frozen_clock, ..Story::precopy() }, PhaseName::Blackout);
+        assert!((found.of(GapClass::Blackout) - 0.8).abs() < 0.01, "two vCPUs, 400 ms: {found:?}");
+        assert!(found.running_s < 0.01);
+    }
+    let story = Story::auto_converge();
+    let found = time(&story, PhaseName::Precopy);
+    let slept_s: f64 = story.away.iter().map(|(start, end)| (end - start) / 1e3).sum();
+    assert!((found.of(GapClass::Throttle) - 2.0 * slept_s).abs() < 0.02 * slept_s, "{found:?}, {slept_s} s");
+    let sure = found.lost().find(|(class, ..)| *class == GapClass::Throttle).unwrap().2.unwrap();
+    assert!(sure > 0.9, "on the host's word: {sure}");
+}
+
+#[test]
+fn a_rhythm_that_no_throttle_of_the_host_explains_is_no_throttle() {
+    let story = Story { throttle: Vec::new(), ..Story::auto_converge() };
+    let found = stage(&of(&story.run_data()), PhaseName::Precopy).time.unwrap();
+    assert!(found.of(GapClass::Throttle) < 1e-9 && found.of(GapClass::VmPause) > 1.0, "{found:?}");
+}
+
+#[test]
+fn half_the_rate_for_two_seconds_loses_one_and_a_gib_takes_its_pages_over_the_rate() {
+    let mut data = Story { blackout: None, completed_ms: None, ..Story::precopy() }.run_data();
+    let slow = Story::precopy().mono_ns(2000.0)..Story::precopy().mono_ns(4000.0);
+    for arrival in &mut data.arrivals {
+        if let Body::Interval(interval) = &mut arrival.record.body
+            && slow.contains(&interval.start_ns)
+        {
+            interval.writes /= 2;
+        }
+    }
+    let analysis = of(&data);
+    let lost = analysis.lost.unwrap();
+    assert!((lost.full_stop_s - 1.0).abs() < 0.02, "{lost:?}");
+    assert!((lost.pages / 2560.0 - 1.0).abs() < 0.02, "{lost:?}");
+    let baseline = stage(&analysis, PhaseName::Baseline).ms_per_gib.unwrap();
+    assert!((baseline / (262_144.0 / 2560.0 * 1e3) - 1.0).abs() < 0.01, "{baseline}");
+}
+
+#[test]
+fn visits_that_take_three_times_as_long_are_a_slowdown_of_three() {
+    use crate::histogram::Counts;
+    let mut data = Story::precopy().run_data();
+    let from_ns = Story::precopy().mono_ns(0.0);
+    for arrival in &mut data.arrivals {
+        if let Body::Interval(interval) = &mut arrival.record.body
+            && interval.start_ns >= from_ns
+        {
+            let mut slower = Counts::default();
+            for (value_ns, count) in Counts::unpack(&interval.service_hist).unwrap().occupied() {
+                slower.record_n(value_ns * 3, count);
+            }
+            interval.service_hist = slower.pack();
+        }
+    }
+    let slowdown = stage(&of(&data), PhaseName::Precopy).slowdown.clone().unwrap();
+    for ratio in slowdown.service.iter().filter(|ratio| ratio.of != "p999") {
+        let ([low, high], found) = (ratio.bounds.unwrap(), ratio.ratio.unwrap());
+        let beside = low <= 1.01 * found && found <= 1.01 * high;
+        assert!((found - 3.0).abs() < 0.06 && beside, "{ratio:?}");
+    }
+    assert!((slowdown.rate.ratio.unwrap() - 1.0).abs() < 0.01);
+}
+
+#[test]
+fn settling_begins_where_the_last_bad_stretch_ends() {
+    let mut data = Story { end_ms: 16_000, ..Story::precopy() }.run_data();
+    let bad = Story::precopy().mono_ns(6500.0)..Story::precopy().mono_ns(8500.0);
+    for arrival in &mut data.arrivals {
+        if let Body::Interval(interval) = &mut arrival.record.body
+            && bad.contains(&interval.start_ns)
+        {
+            interval.response_ns.p99 = Some(1_000_000_000);
+        }
+    }
+    let settling = of(&data).settling;
+    // 5 % of the 50 intervals of 5 s may be bad: two of them.
+    assert!(settling.after_s.is_some_and(|after_s| (1.7..2.3).contains(&after_s)), "{settling:?}");
 }
 
 #[test]
 fn the_same_run_gives_the_same_figures() {
     let data = Story::precopy().run_data();
     assert_eq!(of(&data), of(&data));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn whatever_gaps_there_are_classes_and_running_time_add_up_to_the_wall(
+        gaps in prop::collection::vec((0u32..4, 0u64..40_000_000_000, 0u64..3_000_000_000, 0u64..9), 0..60),
+        frozen_clock: bool,
+    ) {
+        let story = Story { begin_ms: -2000, interval_ms: 500, frozen_clock, ..Story::precopy() };
+        let mut data = story.run_data();
+        let begin_ns = story.mono_ns(-4000.0);
+        let like = data.arrivals[1].clone();
+        for (cpu, start_ns, len_ns, minflt) in gaps {
+            let features = GapFeatures { minflt: minflt / 8, ..GapFeatures::default() };
+            let gap = Gap { cpu, start_ns: begin_ns + start_ns, len_ns, class: GapClass::Unknown, features };
+            let mut arrival = like.clone();
+            arrival.record.body = Body::Gap(gap);
+            data.arrivals.push(arrival);
+        }
+        for stage in of(&data).stages {
+            let time = stage.time.unwrap();
+            let lost_s: f64 = time.lost().map(|(_, lost_s, _)| lost_s).sum();
+            prop_assert!((time.running_s + lost_s - time.wall_s).abs() <= 1e-6 * time.wall_s, "{:?}", time);
+            prop_assert!(time.lost().all(|(_, lost_s, _)| lost_s >= -1e-9));
+        }
+    }
 }
 
 proptest! {

@@ -1,12 +1,20 @@
 //! After a switch to post-copy: the guest's waits beside QEMU's count of them.
 
-use crate::lab::timeline::{Postcopy, Span};
+use super::verdicts::Judged;
+use crate::{
+    diagnose::faults,
+    lab::{
+        rundir::RunData,
+        timeline::{Axis, Postcopy, Span, nanos},
+    },
+    record::{Body, GapClass, Side},
+};
 use serde::Serialize;
 
 /// Figures of guest and QEMU that differ by more than this share of QEMU's disagree.
 const APART: f64 = 0.1;
 
-/// The guest's gaps in the post-copy stage beside what QEMU counted.
+/// The guest's waits in the post-copy stage beside what QEMU counted.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Waits {
     /// Gaps in the stage, all vCPUs.
@@ -15,39 +23,158 @@ pub struct Waits {
     pub guest_p50_ns: Option<u64>,
     /// Their sum.
     pub guest_stall_ns: Option<u64>,
+    /// The sum of those whose class is `postcopy_fault`.
+    pub guest_fault_ns: Option<u64>,
+    /// Faults by the history of their pages; null where it was not told.
+    pub faults: Option<Faults>,
+    /// Why there are none.
+    pub faults_reason: Option<String>,
     /// QEMU's vCPU blocktime, sum over vCPUs.
     pub qemu_vcpu_blocktime_ns: Option<u64>,
-    /// Pages the destination asked for.
+    /// Pages the destination asked for, in all of the guest's memory.
     pub qemu_requests: Option<u64>,
     /// Which of them differ by more than 10 %, in sentences.
     pub disagreements: Vec<String>,
 }
 
-/// The waits in `stage`. `gaps` are lengths in ns.
-pub fn waits(postcopy: &Postcopy, stage: Option<Span>, mut gaps: Vec<u64>) -> Waits {
-    gaps.sort_unstable();
+/// Visits that waited for a page which had not been written since the switch was ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Faults {
+    /// How many.
+    pub count: u64,
+    /// Their sum.
+    pub total_ns: u64,
+    /// Half of them took at most this long.
+    pub p50_ns: u64,
+    /// 99 % of them.
+    pub p99_ns: u64,
+    /// The longest.
+    pub max_ns: u64,
+    /// Those of them during which the vCPU ran something else (asynchronous page faults), and their sum.
+    pub async_count: u64,
+    /// Their sum.
+    pub async_ns: u64,
+    /// Visits that wrote between the mark and the stop at most: so many faults may have been taken for none.
+    pub unsure_count: u64,
+}
+
+/// The waits in `stage`. `fault_s` is the time of class `postcopy_fault` in it.
+pub fn waits(
+    (data, axis): (&RunData, &Axis),
+    postcopy: &Postcopy,
+    stage: Option<Span>,
+    judged: &Judged,
+    fault_s: Option<f64>,
+) -> Waits {
+    let inside = |span: &Span| stage.is_some_and(|stage| stage.contains(span.start_s));
+    let spans = judged.gaps.iter().filter_map(|gap| {
+        let span = axis.guest_span(gap.start_ns, gap.start_ns.saturating_add(gap.len_ns))?;
+        inside(&span).then(|| nanos(span.length_s()))
+    });
+    let mut lengths: Vec<u64> = spans.collect();
+    lengths.sort_unstable();
     let vcpus = postcopy.qemu_vcpu_blocktime_ns.as_ref();
+    let found = counted(data, axis, stage, judged);
     let mut waits = Waits {
-        guest_count: gaps.len() as u64,
-        guest_p50_ns: gaps.len().checked_sub(1).and_then(|last| gaps.get(last / 2).copied()),
+        guest_count: lengths.len() as u64,
+        guest_p50_ns: quantile(&lengths, 0.5),
         guest_stall_ns: postcopy.guest_stall_ns.filter(|_| stage.is_some()),
+        guest_fault_ns: fault_s.map(nanos),
+        faults: found.clone().ok(),
+        faults_reason: found.err(),
         qemu_vcpu_blocktime_ns: vcpus
             .map(|vcpus| vcpus.iter().fold(0u64, |sum, one| sum.saturating_add(*one))),
         qemu_requests: postcopy.requests,
         disagreements: Vec::new(),
     };
     let apart = |guest: u64, qemu: u64| (guest as f64 - qemu as f64).abs() > APART * qemu as f64;
-    if let (Some(guest), Some(qemu)) = (waits.guest_stall_ns, waits.qemu_vcpu_blocktime_ns)
+    if let (Some(guest), Some(qemu)) =
+        (waits.guest_fault_ns.or(waits.guest_stall_ns), waits.qemu_vcpu_blocktime_ns)
         && apart(guest, qemu)
     {
         waits
             .disagreements
             .push("the guest's stalls and QEMU's vCPU blocktime differ by more than 10 %".into());
     }
-    if waits.qemu_requests.is_some_and(|requests| apart(waits.guest_count, requests)) {
-        waits
-            .disagreements
-            .push("the guest's gaps and the pages QEMU asked for differ by more than 10 %".into());
+    let (count, what) = match &waits.faults {
+        Some(told) => (told.count, "faults"),
+        None => (waits.guest_count, "gaps"),
+    };
+    if waits.qemu_requests.is_some_and(|requests| apart(count, requests)) {
+        waits.disagreements.push(format!(
+            "the guest's {what} and the pages QEMU asked for differ by more than 10 % (QEMU's are of all memory)"
+        ));
     }
     waits
+}
+
+/// The faults by the history of their pages, or why they cannot be told.
+fn counted(data: &RunData, axis: &Axis, stage: Option<Span>, judged: &Judged) -> Result<Faults, String> {
+    let Some((start_ns, end_ns)) = stage.and_then(|stage| {
+        let at = |at_s| axis.guest_ns(at_s, Side::Destination);
+        at(stage.start_s).zip(at(stage.end_s))
+    }) else {
+        return Err("there is no post-copy stage".into());
+    };
+    let marks = data.arrivals.iter().filter(|arrival| matches!(arrival.record.body, Body::Mark(_)));
+    let Some(mark_ns) = marks.map(|mark| mark.record.mono_ns).filter(|mark_ns| *mark_ns <= start_ns).max()
+    else {
+        return Err("the guest took no mark before the switch".into());
+    };
+    let stamped = data.arrivals.iter().any(|arrival| match &arrival.record.body {
+        Body::Hello(hello) => hello.plan.verify && hello.plan.latency,
+        _ => false,
+    });
+    if !stamped {
+        return Err("pages without stamps, or visits that are not timed, have no history".into());
+    }
+    let found = faults(&judged.stalls, &judged.gaps, judged.realtime, (start_ns, end_ns));
+    let span = (mark_ns, start_ns);
+    let has_callbacks = in_intervals(data, (start_ns, end_ns), |interval| interval.callbacks) > 0.0;
+    let alone = if has_callbacks { found.alone_ns } else { Vec::new() };
+    let mut all: Vec<u64> = found.waits_ns.iter().chain(&alone).copied().collect();
+    all.sort_unstable();
+    let sum = |lengths: &[u64]| lengths.iter().fold(0u64, |sum, one| sum.saturating_add(*one));
+    Ok(Faults {
+        count: all.len() as u64,
+        total_ns: sum(&all),
+        p50_ns: quantile(&all, 0.5).unwrap_or(0),
+        p99_ns: quantile(&all, 0.99).unwrap_or(0),
+        max_ns: all.last().copied().unwrap_or(0),
+        async_count: alone.len() as u64,
+        async_ns: sum(&alone),
+        unsure_count: whole(in_intervals(data, span, |interval| Some(interval.writes))),
+    })
+}
+
+/// What intervals count between `start_ns` and `end_ns`, each by the part of it that lies there.
+fn in_intervals(
+    data: &RunData,
+    (start_ns, end_ns): (u64, u64),
+    of: fn(&crate::record::Interval) -> Option<u64>,
+) -> f64 {
+    let parts = data.arrivals.iter().filter_map(|arrival| {
+        let Body::Interval(interval) = &arrival.record.body else { return None };
+        let both_ns = interval.end_ns.min(end_ns).saturating_sub(interval.start_ns.max(start_ns));
+        let length_ns = interval.end_ns.saturating_sub(interval.start_ns).max(1);
+        Some(of(interval)? as f64 * both_ns as f64 / length_ns as f64)
+    });
+    parts.sum()
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float cast saturates")]
+fn whole(count: f64) -> u64 {
+    count.round().max(0.0) as u64
+}
+
+/// The value at or below which the share `quantile` of the sorted values lies; none where there is none.
+fn quantile(sorted: &[u64], quantile: f64) -> Option<u64> {
+    let last = sorted.len().checked_sub(1)?;
+    let rank = whole((quantile * sorted.len() as f64).ceil());
+    sorted.get(usize::try_from(rank.saturating_sub(1)).ok()?.min(last)).copied()
+}
+
+/// The time of waiting for pages, in seconds over all vCPUs.
+pub fn fault_s(time: &super::TimeByClass) -> f64 {
+    time.of(GapClass::PostcopyFault)
 }

@@ -4,14 +4,24 @@ use super::{
     table::{ABSENT, Table},
     words::{percent, seconds, time},
 };
-use crate::lab::{
-    analysis::{Analysis, Ratio, StageCost},
-    timeline::nanos,
+use crate::{
+    lab::{
+        analysis::{Analysis, Ratio, StageCost, TimeByClass},
+        timeline::nanos,
+    },
+    record::GapClass,
 };
 
 /// All tables of costs; one that would say nothing is left out.
-pub fn felt(analysis: &Analysis) -> Vec<Table> {
-    let all = [Some(slowdown(analysis)), Some(costs(analysis)), lost_by_class(analysis), waits(analysis)];
+pub fn felt(analysis: &Analysis, emulated: bool) -> Vec<Table> {
+    let all = [
+        Some(slowdown(analysis)),
+        Some(costs(analysis)),
+        lost_by_class(analysis),
+        Some(longest(analysis)),
+        waits(analysis),
+        Some(tax(analysis, emulated)),
+    ];
     all.into_iter().flatten().filter(|table| !table.rows.is_empty()).collect()
 }
 
@@ -87,35 +97,107 @@ fn cost_row(stage: &StageCost) -> Vec<String> {
     ]
 }
 
+/// Classes that took no time in any stage have no column.
 fn lost_by_class(analysis: &Analysis) -> Option<Table> {
-    let head = ["stage", "vCPU time", "running", "blackout", "guest sched", "guest fault", "unknown"];
-    let mut table = Table::with_head("Time lost by class, sum over vCPUs", &head);
-    table.note = "Classes and running time add up to the vCPU time.".into();
-    for stage in &analysis.stages {
-        let time = stage.time?;
-        let all = [
-            time.wall_s,
-            time.running_s,
-            time.blackout_s,
-            time.guest_sched_s,
-            time.guest_fault_s,
-            time.unknown_s,
-        ];
-        let mut row = vec![stage.name.title().to_owned()];
-        row.extend(all.map(seconds));
+    let times: Vec<(&StageCost, &TimeByClass)> =
+        analysis.stages.iter().map(|stage| Some((stage, stage.time.as_ref()?))).collect::<Option<_>>()?;
+    let seen = |class: &GapClass| times.iter().any(|(_, time)| time.of(*class) > 0.0);
+    let classes: Vec<GapClass> = GapClass::ALL.into_iter().filter(seen).collect();
+    let mut table =
+        Table::with_head("Time lost by class, sum over vCPUs", &["stage", "vCPU time", "running"]);
+    table.head.extend(classes.iter().map(|class| class.name().replace('_', " ")));
+    table.note =
+        "Classes and running time add up to the vCPU time. In brackets: how sure the verdicts are, 0 to 1, \
+                  weighted by time."
+            .into();
+    for (stage, time) in &times {
+        let mut row = vec![stage.name.title().to_owned(), seconds(time.wall_s), seconds(time.running_s)];
+        row.extend(time.lost().filter(|(class, ..)| classes.contains(class)).map(
+            |(_, lost_s, confidence)| {
+                let sure = confidence.map_or_else(String::new, |confidence| format!(" ({confidence:.2})"));
+                seconds(lost_s) + &sure
+            },
+        ));
         table.rows.push(row);
     }
     Some(table)
+}
+
+fn longest(analysis: &Analysis) -> Table {
+    let head = ["from", "length", "vCPU", "whose", "sure"];
+    let mut table = Table::with_head("The longest gaps", &head);
+    for gap in &analysis.longest {
+        let cpu = if gap.common { format!("{}, all", gap.cpu) } else { gap.cpu.to_string() };
+        table.rows.push(vec![
+            format!("{:.2} s", gap.span.start_s),
+            seconds(gap.span.length_s()),
+            cpu,
+            gap.class.name().replace('_', " "),
+            format!("{:.2}", gap.confidence),
+        ]);
+    }
+    table
+}
+
+fn tax(analysis: &Analysis, emulated: bool) -> Table {
+    let head = ["pass", "from", "quick visits", "in 0.5-5 us", "more than before", "mean longer by"];
+    let mut table = Table::with_head("The dirty log's tax: quick visits (up to 5 us) in each pass", &head);
+    table.note = if emulated {
+        "Against the baseline. Under emulation it is the cost of QEMU's own way to note a first write, not that of a \
+         write-protected page."
+    } else {
+        "Against the baseline. After each sync the first write into a page costs a fault or a logged exit."
+    }
+    .into();
+    // Adding zero takes the sign from a zero.
+    let rounded = |value: f64, scale: f64| (value * scale).round() / scale + 0.0;
+    let points = |shift: Option<f64>| {
+        shift.map_or_else(|| ABSENT.into(), |shift| format!("{:+.1} points", rounded(shift * 100.0, 10.0)))
+    };
+    let ns = |shift: Option<f64>| {
+        shift.map_or_else(|| ABSENT.into(), |shift| format!("{:+.0} ns", rounded(shift, 1.0)))
+    };
+    for tax in analysis.dirty_log_tax.iter().filter(|tax| tax.visits > 0) {
+        table.rows.push(vec![
+            tax.pass.to_string(),
+            format!("{:.1} s", tax.span.start_s),
+            tax.visits.to_string(),
+            percent(tax.band_share),
+            points(tax.band_shift),
+            ns(tax.mean_shift_ns),
+        ]);
+    }
+    table
 }
 
 fn waits(analysis: &Analysis) -> Option<Table> {
     let waits = analysis.postcopy.as_ref()?;
     let mut table = Table::of_facts("Post-copy: waits the guest saw, and how they fit QEMU's count");
     let requests = waits.qemu_requests.map_or_else(|| "n/a".into(), |requests| requests.to_string());
+    match (&waits.faults, &waits.faults_reason) {
+        (Some(faults), _) => {
+            let count = format!("{} (QEMU: {requests} pages asked for, in all memory)", faults.count);
+            table.fact("guest: faults by page history", count);
+            let [p50, p99, max, total] =
+                [faults.p50_ns, faults.p99_ns, faults.max_ns, faults.total_ns].map(|ns| time(Some(ns)));
+            table.fact("guest: faults' p50, p99, longest, sum", format!("{p50}, {p99}, {max}, {total}"));
+            if faults.async_count > 0 {
+                let sum = time(Some(faults.async_ns));
+                table.fact("guest: of them asynchronous", format!("{}, {sum}", faults.async_count));
+            }
+            if faults.unsure_count > 0 {
+                table.fact("guest: pages written between mark and stop", faults.unsure_count.to_string());
+            }
+        }
+        (None, Some(reason)) => table.fact("guest: faults by page history", format!("n/a: {reason}")),
+        (None, None) => {}
+    }
+    let blocktime = time(waits.qemu_vcpu_blocktime_ns);
     table.fact(
-        "guest: gaps in the stage",
-        format!("{} (QEMU: {requests} pages asked for)", waits.guest_count),
+        "guest: gaps that are post-copy faults",
+        format!("{} (QEMU: {blocktime} of vCPU blocktime)", time(waits.guest_fault_ns)),
     );
+    table.fact("guest: gaps in the stage", waits.guest_count.to_string());
     table.fact("guest: median gap", time(waits.guest_p50_ns));
     let apart = &waits.disagreements;
     table.fact(

@@ -7,6 +7,7 @@ use super::{
     felt::felt,
     headline::headline,
     integrity::integrity,
+    repeats::{repeats, together},
     table::Table,
     tables::{passes, tables},
 };
@@ -84,15 +85,21 @@ const COPYING: ChartView = ChartView {
 pub fn html(runs: &[RunData]) -> anyhow::Result<String> {
     let timelines: Vec<Timeline> = runs.iter().map(Timeline::of).collect();
     let told: Vec<Told<'_>> = runs.iter().zip(&timelines).collect();
+    let analyses: Vec<Analysis> = told.iter().map(|(data, timeline)| Analysis::of(data, timeline)).collect();
+    let mut comparisons = Vec::new();
+    if told.len() > 1 {
+        comparisons.push(comparison(&told));
+        comparisons.extend(repeats(&together(runs, &analyses, &timelines)));
+    }
     let curves: Vec<Curves> = timelines.iter().map(Curves::of).collect();
     let names: Vec<&str> = runs.iter().map(|data| data.run.name.as_str()).collect();
     let page = Page {
         title: names.join(", "),
-        comparison: if told.len() > 1 { vec![comparison(&told)] } else { Vec::new() },
+        comparison: comparisons,
         runs: told
             .iter()
-            .zip(&curves)
-            .map(|((data, timeline), curves)| view(data, timeline, curves))
+            .zip(curves.iter().zip(&analyses))
+            .map(|((data, timeline), (curves, analysis))| view(data, timeline, curves, analysis))
             .collect(),
         curves: embedded(&serde_json::to_string(&curves)?),
         emulated: EMULATED,
@@ -114,14 +121,14 @@ pub fn write_html(runs: &[RunData], path: &Path) -> anyhow::Result<()> {
     std::fs::write(path, page).with_context(|| format!("cannot write the report to '{}'", path.display()))
 }
 
-fn view<'a>(data: &'a RunData, timeline: &Timeline, curves: &Curves) -> RunView<'a> {
+fn view<'a>(data: &'a RunData, timeline: &Timeline, curves: &Curves, analysis: &Analysis) -> RunView<'a> {
     let verdict_class = match data.run.verdict.outcome {
         Outcome::Passed => "good",
         Outcome::Judged | Outcome::Failed | Outcome::Interrupted => "bad",
     };
     let mut folded: Vec<Table> = passes(timeline).into_iter().collect();
     folded.push(facts(data));
-    let felt = felt(&Analysis::of(data, timeline));
+    let felt = felt(analysis, is_emulated(data));
     let charts = if curves.is_empty() { Vec::new() } else { vec![RATE, LATENCY, LOST, COPYING] };
     RunView {
         name: &data.run.name,

@@ -1,11 +1,22 @@
 //! The figures of the report as JSON, for `jq` and its kind.
 
-use super::headline::headline;
+use super::{headline::headline, repeats::together};
 use crate::{
-    lab::{rundir::RunData, timeline::Timeline},
+    lab::{analysis::Analysis, rundir::RunData, timeline::Timeline},
     record::{Corruption, Provenance, StreamAudit, Verdict},
 };
 use serde::Serialize;
+
+/// What several runs say together: medians of each scenario, and how far scenarios lie apart.
+///
+/// # Errors
+/// When a figure cannot be written as JSON, which would be a fault of this program.
+pub fn comparison_json(runs: &[RunData]) -> serde_json::Result<String> {
+    let timelines: Vec<Timeline> = runs.iter().map(Timeline::of).collect();
+    let analyses: Vec<Analysis> =
+        runs.iter().zip(&timelines).map(|(data, timeline)| Analysis::of(data, timeline)).collect();
+    serde_json::to_string_pretty(&together(runs, &analyses, &timelines))
+}
 
 /// One run: the same figures as in text and page. What was not measured is null, never zero.
 #[derive(Serialize)]

@@ -8,11 +8,12 @@ mod headline;
 mod html;
 mod integrity;
 mod json;
+mod repeats;
 mod table;
 mod tables;
 mod text;
 mod words;
 
 pub use html::{html, write_html};
-pub use json::json;
+pub use json::{comparison_json, json};
 pub use text::text;

@@ -124,6 +124,13 @@ fn blackout(timeline: &Timeline) -> Table {
     };
     let error = blackout.error_ns.map_or_else(String::new, |error| format!(" ± {}", time(Some(error))));
     table.fact("guest and host together", absent(time(blackout.estimate_ns) + &error + &parts));
+    if let Some(step_ns) = blackout.wall_clock_step_ns {
+        let set = format!("set by {:+.1} ms", step_ns as f64 / 1e6);
+        table.fact("guest's wall clock", if step_ns.abs() < 1_000_000 { "not set".into() } else { set });
+    }
+    if let Some(told) = blackout.disruption_told {
+        table.fact("vmclock", if told { "told the guest of a disruption" } else { "told the guest nothing" });
+    }
     table
 }
 

@@ -6,6 +6,7 @@ use super::{
     felt::felt,
     headline::headline,
     integrity::integrity,
+    repeats::{repeats, together},
     table::{Table, wrap},
     tables::tables,
 };
@@ -21,11 +22,15 @@ const COLUMNS: usize = 4;
 pub fn text(runs: &[RunData]) -> String {
     let timelines: Vec<Timeline> = runs.iter().map(Timeline::of).collect();
     let told: Vec<Told<'_>> = runs.iter().zip(&timelines).collect();
+    let analyses: Vec<Analysis> = told.iter().map(|(data, timeline)| Analysis::of(data, timeline)).collect();
     let mut parts = Vec::new();
     if told.len() > 1 {
         parts.extend(side_by_side(&told));
+        let together = together(runs, &analyses, &timelines);
+        parts.extend(repeats(&together).iter().map(|table| table.to_text(WIDTH)));
     }
-    parts.extend(told.iter().map(|(data, timeline)| one(data, timeline)));
+    parts
+        .extend(told.iter().zip(&analyses).map(|((data, timeline), analysis)| one(data, timeline, analysis)));
     // What a guest or QEMU said may hold anything: control characters must not reach a terminal.
     parts.join("\n").replace(|letter: char| letter.is_control() && letter != '\n', "\u{fffd}")
 }
@@ -41,7 +46,7 @@ fn side_by_side(told: &[Told<'_>]) -> Vec<String> {
 }
 
 /// One run.
-fn one(data: &RunData, timeline: &Timeline) -> String {
+fn one(data: &RunData, timeline: &Timeline, analysis: &Analysis) -> String {
     let name = &data.run.name;
     let mut parts = vec![format!("{name}\n{}\n", "═".repeat(name.chars().count()))];
     parts.push(lines(&wrap(&headline(data, timeline), WIDTH)));
@@ -54,7 +59,7 @@ fn one(data: &RunData, timeline: &Timeline) -> String {
         parts.push(lines(&wrap(EMULATED, WIDTH)));
     }
     let shown = |table: &Table| format!("\n{}", table.to_text(WIDTH));
-    let felt = felt(&Analysis::of(data, timeline));
+    let felt = felt(analysis, is_emulated(data));
     parts.extend(tables(timeline).iter().chain(&felt).chain(&integrity(data)).map(shown));
     parts.push(shown(&facts(data)));
     let notes = notes(data, timeline);

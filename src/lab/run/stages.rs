@@ -28,6 +28,12 @@ const PING_PERIOD: Nanos = Nanos::from_secs(1);
 /// What may be added to a migration's own limit: preparing, giving up, the last figures.
 const MIGRATION_SLACK: Nanos = Nanos::from_secs(60);
 
+/// The order to switch to post-copy.
+const POSTCOPY: &str = "migrate-start-postcopy";
+/// How long it may wait for the guest's mark, and how long all writers take to take a mark up.
+const MARK_LIMIT: Nanos = Nanos::from_secs(2);
+const TAKEN_UP: Nanos = Nanos::from_ms(50);
+
 /// What came of the stages.
 #[derive(Debug, Default)]
 pub struct Played {
@@ -45,8 +51,17 @@ pub async fn play(
     watch: &mut Watch<'_>,
 ) -> Played {
     let restarts = Restarts::new(scenario.collect.restarts);
-    let mut stage =
-        Stage { scenario, pair, account, watch, step: "", migration: None, restarts, next_ping_ns: 0 };
+    let mut stage = Stage {
+        scenario,
+        pair,
+        account,
+        watch,
+        step: "",
+        migration: None,
+        restarts,
+        next_ping_ns: 0,
+        held: None,
+    };
     let trouble = stage.all().await.err();
     Played { migration: stage.migration, trouble }
 }
@@ -60,6 +75,14 @@ struct Stage<'a, 'w> {
     migration: Option<MigrationEnd>,
     restarts: Restarts,
     next_ping_ns: u64,
+    held: Option<Held>,
+}
+
+/// An order to switch to post-copy that waits for the guest's mark.
+struct Held {
+    side: Side,
+    arguments: serde_json::Value,
+    since_ns: u64,
 }
 
 impl Stage<'_, '_> {
@@ -129,6 +152,7 @@ impl Stage<'_, '_> {
                 return Err(Trouble::Judged(vec!["the migration neither ended nor could be ended".into()]));
             }
             let happening = self.next().await?;
+            self.let_go();
             input = self.input(happening);
         }
     }
@@ -136,13 +160,37 @@ impl Stage<'_, '_> {
     /// Does what the driver wants.
     fn act(&mut self, action: Action) -> Option<MigrationEnd> {
         match action {
+            Action::Execute { side, command, arguments } if command == POSTCOPY => {
+                let mark = Command::Mark { id: None, text: "post-copy is about to be ordered".into() };
+                self.pair.offer_guest(self.account.home, &mark);
+                self.held = Some(Held { side, arguments, since_ns: hostclock::mono_ns() });
+            }
             Action::Execute { side, command, arguments } => self.pair.execute(side, command, arguments),
             Action::Query(side) => self.pair.execute(side, "query-migrate", serde_json::Value::Null),
+            // It is ordered as soon as the guest is prepared for it.
+            Action::Milestone(milestone) if milestone.name == MilestoneName::PostcopyStart => {}
             Action::Milestone(milestone) => self.account.milestone(milestone.name, milestone.host_ns),
             Action::Note(note) => self.account.notes.push(note),
             Action::Finish(end) => return Some(*end),
         }
         None
+    }
+
+    /// Orders the switch to post-copy that waits for the guest's mark: from the mark on the guest keeps the history of its
+    /// pages, and a mark that came after the switch would make it fetch pages for that. It is waited for a little while.
+    fn let_go(&mut self) {
+        let Some(Held { since_ns, .. }) = &self.held else { return };
+        let now_ns = hostclock::mono_ns();
+        let marked =
+            |marked_ns: u64| marked_ns >= *since_ns && now_ns >= marked_ns.saturating_add(TAKEN_UP.0);
+        let is_marked = self.account.guest.marked_ns.is_some_and(marked);
+        if !is_marked && now_ns < since_ns.saturating_add(MARK_LIMIT.0) {
+            return;
+        }
+        if let Some(Held { side, arguments, .. }) = self.held.take() {
+            self.account.milestone(MilestoneName::PostcopyStart, now_ns);
+            self.pair.execute(side, POSTCOPY, arguments);
+        }
     }
 
     /// What happened, as the driver takes it.

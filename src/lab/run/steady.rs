@@ -150,6 +150,7 @@ mod tests {
             open_ns: None,
             gaps: None,
             steal_ms: None,
+            callbacks: None,
             stall_ms: None,
             throttle: None,
             self_cost: SelfCost::default(),

@@ -20,5 +20,7 @@ pub const SOURCE_CONSOLE_FILE: &str = "console-source.log";
 pub const DESTINATION_CONSOLE_FILE: &str = "console-destination.log";
 /// What the run cost the guest, made from the files above.
 pub const ANALYSIS_FILE: &str = "analysis.json";
+/// What several runs say together, beside their report.
+pub const COMPARISON_FILE: &str = "comparison.json";
 /// The report.
 pub const REPORT_FILE: &str = "report.html";

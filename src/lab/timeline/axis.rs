@@ -61,6 +61,18 @@ impl Axis {
         Some(Span::new(self.guest_s(start_ns)?, self.guest_s(end_ns)?))
     }
 
+    /// What the guest's clock shows at a moment of the axis while the guest is on `side`; none where no record tells how
+    /// the clocks stand, or before the clock began.
+    pub fn guest_ns(&self, at_s: f64, side: Side) -> Option<u64> {
+        let (own, other) = match side {
+            Side::Source => (self.source_offset, self.destination_offset),
+            Side::Destination => (self.destination_offset, self.source_offset),
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates")]
+        let since_origin_ns = (at_s * 1e9).round() as i64;
+        u64::try_from(self.origin_ns + i128::from(since_origin_ns) - own.or(other)?).ok()
+    }
+
     /// The guest's own clock when it left the source, where that is known.
     pub fn switch_mono_ns(&self) -> Option<i128> {
         self.switch_mono_ns

@@ -9,7 +9,7 @@
 use super::axis::{Axis, after_migrate, smallest_offset_and_error};
 use crate::{
     lab::rundir::RunData,
-    record::{Arrival, Body, Gap, MilestoneName, Side},
+    record::{Arrival, Body, Gap, Heartbeat, MilestoneName, Side},
 };
 use serde::Serialize;
 
@@ -37,6 +37,11 @@ pub struct Blackout {
     /// A gap of all vCPUs at once at the switch: part of the estimate when the guest's clock ran on, its neighbour
     /// when the clock stood still.
     pub common_gap_ns: Option<u64>,
+    /// How far the guest's wall clock was set across the switch, against its monotonic clock: a sanity check. About 0 where
+    /// nobody set it; about the blackout where somebody made up for it.
+    pub wall_clock_step_ns: Option<i64>,
+    /// Whether the hypervisor's count of disruptions (vmclock) went up, as it should; none where the guest has none.
+    pub disruption_told: Option<bool>,
 }
 
 impl Blackout {
@@ -78,6 +83,13 @@ pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
     else {
         return blackout;
     };
+    let beats = [last_beat(data, Side::Source), first_beat(data, Side::Destination)];
+    if let [Some(before), Some(after)] = beats {
+        let wall = |beat: &Beat| i128::from(beat.0.real_ns) - i128::from(beat.1);
+        blackout.wall_clock_step_ns = i64::try_from(wall(&after) - wall(&before)).ok();
+        blackout.disruption_told =
+            before.0.disruptions.zip(after.0.disruptions).map(|(before, after)| before != after);
+    }
     let common = super::axis::canaries(data).map(|canaries| common_gap_ns(data, canaries, switch_mono_ns));
     let offset_step = after - before;
     let gap = i128::from(common.unwrap_or(0));
@@ -90,6 +102,26 @@ pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
     blackout.estimate_ns = u64::try_from(found.max(least)).ok();
     blackout.error_ns = u64::try_from(error).ok();
     blackout
+}
+
+/// A heartbeat, and when it was made by the guest's monotonic clock.
+type Beat<'a> = (&'a Heartbeat, u64);
+
+fn beats(data: &RunData, side: Side) -> impl Iterator<Item = Beat<'_>> {
+    data.arrivals.iter().filter(move |arrival| arrival.side == side).filter_map(|arrival| {
+        match &arrival.record.body {
+            Body::Heartbeat(beat) => Some((beat, arrival.record.mono_ns)),
+            _ => None,
+        }
+    })
+}
+
+fn last_beat(data: &RunData, side: Side) -> Option<Beat<'_>> {
+    beats(data, side).max_by_key(|(_, mono_ns)| *mono_ns)
+}
+
+fn first_beat(data: &RunData, side: Side) -> Option<Beat<'_>> {
+    beats(data, side).min_by_key(|(_, mono_ns)| *mono_ns)
 }
 
 /// The longest time near the switch in which every canary was away at once, by the guest's clock; 0 where there was

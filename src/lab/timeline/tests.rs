@@ -32,6 +32,22 @@ fn a_blackout_that_the_guest_clock_ran_through_is_found_in_the_gaps_of_all_vcpus
 }
 
 #[test]
+fn a_wall_clock_that_somebody_set_at_the_switch_is_told() {
+    let mut data = Story::precopy().run_data();
+    assert_eq!(Timeline::of(&data).blackout.wall_clock_step_ns, Some(0));
+    assert_eq!(Timeline::of(&data).blackout.disruption_told, None);
+    for arrival in &mut data.arrivals {
+        if let Body::Heartbeat(beat) = &mut arrival.record.body {
+            let moved = arrival.side == crate::record::Side::Destination;
+            beat.real_ns += if moved { 400_000_000 } else { 0 };
+            beat.disruptions = Some(u64::from(moved));
+        }
+    }
+    let blackout = Timeline::of(&data).blackout;
+    assert_eq!((blackout.wall_clock_step_ns, blackout.disruption_told), (Some(400_000_000), Some(true)));
+}
+
+#[test]
 fn a_throttle_sleep_that_ends_at_a_blackout_the_clock_slept_through_is_not_added_to_it() {
     let mut data = Story::precopy().run_data();
     let switch_ns = u64::try_from(Axis::of(&data).switch_mono_ns().unwrap()).unwrap();

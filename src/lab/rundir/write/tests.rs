@@ -29,6 +29,7 @@ fn interval(seq: u64, start_ns: u64, value_ns: u64) -> Arrival {
         open_ns: None,
         gaps: None,
         steal_ms: None,
+        callbacks: None,
         stall_ms: None,
         throttle: None,
         self_cost: SelfCost::default(),

@@ -1,0 +1,18 @@
+//! One visit of a writer that took too long.
+
+use serde::{Deserialize, Serialize};
+
+/// A visit that took longer than 100 us, after the host's last mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stall {
+    /// The CPU its writer runs on.
+    pub cpu: u32,
+    /// When the visit began, guest CLOCK_MONOTONIC.
+    pub start_ns: u64,
+    /// How long it took.
+    pub len_ns: u64,
+    /// The page's position in the whole region, from 0.
+    pub page: u64,
+    /// Visits that wrote the page between the last mark and this one.
+    pub earlier: u64,
+}
