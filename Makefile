@@ -10,7 +10,7 @@ OUT ?= runs/demo
 help:
 	@echo "make demo        migrate a real VM under load: pre-copy, auto-converge, post-copy; compare and report"
 	@echo "make test        check everything: format, lints, docs, tests, sizes, real migrations"
-	@echo "make fidelity    hold what the guest says against injected faults, at length (about 25 minutes)"
+	@echo "make fidelity    hold what the guest says against injected faults; LONG=1 for the forms of ten minutes, REPEATS=N"
 	@echo "make setup       install what is missing (QEMU and the like) on Debian or Ubuntu"
 	@echo "make build       the guest program, static, and the host program"
 	@echo "make image       the guest image in target/image (KERNEL=FILE to bring your own kernel)"
@@ -30,7 +30,7 @@ test:
 	@echo "== test: every check, each with a log in target/test-logs"
 	@scripts/test.sh
 
-fidelity:
+fidelity: setup build image
 	@scripts/fidelity.sh
 
 setup:

@@ -3,6 +3,9 @@
 use super::guest::{MS, SECOND};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use sully::clock::{Clock, Monotonic};
 
 /// One stop: from when to when, as it was done.
@@ -13,7 +16,13 @@ pub struct Stop {
 }
 
 /// Stops `pid` at each of these times for so long; the times are after now. Always leaves it running.
-pub fn stop(pid: Pid, plan: impl IntoIterator<Item = (u64, u64)>) -> Vec<Stop> {
+pub fn stop(pid: Pid, plan: Vec<(u64, u64)>) -> Vec<Stop> {
+    // By a thread of its own: what it becomes ends with it.
+    std::thread::spawn(move || stop_here(pid, plan)).join().unwrap()
+}
+
+fn stop_here(pid: Pid, plan: Vec<(u64, u64)>) -> Vec<Stop> {
+    become_punctual();
     let begin_ns = Monotonic.now_ns() + 5 * MS;
     let mut done = Vec::new();
     for (at_ns, len_ns) in plan {
@@ -27,8 +36,15 @@ pub fn stop(pid: Pid, plan: impl IntoIterator<Item = (u64, u64)>) -> Vec<Stop> {
     done
 }
 
+/// Puts this thread above the guest's canaries, where that is allowed and `chrt` is there: on a busy machine the stops
+/// would come late without.
+fn become_punctual() {
+    let thread = nix::unistd::gettid().to_string();
+    let _ = Command::new("chrt").args(["-f", "-p", "50", &thread]).stderr(Stdio::null()).status();
+}
+
 /// Asleep, and the last 100 us awake.
-fn wait(deadline_ns: u64) {
+pub fn wait(deadline_ns: u64) {
     Monotonic.sleep_until(deadline_ns.saturating_sub(MS / 10));
     while Monotonic.now_ns() < deadline_ns {
         std::hint::spin_loop();
@@ -79,18 +95,42 @@ pub fn is_long() -> bool {
     std::env::var_os("SULLY_FIDELITY").is_some_and(|form| form == "long")
 }
 
+/// What else the machine does during an injection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    Quiet,
+    /// Twice as many busy threads as CPUs.
+    Loaded,
+}
+
+impl Form {
+    pub const ALL: [Self; 2] = [Self::Quiet, Self::Loaded];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Quiet => "quiet",
+            Self::Loaded => "loaded",
+        }
+    }
+
+    /// The load it takes, for as long as what is handed back lives.
+    pub fn begin(self) -> Option<Load> {
+        (self == Self::Loaded).then(Load::start)
+    }
+}
+
 /// Takes all CPUs away from the guest now and then, until it is dropped.
-pub struct Load(std::sync::Arc<std::sync::atomic::AtomicBool>);
+pub struct Load(Arc<AtomicBool>);
 
 impl Load {
     /// Two busy threads for each CPU.
     pub fn start() -> Self {
-        let going = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+        let going = Arc::new(AtomicBool::new(true));
         let cpus = std::thread::available_parallelism().map_or(2, usize::from);
         for _ in 0..2 * cpus {
-            let going = std::sync::Arc::clone(&going);
+            let going = Arc::clone(&going);
             std::thread::spawn(move || {
-                while going.load(std::sync::atomic::Ordering::Relaxed) {
+                while going.load(Ordering::Relaxed) {
                     let busy_until = Monotonic.now_ns() + 20 * MS;
                     while Monotonic.now_ns() < busy_until {
                         std::hint::spin_loop();
@@ -105,7 +145,7 @@ impl Load {
 
 impl Drop for Load {
     fn drop(&mut self) {
-        self.0.store(false, std::sync::atomic::Ordering::Relaxed);
+        self.0.store(false, Ordering::Relaxed);
     }
 }
 
