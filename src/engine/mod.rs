@@ -225,7 +225,7 @@ impl Engine {
     }
 
     /// Moves the gap records that came since the last call to `into`, at most as many as the rings hold, and judges
-    /// them together for the next snapshot.
+    /// them together for the next snapshot; those that ended just now with the next call, unless all has ended.
     pub fn take_gaps(&mut self, into: &mut Vec<Gap>) {
         let first_fresh = into.len();
         for canary in &self.canaries {
@@ -242,7 +242,11 @@ impl Engine {
         }
         let steal_ms = self.steal.as_ref().and_then(StealProbe::read_ms);
         let fresh = into.get(first_fresh..).unwrap_or_default();
-        self.diagnosis.take_in(fresh, self.canaries.len(), steal_ms, Monotonic.now_ns());
+        let (canaries, now_ns) = (self.canaries.len(), Monotonic.now_ns());
+        self.diagnosis.take_in(fresh, canaries, steal_ms, now_ns);
+        if self.stopped_ns.is_some() {
+            self.diagnosis.judge_all(canaries, steal_ms, now_ns);
+        }
     }
 
     /// Moves the corrupt pages found since the last call to `into`; at most [`CORRUPTION_RECORDS`] in all.
@@ -271,7 +275,8 @@ impl Engine {
         self.snapshot()
     }
 
-    fn halt(&mut self) {
+    /// Ends the load and waits for its threads, bounded. [`Self::stop`] is this and a snapshot.
+    pub fn halt(&mut self) {
         self.stopped_ns.get_or_insert_with(|| Monotonic.now_ns());
         self.control.stop();
         let writers = self.writers.iter_mut().filter_map(|writer| writer.thread.take());

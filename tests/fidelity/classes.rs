@@ -180,20 +180,20 @@ fn one_cpu_that_is_away_alone_is_the_hosts_doing() {
 #[test]
 fn v8_memory_that_was_reclaimed_is_the_guests_own_doing() {
     let _alone = alone();
-    for nobody in [true, false] {
-        let injection = if nobody {
-            "the program's pages reclaimed 10 times a second, not locked (no root)".to_owned()
+    for unlocked in [true, false] {
+        let injection = if unlocked {
+            "the program's pages reclaimed 10 times a second, not locked".to_owned()
         } else {
-            "the same, locked (root)".to_owned()
+            "the same, locked".to_owned()
         };
-        let demand = if nobody { "guest_fault 95 % of the time in gaps" } else { "no gap of it" };
+        let demand = if unlocked { "guest_fault 95 % of the time in gaps" } else { "no gap of it" };
         let row = Row { test: "V8", injection, demand };
-        match reclaimed(nobody) {
+        match reclaimed(unlocked) {
             Err(why) => row.skipped(&why),
             Ok((report, from_ns, until_ns)) => {
                 let faults = report.gaps.iter().filter(|gap| gap.class == GapClass::GuestFault);
                 let (count, gaps) = (faults.count(), report.gaps.len());
-                if nobody {
+                if unlocked {
                     let span = (from_ns, until_ns);
                     let share = report.tell("quiet", "guest_fault", GapClass::GuestFault, span);
                     let note = format!("told as guest_fault; {count} of {gaps} gaps");
@@ -207,11 +207,11 @@ fn v8_memory_that_was_reclaimed_is_the_guests_own_doing() {
 }
 
 /// A guest whose program was read from disk in a group of its own and is reclaimed again and again.
-fn reclaimed(nobody: bool) -> Result<(Report, u64, u64), String> {
+fn reclaimed(unlocked: bool) -> Result<(Report, u64, u64), String> {
     if !is_root() {
         return Err("a control group needs root".into());
     }
-    let group = Group::create("memory", if nobody { "fault" } else { "locked" })?;
+    let group = Group::create("memory", if unlocked { "fault" } else { "locked" })?;
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).map_err(|error| error.to_string())?;
     // What the copy left in memory belongs to nobody's group: it has to go before the guest reads it anew.
     let copy = dir.path().join("sully");
@@ -220,7 +220,7 @@ fn reclaimed(nobody: bool) -> Result<(Report, u64, u64), String> {
     let file = std::fs::File::open(&copy).unwrap();
     file.sync_all().unwrap();
     nix::fcntl::posix_fadvise(&file, 0, 0, nix::fcntl::PosixFadviseAdvice::POSIX_FADV_DONTNEED).unwrap();
-    let how = Start { program: Some(copy), nobody, group: Some(group.dir().to_owned()) };
+    let how = Start { program: Some(copy), unlocked, group: Some(group.dir().to_owned()), nobody: false };
     let guest = Guest::start_as(&format!("-r 2000p/s -t 2 -i 200ms -d {}s", seconds(4, 10)), &how);
     let from_ns = Monotonic.now_ns();
     for round in 0..seconds(25, 80) {

@@ -1,5 +1,6 @@
 //! A control group for one guest program or one of its threads: a CPU quota, a freezer, memory that can be reclaimed.
 
+use nix::unistd::Pid;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -49,7 +50,7 @@ impl Group {
     ///
     /// # Errors
     /// What the kernel says.
-    pub fn take(&self, process: impl ToString) -> Result<(), String> {
+    pub fn take(&self, process: Pid) -> Result<(), String> {
         self.write("cgroup.procs", &process.to_string())
     }
 

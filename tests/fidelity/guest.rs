@@ -18,10 +18,12 @@ pub const SECOND: u64 = 1_000_000_000;
 pub struct Start {
     /// Another program than the one of this build.
     pub program: Option<PathBuf>,
-    /// As `nobody`: its canaries are not real-time then, and its memory is not locked.
+    /// As `nobody`: its canaries are not real-time then.
     pub nobody: bool,
     /// In the control group of this directory, from its first page on.
     pub group: Option<PathBuf>,
+    /// Without the right to lock its memory.
+    pub unlocked: bool,
 }
 
 /// A running guest program that reports into a file.
@@ -49,10 +51,11 @@ impl Guest {
         let report = tempfile::NamedTempFile::new().unwrap();
         let program = how.program.clone().unwrap_or_else(program);
         let mut command = match &how.group {
-            // A shell goes ahead into the group; as nobody it could not.
+            // A shell goes ahead into the group.
             Some(group) => {
-                let user = if how.nobody { "setpriv --reuid=65534 --" } else { "" };
-                let script = format!("echo $$ >\"$0/cgroup.procs\" && exec {user} \"$@\"");
+                let without = "setpriv --bounding-set=-ipc_lock -- prlimit --memlock=0";
+                let without = if how.unlocked { without } else { "" };
+                let script = format!("echo $$ >\"$0/cgroup.procs\" && exec {without} \"$@\"");
                 let mut command = Command::new("sh");
                 command.args(["-c", &script]).arg(group).arg(program);
                 command
@@ -61,7 +64,7 @@ impl Guest {
         };
         command.args("run -m 16M --baseline 0s --report -".split(' ')).args(options.split_whitespace());
         command.stdin(Stdio::null()).stdout(report.reopen().unwrap()).stderr(Stdio::null());
-        if how.nobody && how.group.is_none() {
+        if how.nobody {
             command.uid(65_534);
         }
         let guest = Self { child: command.spawn().unwrap(), report };

@@ -4,12 +4,14 @@
 // Laws: 1. the kernel reads and writes only the structures handed to it, and the page that is copied; all outlive the call;
 //       2. a page that is delivered holds what it held before it was taken away: nobody's memory changes under them.
 
+use super::stops::{become_punctual, wait};
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::ops::Range;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -78,22 +80,23 @@ struct Source {
 }
 
 impl Source {
-    /// Awake all the time, so that a delay is as long as asked for.
+    /// Asleep until a page is touched and until shortly before it is due, then awake, so that a delay is as long as asked.
     fn serve(mut self, delay_ns: u64, over: &AtomicBool) -> Vec<u64> {
+        become_punctual();
         let (mut touched, mut message) = (Vec::new(), [0; 32]);
         while !over.load(Ordering::Relaxed) {
+            let mut ready = [PollFd::new(self.userfaultfd.as_fd(), PollFlags::POLLIN)];
+            poll(&mut ready, PollTimeout::from(20u8)).unwrap();
             match self.userfaultfd.read(&mut message) {
                 Ok(32) if message[0] == TOUCHED => {
                     let due_ns = Monotonic.now_ns() + delay_ns;
                     let address = u64::from_ne_bytes(message[16..24].try_into().unwrap()) / PAGE * PAGE;
-                    while Monotonic.now_ns() < due_ns {
-                        std::hint::spin_loop();
-                    }
+                    wait(due_ns);
                     self.deliver(address);
                     touched.push((address - self.first) / PAGE);
                 }
                 Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => std::hint::spin_loop(),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => panic!("userfaultfd: {error}"),
             }
         }

@@ -23,6 +23,8 @@ pub fn stop(pid: Pid, plan: Vec<(u64, u64)>) -> Vec<Stop> {
 
 fn stop_here(pid: Pid, plan: Vec<(u64, u64)>) -> Vec<Stop> {
     become_punctual();
+    // The kernel has the process's first thread carry out the stop: the others go on until it has run.
+    punctual(pid, "40");
     let begin_ns = Monotonic.now_ns() + 5 * MS;
     let mut done = Vec::new();
     for (at_ns, len_ns) in plan {
@@ -36,11 +38,15 @@ fn stop_here(pid: Pid, plan: Vec<(u64, u64)>) -> Vec<Stop> {
     done
 }
 
-/// Puts this thread above the guest's canaries, where that is allowed and `chrt` is there: on a busy machine the stops
-/// would come late without.
-fn become_punctual() {
-    let thread = nix::unistd::gettid().to_string();
-    let _ = Command::new("chrt").args(["-f", "-p", "50", &thread]).stderr(Stdio::null()).status();
+/// Puts this thread above the guest's canaries: on a busy machine injections would come late without.
+pub fn become_punctual() {
+    punctual(nix::unistd::gettid(), "50");
+}
+
+/// Makes a thread real-time, where that is allowed and `chrt` is there.
+fn punctual(thread: Pid, priority: &str) {
+    let thread = thread.to_string();
+    let _ = Command::new("chrt").args(["-f", "-p", priority, &thread]).stderr(Stdio::null()).status();
 }
 
 /// Asleep, and the last 100 us awake.
