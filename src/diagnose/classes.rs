@@ -161,8 +161,9 @@ fn fits(len_ns: u64, throttle: &Throttle) -> bool {
         ThrottleLaw::Qemu => throttle.period_ns.saturating_sub(10_000_000),
         ThrottleLaw::Unknown => throttle.period_ns / 100 * throttle.percent.min(100),
     };
-    // Half a canary's period and the latency of a wake, twice: the guest may have been slow to wake, too.
-    len_ns.abs_diff(sleep_ns) <= (sleep_ns / 10).max(1_200_000)
+    // Half a canary's period and the latency of a wake; and more where the vCPU had something else to do at first.
+    let (less_ns, more_ns) = ((sleep_ns / 10).max(1_200_000), (sleep_ns / 10).max(2_200_000));
+    (sleep_ns.saturating_sub(less_ns)..=sleep_ns.saturating_add(more_ns)).contains(&len_ns)
 }
 
 fn is_during(kind: HostEventKind, gap: &Gap, seen: &Seen<'_>, near_ns: u64) -> bool {
