@@ -11,7 +11,7 @@ $1 == "FIDELITY" {
     if ($8 ~ /^skipped/) reason[key] = $8; else judged[key]++
 }
 
-$1 == "MATRIX" { ms[$2, $3, $4] += $5; form[$2]; injected[$2, $3]; told[$4] }
+$1 == "MATRIX" { ms[$2, $3, $4] += $5; form[$2]; causes[$3]; told[$4] }
 
 # The middle figure, and the least and the greatest where there are several.
 function spread(text,   n, list, i, j, swap) {
@@ -31,24 +31,24 @@ function verdict(key) {
     return "falls short" (tries[key] > 1 ? " (" judged[key] - held[key] " of " judged[key] ")" : "")
 }
 
-# One matrix, and its macro-F1: the mean over what was injected of the harmonic mean of recall and precision.
-function matrix(name,   cause, class, sum, column, hit, recall, precision, f1, count, line) {
+# One matrix, and its macro-F1: the mean over what was injected of the harmonic mean of recall and precision, each row counting
+# as much as any other however long it was injected.
+function matrix(name,   cause, class, other, sum, seen, recall, precision, f1, count, line) {
     printf "\n**%s**, ms, sum over canaries:\n\n| injected |", name
     for (class in told) printf " %s |", class
     printf " recall %% |\n|---|"
     for (class in told) printf "---|"
     printf "---|\n"
+    for (cause in causes)
+        for (class in told) sum[cause] += ms[name, cause, class]
     for (cause in causes) {
-        if (!((name, cause) in injected)) continue
-        sum = 0
-        for (class in told) sum += ms[name, cause, class]
+        if (!sum[cause]) continue
         line = "| " cause " |"
         for (class in told) line = line " " (ms[name, cause, class] + 0) " |"
-        hit = ms[name, cause, cause] + 0
-        recall = sum ? hit / sum : 0
-        column = 0
-        for (class in causes) if ((name, class) in injected) column += ms[name, class, cause]
-        precision = column ? hit / column : 0
+        recall = ms[name, cause, cause] / sum[cause]
+        seen = 0
+        for (other in causes) if (sum[other]) seen += ms[name, other, cause] / sum[other]
+        precision = seen ? recall / seen : 0
         f1 += recall + precision ? 2 * recall * precision / (recall + precision) : 0
         count++
         printf "%s %.1f |\n", line, 100 * recall
@@ -63,6 +63,5 @@ END {
         key = keys[row]; split(key, part, FS)
         printf "| %s | %s | %s | %s %s %s | %s |\n", part[1], part[2], part[3], spread(figures[key]), unit[key], note[key], verdict(key)
     }
-    for (pair in injected) { split(pair, part, SUBSEP); causes[part[2]] }
     for (name in form) matrix(name)
 }

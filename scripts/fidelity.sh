@@ -10,12 +10,13 @@ page=target/fidelity.md
 repeats=${REPEATS:-1}
 mkdir -p "$(dirname "$log")" || exit 1
 export SULLY_TEST_GUEST=$PWD/target/guest/sully SULLY_TEST_LAB=$PWD/target/release/sully-lab SULLY_TEST_IMAGE=$PWD/target/image
-[ -n "${LONG:-}" ] && export SULLY_FIDELITY=long
+export SULLY_FIDELITY=${LONG:+long}
+SULLY_FIDELITY=${SULLY_FIDELITY:-short}
 : >"$log"
 
 code=0
 for round in $(seq "$repeats"); do
-    echo "== fidelity: round $round of $repeats, ${SULLY_FIDELITY:-short} forms; the log is $log"
+    echo "== fidelity: round $round of $repeats, $SULLY_FIDELITY forms; the log is $log"
     cargo test --all-features --test fidelity --test vm_fidelity --no-fail-fast -- --nocapture --test-threads=1 \
         >>"$log" 2>&1 || code=$?
 done
@@ -34,7 +35,7 @@ LIST
 machine() {
     echo "$(date +%F), $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) CPUs, Linux $(uname -r);" \
         "VMs: $("qemu-system-$(uname -m)" --version 2>/dev/null | sed -n '1s/QEMU emulator version //p'), emulation;" \
-        "${SULLY_FIDELITY:-short} forms, $repeats round(s)."
+        "$SULLY_FIDELITY forms, $repeats round(s)."
 }
 
 {

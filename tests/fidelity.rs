@@ -3,6 +3,8 @@
 //! Each test prints its figures in rows that `make fidelity` gathers into a table. That is where demands are judged:
 //! here, on a machine that others use too, only what no noise explains fails. `SULLY_FIDELITY=long` asks for the long
 //! forms, `SULLY_TEST_GUEST` names another guest program than this build's. What needs VMs is in `tests/vm_fidelity.rs`.
+// The guest program is the same with and without the host's side: once is enough.
+#![cfg(feature = "host")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[path = "fidelity/classes.rs"]

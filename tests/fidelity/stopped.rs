@@ -20,13 +20,13 @@ fn v10_a_stop_by_qemu_is_as_long_as_qemu_says() {
     run(async {
         let row = |len_ms: u64| Row {
             test: "V10",
-            injection: format!("QMP stop, cont after {len_ms} ms, 2 vCPUs"),
+            injection: format!("QMP stop, cont after {len_ms} ms, 1 vCPU"),
             demand: "within 2 ms or 2 %",
         };
         let Some((_, image)) = lab_and_image(&row(0)) else { return };
         let (lengths, rounds): (&[u64], usize) =
             if is_long() { (&[50, 100, 200, 500, 1000, 2000, 5000], 3) } else { (&[50, 500, 2000], 1) };
-        let mut machine = Machine::boot(&image, 2, "-m 32M -r 8M/s --baseline 1s -i 100ms").await;
+        let mut machine = Machine::boot(&image, 1, "-m 16M -r 2M/s --baseline 1s -i 100ms").await;
         machine.listen(2 * SECOND + REACH_NS).await;
         for len_ms in lengths {
             let mut found = Vec::new();

@@ -62,7 +62,9 @@ fn sleeps_from_which_canaries_wake_late_are_read_by_their_period() {
     for percent in [20, 30, 50, 60, 70, 80] {
         let (sleep_ns, period_ns) = (10 * MS * percent / (100 - percent), 1_000 * MS / (100 - percent));
         let mut stops = train(sleep_ns, period_ns, percent);
-        stops.iter_mut().for_each(|stop| stop.len_ns += dice.between(1_000_000, 1_900_000));
+        for stop in &mut stops {
+            stop.len_ns += dice.between(1_000_000, 1_900_000);
+        }
         let found = verdicts(&stops);
         assert!(found.len() >= 70, "{percent} %: {} of 80 windows", found.len());
         assert!(found.iter().all(|one| one.percent.abs_diff(percent) <= 2), "{percent} %: {found:?}");
