@@ -36,7 +36,9 @@ fn v9_real_auto_converge_is_told_level_by_level() {
             let migrates_ns = hostclock::mono_ns();
             let levels = auto_converge(&mut machine).await;
             before(&machine, *cpus, migrates_ns);
-            levels.iter().for_each(|level| told(&machine, *cpus, *level));
+            for level in levels {
+                told(&machine, *cpus, level);
+            }
             machine.end().await;
         }
     });
@@ -108,7 +110,9 @@ fn told(machine: &Machine, cpus: u32, level: Level) {
     for (class, ms) in under(level.from_ns).flat_map(|(_, one)| one.stall_ms.iter().flatten()) {
         *classes.entry(class.as_str()).or_insert(0) += ms;
     }
-    classes.iter().for_each(|(class, ms)| say::cell("emulation", "throttle", class, *ms));
+    for (class, ms) in classes {
+        say::cell("emulation", "throttle", class, ms);
+    }
     let injection = format!("auto-converge at {} %, {cpus} vCPU", level.percent);
     let row = Row { test: "V9", injection, demand: "median within 2, each within 3, onset 1.5 s" };
     let Some(middle) = median(&percents) else {
