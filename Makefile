@@ -4,12 +4,13 @@ LAB := target/release/sully-lab
 SCENARIOS ?= smoke/precopy smoke/auto-converge smoke/post-copy
 OUT ?= runs/demo
 
-.PHONY: help demo test setup build image soak bench bench-collect bench-link bench-prefault bench-own clean-runs
+.PHONY: help demo test fidelity setup build image soak bench bench-collect bench-link bench-prefault bench-own clean-runs
 .NOTPARALLEL:
 
 help:
 	@echo "make demo        migrate a real VM under load: pre-copy, auto-converge, post-copy; compare and report"
 	@echo "make test        check everything: format, lints, docs, tests, sizes, real migrations"
+	@echo "make fidelity    hold what the guest says against injected faults; LONG=1 for the forms of ten minutes, REPEATS=N"
 	@echo "make setup       install what is missing (QEMU and the like) on Debian or Ubuntu"
 	@echo "make build       the guest program, static, and the host program"
 	@echo "make image       the guest image in target/image (KERNEL=FILE to bring your own kernel)"
@@ -30,6 +31,9 @@ test:
 	@scripts/setup.sh test
 	@echo "== test: every check, each with a log in target/test-logs"
 	@scripts/test.sh
+
+fidelity: setup build image
+	@scripts/fidelity.sh
 
 setup:
 	@echo "== setup: what the demo needs"

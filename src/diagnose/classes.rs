@@ -1,8 +1,8 @@
 //! Whose fault the gaps of a window were, seen together: those of all canaries, the counters beside them, and what the
 //! host knows, if it is asked.
 //!
-//! In this order: what the canary's own thread was counted (the guest's scheduler, its memory); steal for at least half
-//! of what is left over a second or more; gaps of all canaries at once (throttle where the comb fits, blackout where the
+//! In this order: what the canary's own thread was counted (the guest's scheduler, its memory), but where all canaries were
+//! away at once and half of them were counted nothing; steal for at least half of what is left over a second or more; gaps of all canaries at once (throttle where the comb fits, blackout where the
 //! host says so or a long one is alone, else a pause of the VM); gaps of one vCPU. With one canary the last two
 //! cannot be told apart: only comb, a long lone gap and the host tell something, and the rest is unknown.
 
@@ -69,8 +69,8 @@ pub struct Verdict {
     pub common: bool,
 }
 
-/// A gap of at least so much that is alone is a blackout, ns.
-const LONE_NS: u64 = 20_000_000;
+/// A gap of at least so much that is alone is a blackout, ns: 20 ms, less what a canary may find too short.
+const LONE_NS: u64 = 19_000_000;
 /// Steal is counted in ticks of 10 ms: judged over this time at least, ns.
 const STEAL_SPAN_NS: u64 = 1_000_000_000;
 /// Another gap is near a lone one within this time, ns.
@@ -88,15 +88,15 @@ const SLICE_NS: u64 = 10_000_000;
 ///
 /// Of one canary each gap may be one. A canary that then waited in the guest's own queue was stopped for less.
 pub fn stops(seen: &Seen<'_>) -> Vec<Stop> {
-    let groups = groups(seen);
-    let stop = |group: &Vec<usize>| {
-        let net = group.iter().map(|index| net(&seen.gaps[*index]));
+    let stop = |group: &Group| {
+        let net = group.left.iter().map(|index| net(&seen.gaps[*index]));
         let (end_ns, len_ns) = net.fold((u64::MAX, 0u64), |(end, sum), stop| {
             (end.min(stop.end_ns), sum.saturating_add(stop.len_ns))
         });
-        Stop { end_ns, len_ns: len_ns / group.len() as u64 }
+        Stop { end_ns, len_ns: len_ns / group.left.len() as u64 }
     };
-    groups.iter().filter(|group| is_whole(group, seen)).map(stop).filter(|stop| stop.len_ns > 0).collect()
+    let groups = groups(seen);
+    groups.iter().filter(|group| group.is_stop(seen)).map(stop).filter(|stop| stop.len_ns > 0).collect()
 }
 
 /// The throttle at the end of what was seen; none where it cannot be told.
@@ -120,16 +120,19 @@ pub fn verdicts(seen: &Seen<'_>, throttle: Option<&Throttle>) -> Vec<Verdict> {
     let stolen = seen.length_ns >= STEAL_SPAN_NS
         && seen.steal_ns.is_some_and(|steal_ns| steal_ns > 0 && steal_ns >= left_ns.div_ceil(2));
     for group in groups(seen) {
-        let common = seen.canaries > 1 && is_whole(&group, seen);
+        let Some(first) = group.left.first() else { continue };
+        let is_stop = group.is_stop(seen);
         let (class, confidence) = if stolen {
             (GapClass::HostSteal, 0.7)
-        } else if is_whole(&group, seen) {
+        } else if is_stop {
             whole(&group, seen, throttle)
         } else {
-            single(&seen.gaps[group[0]], seen)
+            single(&seen.gaps[*first], seen)
         };
-        for index in group {
-            verdicts[index] = Verdict { class, confidence, common };
+        let verdict = Verdict { class, confidence, common: seen.canaries > 1 && is_stop };
+        group.left.iter().for_each(|index| verdicts[*index] = verdict);
+        if is_stop && !stolen {
+            group.own.iter().for_each(|index| verdicts[*index] = verdict);
         }
     }
     verdicts
@@ -147,8 +150,8 @@ fn explained(gap: &Gap, seen: &Seen<'_>) -> Option<GapClass> {
 }
 
 /// Of a stop of the whole VM, or of a gap of the only canary.
-fn whole(group: &[usize], seen: &Seen<'_>, throttle: Option<&Throttle>) -> (GapClass, f64) {
-    let gap = &seen.gaps[group[0]];
+fn whole(group: &Group, seen: &Seen<'_>, throttle: Option<&Throttle>) -> (GapClass, f64) {
+    let gap = &seen.gaps[group.left[0]];
     if let Some(throttle) = throttle
         && fits(gap.len_ns, throttle)
     {
@@ -163,7 +166,7 @@ fn whole(group: &[usize], seen: &Seen<'_>, throttle: Option<&Throttle>) -> (GapC
     } else if seen.canaries < 2 {
         single(gap, seen)
     } else if is_during(HostEventKind::PostCopy, gap, seen)
-        && group.iter().any(|index| waited_for(&seen.gaps[*index], seen) == Some(true))
+        && group.members().any(|index| waited_for(&seen.gaps[*index], seen) == Some(true))
     {
         // One of them waited for a page that was missing, and the others with it.
         (GapClass::PostcopyFault, 0.5)
@@ -228,8 +231,9 @@ fn fits(len_ns: u64, throttle: &Throttle) -> bool {
         ThrottleLaw::Qemu => throttle.period_ns.saturating_sub(10_000_000),
         ThrottleLaw::Unknown => throttle.period_ns / 100 * throttle.percent.min(100),
     };
-    // Half a canary's period and the latency of a wake, twice: the guest may have been slow to wake, too.
-    len_ns.abs_diff(sleep_ns) <= (sleep_ns / 10).max(1_200_000)
+    // Half a canary's period and the latency of a wake; and more where the vCPU had something else to do at first.
+    let (less_ns, more_ns) = ((sleep_ns / 10).max(1_200_000), (sleep_ns / 10).max(2_200_000));
+    (sleep_ns.saturating_sub(less_ns)..=sleep_ns.saturating_add(more_ns)).contains(&len_ns)
 }
 
 fn is_during(kind: HostEventKind, gap: &Gap, seen: &Seen<'_>) -> bool {
@@ -237,9 +241,9 @@ fn is_during(kind: HostEventKind, gap: &Gap, seen: &Seen<'_>) -> bool {
 }
 
 /// Whether no other gap within a second is half as long.
-fn is_alone(group: &[usize], seen: &Seen<'_>) -> bool {
-    let gap = &seen.gaps[group[0]];
-    let others = seen.gaps.iter().enumerate().filter(|(index, _)| !group.contains(index));
+fn is_alone(group: &Group, seen: &Seen<'_>) -> bool {
+    let gap = &seen.gaps[group.left[0]];
+    let others = seen.gaps.iter().enumerate().filter(|(index, _)| !group.has(*index));
     others.into_iter().all(|(_, other)| {
         let near = other.start_ns <= end_ns(gap).saturating_add(NEAR_NS)
             && end_ns(other).saturating_add(NEAR_NS) >= gap.start_ns;
@@ -247,32 +251,57 @@ fn is_alone(group: &[usize], seen: &Seen<'_>) -> bool {
     })
 }
 
-/// At least 90 % of the canaries are in the group.
-fn is_whole(group: &[usize], seen: &Seen<'_>) -> bool {
-    group.len().saturating_mul(10) >= seen.canaries.saturating_mul(9) && seen.canaries > 0
+/// Gaps of different canaries that are one: they overlap by 80 % of the shorter and begin within 1 ms or 5 %.
+struct Group {
+    /// Those that the guest's own counters explain.
+    own: Vec<usize>,
+    /// The others, the earliest first.
+    left: Vec<usize>,
 }
 
-/// Gaps of different canaries that are one: they overlap by 80 % of the shorter and begin within 1 ms or 5 %. Those that
-/// the guest's own counters explain are in no group. A gap that starts its group is its first.
-fn groups(seen: &Seen<'_>) -> Vec<Vec<usize>> {
-    let is_open = |index: &usize| explained(&seen.gaps[*index], seen).is_none();
-    let mut order: Vec<usize> = (0..seen.gaps.len()).filter(is_open).collect();
+impl Group {
+    fn members(&self) -> impl Iterator<Item = &usize> {
+        self.left.iter().chain(&self.own)
+    }
+
+    fn has(&self, index: usize) -> bool {
+        self.members().any(|member| *member == index)
+    }
+
+    /// Whether all CPUs were away at once, and the guest did not do it: at least 90 % of the canaries are in the group,
+    /// and half of them waited for nothing of the guest's. A canary that was ready to run when the VM was stopped seems
+    /// to have waited for another task; but no task holds all CPUs from the same moment on, and up to the same.
+    fn is_stop(&self, seen: &Seen<'_>) -> bool {
+        let count = self.members().count();
+        let whole = count.saturating_mul(10) >= seen.canaries.saturating_mul(9) && seen.canaries > 0;
+        whole && !self.left.is_empty() && self.own.len() <= self.left.len()
+    }
+}
+
+/// All gaps, in groups.
+fn groups(seen: &Seen<'_>) -> Vec<Group> {
+    let mut order: Vec<usize> = (0..seen.gaps.len()).collect();
     order.sort_by_key(|index| seen.gaps[*index].start_ns);
-    let mut groups: Vec<Vec<usize>> = Vec::new();
+    let mut groups: Vec<(usize, Group)> = Vec::new();
     for index in order {
         let gap = &seen.gaps[index];
         // Later groups begin later, so only the last few can be near.
         let mut recent = groups.iter_mut().rev().take(seen.canaries.clamp(1, CANARIES_CEILING));
-        let joins = |group: &&mut Vec<usize>| {
-            let is_other = group.iter().all(|member| seen.gaps[*member].cpu != gap.cpu);
-            is_other && is_one(&seen.gaps[group[0]], gap)
+        let joins = |(first, group): &&mut (usize, Group)| {
+            let is_other = group.members().all(|member| seen.gaps[*member].cpu != gap.cpu);
+            is_other && is_one(&seen.gaps[*first], gap)
         };
+        let is_own = explained(gap, seen).is_some();
+        let (own, left) = if is_own { (vec![index], Vec::new()) } else { (Vec::new(), vec![index]) };
         match recent.find(joins) {
-            Some(group) => group.push(index),
-            None => groups.push(vec![index]),
+            Some((_, group)) => {
+                group.own.extend(own);
+                group.left.extend(left);
+            }
+            None => groups.push((index, Group { own, left })),
         }
     }
-    groups
+    groups.into_iter().map(|(_, group)| group).collect()
 }
 
 fn is_one(one: &Gap, other: &Gap) -> bool {

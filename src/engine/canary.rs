@@ -1,9 +1,13 @@
-//! Canaries: one thread on each CPU that wakes a thousand times a second and notices when the CPU was away.
+//! Canaries: one thread on each CPU that wakes about a thousand times a second and notices when the CPU was away.
 //!
 //! **Length.** A canary that should wake at d wakes at d + late. The CPU was away since some moment before d. For
 //! absences of a period and more that moment is uniform within the period before d: the absence was late plus half
 //! a period on average. Of shorter ones late is uniform between nothing and the absence: twice late on average. So
-//! len = late + min(late, period / 2), which is unbiased in both.
+//! len = late + min(late, period / 2), which is unbiased in both. A canary that was awake and waited in the guest's
+//! own run queue for half of late or more lost late and no more: len = late.
+//!
+//! **Period.** Stops of a throttle often come at whole ms. With a period of 1 ms they would all meet the canary at the
+//! same moment of its period, and the mean of their lengths would be off by up to half a period.
 //!
 //! **Threshold.** Three times the p99 of the canary's own lateness in a rehearsal of 300 wakes before the first
 //! visit, so that a host on which every wake is late does not make every wake a gap. Once the baseline is over, three
@@ -25,8 +29,8 @@ use std::{
     thread::JoinHandle,
 };
 
-/// How often a canary wakes.
-pub(super) const PERIOD_NS: u64 = 1_000_000;
+/// How often a canary wakes: no small multiple of it is a whole number of ms.
+pub(super) const PERIOD_NS: u64 = 987_000;
 /// The lowest threshold.
 const THRESHOLD_FLOOR_NS: u64 = 100_000;
 /// The highest threshold.
@@ -124,10 +128,11 @@ fn run<C: Clock>(clock: &C, control: &Control, probe: &ThreadProbe, tally: &GapT
             return;
         }
         wakes += 1;
-        let gap_ns = watch.gap_ns(deadline_ns, now_ns);
+        let gap_ns = watch.late_ns(deadline_ns, now_ns);
         tally.set_threshold(watch.threshold_ns);
-        if let Some(len_ns) = gap_ns {
+        if let Some(late_ns) = gap_ns {
             let features = probe.read().since(&base);
+            let len_ns = length_ns(late_ns, features.run_delay_ns);
             tally.record(&RawGap { start_ns: now_ns.saturating_sub(len_ns), len_ns, features });
             wakes = REBASE_WAKES;
         }
@@ -137,6 +142,12 @@ fn run<C: Clock>(clock: &C, control: &Control, probe: &ThreadProbe, tally: &GapT
         }
         deadline_ns = next_deadline_ns(deadline_ns, clock.now_ns());
     }
+}
+
+/// How long the gap was in which a canary came so late, having waited so long in the guest's own run queue.
+fn length_ns(late_ns: u64, run_delay_ns: Option<u64>) -> u64 {
+    let was_awake = run_delay_ns.is_some_and(|waited_ns| waited_ns >= late_ns.div_ceil(2));
+    if was_awake { late_ns } else { late_ns.saturating_add(late_ns.min(PERIOD_NS / 2)) }
 }
 
 /// The first moment after `now_ns` that is whole periods after `deadline_ns`, which is past.
@@ -162,8 +173,8 @@ impl Watch {
         }
     }
 
-    /// The length of the gap before a wake at `now_ns` that was due at `deadline_ns`, if it passes the threshold.
-    fn gap_ns(&mut self, deadline_ns: u64, now_ns: u64) -> Option<u64> {
+    /// How late a wake at `now_ns` that was due at `deadline_ns` is, if that passes the threshold.
+    fn late_ns(&mut self, deadline_ns: u64, now_ns: u64) -> Option<u64> {
         let late_ns = now_ns.saturating_sub(deadline_ns);
         if now_ns >= self.baseline_end_ns
             && let Some(baseline) = self.baseline.take()
@@ -174,7 +185,7 @@ impl Watch {
         if let Some(baseline) = &mut self.baseline {
             baseline.record_n(late_ns, 1);
         }
-        (late_ns > self.threshold_ns).then(|| late_ns.saturating_add(late_ns.min(PERIOD_NS / 2)))
+        (late_ns > self.threshold_ns).then_some(late_ns)
     }
 }
 

@@ -3,8 +3,11 @@
 
 use crate::diagnose::{Seen, TimeByClass, WINDOW_NS, throttle_of, verdicts};
 use crate::record::{Gap, Throttle};
-use std::collections::VecDeque;
+use std::{collections::VecDeque, mem};
 
+/// A gap waits so long for those of other canaries before it is judged, ns. Canaries wake from one stop within a ms of
+/// each other, and the thread that asks may have slept through the same stop: it wakes in between.
+const COMPANY_NS: u64 = 5_000_000;
 /// More gaps than that are not kept: the oldest go.
 const GAPS_CEILING: usize = 4096;
 /// Steal is judged over this time, ns.
@@ -16,6 +19,8 @@ const READINGS_CEILING: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Diagnosis {
     gaps: VecDeque<Gap>,
+    /// Those that ended just now.
+    waiting: Vec<Gap>,
     /// Steal in ms since boot, and when it was read.
     steal: VecDeque<(u64, u64)>,
     time: TimeByClass,
@@ -24,20 +29,35 @@ pub(super) struct Diagnosis {
 
 impl Diagnosis {
     /// Takes in the gaps that came since the last call, and steal as it is now, and judges them in the light of what
-    /// came before. A gap has its class from then on.
+    /// came before, but for those that ended just now. A gap has its class from then on.
     pub(super) fn take_in(&mut self, fresh: &[Gap], canaries: usize, steal_ms: Option<u64>, now_ns: u64) {
+        let mut gaps = mem::take(&mut self.waiting);
+        gaps.extend_from_slice(fresh);
+        let is_young = |gap: &Gap| end_ns(gap).saturating_add(COMPANY_NS) > now_ns;
+        let (waiting, fresh): (Vec<Gap>, Vec<Gap>) = gaps.into_iter().partition(is_young);
+        self.waiting = waiting;
+        self.judge(fresh, canaries, steal_ms, now_ns);
+    }
+
+    /// Judges what waits still: nothing more will come.
+    pub(super) fn judge_all(&mut self, canaries: usize, steal_ms: Option<u64>, now_ns: u64) {
+        let waiting = mem::take(&mut self.waiting);
+        self.judge(waiting, canaries, steal_ms, now_ns);
+    }
+
+    fn judge(&mut self, fresh: Vec<Gap>, canaries: usize, steal_ms: Option<u64>, now_ns: u64) {
         self.steal.extend(steal_ms.map(|ms| (now_ns, ms)));
         while self.steal.len() > READINGS_CEILING
             || self.steal.get(1).is_some_and(|(at_ns, _)| at_ns.saturating_add(STEAL_SPAN_NS) <= now_ns)
         {
             self.steal.pop_front();
         }
-        self.gaps.retain(|gap| gap.start_ns.saturating_add(gap.len_ns).saturating_add(WINDOW_NS) >= now_ns);
+        self.gaps.retain(|gap| end_ns(gap).saturating_add(WINDOW_NS) >= now_ns);
         // What is fresh always stays: it is no more than the rings hold.
         let excess = (self.gaps.len() + fresh.len()).saturating_sub(GAPS_CEILING).min(self.gaps.len());
         self.gaps.drain(..excess);
         let first_fresh = self.gaps.len();
-        self.gaps.extend(fresh.iter().cloned());
+        self.gaps.extend(fresh);
         self.throttle = None;
         if self.gaps.is_empty() {
             return;
@@ -70,6 +90,10 @@ impl Diagnosis {
     }
 }
 
+fn end_ns(gap: &Gap) -> u64 {
+    gap.start_ns.saturating_add(gap.len_ns)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,15 +102,37 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     #[test]
+    fn a_stop_that_one_canary_has_not_told_of_yet_is_common_all_the_same() {
+        let gap = |cpu| Gap {
+            cpu,
+            start_ns: 1_000 * MS,
+            len_ns: 40 * MS,
+            class: GapClass::Unknown,
+            features: GapFeatures::default(),
+        };
+        let told = |diagnosis: &Diagnosis| diagnosis.time().lost().collect::<Vec<_>>();
+        let mut diagnosis = Diagnosis::default();
+        diagnosis.take_in(&[gap(0)], 2, None, 1_040 * MS + 100);
+        assert_eq!(told(&diagnosis), []);
+        diagnosis.take_in(&[gap(1)], 2, None, 1_050 * MS);
+        assert_eq!(told(&diagnosis), [(GapClass::Blackout, 80 * MS)]);
+        let mut ending = Diagnosis::default();
+        ending.take_in(&[gap(0), gap(1)], 2, None, 1_040 * MS);
+        ending.judge_all(2, None, 1_040 * MS);
+        assert_eq!(told(&ending), [(GapClass::Blackout, 80 * MS)]);
+    }
+
+    #[test]
     fn a_throttle_is_seen_within_a_second_and_forgotten_after_it_and_no_gap_counts_twice() {
         let mut diagnosis = Diagnosis::default();
         let gap = |cpu, index: u64| Gap {
             cpu,
-            start_ns: (10 + index * 20) * MS,
+            start_ns: index * 20 * MS,
             len_ns: 10 * MS,
             class: GapClass::Unknown,
             features: GapFeatures::default(),
         };
+        // The last gap of each beat ended 10 ms before it.
         for beat in 1..=20 {
             let fresh: Vec<Gap> =
                 (beat * 5 - 5..beat * 5).flat_map(|index| [gap(0, index), gap(1, index)]).collect();

@@ -247,7 +247,7 @@ impl Engine {
     }
 
     /// Moves the gap records that came since the last call to `into`, at most as many as the rings hold, and judges
-    /// them together for the next snapshot.
+    /// them together for the next snapshot; those that ended just now with the next call, unless all has ended.
     pub fn take_gaps(&mut self, into: &mut Vec<Gap>) {
         let first_fresh = into.len();
         for canary in &self.canaries {
@@ -267,7 +267,11 @@ impl Engine {
         if !fresh.is_empty() {
             self.callbacks_seen = self.callbacks.read();
         }
-        self.diagnosis.take_in(fresh, self.canaries.len(), steal_ms, Monotonic.now_ns());
+        let (canaries, now_ns) = (self.canaries.len(), Monotonic.now_ns());
+        self.diagnosis.take_in(fresh, canaries, steal_ms, now_ns);
+        if self.stopped_ns.is_some() {
+            self.diagnosis.judge_all(canaries, steal_ms, now_ns);
+        }
     }
 
     /// Moves what writers found since the last call: corrupt pages, at most [`CORRUPTION_RECORDS`] in all, and visits that
@@ -312,7 +316,8 @@ impl Engine {
         self.snapshot()
     }
 
-    fn halt(&mut self) {
+    /// Ends the load and waits for its threads, bounded. [`Self::stop`] is this and a snapshot.
+    pub fn halt(&mut self) {
         self.stopped_ns.get_or_insert_with(|| Monotonic.now_ns());
         self.control.stop();
         let writers = self.writers.iter_mut().filter_map(|writer| writer.thread.take());

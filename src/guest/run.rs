@@ -274,8 +274,11 @@ impl Run {
 
     /// The last interval, the last record, and both sent as far as somebody reads.
     fn finish(mut self, (reason, detail): Ending) -> End {
-        let last = Rc::new(self.engine.stop());
-        self.report_gaps(last.at_ns);
+        let now_ns = Monotonic.now_ns();
+        self.engine.halt();
+        // Before the last snapshot, which then has their classes.
+        self.report_gaps(now_ns);
+        let last = Rc::new(self.engine.snapshot());
         self.report_finds(last.at_ns);
         self.audience.offer_interval(&last, &self.plan, &self.phase);
         let mut end = self.audience.end(&last, reason, detail);

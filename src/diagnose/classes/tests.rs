@@ -146,6 +146,21 @@ fn the_guests_own_doing_comes_first_then_steal() {
 }
 
 #[test]
+fn a_canary_that_was_ready_to_run_when_all_stopped_did_not_wait_for_another_task() {
+    let mut gaps = half();
+    gaps[1].features.run_delay_ns = Some(10 * MS);
+    assert!(classes(&seen(&gaps)).iter().all(|class| *class == GapClass::Throttle));
+    let mut alone = [gap(0, 500, 30), gap(1, 700, 30)];
+    alone[1].features.run_delay_ns = Some(30 * MS);
+    assert_eq!(classes(&seen(&alone)), [GapClass::HostOther, GapClass::GuestSched]);
+    let mut most = [gap(0, 500, 30), gap(1, 500, 30), gap(2, 500, 30)];
+    most[1].features.run_delay_ns = Some(30 * MS);
+    most[2].features.run_delay_ns = Some(30 * MS);
+    let three = Seen { canaries: 3, ..seen(&most) };
+    assert_eq!(classes(&three), [GapClass::HostOther, GapClass::GuestSched, GapClass::GuestSched]);
+}
+
+#[test]
 fn gaps_over_each_other_count_once() {
     let gaps = [gap(0, 100, 100), gap(0, 150, 100), gap(1, 100, 50)];
     let verdict = Verdict { class: GapClass::VmPause, confidence: 0.5, common: true };

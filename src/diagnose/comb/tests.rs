@@ -57,6 +57,21 @@ fn qemus_law_is_read_within_a_point() {
 }
 
 #[test]
+fn sleeps_from_which_canaries_wake_late_are_read_by_their_period() {
+    let mut dice = Dice(5);
+    for percent in [20, 30, 50, 60, 70, 80] {
+        let (sleep_ns, period_ns) = (10 * MS * percent / (100 - percent), 1_000 * MS / (100 - percent));
+        let mut stops = train(sleep_ns, period_ns, percent);
+        for stop in &mut stops {
+            stop.len_ns += dice.between(1_000_000, 1_900_000);
+        }
+        let found = verdicts(&stops);
+        assert!(found.len() >= 70, "{percent} %: {} of 80 windows", found.len());
+        assert!(found.iter().all(|one| one.percent.abs_diff(percent) <= 2), "{percent} %: {found:?}");
+    }
+}
+
+#[test]
 fn another_periodic_law_is_read_within_two_points_and_called_unknown() {
     for percent in [10, 20, 30, 40, 50, 60, 70, 80] {
         let found = verdicts(&train(percent * MS, 100 * MS, percent));

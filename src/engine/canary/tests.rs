@@ -87,7 +87,8 @@ fn the_length_is_unbiased_for_shorter_absences_that_are_seen() {
     // Absences of 0.4 ms, of which those that cover a deadline are seen: late is 0.1 to 0.4 ms, by half too little.
     let mut watch = Watch::new(T0_NS, NEVER_NS, THRESHOLD_FLOOR_NS);
     let lates = (0..4000u64).map(|step| step * 100);
-    let found: Vec<u64> = lates.filter_map(|late_ns| watch.gap_ns(T0_NS, T0_NS + late_ns)).collect();
+    let found = lates.filter_map(|late_ns| watch.late_ns(T0_NS, T0_NS + late_ns));
+    let found: Vec<u64> = found.map(|late_ns| length_ns(late_ns, None)).collect();
     assert!(found.iter().all(|len_ns| (200_000..=800_000).contains(len_ns)));
     // Seen are those that were later than 100 us: on average 250 us late, so 500 us long.
     let mean_ns = found.iter().sum::<u64>() / found.len() as u64;
@@ -95,14 +96,35 @@ fn the_length_is_unbiased_for_shorter_absences_that_are_seen() {
 }
 
 #[test]
+fn stops_at_whole_ms_are_as_long_on_average_whenever_they_begin() {
+    let (stops, len_ns) = (200u64, 10_000_000);
+    for phase_us in [0, 130, 470, 800, 990] {
+        let clock = (0..stops).fold(Fake::new(T0_NS, 100), |clock, number| {
+            clock.with_pause(T0_NS + 5_000_000 + phase_us * 1000 + number * 20_000_000, len_ns)
+        });
+        let (_, summary) = watched(clock, 4_100_000_000);
+        assert_eq!(summary.count, stops);
+        let mean_ns = summary.total_ns / stops;
+        assert!(mean_ns.abs_diff(len_ns) < 30_000, "{phase_us} us: {mean_ns}");
+    }
+}
+
+#[test]
+fn a_canary_that_waited_in_the_run_queue_lost_what_it_came_late_and_no_more() {
+    assert_eq!(length_ns(300_000, Some(290_000)), 300_000);
+    assert_eq!(length_ns(300_000, Some(140_000)), 600_000);
+    assert_eq!(length_ns(30_000_000, None), 30_000_000 + PERIOD_NS / 2);
+}
+
+#[test]
 fn the_threshold_follows_the_baseline_between_its_bounds() {
     for (usual_ns, threshold) in [(5_000, 100_000), (100_000, 300_000), (40_000_000, 1_000_000)] {
         let mut watch = Watch::new(T0_NS, 1_000_000, THRESHOLD_FLOOR_NS);
         for wake in 0..1000 {
-            watch.gap_ns(T0_NS + wake, T0_NS + wake + usual_ns.min(900_000));
+            watch.late_ns(T0_NS + wake, T0_NS + wake + usual_ns.min(900_000));
         }
         assert_eq!(watch.threshold_ns, THRESHOLD_FLOOR_NS, "as long as the baseline lasts");
-        watch.gap_ns(T0_NS + 50_000_000, T0_NS + 50_000_000);
+        watch.late_ns(T0_NS + 50_000_000, T0_NS + 50_000_000);
         let found = watch.threshold_ns;
         assert!(found.abs_diff(threshold) <= threshold / 100, "{usual_ns}: {found}");
     }
@@ -111,8 +133,8 @@ fn the_threshold_follows_the_baseline_between_its_bounds() {
 #[test]
 fn without_a_baseline_the_threshold_stays() {
     let mut watch = Watch::new(T0_NS, 0, 150_000);
-    assert_eq!(watch.gap_ns(T0_NS, T0_NS + 150_000), None);
-    assert!(watch.gap_ns(T0_NS, T0_NS + 150_001).is_some());
+    assert_eq!(watch.late_ns(T0_NS, T0_NS + 150_000), None);
+    assert!(watch.late_ns(T0_NS, T0_NS + 150_001).is_some());
 }
 
 #[test]

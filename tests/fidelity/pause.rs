@@ -1,0 +1,113 @@
+//! V14, V18 and the sum: what one stop does to the two latencies, what we cost, and that no time is lost or told twice.
+
+use super::guest::{Guest, MS, SECOND};
+use super::say::Row;
+use super::stops::{is_long, periodic, qemu_law, seconds, span, stop};
+use super::{alone, stopped};
+use sully::clock::{Clock, Monotonic};
+use sully::histogram::Counts;
+
+#[test]
+fn v14_a_stop_is_in_the_response_of_what_it_delayed_and_in_no_service() {
+    let _alone = alone();
+    let catch_ups: &[u64] = if is_long() { &[4, 100] } else { &[100] };
+    for catch_up in catch_ups {
+        v14(*catch_up);
+    }
+}
+
+fn v14(catch_up: u64) {
+    let guest = Guest::start(&format!("-r 10000p/s -t 1 -i 200ms -d 10s --catch-up {catch_up}"));
+    let stops = stop(guest.pid(), vec![(4 * SECOND, SECOND)]);
+    let report = guest.end();
+    let (stop, end) = (&stops[0], &report.end);
+    let before = report.intervals.iter().filter(|interval| interval.end_ns < stop.from_ns);
+    let mut usual = Counts::default();
+    before.for_each(|interval| usual.add(&Counts::unpack(&interval.service_hist).unwrap()));
+    let usual_us = usual.quantile(0.99).unwrap() as f64 / 1000.0;
+    let service_us = end.service_ns.p99.unwrap() as f64 / 1000.0;
+    let response_ms = end.response_ns.p99.unwrap() as f64 / 1e6;
+    // The backlog is gone after a share of the time it took: a visit gains as much on its schedule while it waits.
+    let (stop_ms, window_ms) = ((stop.to_ns - stop.from_ns) as f64 / 1e6, end.totals.elapsed_ns as f64 / 1e6);
+    let law_ms = stop_ms - 0.01 * window_ms * (1.0 - 1.0 / catch_up as f64);
+    let injection = format!("SIGSTOP of 1 s in 10 s, 10000 pages/s, --catch-up {catch_up}");
+    let row = Row {
+        test: "V14",
+        injection,
+        demand: "response p99 0.90 s within 3 %, service p99 below 10 times, none missed",
+    };
+    let missed = end.totals.missed;
+    let note = format!(
+        "response p99 ({law_ms:.0} by the closed form); service p99 {service_us:.1} us, before {usual_us:.1}; missed {}",
+        missed.unwrap_or(0)
+    );
+    let in_time = (response_ms / 900.0 - 1.0).abs() <= 0.03;
+    row.got(response_ms, "ms", &note, in_time && service_us < 10.0 * usual_us && missed == Some(0));
+    assert!((response_ms / law_ms - 1.0).abs() <= 0.15, "{note}");
+}
+
+#[test]
+fn v18_a_canary_costs_little_of_its_cpu() {
+    let _alone = alone();
+    let guest = Guest::start(&format!("-r 2000p/s -t 1 -i 1s -d {}s", seconds(4, 20)));
+    let canaries: Vec<u32> = guest
+        .threads()
+        .into_iter()
+        .filter(|(_, name)| name.starts_with("canary"))
+        .map(|(id, _)| id)
+        .collect();
+    let ran_ns = || -> Vec<u64> {
+        let stat =
+            |id| std::fs::read_to_string(format!("/proc/{}/task/{id}/schedstat", guest.pid())).unwrap();
+        canaries.iter().map(|id| stat(id).split(' ').next().unwrap().parse().unwrap()).collect()
+    };
+    let (begin_ns, before) = (Monotonic.now_ns(), ran_ns());
+    Monotonic.sleep_until(begin_ns + span(seconds(3, 18)));
+    let (end_ns, after) = (Monotonic.now_ns(), ran_ns());
+    let report = guest.end();
+    let costs = before
+        .iter()
+        .zip(&after)
+        .map(|(before, after)| 100.0 * (after - before) as f64 / (end_ns - begin_ns) as f64);
+    let worst = costs.fold(0.0, f64::max);
+    let injection = format!("nothing; {} canaries for {} s", canaries.len(), (end_ns - begin_ns) / SECOND);
+    let row = Row { test: "V18", injection, demand: "a canary takes at most 2 % of its CPU" };
+    row.got(worst, "%", "CPU time of the dearest", worst <= 2.0);
+    assert!(worst > 0.0 && worst <= 10.0, "{worst} %");
+    let row = Row {
+        test: "V18",
+        injection: "nothing; pages dirtied by the program itself".into(),
+        demand: "at most 1 % of those generated, or 64 an interval",
+    };
+    let own = report.intervals.iter().filter_map(|interval| interval.self_cost.pages_dirtied).max();
+    match own {
+        Some(pages) => row.got(pages as f64, "pages", "an interval of 1 s, at most", pages <= 64),
+        None => row.none("the program does not count them"),
+    }
+}
+
+#[test]
+fn classes_and_running_time_add_up_to_the_time_that_passed() {
+    let _alone = alone();
+    let (sleep_ns, period_ns) = qemu_law(50);
+    let (report, stops) = stopped(seconds(5, 12), periodic(sleep_ns, period_ns, span(seconds(3, 10))));
+    let told = report.intervals.iter().flat_map(|interval| interval.stall_ms.iter().flatten());
+    let told_ms: u64 = told.map(|(_, ms)| ms).sum();
+    let canaries = report.hello.cpus.len() as u64;
+    let true_ms = stops.iter().map(|stop| stop.to_ns - stop.from_ns).sum::<u64>() * canaries / MS;
+    let span_ns = report.intervals[report.intervals.len() - 1].end_ns - report.intervals[0].start_ns;
+    let wall_ms = span_ns * canaries / MS;
+    let gaps_ms =
+        report.intervals.iter().filter_map(|one| one.gaps).map(|gaps| gaps.total_ns).sum::<u64>() / MS;
+    let off = 100.0 * told_ms.abs_diff(true_ms) as f64 / wall_ms as f64;
+    let row = Row {
+        test: "sum",
+        injection: "SIGSTOP by QEMU's law, 50 %".into(),
+        demand: "classes and running time within 1 % of the time that passed",
+    };
+    let note = format!(
+        "off: {told_ms} ms by class, {gaps_ms} ms in gaps, {true_ms} ms injected, of {wall_ms} ms in all"
+    );
+    row.got(off, "%", &note, off <= 1.0);
+    assert!(off <= 5.0, "{note}");
+}
