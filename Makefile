@@ -4,7 +4,7 @@ LAB := target/release/sully-lab
 SCENARIOS ?= smoke/precopy smoke/auto-converge smoke/post-copy
 OUT ?= runs/demo
 
-.PHONY: help demo test setup build image soak bench-collect bench-link bench-prefault clean-runs
+.PHONY: help demo test setup build image soak fuzz schema bench-collect bench-link bench-prefault clean-runs
 .NOTPARALLEL:
 
 help:
@@ -14,6 +14,8 @@ help:
 	@echo "make build       the guest program, static, and the host program"
 	@echo "make image       the guest image in target/image (KERNEL=FILE to bring your own kernel)"
 	@echo "make soak        N=30 real migrations in a row, the collector's connections broken in every second one"
+	@echo "make fuzz        each reader of foreign bytes under a fuzzer, SECONDS=60 for each (TARGETS='stream histogram' for some)"
+	@echo "make schema      renew docs/schema and docs/wire.lock, when types of the wire or docs/WIRE.md changed on purpose"
 	@echo "make bench-collect  GUESTS=500 simulated guests and one collector: CPU, memory, lost records"
 	@echo "make bench-link  the load with readers of every bad habit, SECONDS=10 for each"
 	@echo "make bench-prefault  making and filling MIB=1024 of memory beside a memset of it"
@@ -45,6 +47,16 @@ image: build
 soak: setup build image
 	@echo "== soak: $(or $(N),30) migrations"
 	@scripts/soak.sh $(or $(N),30)
+
+fuzz:
+	@echo "== fuzz: $(or $(SECONDS),60) s for each target"
+	@scripts/fuzz.sh $(or $(SECONDS),60) $(TARGETS)
+
+# The lock is taken of the schemas, so it comes second.
+schema:
+	@echo "== schema: docs/schema/*.json, then docs/wire.lock"
+	@SULLY_RENEW=1 cargo test --quiet --test schema
+	@SULLY_RENEW=1 cargo test --quiet --test wire_lock
 
 bench-collect:
 	@echo "== bench-collect: $(or $(GUESTS),500) guests, $(or $(SECONDS),20) s"

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 /// The content of a record. The wire's `type` is the variant's name in lower case.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Body {
     /// Who speaks, on what machine, with which plan: the first record of a session.
@@ -72,6 +73,7 @@ impl Serialize for Body {
 
 /// Guest clocks at one moment; `mono_ns` is in the envelope.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct Heartbeat {
     /// Guest CLOCK_REALTIME, ns since 1970.
     pub real_ns: u64,
@@ -82,6 +84,7 @@ pub struct Heartbeat {
 
 /// A phase of the run began.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct Phase {
     /// `baseline`, then `run` or the names of the plan's phases.
     pub phase: String,
@@ -89,6 +92,7 @@ pub struct Phase {
 
 /// A note of the host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct MarkNote {
     /// The note, as it came.
     pub text: String,
@@ -96,6 +100,7 @@ pub struct MarkNote {
 
 /// The answer to a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct Reply {
     /// The command's `id`, when it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -115,6 +120,7 @@ pub struct Reply {
 
 /// What is going on in a run, in short.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct Status {
     /// The phase.
     pub phase: String,

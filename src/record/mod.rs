@@ -15,6 +15,8 @@ mod interval;
 mod migration;
 #[cfg(feature = "host")]
 mod run;
+#[cfg(feature = "host")]
+pub mod schema;
 
 pub use body::{Body, Heartbeat, MarkNote, Phase, Reply, Status};
 pub use command::{Command, LoadChange};
