@@ -4,7 +4,7 @@ LAB := target/release/sully-lab
 SCENARIOS ?= smoke/precopy smoke/auto-converge smoke/post-copy
 OUT ?= runs/demo
 
-.PHONY: help demo test fidelity setup build image soak bench bench-collect bench-link bench-prefault bench-own clean-runs
+.PHONY: help demo test fidelity setup build image soak fuzz schema bench bench-collect bench-link bench-prefault bench-own clean-runs
 .NOTPARALLEL:
 
 help:
@@ -16,6 +16,8 @@ help:
 	@echo "make image       the guest image in target/image (KERNEL=FILE to bring your own kernel)"
 	@echo "make soak        N=30 real migrations in a row, the collector's connections broken in every second one"
 	@echo "make bench       visits against a peer's loop and bare stores, as ratios; pacing and what it costs; prefault"
+	@echo "make fuzz        each reader of foreign bytes under a fuzzer, SECONDS=60 for each (TARGETS='stream histogram' for some)"
+	@echo "make schema      renew docs/schema and docs/wire.lock, when types of the wire or docs/WIRE.md changed on purpose"
 	@echo "make bench-collect  GUESTS=500 simulated guests and one collector: CPU, memory, lost records"
 	@echo "make bench-link  the load with readers of every bad habit, SECONDS=10 for each"
 	@echo "make bench-prefault  making and filling MIB=1024 of memory beside a memset of it"
@@ -53,11 +55,21 @@ soak: setup build image
 	@scripts/soak.sh $(or $(N),30)
 
 bench:
-	@echo "== bench: visits beside a peer's loop and bare stores (1 GiB, twice; 30 s)"
+	@echo "== bench: visits beside a peer's loop and bare stores (1 GiB, three times; 35 s)"
 	@cargo bench --no-default-features --bench visit
 	@echo "== bench: pacing and its cost (10 s for each of six rates)"
 	@cargo bench --no-default-features --bench pace
 	@$(MAKE) --no-print-directory bench-prefault
+
+fuzz:
+	@echo "== fuzz: $(or $(SECONDS),60) s for each target"
+	@scripts/fuzz.sh $(or $(SECONDS),60) $(TARGETS)
+
+# The lock is taken of the schemas, so it comes second.
+schema:
+	@echo "== schema: docs/schema/*.json, then docs/wire.lock"
+	@SULLY_RENEW=1 cargo test --quiet --test schema
+	@SULLY_RENEW=1 cargo test --quiet --test wire_lock
 
 bench-collect:
 	@echo "== bench-collect: $(or $(GUESTS),500) guests, $(or $(SECONDS),20) s"

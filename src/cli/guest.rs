@@ -12,8 +12,7 @@ use crate::units::{Nanos, Rate, Share};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::{Write, stdout};
-use std::path::PathBuf;
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 /// Dirties memory exactly as asked and measures what live migration does to it.
 #[derive(Debug, Parser)]
@@ -199,14 +198,27 @@ fn options(typed: Vec<OsString>, command: GuestCommand) -> Result<(GuestCommand,
         let options = command.args().options();
         return Ok((command, options));
     };
-    let (file, both) = plan_file::read(&path, typed)?;
-    let both = Cli::try_parse_from(both);
-    let command =
-        both.map_err(|error| format!("the plan file {} is wrong: {error}", path.display()))?.command;
+    merged(&plan_file::load(&path)?, typed)
+        .map_err(|said| format!("the plan file {} is wrong:\n{said}", path.display()))
+}
+
+/// What the plan file of this text and `typed` ask for together.
+fn merged(text: &str, typed: Vec<OsString>) -> Result<(GuestCommand, Options), String> {
+    let (file, both) = plan_file::read(text, typed)?;
+    let command = Cli::try_parse_from(both).map_err(|error| plan_file::said(&error))?.command;
     let mut options = command.args().options();
     (options.plan.phases, options.plan.repeat) = (file.phases, file.repeat);
     options.plan.regions = file.regions;
     Ok((command, options))
+}
+
+/// The plan that a plan file of this text asks for by itself.
+///
+/// # Errors
+/// What is wrong with the file; several lines.
+#[cfg(feature = "host")]
+pub fn plan_of_file(text: &str) -> Result<Plan, String> {
+    merged(text, ["sully", "run"].map(OsString::from).into()).map(|(_, options)| options.plan)
 }
 
 /// Runs or checks, and says how: the exit code, and what is to be said about it.
@@ -377,13 +389,14 @@ mod tests {
     #[test]
     fn a_wrong_file_is_named_with_what_is_wrong_in_it() {
         for (text, said) in [
-            ("rate = \"quick\"\n", "'quick'"),
+            ("rate = \"quick\\u001b[2J\"\n", "'quick\u{fffd}[2J'"),
             ("lock = \"perhaps\"\n", "--lock"),
             ("rat = \"1M/s\"\n", "did you mean rate?"),
             ("[[phase]]\nduration = \"5\"\n", "line 2: duration"),
         ] {
             let message = read_plan(text, "").unwrap_err();
-            assert!(message.contains("plan.toml") && message.contains(said), "{message}");
+            let is_said = message.contains("plan.toml") && message.contains(said);
+            assert!(is_said && !message.contains('\u{1b}'), "{message:?}");
         }
         assert!(take("sully run --plan /nonexistent").unwrap_err().contains("/nonexistent cannot be read"));
     }

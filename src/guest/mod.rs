@@ -15,4 +15,7 @@ mod stream;
 mod table;
 
 pub use check::{Findings, check};
+pub use desk::Desk;
+pub use outbox::Outbox;
 pub use run::{Options, RunError, run};
+pub use session::{Asked, Session};

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// A plan that can be carried out, every value resolved. `hello` echoes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct Checked {
     /// Memory to dirty, whole pages, of all regions.
     pub memory_bytes: u64,

@@ -1,12 +1,15 @@
 //! Plan files: TOML whose keys are the names of the flags, and a table for each region and each phase.
 
 use super::{Fault, PhaseAsked, RegionAsked, write_bytes};
+use crate::units::printable;
 use std::{fmt::Display, str::FromStr};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
 
+/// The longest part of a plan file that a fault repeats, in characters.
+const SHOWN_CHARS: usize = 300;
 /// The longest plan file, in bytes.
 pub const PLAN_FILE_LIMIT: usize = 1 << 20;
 
@@ -49,7 +52,7 @@ impl PlanFile {
             let line = error.span().map_or(1, |span| line_of(text, span.start));
             let what = format!("line {line} is no TOML: {}", error.message());
             vec![Fault {
-                what,
+                what: shown(&what),
                 remedy: "write key = \"value\", and [[phase]] before the keys of a phase".into(),
             }]
         })?;
@@ -213,8 +216,13 @@ impl Reader<'_> {
 
     fn wrong(&mut self, at: usize, what: &str, remedy: &str) {
         let what = format!("line {}: {what}", line_of(self.text, at));
-        self.faults.push(Fault { what, remedy: remedy.into() });
+        self.faults.push(Fault { what: shown(&what), remedy: remedy.into() });
     }
+}
+
+/// What quotes a file, fit for a terminal.
+fn shown(text: &str) -> String {
+    text.chars().take(SHOWN_CHARS).map(printable).collect()
 }
 
 fn line_of(text: &str, at: usize) -> usize {
@@ -282,6 +290,19 @@ mod tests {
         assert!(said("phase = 1\n").contains("[[phase]]"));
         assert!(said("rate = [1]\n").contains("in quotes"));
         assert!(said(&"#".repeat(PLAN_FILE_LIMIT + 1)).contains("1048577 bytes"));
+    }
+
+    #[test]
+    fn no_fault_steers_a_terminal_or_fills_it() {
+        for text in [
+            "[[phase]]\nramp = \"\\u001b[2J\"\n".to_owned(),
+            format!("\"{}\" = 1\n", "x".repeat(PLAN_FILE_LIMIT - 10)),
+            "[[phase]]\nrate = \"\\u0007..\"\n".to_owned(),
+        ] {
+            let faults = PlanFile::parse(&text).unwrap_err();
+            let what = &faults[0].what;
+            assert!(what.len() < 1000 && !what.chars().any(char::is_control), "{what:?}");
+        }
     }
 
     proptest! {

@@ -6,6 +6,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 
 /// The kind of memory: four flags of one command line.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct MemoryKind {
     /// The size of the pages that back it.

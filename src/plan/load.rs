@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// A load: everything of a plan that can be replaced while the writers run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct Load {
     /// Page visits a second that write, all writers together; where there is a ramp, once it is over.
     pub rate: Rate,
@@ -31,6 +32,7 @@ pub struct Load {
 
 /// A rate that changes evenly with time, until it is the load's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct Ramp {
     /// Where it begins; never `max`.
     pub from: Rate,

@@ -38,6 +38,7 @@ pub struct PhaseAsked {
 
 /// One phase as it will be done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct PlannedPhase {
     /// Its name in the records.
     pub name: String,

@@ -33,6 +33,7 @@ pub struct RegionAsked {
 
 /// What a region's visits do whatever plan, phases and commands say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct Habits {
     /// The order of visits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,6 +51,7 @@ pub struct Habits {
 
 /// One region as it will be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct PlannedRegion {
     /// Its name.
     pub name: String,

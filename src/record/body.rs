@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 /// The content of a record. The wire's `type` is the variant's name in lower case.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Body {
     /// Who speaks, on what machine, with which plan: the first record of a session.
@@ -98,6 +99,7 @@ impl Serialize for Body {
 
 /// Guest clocks at one moment; `mono_ns` is in the envelope.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct Heartbeat {
     /// Guest CLOCK_REALTIME, ns since 1970.
     pub real_ns: u64,
@@ -111,6 +113,7 @@ pub struct Heartbeat {
 
 /// The CPU's counter was found not to tell the time; CLOCK_MONOTONIC stamps from then on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct ClockStep {
     /// The time it showed, in ns.
     pub shown_ns: u64,
@@ -120,6 +123,7 @@ pub struct ClockStep {
 
 /// A phase of the run began.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct Phase {
     /// `baseline`, then `run` or the names of the plan's phases.
     pub phase: String,
@@ -127,6 +131,7 @@ pub struct Phase {
 
 /// A note of the host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct MarkNote {
     /// The note, as it came.
     pub text: String,
@@ -134,6 +139,7 @@ pub struct MarkNote {
 
 /// The end of a sweep while the load runs; what it found was told before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct SweepEnd {
     /// Sweeps that every writer has ended.
     pub sweeps: u32,
@@ -146,6 +152,7 @@ pub struct SweepEnd {
 
 /// The answer to a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct Reply {
     /// The command's `id`, when it had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -165,6 +172,7 @@ pub struct Reply {
 
 /// What is going on in a run, in short.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct Status {
     /// The phase.
     pub phase: String,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// A command of the host. `id` comes back in the reply's `to`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema), schemars(!try_from))]
 #[serde(tag = "type", rename_all = "lowercase", try_from = "Flat")]
 pub enum Command {
     /// Answer at once.
@@ -95,6 +96,7 @@ pub enum Command {
 
 /// What of a load changes: texts as on the command line, read by the guest.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct LoadChange {
     /// The rate.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,6 +5,7 @@ use std::fmt;
 
 /// One corrupt page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct Corruption {
     /// Its position in the whole region, from 0.
     pub page: u64,
@@ -18,6 +19,7 @@ pub struct Corruption {
 
 /// What is wrong with a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CorruptionKind {
     /// It holds an older visit: later writes were lost.
@@ -51,6 +53,7 @@ impl CorruptionKind {
 
 /// How many corrupt pages of each kind were found; a page that was corrupt twice counts twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct CorruptionCounts {
     /// Older visits.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// The last record of a session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct End {
     /// Why it ended.
     pub reason: EndReason,
@@ -27,6 +28,7 @@ pub struct End {
 
 /// Why a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum EndReason {
     /// The duration asked for was over.
@@ -46,6 +48,7 @@ pub enum EndReason {
 
 /// Sums of the whole run.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct Totals {
     /// From the first visit's intended start to the last record.
     pub elapsed_ns: u64,

@@ -6,6 +6,7 @@ use std::{fmt, str::FromStr};
 
 /// One record: one JSON object on one line.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct Record {
     /// The run of the guest program that speaks.
     pub session: SessionId,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// One gap that passed the threshold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct Gap {
     /// The CPU whose canary was late.
     pub cpu: u32,
@@ -19,6 +20,7 @@ pub struct Gap {
 
 /// Whose fault a gap was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum GapClass {
     /// The guest's own scheduler ran something else.
@@ -82,6 +84,7 @@ impl GapClass {
 
 /// Counters of the canary's thread over the gap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct GapFeatures {
     /// Time the thread was runnable but not running (schedstat).
     #[serde(default, skip_serializing_if = "Option::is_none")]

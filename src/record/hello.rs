@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// The first record of a session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct Hello {
     /// The schema all records of the session follow.
     pub schema: u32,
@@ -35,6 +36,7 @@ pub struct Hello {
 
 /// The clock that stamps visits and gaps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct ClockFacts {
     /// `tsc` (the CPU's counter, kept in step with CLOCK_MONOTONIC) or `monotonic` (CLOCK_MONOTONIC).
     pub kind: String,
@@ -49,6 +51,7 @@ pub struct ClockFacts {
 
 /// The memory of all regions, as found after it was filled and before the first visit.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct MemoryFacts {
     /// Bytes mapped.
     pub bytes: u64,
@@ -66,6 +69,7 @@ pub struct MemoryFacts {
 
 /// What the tool itself costs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct SelfFacts {
     /// From which lateness on a canary's wake counts as a gap, at first; intervals say what became of it.
     pub gap_threshold_ns: u64,

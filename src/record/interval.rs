@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 /// Intervals of a session follow each other without a gap: where a reader was slow, one interval covers the time
 /// of several, and no count is lost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct Interval {
     /// `baseline`, then `run`.
     pub phase: String,
@@ -69,6 +70,7 @@ pub struct Interval {
 
 /// A latency distribution in short, in ns; a quantile is at most 0.8 % too high. Absent where nothing was counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct Latency {
     /// Visits counted.
     pub count: u64,
@@ -104,6 +106,7 @@ impl From<&Counts> for Latency {
 
 /// vCPU gaps of one interval, all canaries together. Nothing is left out of it, whatever records were dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct GapSummary {
     /// Gaps above the threshold.
     pub count: u64,
@@ -117,6 +120,7 @@ pub struct GapSummary {
 
 /// A periodic sleep of all vCPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct Throttle {
     /// Its share of time, a whole number as QEMU sets it.
     pub percent: u64,
@@ -131,6 +135,7 @@ pub struct Throttle {
 /// The law of a throttle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub enum ThrottleLaw {
     /// QEMU's: 10 ms of run, then the sleep.
     Qemu,
@@ -141,6 +146,7 @@ pub enum ThrottleLaw {
 
 /// What the tool itself took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct SelfCost {
     /// CPU time of everything but the writers: canaries, sampling, reporting.
     pub cpu_ns: u64,

@@ -15,6 +15,8 @@ mod interval;
 mod migration;
 #[cfg(feature = "host")]
 mod run;
+#[cfg(feature = "host")]
+pub mod schema;
 mod stall;
 
 pub use body::{Body, ClockStep, Heartbeat, MarkNote, Phase, Reply, Status, SweepEnd};

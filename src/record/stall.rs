@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A visit that took longer than 100 us, after the host's last mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct Stall {
     /// The CPU its writer runs on.
     pub cpu: u32,

@@ -11,6 +11,9 @@ impl ByteSize {
     /// The units a size is printed in, largest first.
     const UNITS: [(u64, &'static str); 4] = [(1 << 40, "T"), (1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K")];
 
+    /// So many digits fit in 64 bits whatever they are; beyond them parse-size rounds, and may round up to 0.
+    const SAFE_DIGITS: usize = 19;
+
     /// `n` times 1024 · 1024 bytes.
     pub const fn mib(n: u64) -> Self {
         Self(n << 20)
@@ -36,8 +39,15 @@ impl FromStr for ByteSize {
         if !trimmed.starts_with(|first: char| first.is_ascii_digit()) {
             return Err(error());
         }
-        let config = parse_size::Config::new().with_binary();
-        config.parse_size(trimmed).map(Self).map_err(|_| error())
+        let digits = trimmed.bytes().filter(u8::is_ascii_digit).count();
+        let bytes = if digits == trimmed.len() {
+            trimmed.parse().ok()
+        } else if digits <= Self::SAFE_DIGITS {
+            parse_size::Config::new().with_binary().parse_size(trimmed).ok()
+        } else {
+            None
+        };
+        bytes.map(Self).ok_or_else(error)
     }
 }
 
@@ -72,6 +82,20 @@ mod tests {
         assert!(message.contains("'lots'") && message.contains("512M"), "{message}");
         assert!("-5M".parse::<ByteSize>().is_err());
         assert!("".parse::<ByteSize>().is_err());
+    }
+
+    #[test]
+    fn no_size_rounds_over_the_edge_to_nothing() {
+        assert_eq!("18446744073709551615".parse(), Ok(ByteSize(u64::MAX)));
+        assert_eq!("1.5G".parse(), Ok(ByteSize::mib(1536)));
+        for text in [
+            "18446744073709551615.511",
+            "184467440737095516159",
+            "18446744073709551616",
+            "18446744073709551615.9K",
+        ] {
+            assert!(text.parse::<ByteSize>().is_err(), "{text}");
+        }
     }
 
     proptest! {

@@ -46,12 +46,12 @@ impl UnitError {
     }
 }
 
-/// Control characters must not reach a terminal through an error message.
-fn printable(character: char) -> char {
+/// The character, or U+FFFD for a control character: such must not reach a terminal through an error message.
+pub fn printable(character: char) -> char {
     if character.is_control() { '\u{fffd}' } else { character }
 }
 
-/// Lets a type with `FromStr` and `Display` travel in JSON and TOML as its text.
+/// Lets a type with `FromStr` and `Display` travel in JSON and TOML as its text, and says so in a schema.
 macro_rules! serde_as_text {
     ($type:ty) => {
         impl serde::Serialize for $type {
@@ -64,6 +64,21 @@ macro_rules! serde_as_text {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let text = <std::borrow::Cow<'de, str> as serde::Deserialize>::deserialize(deserializer)?;
                 text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+
+        #[cfg(feature = "host")]
+        impl schemars::JsonSchema for $type {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($type).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string" })
             }
         }
     };

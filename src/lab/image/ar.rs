@@ -1,5 +1,6 @@
 //! Finds one member of an `ar` archive, which is what a Debian package is on the outside.
 
+use super::plain::plain;
 use anyhow::{Context, bail, ensure};
 use std::io::{self, Read};
 
@@ -58,7 +59,7 @@ fn next_header(input: &mut impl Read) -> anyhow::Result<Option<(String, u64)>> {
 
 /// A field padded with blanks.
 fn text(field: &[u8]) -> String {
-    String::from_utf8_lossy(field).trim_end().to_owned()
+    plain(field.trim_ascii_end())
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Recognises an x86 bzImage and reads the release it was built as.
 
+use super::plain::plain;
 use anyhow::{bail, ensure};
 
 /// Where the setup header keeps its magic.
@@ -25,7 +26,7 @@ pub(super) fn release(image: &[u8]) -> anyhow::Result<Option<String>> {
 }
 
 /// The version text, such as `6.1.0-56-cloud-amd64 (builder) #1 SMP ...`.
-fn version_text(image: &[u8]) -> Option<&str> {
+fn version_text(image: &[u8]) -> Option<String> {
     let pointer = image.get(VERSION_POINTER..VERSION_POINTER + 2)?;
     let offset = usize::from(u16::from_le_bytes([pointer[0], pointer[1]]));
     if offset == 0 {
@@ -33,7 +34,7 @@ fn version_text(image: &[u8]) -> Option<&str> {
     }
     let rest = image.get(VERSION_BASE + offset..)?;
     let end = rest.iter().take(VERSION_BYTES).position(|byte| *byte == 0)?;
-    std::str::from_utf8(&rest[..end]).ok()
+    Some(plain(&rest[..end]))
 }
 
 #[cfg(test)]

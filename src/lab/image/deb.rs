@@ -35,8 +35,19 @@ pub(super) fn member(package: &Path, wanted: &str, limit_bytes: u64) -> anyhow::
 /// A file that cannot be opened, or that is no package.
 pub(super) fn files(path: &Path) -> anyhow::Result<tar::Archive<impl Read>> {
     let file = File::open(path).with_context(|| format!("cannot open '{}'", path.display()))?;
-    let member = ar::find_member(BufReader::with_capacity(1 << 16, file), "data.tar")?
-        .context("it has no data.tar: is it a Debian package?")?;
-    let plain = unpack::reader(member)?.take(LARGEST_DATA_BYTES);
+    files_in(BufReader::with_capacity(1 << 16, file), LARGEST_DATA_BYTES)
+}
+
+/// The files of the package that `input` holds, as far as `limit_bytes` of unpacked archive go.
+///
+/// # Errors
+/// An input that is no package.
+pub(super) fn files_in<'a>(
+    input: impl Read + 'a,
+    limit_bytes: u64,
+) -> anyhow::Result<tar::Archive<impl Read + 'a>> {
+    let member =
+        ar::find_member(input, "data.tar")?.context("it has no data.tar: is it a Debian package?")?;
+    let plain = unpack::reader(member)?.take(limit_bytes);
     Ok(tar::Archive::new(BufReader::with_capacity(1 << 16, plain)))
 }

@@ -11,10 +11,12 @@ mod kernel;
 mod modinfo;
 mod order;
 mod package;
+mod plain;
 mod program;
 mod source;
 mod store;
 mod supply;
+mod survey;
 mod tar;
 #[cfg(test)]
 mod tests;
@@ -29,6 +31,8 @@ use program::Program;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use supply::Supply;
+
+pub use survey::{Survey, survey_module, survey_package};
 
 /// What the guest cannot do without: the bus that QEMU puts virtio devices on, and the port for its records.
 const WANTED: [&str; 2] = ["virtio_pci", "virtio_console"];

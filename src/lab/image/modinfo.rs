@@ -1,5 +1,6 @@
 //! Reads what a kernel module says of itself: the `.modinfo` section of its ELF file.
 
+use super::plain::plain;
 use anyhow::Context;
 use object::Endianness;
 use object::read::elf::ElfFile64;
@@ -36,7 +37,7 @@ pub(super) fn read(module: &[u8]) -> anyhow::Result<ModInfo> {
 fn parse(section: &[u8]) -> ModInfo {
     let mut info = ModInfo::default();
     for statement in section.split(|byte| *byte == 0) {
-        let text = String::from_utf8_lossy(statement);
+        let text = plain(statement);
         match text.split_once('=') {
             Some(("name", name)) => info.name = Some(canonical(name)),
             Some(("depends", names)) => {

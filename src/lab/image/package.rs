@@ -27,11 +27,15 @@ pub(super) struct Contents {
 /// # Errors
 /// No package or a damaged one, or one with several kernels.
 pub(super) fn open(path: &Path) -> anyhow::Result<Contents> {
-    collect(path).with_context(|| format!("cannot read the package '{}'", path.display()))
+    let read = || collect(deb::files(path)?, path);
+    read().with_context(|| format!("cannot read the package '{}'", path.display()))
 }
 
-fn collect(path: &Path) -> anyhow::Result<Contents> {
-    let mut archive = deb::files(path)?;
+/// Goes through the files of a package; `path` is where those that are not kept can be read again.
+///
+/// # Errors
+/// A damaged package, or one with several kernels.
+pub(super) fn collect<R: Read>(mut archive: tar::Archive<R>, path: &Path) -> anyhow::Result<Contents> {
     let mut found = Contents { kernel: None, modules: Supply::new(format!("'{}'", path.display()), None) };
     let mut room_bytes = KEPT_BYTES;
     while let Some(entry) = archive.next_entry()? {

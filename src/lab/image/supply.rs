@@ -2,6 +2,7 @@
 
 use super::bounded::read_file;
 use super::modinfo::canonical;
+use super::plain::plain;
 use super::{deb, unpack};
 use anyhow::Context;
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,13 +48,13 @@ impl Supply {
 
     /// Adds the names in `modules.builtin`: a path a line, such as `kernel/drivers/virtio/virtio.ko`.
     pub(super) fn add_builtin_list(&mut self, text: &[u8]) {
-        let text = String::from_utf8_lossy(text);
-        self.builtin.extend(text.lines().filter_map(name_of));
+        let lines = text.split(|byte| *byte == b'\n').map(plain);
+        self.builtin.extend(lines.filter_map(|line| name_of(&line)));
     }
 
     /// Adds the names in `modules.builtin.modinfo`: `module.key=value`, each closed by a NUL.
     pub(super) fn add_builtin_modinfo(&mut self, bytes: &[u8]) {
-        let statements = bytes.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+        let statements = bytes.split(|byte| *byte == 0).map(plain);
         self.builtin.extend(statements.filter_map(|text| Some(canonical(text.split_once('.')?.0))));
     }
 

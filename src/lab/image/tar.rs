@@ -1,5 +1,6 @@
 //! Reads tar archives in order: ustar, with the long names of GNU and of POSIX. It never writes a file.
 
+use super::plain::plain;
 use anyhow::{Context, bail, ensure};
 use std::io::{self, Read};
 
@@ -63,7 +64,7 @@ impl<R: Read> Archive<R> {
                 b'g' | b'K' => {}
                 kind => {
                     let size = match long_size {
-                        Some(text) => text.parse().with_context(|| format!("the tar size '{text}'"))?,
+                        Some(text) => text.parse().with_context(|| format!("the tar size '{text:.40}'"))?,
                         None => header.size_bytes,
                     };
                     self.set_length(size)?;
@@ -157,7 +158,7 @@ fn octal(field: &[u8]) -> anyhow::Result<u64> {
 
 fn until_nul(field: &[u8]) -> String {
     let end = field.iter().position(|byte| *byte == 0).unwrap_or(field.len());
-    String::from_utf8_lossy(&field[..end]).into_owned()
+    plain(&field[..end])
 }
 
 /// The value of `key` in the `<length> <key>=<value>\n` records of a POSIX header.
@@ -167,7 +168,7 @@ fn pax_value(records: &[u8], key: &str) -> Option<String> {
         let length: usize = std::str::from_utf8(&rest[..blank]).ok()?.parse().ok()?;
         let record = rest.get(blank + 1..length)?;
         if let Some(value) = record.strip_prefix(key.as_bytes()).and_then(|value| value.strip_prefix(b"=")) {
-            return Some(String::from_utf8_lossy(value).trim_end_matches('\n').to_owned());
+            return Some(plain(value.strip_suffix(b"\n").unwrap_or(value)));
         }
         rest = &rest[length..];
     }

@@ -57,6 +57,16 @@ fn files_are_read_in_order_without_their_leading_dot() {
 }
 
 #[test]
+fn no_field_of_a_header_steers_a_terminal_through_a_message() {
+    let mut block = entry("./a\u{1b}[2J", b'0', b"");
+    assert_eq!(read_all(&block).unwrap()[0].0.path, "a\u{fffd}[2J");
+    block[124..130].copy_from_slice(b"\x1b[2J\x07\0");
+    seal(&mut block);
+    let message = read_all(&block).unwrap_err().to_string();
+    assert!(message.contains("[2J") && !message.contains(char::is_control), "{message:?}");
+}
+
+#[test]
 fn contents_that_nobody_reads_are_skipped() {
     let bytes = archive(&[("a", &[7; 1000]), ("b", b"two")]);
     let mut archive = Archive::new(bytes.as_slice());

@@ -2,6 +2,7 @@
 
 use super::keys::{Kind, hint, is_section, kind_of, nearest};
 use super::{BUILTIN, Scenario, check::check, plan_file::carry};
+use crate::units::printable;
 use std::fmt::Write as _;
 use std::{fs, path::Path};
 use toml::de::{DeTable, DeValue};
@@ -121,9 +122,8 @@ fn read(text: &str, origin: &str) -> Result<Scenario, ScenarioError> {
         place: start.map(|start| place(text, start)).unwrap_or_default(),
         message,
     };
-    let from_toml = |error: &toml::de::Error| {
-        wrong(error.span().map(|span| span.start), error.message().replace('\n', ", "))
-    };
+    let from_toml =
+        |error: &toml::de::Error| wrong(error.span().map(|span| span.start), in_one_line(error.message()));
     let table = DeTable::parse(text).map_err(|error| from_toml(&error))?;
     if let Some((start, key)) = unknown_key(table.get_ref()) {
         return Err(wrong(Some(start), format!("there is no key '{}': {}", shown(&key), hint(&key))));
@@ -170,7 +170,7 @@ fn set(scenario: &Scenario, assignment: &str) -> Result<Scenario, ScenarioError>
     };
     let name = key.rsplit('.').next().unwrap_or(key).to_owned();
     target.ok_or_else(|| wrong("that section is missing".into()))?.insert(name, value);
-    table.try_into().map_err(|error: toml::de::Error| wrong(error.message().to_owned()))
+    table.try_into().map_err(|error: toml::de::Error| wrong(in_one_line(error.message())))
 }
 
 fn value_of(kind: Kind, text: &str) -> Option<toml::Value> {
@@ -197,6 +197,11 @@ fn place(text: &str, start: usize) -> String {
     let mut place = String::new();
     let _ = write!(place, ":{line}:{column}");
     place
+}
+
+/// What the reader of TOML says, which repeats what was given as it is: fit for a terminal, and not too long.
+fn in_one_line(message: &str) -> String {
+    message.replace('\n', ", ").chars().take(2000).map(printable).collect()
 }
 
 /// What was given, without control characters and not too long.

@@ -6,8 +6,11 @@
 use super::super::{Seen, Track};
 use crate::record::{Side, StreamAudit};
 use crate::wire::RECORD_LIMIT_BYTES;
+use memchr::memmem;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use std::{
+    borrow::Cow,
     fs::{self, OpenOptions},
     io::{self, BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
@@ -19,6 +22,8 @@ const RECORDS_FILE: &str = "records.ndjson";
 const SESSION_FILE: &str = "session.json";
 /// A line of the file: a record and its two stamps.
 const LINE_LIMIT_BYTES: u64 = RECORD_LIMIT_BYTES as u64 + 256;
+/// What the host says of a record.
+const HOST_FIELDS: [&str; 2] = ["host_ns", "side"];
 /// What may wait to be written.
 const BUFFER_LIMIT_BYTES: usize = 1 << 20;
 
@@ -31,7 +36,7 @@ pub struct Store {
     buffer: Vec<u8>,
     track: Option<Track>,
     found: StreamAudit,
-    /// Records that came when the limit was reached: counted, not kept.
+    /// Records that came when the limit was reached, or that speak in the host's name beyond mending: counted, not kept.
     unkept: u64,
 }
 
@@ -78,9 +83,9 @@ impl Store {
         }
         self.found.records += 1;
         let stamp = format!("{{\"host_ns\":{host_ns},\"side\":\"{}\",", name(side));
-        let fields = line.trim_ascii_start().strip_prefix(b"{").unwrap_or(line);
+        let fields = own_fields(line);
         let length = stamp.len() + fields.len() + 1;
-        if self.written_bytes + (self.buffer.len() + length) as u64 > self.limit_bytes {
+        if fields.is_empty() || self.written_bytes + (self.buffer.len() + length) as u64 > self.limit_bytes {
             self.unkept += 1;
             return Ok(true);
         }
@@ -88,7 +93,7 @@ impl Store {
             self.flush()?;
         }
         self.buffer.extend_from_slice(stamp.as_bytes());
-        self.buffer.extend_from_slice(fields);
+        self.buffer.extend_from_slice(&fields);
         self.buffer.push(b'\n');
         Ok(true)
     }
@@ -147,7 +152,7 @@ impl Store {
     ///
     /// # Errors
     /// When the disk does not take it.
-    pub fn conclude(&mut self, mut about: serde_json::Map<String, serde_json::Value>) -> io::Result<()> {
+    pub fn conclude(&mut self, mut about: Map<String, Value>) -> io::Result<()> {
         self.flush()?;
         let first = self.track.as_ref().map_or(0, Track::first);
         about.insert("first_seq".into(), first.into());
@@ -208,6 +213,21 @@ impl Store {
         self.attached();
         Ok(())
     }
+}
+
+/// What follows the `{` of a record's line, without what the guest says in the host's name: no reader is to meet
+/// `host_ns` and `side` twice. Empty where that cannot be taken out.
+fn own_fields(line: &[u8]) -> Cow<'_, [u8]> {
+    // A name may be written with escapes.
+    let mut suspect = HOST_FIELDS.into_iter().chain(["\\u"]);
+    if !suspect.any(|text| memmem::find(line, text.as_bytes()).is_some()) {
+        return line.trim_ascii_start().strip_prefix(b"{").unwrap_or(line).into();
+    }
+    let Ok(mut fields) = serde_json::from_slice::<Map<String, Value>>(line) else { return Cow::default() };
+    fields.retain(|name, _| !HOST_FIELDS.contains(&name.as_str()));
+    let own = serde_json::to_vec(&fields).unwrap_or_default();
+    // It must fit on a line again, whatever became of its numbers.
+    if own.len() > line.len() { Cow::default() } else { own.get(1..).unwrap_or_default().to_vec().into() }
 }
 
 const fn name(side: Side) -> &'static str {
@@ -271,10 +291,23 @@ mod tests {
         for seq in 0..1000 {
             take(&mut store, seq);
         }
-        store.conclude(serde_json::Map::new()).unwrap();
+        store.conclude(Map::new()).unwrap();
         assert!(fs::metadata(dir.path().join(RECORDS_FILE)).unwrap().len() <= 1000);
-        let about: serde_json::Value =
-            serde_json::from_slice(&fs::read(dir.path().join(SESSION_FILE)).unwrap()).unwrap();
+        let about: Value = serde_json::from_slice(&fs::read(dir.path().join(SESSION_FILE)).unwrap()).unwrap();
         assert!(about["unkept"].as_u64().unwrap() > 900 && about["stream"]["records"] == 1000, "{about}");
+    }
+
+    #[test]
+    fn a_guest_does_not_speak_in_the_hosts_name() {
+        let own = |line: &str| String::from_utf8(own_fields(line.as_bytes()).into_owned()).unwrap();
+        assert_eq!(own(r#" {"seq":1,"x":1e1}"#), r#""seq":1,"x":1e1}"#, "as it came");
+        assert_eq!(own(r#"{"host_ns":1,"seq":1,"side":"x","host_ns":2}"#), r#""seq":1}"#);
+        assert_eq!(own(r#"{"\u0068ost_ns":1,"seq":1,"text":"\u001b"}"#), r#""seq":1,"text":"\u001b"}"#);
+        assert_eq!(own(r#"{"host_ns":1,"x":1e999}"#), "", "it cannot be written again");
+        assert_eq!(
+            own(r#"{"host_ns":1,"x":[1e15,1e15,1e15,1e15]}"#),
+            "",
+            "it would be longer than a line may be"
+        );
     }
 }

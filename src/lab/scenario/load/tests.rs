@@ -26,6 +26,9 @@ fn a_wrong_value_is_answered_with_its_place_and_the_grammar() {
     assert!(message("[load\n").starts_with("my.toml:1:"));
     assert!(message("vm = 3\n").starts_with("my.toml:1:"));
     assert!(message("[expect]\noutcome = \"fine\"\n").contains("completed"));
+    let said = message("[expect]\noutcome = \"comp\u{9b}2Jleted\"\n");
+    assert!(said.contains("comp\u{fffd}2Jleted") && !said.contains(char::is_control), "{said:?}");
+    assert!(message(&format!("[expect]\noutcome = \"{}\"\n", "x".repeat(100_000))).len() < 3000);
 }
 
 #[test]
