@@ -24,6 +24,8 @@ const SLICE_NS: u64 = 50_000_000;
 struct Visits<'a> {
     pages: &'a [PageIndex],
     only_reads: &'a [bool],
+    /// Whether any visit may be one that only reads.
+    reads: bool,
     intended_ns: &'a [u64],
 }
 
@@ -83,6 +85,7 @@ fn visit_until_called<C: Clock>(
         let visits = Visits {
             pages: &pages[..count],
             only_reads: &only_reads[..count],
+            reads: !work.reads.is_never(),
             intended_ns: &intended_ns[..count],
         };
         work.visitor.approach(visits.pages);
@@ -127,7 +130,7 @@ impl Round<'_> {
     /// One stamp of time a visit: each ends when the next begins. Returns how many were done, and when that was.
     #[inline]
     fn timed<C: Clock>(&mut self, clock: &C, start_ns: u64, visits: Visits<'_>) -> (usize, u64) {
-        if self.visitor.only_renews() && !visits.only_reads.contains(&true) {
+        if self.visitor.only_renews() && !visits.reads {
             let renew = |round: &mut Self, index: usize, now_ns: u64| {
                 round.visitor.renew(visits.pages, index, now_ns, round.control);
                 round.sums.writes += 1;
@@ -171,7 +174,7 @@ impl Round<'_> {
         if start_ns > self.until_ns {
             return (0, start_ns);
         }
-        if self.visitor.only_stores() && !visits.only_reads.contains(&true) {
+        if self.visitor.only_stores() && !visits.reads {
             self.visitor.store(visits.pages);
             self.sums.writes += visits.pages.len() as u64;
         } else {

@@ -44,6 +44,11 @@ impl Reads {
         }
     }
 
+    /// Whether no visit ever only reads.
+    pub const fn is_never(&self) -> bool {
+        self.mix.reads == 0
+    }
+
     /// Says of each of the next visits whether it only reads.
     pub fn fill(&mut self, reads: &mut [bool]) {
         if self.mix.reads == 0 || self.mix.reads == self.mix.visits {
