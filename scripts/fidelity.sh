@@ -27,7 +27,7 @@ elsewhere() {
 V13: pacing, 100 to 2 M visits/s, three paces|cargo test --lib pace && cargo test --test guest_program pacing
 V15: different pages against the kernel's log|cargo test --lib engine::truth
 V16: latency.hlog read back, by the library that wrote it|cargo test --lib rundir::write
-V17: the clock (steps can be injected once it reads the TSC)|cargo test --lib clock
+V17: a clock moved by hand: steps, jumps, a counter that goes back|cargo test --lib clock
 dirty rate against QEMU's|cargo test --test vm_dirty_rate
 LIST
 }
