@@ -13,7 +13,7 @@ use std::{fs, io, path::Path, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
-    sync::{Semaphore, oneshot},
+    sync::{Semaphore, mpsc, oneshot},
     time,
 };
 
@@ -22,6 +22,8 @@ pub const CONTROL_SOCKET: &str = "ctl.sock";
 /// How long a line and the guest's answer may take.
 const LINE_LIMIT: Duration = Duration::from_secs(5);
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// A guest that has not answered for so long may have moved: then it is given the command where it is now.
+const MOVE_LIMIT: Duration = Duration::from_millis(500);
 /// How many commands are under way at once.
 const AT_ONCE: usize = 16;
 
@@ -101,15 +103,37 @@ async fn forward(desk: &Desk, order: Order) -> Result<String, String> {
     if line.len() > COMMAND_LIMIT_BYTES {
         return Err(format!("the command is longer than {COMMAND_LIMIT_BYTES} bytes"));
     }
-    let requests = desk.find(order.vm.as_deref())?;
+    let find = || desk.find(order.vm.as_deref());
+    let mut vm = find()?;
+    let mut answered = give(&vm, &line, id)?;
+    let end = time::Instant::now() + ANSWER_LIMIT;
+    while time::Instant::now() < end {
+        match time::timeout(MOVE_LIMIT, &mut answered).await {
+            Ok(Ok(reply)) => return reply,
+            Ok(Err(_)) => return Err("the VM's connection broke before it answered".into()),
+            // A migration may have overtaken the command: where it went there is no guest any more.
+            Err(_) => {
+                if let Ok(now) = find()
+                    && !now.same_channel(&vm)
+                {
+                    vm = now;
+                    answered = give(&vm, &line, id)?;
+                }
+            }
+        }
+    }
+    Err(format!("the guest did not answer within {} s", ANSWER_LIMIT.as_secs()))
+}
+
+fn give(
+    vm: &mpsc::Sender<Request>,
+    line: &[u8],
+    id: u64,
+) -> Result<oneshot::Receiver<Result<String, String>>, String> {
     let (answer, answered) = oneshot::channel();
     let full = |_| "the VM has too many commands to answer already".to_owned();
-    requests.try_send(Request { line, id, answer }).map_err(full)?;
-    match time::timeout(ANSWER_LIMIT, answered).await {
-        Ok(Ok(reply)) => reply,
-        Ok(Err(_)) => Err("the VM's connection broke before it answered".into()),
-        Err(_) => Err(format!("the guest did not answer within {} s", ANSWER_LIMIT.as_secs())),
-    }
+    vm.try_send(Request { line: line.to_vec(), id, answer }).map_err(full)?;
+    Ok(answered)
 }
 
 /// Asks the collector at work in `out` to give `command` to a VM; what it answered, a reply's line or an error's.

@@ -141,14 +141,16 @@ impl Desk {
     }
 
     /// The VM that `name` means: a session, a socket's path or file name, or a guest's own name; without one, the only
-    /// VM there is.
+    /// VM there is. A socket that no guest has spoken on yet, such as a migration's destination, is then none.
     ///
     /// # Errors
     /// When there is none, or several; says which there are.
     pub fn find(&self, name: Option<&str>) -> Result<mpsc::Sender<Request>, String> {
         let inner = self.inner();
+        let speaks = |vm: &Vm| vm.view.connected && vm.view.session.is_some();
+        let silent = !inner.vms.values().any(speaks);
         let is_called = |path: &Path, vm: &Vm| match name {
-            None => true,
+            None => silent || speaks(vm),
             Some(name) => {
                 path == Path::new(name)
                     || path.file_name().is_some_and(|file| file == name)
