@@ -1,10 +1,14 @@
 //! Records as lines.
 
 use crate::record::{Body, Record};
+use crate::units::printable;
 use serde::Deserialize;
 
 /// The longest record line that is read, in bytes: several times the fullest interval there can be.
 pub const RECORD_LIMIT_BYTES: usize = 256 * 1024;
+
+/// What is said of a line that is none, at most.
+const LONGEST_REASON_CHARS: usize = 600;
 
 /// A line that is no record of this schema.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,7 +62,10 @@ fn explain(line: &[u8], error: &serde_json::Error) -> DecodeError {
             seq: envelope.seq,
             session: envelope.session,
         },
-        _ => DecodeError::Malformed(error.to_string()),
+        // It repeats names that the line chose.
+        _ => DecodeError::Malformed(
+            error.to_string().chars().map(printable).take(LONGEST_REASON_CHARS).collect(),
+        ),
     }
 }
 
@@ -69,6 +76,15 @@ mod tests {
         Gap, GapClass, GapFeatures, Heartbeat, MarkNote, Phase, Reply, SessionId, Stall, SweepEnd,
     };
     use proptest::prelude::*;
+
+    #[test]
+    fn a_reason_repeats_no_control_characters_and_not_all_of_a_long_name() {
+        let name = "m\\u0000\\u001b[2J".to_owned() + &"x".repeat(100_000);
+        let line = format!("{{\"type\":\"{name}\",\"session\":1,\"seq\":1,\"mono_ns\":0}}");
+        let said = decode_record(line.as_bytes()).unwrap_err().to_string();
+        assert!(said.starts_with("not a record") && said.len() < 1000, "{said}");
+        assert!(!said.chars().any(char::is_control), "{said:?}");
+    }
 
     fn bodies() -> impl Strategy<Value = Body> {
         prop_oneof![
