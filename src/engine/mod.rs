@@ -28,7 +28,7 @@ use crate::{
     diagnose::classify,
     pace::{Part, Schedule},
     plan::{Checked, Load},
-    probe::{CallbackProbe, StealProbe, host_facts},
+    probe::{CallbackProbe, StealProbe, clocksource, is_fallback},
     record::{ClockFacts, Corruption, Gap, MemoryFacts, SelfFacts, Stall},
     tally::{GapTally, RING_RECORDS, StampTally, Told, VisitTally},
 };
@@ -103,7 +103,7 @@ impl Engine {
             callbacks: CallbackProbe::open(),
             callbacks_seen: None,
             diagnosis: Diagnosis::default(),
-            clock: Keeper::new(!is_distrusted(host_facts().clocksource.as_deref())),
+            clock: Keeper::new(!is_fallback(clocksource().as_deref())),
             memory: MemoryFacts::default(),
             warning: None,
             ground,
@@ -143,7 +143,7 @@ impl Engine {
                 kind: if self.clock.hz().is_some() { "tsc" } else { "monotonic" }.into(),
                 hz: self.clock.hz().unwrap_or(1_000_000_000),
                 read_ns: read_cost_ns(&self.clock.clock()),
-                clocksource: host_facts().clocksource,
+                clocksource: clocksource(),
             },
             self_facts: SelfFacts {
                 gap_threshold_ns: self
@@ -330,11 +330,6 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.halt();
     }
-}
-
-/// Whether a kernel that uses this clocksource has found the CPU's counter wanting.
-fn is_distrusted(clocksource: Option<&str>) -> bool {
-    matches!(clocksource, Some("hpet" | "acpi_pm" | "jiffies"))
 }
 
 #[cfg(test)]

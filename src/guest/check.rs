@@ -50,9 +50,6 @@ impl fmt::Display for Findings {
     }
 }
 
-/// Clocksources that every reading leaves the guest for.
-const SLOW_CLOCKS: [&str; 4] = ["hpet", "acpi_pm", "jiffies", "refined-jiffies"];
-
 /// Looks at all that `options` need. Nothing is dirtied, and no file is made or written; the calling thread is left
 /// bound to one CPU and, where allowed, under SCHED_FIFO.
 ///
@@ -175,8 +172,8 @@ fn scheduling(cpus: &[u32]) -> [Line; 2] {
 }
 
 fn clock() -> Line {
-    let source = probe::host_facts().clocksource.unwrap_or_else(|| "unknown".into());
-    if !SLOW_CLOCKS.contains(&source.as_str()) {
+    let source = probe::clocksource().unwrap_or_else(|| "unknown".into());
+    if !probe::is_fallback(Some(&source)) {
         return line("clock", Mark::Ok, source);
     }
     let text = format!(

@@ -13,7 +13,7 @@ mod thread;
 pub use callbacks::CallbackProbe;
 pub use cost::{process_cpu_ns, thread_cpu_ns};
 pub use disruption::DisruptionProbe;
-pub use host::{HostFacts, host_facts};
+pub use host::{HostFacts, clocksource, host_facts, is_fallback};
 pub use steal::StealProbe;
 pub use stock::{numa_nodes, oom_score_adj, transparent_huge_pages};
 pub use thread::{ThreadCounters, ThreadProbe};

@@ -1,6 +1,6 @@
 //! What the kernel counted for the calling thread: faults, switches, CPU time, time in the run queue.
 
-use super::host::host_facts;
+use super::host::{clocksource, is_fallback};
 use crate::record::GapFeatures;
 use nix::{
     sys::resource::{UsageWho, getrusage},
@@ -27,10 +27,11 @@ pub struct ThreadCounters {
 
 impl ThreadProbe {
     /// For the calling thread. A kernel without schedstat leaves the run delay absent, and so does one whose scheduler's
-    /// clock lags.
+    /// clock may lag behind by what lies beyond one tick, until the next tick moves it on: that of x86 without a TSC that
+    /// can be relied on. A vCPU that was away for all but a tick then seems to have waited in the run queue.
     pub fn open() -> Self {
         let schedstat = File::open("/proc/thread-self/schedstat").ok();
-        Self { schedstat: schedstat.filter(|_| !scheduler_lags(host_facts().clocksource.as_deref())) }
+        Self { schedstat: schedstat.filter(|_| !is_fallback(clocksource().as_deref())) }
     }
 
     /// The counters now; to be called by the thread that opened the probe.
@@ -56,13 +57,6 @@ impl ThreadProbe {
         let length = self.schedstat.as_ref()?.read_at(&mut text, 0).ok()?;
         run_delay(text.get(..length)?)
     }
-}
-
-/// Whether the clock by which the kernel's scheduler counts may lag behind by what lies beyond one tick, until the next
-/// tick moves it on. Such is the one of x86 without a TSC that can be relied on, which the clocksource tells. Of a vCPU
-/// that was away all but a tick then seems to have been waited for in the run queue.
-fn scheduler_lags(clocksource: Option<&str>) -> bool {
-    matches!(clocksource, Some("hpet" | "acpi_pm" | "jiffies" | "refined-jiffies"))
 }
 
 /// The second number of `cpu_ns run_delay_ns timeslices`; a kernel that keeps no such counts shows three zeros.
@@ -101,13 +95,6 @@ mod tests {
         fresh.fill(1);
         let features = probe.read().since(&before);
         assert!(features.minflt >= 1 && features.cpu_ns > 0, "{features:?}");
-    }
-
-    #[test]
-    fn a_scheduler_without_a_reliable_tsc_is_not_believed() {
-        assert!(scheduler_lags(Some("hpet")) && scheduler_lags(Some("acpi_pm")));
-        let steady = [Some("tsc"), Some("kvm-clock"), Some("arch_sys_counter"), None];
-        assert!(steady.into_iter().all(|clocksource| !scheduler_lags(clocksource)));
     }
 
     #[test]
