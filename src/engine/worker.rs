@@ -206,10 +206,11 @@ impl Round<'_> {
 fn wait<C: Clock>(clock: &C, (control, taken_up): (&Control, u32), batch: &Batch) -> Option<u64> {
     let wake_ns = batch.release_ns.saturating_sub(batch.spin_ns);
     loop {
+        let now_ns = clock.now_ns();
+        // After the reading, which may have taken long: what was ordered meanwhile comes before the batch.
         if control.orders() != taken_up {
             return None;
         }
-        let now_ns = clock.now_ns();
         if now_ns >= batch.release_ns {
             return Some(now_ns);
         }

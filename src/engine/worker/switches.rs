@@ -202,6 +202,16 @@ fn a_sweep_looks_at_every_page_and_no_visit_is_lost_by_it() {
     assert!(outcome.visits.abs_diff(3000) <= 5, "{}", outcome.visits);
 }
 
+#[test]
+fn no_batch_begins_after_a_pause_in_which_the_run_ended() {
+    let (end_ns, leg) = (56 * MS, leg("13501p/s"));
+    let clock = Fake::new(T0_NS, 50).with_pause(T0_NS + end_ns, 5 * MS);
+    let outcome = load(clock, leg, Vec::new(), T0_NS + end_ns);
+    // The last batch may have been 500 us ahead.
+    let most = leg.offered(end_ns) + 13_501 / 2000 + 1;
+    assert!(outcome.visits <= most, "{} of {most}", outcome.visits);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
