@@ -51,6 +51,11 @@ pub fn printable(character: char) -> char {
     if character.is_control() { '\u{fffd}' } else { character }
 }
 
+/// At most so many characters of a text that somebody else chose, control characters left out.
+pub fn shown(text: &str, chars: usize) -> String {
+    text.chars().filter(|character| !character.is_control()).take(chars).collect()
+}
+
 /// Lets a type with `FromStr` and `Display` travel in JSON and TOML as its text, and says so in a schema.
 macro_rules! serde_as_text {
     ($type:ty) => {

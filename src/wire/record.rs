@@ -1,7 +1,7 @@
 //! Records as lines.
 
 use crate::record::{Body, Record};
-use crate::units::printable;
+use crate::units::{printable, shown};
 use serde::Deserialize;
 
 /// The longest record line that is read, in bytes: several times the fullest interval there can be.
@@ -58,7 +58,7 @@ pub fn decode_record(line: &[u8]) -> Result<Record, DecodeError> {
 fn explain(line: &[u8], error: &serde_json::Error) -> DecodeError {
     match serde_json::from_slice::<Envelope>(line) {
         Ok(envelope) if !Body::TYPE_NAMES.contains(&envelope.r#type.as_str()) => DecodeError::UnknownType {
-            type_name: envelope.r#type.chars().filter(|character| !character.is_control()).take(40).collect(),
+            type_name: shown(&envelope.r#type, 40),
             seq: envelope.seq,
             session: envelope.session,
         },

@@ -1,10 +1,12 @@
 //! Texts from files that strangers made, fit to be shown.
 
+use crate::units::printable;
+
 /// The text that `bytes` hold. Control characters, which could steer a terminal through a message, and what is no UTF-8
 /// become U+FFFD; so such a name is the name of nothing that is looked for.
 pub(super) fn plain(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
-    text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+    text.chars().map(printable).collect()
 }
 
 #[cfg(test)]

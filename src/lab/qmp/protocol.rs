@@ -1,6 +1,7 @@
 //! QMP's lines without any I/O: bytes go in, in pieces of any size; messages come out.
 
 use super::QemuVersion;
+use crate::units::printable;
 use serde_json::Value;
 
 /// The longest line that is kept. The answer to `query-qmp-schema`, the longest we know, is 200 KB.
@@ -161,11 +162,7 @@ fn microseconds(timestamp: &Value) -> u64 {
 }
 
 fn unintelligible(line: &[u8], reason: &str) -> ProtocolError {
-    let shown = String::from_utf8_lossy(line)
-        .chars()
-        .take(SHOWN_CHARS)
-        .map(|character| if character.is_control() { '\u{fffd}' } else { character })
-        .collect();
+    let shown = String::from_utf8_lossy(line).chars().take(SHOWN_CHARS).map(printable).collect();
     ProtocolError::Unintelligible { shown, reason: reason.to_owned() }
 }
 

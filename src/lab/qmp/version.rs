@@ -1,5 +1,6 @@
 //! QEMU's version: as it says it in its greeting and in answer to `-version`.
 
+use crate::units::shown;
 use serde_json::Value;
 use std::fmt;
 
@@ -14,7 +15,7 @@ impl QemuVersion {
     /// From the numbers, and the packager's own words where there are any.
     pub fn new(triple: (u32, u32, u32), package: &str) -> Self {
         let (major, minor, micro) = triple;
-        let package: String = package.chars().filter(|character| !character.is_control()).take(200).collect();
+        let package = shown(package, 200);
         let package = package.trim().trim_start_matches('(').trim_end_matches(')');
         let numbers = format!("{major}.{minor}.{micro}");
         let text = if package.is_empty() { numbers } else { format!("{numbers} ({package})") };

@@ -2,7 +2,7 @@
 
 use super::{LoadSpec, Scenario, plan_file};
 use crate::plan::{Backing, Numa, PageSize, at_odds, dedup_fault, is_write};
-use crate::units::Nanos;
+use crate::units::{Nanos, shown};
 
 /// What the kernel and the guest program need beside the load, in bytes: less than this does not boot.
 const GUEST_FLOOR_BYTES: u64 = 96 << 20;
@@ -46,7 +46,7 @@ fn name(scenario: &Scenario, faults: &mut Vec<String>) {
         !part.is_empty() && !part.starts_with('.') && part.bytes().all(good)
     };
     if scenario.name.len() > 100 || !scenario.name.split('/').all(part_is_good) {
-        let shown: String = scenario.name.chars().filter(|letter| !letter.is_control()).take(60).collect();
+        let shown = shown(&scenario.name, 60);
         faults.push(format!(
             "name = \"{shown}\" cannot name a directory: expected letters, digits, - _ . and / between parts, \
              for example smoke/precopy"

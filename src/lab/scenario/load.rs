@@ -2,7 +2,7 @@
 
 use super::keys::{Kind, hint, is_section, kind_of, nearest};
 use super::{BUILTIN, Scenario, check::check, plan_file::carry};
-use crate::units::printable;
+use crate::units::{self, printable};
 use std::fmt::Write as _;
 use std::{fs, path::Path};
 use toml::de::{DeTable, DeValue};
@@ -206,7 +206,7 @@ fn in_one_line(message: &str) -> String {
 
 /// What was given, without control characters and not too long.
 fn shown(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).take(120).collect()
+    units::shown(text, 120)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::{Sockets, Vm, VmConfig, VmError, console, port_socket};
 use crate::record::{Accelerator, Side};
+use crate::units::shown;
 use std::{
     fs::OpenOptions,
     io,
@@ -45,7 +46,7 @@ impl FromStr for Wanted {
             "auto" => Ok(Self::Auto),
             "kvm" => Ok(Self::Kvm),
             "tcg" => Ok(Self::Tcg),
-            other => Err(UnknownAccelerator(other.chars().filter(|c| !c.is_control()).take(60).collect())),
+            other => Err(UnknownAccelerator(shown(other, 60))),
         }
     }
 }

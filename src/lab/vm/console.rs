@@ -1,5 +1,6 @@
 //! The guest's console as the host sees it: untrusted text, of which the end matters.
 
+use crate::units::shown;
 use std::{
     fs::File,
     io::{self, Read, Seek, SeekFrom},
@@ -47,9 +48,7 @@ fn read_lines(path: &Path, max_bytes: u64) -> io::Result<Vec<String>> {
 }
 
 fn clean(line: &str) -> String {
-    let printable: String =
-        line.chars().filter(|character| !character.is_control()).take(LINE_CHARS).collect();
-    printable.trim_end().to_owned()
+    shown(line, LINE_CHARS).trim_end().to_owned()
 }
 
 #[cfg(test)]

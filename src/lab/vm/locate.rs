@@ -2,6 +2,7 @@
 
 use super::VmError;
 use crate::lab::qmp::QemuVersion;
+use crate::units::shown;
 use std::{
     env,
     os::unix::fs::PermissionsExt,
@@ -60,7 +61,7 @@ pub async fn version(qemu: &Path) -> Result<QemuVersion, VmError> {
     let banner = String::from_utf8_lossy(&output.stdout);
     QemuVersion::from_banner(&banner).ok_or_else(|| {
         let first = banner.lines().next().unwrap_or_default();
-        let shown: String = first.chars().filter(|character| !character.is_control()).take(80).collect();
+        let shown = shown(first, 80);
         stranger(format!("said '{shown}' ({})", output.status))
     })
 }

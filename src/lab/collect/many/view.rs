@@ -1,6 +1,7 @@
 //! What is known of one VM, as a table or a metric shows it.
 
 use crate::record::{Arrival, Body, EndReason, Interval, SessionId, StreamAudit};
+use crate::units::shown;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -128,7 +129,7 @@ impl View {
 
 /// A text of the guest, fit to be shown.
 fn printable(text: &str) -> String {
-    text.chars().filter(|letter| !letter.is_control()).take(NAME_LIMIT_CHARS).collect()
+    shown(text, NAME_LIMIT_CHARS)
 }
 
 #[cfg(test)]
