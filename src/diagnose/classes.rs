@@ -6,7 +6,7 @@
 //! host says so or a long one is alone, else a pause of the VM); gaps of one vCPU. With one canary the last two
 //! cannot be told apart: only comb, a long lone gap and the host tell something, and the rest is unknown.
 
-use super::comb::{Stop, throttle};
+use super::comb::{SLICE_NS, Stop, throttle};
 use super::features::classify;
 use crate::record::{Gap, GapClass, Stall, Throttle, ThrottleLaw};
 
@@ -72,7 +72,7 @@ pub struct Verdict {
 /// A gap of at least so much that is alone is a blackout, ns: 20 ms, less what a canary may find too short.
 const LONE_NS: u64 = 19_000_000;
 /// Steal is counted in ticks of 10 ms: judged over this time at least, ns.
-const STEAL_SPAN_NS: u64 = 1_000_000_000;
+pub const STEAL_SPAN_NS: u64 = 1_000_000_000;
 /// Another gap is near a lone one within this time, ns.
 const NEAR_NS: u64 = 1_000_000_000;
 /// The host's stamps and the guest's clock are this near, ns.
@@ -81,8 +81,6 @@ const HOST_NEAR_NS: u64 = 5_000_000;
 const LEVEL_NEAR_NS: u64 = 150_000_000;
 /// No guest has more canaries; what one says bounds no work.
 const CANARIES_CEILING: usize = 4096;
-/// What QEMU lets a vCPU run in each period, ns.
-const SLICE_NS: u64 = 10_000_000;
 
 /// The stops of the whole VM in what was seen, without what the guest itself did, for [`throttle`].
 ///
@@ -113,7 +111,7 @@ pub fn verdicts(seen: &Seen<'_>, throttle: Option<&Throttle>) -> Vec<Verdict> {
         if let Some(class) = explained(gap, seen) {
             verdict.class = class;
             verdict.confidence = 0.95;
-        } else if end_ns(gap) > seen.end_ns.saturating_sub(seen.length_ns) && gap.start_ns < seen.end_ns {
+        } else if gap.end_ns() > seen.end_ns.saturating_sub(seen.length_ns) && gap.start_ns < seen.end_ns {
             left_ns = left_ns.saturating_add(gap.len_ns);
         }
     }
@@ -194,7 +192,7 @@ fn was_stopped(gap: &Gap, seen: &Seen<'_>) -> bool {
 
 /// How long both lasted together, the event being taken `near_ns` longer on each side.
 fn overlap_ns(gap: &Gap, event: &HostEvent, near_ns: u64) -> u64 {
-    let end = end_ns(gap).min(event.end_ns.saturating_add(near_ns));
+    let end = gap.end_ns().min(event.end_ns.saturating_add(near_ns));
     end.saturating_sub(gap.start_ns.max(event.start_ns.saturating_sub(near_ns)))
 }
 
@@ -202,7 +200,7 @@ fn overlap_ns(gap: &Gap, event: &HostEvent, near_ns: u64) -> u64 {
 /// told that fills half of the gap.
 fn waited_for(gap: &Gap, seen: &Seen<'_>) -> Option<bool> {
     let inside = seen.stalls.iter().filter(|stall| {
-        let end = end_ns(gap).min(stall.start_ns.saturating_add(stall.len_ns));
+        let end = gap.end_ns().min(stall.end_ns());
         let overlap_ns = end.saturating_sub(gap.start_ns.max(stall.start_ns));
         stall.cpu == gap.cpu && overlap_ns > 0 && overlap_ns >= gap.len_ns.div_ceil(2).min(stall.len_ns)
     });
@@ -228,7 +226,7 @@ fn single(gap: &Gap, seen: &Seen<'_>) -> (GapClass, f64) {
 /// Whether a stop of `len_ns` is one of a throttle's sleeps.
 fn fits(len_ns: u64, throttle: &Throttle) -> bool {
     let sleep_ns = match throttle.law {
-        ThrottleLaw::Qemu => throttle.period_ns.saturating_sub(10_000_000),
+        ThrottleLaw::Qemu => throttle.period_ns.saturating_sub(SLICE_NS),
         ThrottleLaw::Unknown => throttle.period_ns / 100 * throttle.percent.min(100),
     };
     // Half a canary's period and the latency of a wake; and more where the vCPU had something else to do at first.
@@ -245,8 +243,8 @@ fn is_alone(group: &Group, seen: &Seen<'_>) -> bool {
     let gap = &seen.gaps[group.left[0]];
     let others = seen.gaps.iter().enumerate().filter(|(index, _)| !group.has(*index));
     others.into_iter().all(|(_, other)| {
-        let near = other.start_ns <= end_ns(gap).saturating_add(NEAR_NS)
-            && end_ns(other).saturating_add(NEAR_NS) >= gap.start_ns;
+        let near = other.start_ns <= gap.end_ns().saturating_add(NEAR_NS)
+            && other.end_ns().saturating_add(NEAR_NS) >= gap.start_ns;
         !near || other.len_ns < gap.len_ns / 2
     })
 }
@@ -305,7 +303,7 @@ fn groups(seen: &Seen<'_>) -> Vec<Group> {
 }
 
 fn is_one(one: &Gap, other: &Gap) -> bool {
-    let overlap_ns = end_ns(one).min(end_ns(other)).saturating_sub(one.start_ns.max(other.start_ns));
+    let overlap_ns = one.end_ns().min(other.end_ns()).saturating_sub(one.start_ns.max(other.start_ns));
     let (shorter_ns, longer_ns) = (one.len_ns.min(other.len_ns), one.len_ns.max(other.len_ns));
     let skew_ns = one.start_ns.abs_diff(other.start_ns);
     overlap_ns >= shorter_ns - shorter_ns / 5 && skew_ns <= (longer_ns / 20).max(1_000_000)
@@ -314,11 +312,7 @@ fn is_one(one: &Gap, other: &Gap) -> bool {
 /// A gap without the wait in the guest's own queue that came after it.
 fn net(gap: &Gap) -> Stop {
     let waited_ns = gap.features.run_delay_ns.unwrap_or(0).min(gap.len_ns);
-    Stop { end_ns: end_ns(gap).saturating_sub(waited_ns), len_ns: gap.len_ns - waited_ns }
-}
-
-fn end_ns(gap: &Gap) -> u64 {
-    gap.start_ns.saturating_add(gap.len_ns)
+    Stop { end_ns: gap.end_ns().saturating_sub(waited_ns), len_ns: gap.len_ns - waited_ns }
 }
 
 #[cfg(test)]

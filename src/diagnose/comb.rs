@@ -25,7 +25,7 @@ pub const WINDOW_NS: u64 = 3_000_000_000;
 /// How far back is enough up to 90 %, ns.
 const SHORT_WINDOW_NS: u64 = 1_000_000_000;
 /// What QEMU lets a vCPU run in each period, ns.
-const SLICE_NS: u64 = 10_000_000;
+pub(super) const SLICE_NS: u64 = 10_000_000;
 /// The least score of a verdict.
 const SCORE_FLOOR: f64 = 0.45;
 /// The share of the stops due that must be there.

@@ -29,7 +29,7 @@ pub fn faults(stalls: &[Stall], gaps: &[Gap], realtime: bool, (start_ns, end_ns)
             GapClass::GuestSched => !realtime,
             _ => true,
         };
-        let span = (gap.start_ns, gap.start_ns.saturating_add(gap.len_ns), explained);
+        let span = (gap.start_ns, gap.end_ns(), explained);
         away.entry(gap.cpu).or_default().push(span);
     }
     for own in away.values_mut() {
@@ -53,7 +53,7 @@ pub fn faults(stalls: &[Stall], gaps: &[Gap], realtime: bool, (start_ns, end_ns)
 
 /// How much of the visit gaps of its vCPU fill, and how much those do that the guest explains.
 fn overlap_ns(stall: &Stall, away: &[(u64, u64, bool)]) -> (u64, u64) {
-    let end_ns = stall.start_ns.saturating_add(stall.len_ns);
+    let end_ns = stall.end_ns();
     // Gaps of one vCPU follow each other: their ends are in order, too, but for what a guest makes up.
     let first = away.partition_point(|(_, end, _)| *end <= stall.start_ns);
     let near = away[first..].iter().take_while(|(start, _, _)| *start < end_ns);

@@ -6,7 +6,7 @@ mod faults;
 mod features;
 mod time;
 
-pub use classes::{HostEvent, HostEventKind, Seen, Verdict, stops, throttle_of, verdicts};
+pub use classes::{HostEvent, HostEventKind, STEAL_SPAN_NS, Seen, Verdict, stops, throttle_of, verdicts};
 pub use comb::{Stop, WINDOW_NS, throttle};
 pub use faults::{Faults, faults};
 pub use features::classify;

@@ -49,7 +49,7 @@ pub fn time_by_class(gaps: &[Gap], verdicts: &[Verdict], (start_ns, end_ns): (u6
         if cpu.replace(gap.cpu) != Some(gap.cpu) {
             told_ns = start_ns;
         }
-        let until_ns = gap.start_ns.saturating_add(gap.len_ns).min(end_ns);
+        let until_ns = gap.end_ns().min(end_ns);
         let from_ns = gap.start_ns.max(told_ns);
         time.add(class, until_ns.saturating_sub(from_ns));
         told_ns = told_ns.max(until_ns);

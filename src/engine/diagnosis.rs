@@ -1,7 +1,7 @@
 //! The last few seconds of gaps, kept so that each interval can say whose they were and how hard the vCPUs are
 //! throttled. Bounded in gaps and in time.
 
-use crate::diagnose::{Seen, TimeByClass, WINDOW_NS, throttle_of, verdicts};
+use crate::diagnose::{STEAL_SPAN_NS, Seen, TimeByClass, WINDOW_NS, throttle_of, verdicts};
 use crate::record::{Gap, Throttle};
 use std::{collections::VecDeque, mem};
 
@@ -10,8 +10,6 @@ use std::{collections::VecDeque, mem};
 const COMPANY_NS: u64 = 5_000_000;
 /// More gaps than that are not kept: the oldest go.
 const GAPS_CEILING: usize = 4096;
-/// Steal is judged over this time, ns.
-const STEAL_SPAN_NS: u64 = 1_000_000_000;
 /// More readings of steal than that are not kept.
 const READINGS_CEILING: usize = 64;
 
@@ -33,7 +31,7 @@ impl Diagnosis {
     pub(super) fn take_in(&mut self, fresh: &[Gap], canaries: usize, steal_ms: Option<u64>, now_ns: u64) {
         let mut gaps = mem::take(&mut self.waiting);
         gaps.extend_from_slice(fresh);
-        let is_young = |gap: &Gap| end_ns(gap).saturating_add(COMPANY_NS) > now_ns;
+        let is_young = |gap: &Gap| gap.end_ns().saturating_add(COMPANY_NS) > now_ns;
         let (waiting, fresh): (Vec<Gap>, Vec<Gap>) = gaps.into_iter().partition(is_young);
         self.waiting = waiting;
         self.judge(fresh, canaries, steal_ms, now_ns);
@@ -52,7 +50,7 @@ impl Diagnosis {
         {
             self.steal.pop_front();
         }
-        self.gaps.retain(|gap| end_ns(gap).saturating_add(WINDOW_NS) >= now_ns);
+        self.gaps.retain(|gap| gap.end_ns().saturating_add(WINDOW_NS) >= now_ns);
         // What is fresh always stays: it is no more than the rings hold.
         let excess = (self.gaps.len() + fresh.len()).saturating_sub(GAPS_CEILING).min(self.gaps.len());
         self.gaps.drain(..excess);
@@ -88,10 +86,6 @@ impl Diagnosis {
     pub(super) fn throttle(&self) -> Option<Throttle> {
         self.throttle
     }
-}
-
-fn end_ns(gap: &Gap) -> u64 {
-    gap.start_ns.saturating_add(gap.len_ns)
 }
 
 #[cfg(test)]

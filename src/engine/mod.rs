@@ -223,7 +223,7 @@ impl Engine {
     }
 
     /// All counts so far. Never waits for a writer: it only loads, and begins another interval. A visit belongs to the
-    /// interval in which it began.
+    /// interval in which it ended.
     ///
     /// After [`Self::stop`] its time stays the moment of stopping.
     pub fn snapshot(&self) -> Snapshot {

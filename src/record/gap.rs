@@ -18,6 +18,13 @@ pub struct Gap {
     pub features: GapFeatures,
 }
 
+impl Gap {
+    /// When it ended, guest CLOCK_MONOTONIC (saturating: a guest may say anything).
+    pub const fn end_ns(&self) -> u64 {
+        self.start_ns.saturating_add(self.len_ns)
+    }
+}
+
 /// Whose fault a gap was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "host", derive(schemars::JsonSchema))]

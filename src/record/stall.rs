@@ -17,3 +17,10 @@ pub struct Stall {
     /// Visits that wrote the page between the last mark and this one.
     pub earlier: u64,
 }
+
+impl Stall {
+    /// When the visit ended, guest CLOCK_MONOTONIC (saturating: a guest may say anything).
+    pub const fn end_ns(&self) -> u64 {
+        self.start_ns.saturating_add(self.len_ns)
+    }
+}

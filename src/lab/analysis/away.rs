@@ -85,7 +85,7 @@ impl Away {
     pub fn of(judged: &Judged, axis: &Axis, canaries: usize, blackout: Option<Span>) -> Self {
         let mut gaps: BTreeMap<u32, Vec<(Span, Verdict)>> = BTreeMap::new();
         for (gap, verdict) in judged.gaps.iter().zip(&judged.verdicts) {
-            if let Some(span) = axis.guest_span(gap.start_ns, gap.start_ns.saturating_add(gap.len_ns)) {
+            if let Some(span) = axis.guest_span(gap.start_ns, gap.end_ns()) {
                 gaps.entry(gap.cpu).or_default().push((span, *verdict));
             }
         }

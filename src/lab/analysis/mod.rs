@@ -199,7 +199,7 @@ fn longest(judged: &Judged, axis: &Axis) -> Vec<Longest> {
     order.sort_by_key(|(gap, _)| (std::cmp::Reverse(gap.len_ns), gap.start_ns, gap.cpu));
     let mut longest: Vec<Longest> = Vec::new();
     for (gap, verdict) in order {
-        let span = axis.guest_span(gap.start_ns, gap.start_ns.saturating_add(gap.len_ns));
+        let span = axis.guest_span(gap.start_ns, gap.end_ns());
         let Some(span) = span.filter(|_| longest.len() < LONGEST) else { continue };
         let (class, confidence, common) = (verdict.class, verdict.confidence, verdict.common);
         let is_told = |other: &Longest| other.common && other.span.overlap_s(&span) >= span.length_s() / 2.0;

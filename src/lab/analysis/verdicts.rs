@@ -43,7 +43,7 @@ pub fn judged(data: &RunData, axis: &Axis, timeline: &Timeline, canaries: usize)
             _ => {}
         }
     }
-    gaps.sort_by_key(end_ns);
+    gaps.sort_by_key(Gap::end_ns);
     stalls.sort_by_key(|stall| stall.start_ns);
     let events = events(data, axis, timeline);
     let mut found = Vec::with_capacity(gaps.len());
@@ -73,13 +73,9 @@ pub fn judged(data: &RunData, axis: &Axis, timeline: &Timeline, canaries: usize)
     Judged { gaps, verdicts: found, stalls, realtime }
 }
 
-fn end_ns(gap: &Gap) -> u64 {
-    gap.start_ns.saturating_add(gap.len_ns)
-}
-
 /// How many gaps end at `at_ns` or before it.
 fn after(gaps: &[Gap], at_ns: u64) -> usize {
-    gaps.partition_point(|gap| end_ns(gap) <= at_ns)
+    gaps.partition_point(|gap| gap.end_ns() <= at_ns)
 }
 
 /// A stretch of the guest's time: gaps that end after its start and not after its end are judged together.

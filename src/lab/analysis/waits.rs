@@ -68,7 +68,7 @@ pub fn waits(
 ) -> Waits {
     let inside = |span: &Span| stage.is_some_and(|stage| stage.contains(span.start_s));
     let spans = judged.gaps.iter().filter_map(|gap| {
-        let span = axis.guest_span(gap.start_ns, gap.start_ns.saturating_add(gap.len_ns))?;
+        let span = axis.guest_span(gap.start_ns, gap.end_ns())?;
         inside(&span).then(|| nanos(span.length_s()))
     });
     let mut lengths: Vec<u64> = spans.collect();

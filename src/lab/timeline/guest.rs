@@ -48,7 +48,7 @@ impl<'a> Guest<'a> {
                     intervals.extend(span.map(|span| IntervalAt { span, interval }));
                 }
                 Body::Gap(gap) => {
-                    let span = axis.guest_span(gap.start_ns, gap.start_ns.saturating_add(gap.len_ns));
+                    let span = axis.guest_span(gap.start_ns, gap.end_ns());
                     gaps.extend(span.map(|span| GapAt { span, cpu: gap.cpu }));
                 }
                 _ => {}
