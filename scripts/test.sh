@@ -139,14 +139,14 @@ main() {
     step docs 300 documentation
     step budgets 120 budgets
     step licences 120 licences
-    step tests 600 tests rest --all-features
-    step tests-guest 400 tests rest --no-default-features
+    step tests 1200 tests rest --all-features
+    step tests-guest 800 tests rest --no-default-features
     step doc-tests 300 cargo test --doc --all-features
     step build 900 make --no-print-directory build
     step image 300 make --no-print-directory image
     step sizes 60 sizes
     export SULLY_TEST_IMAGE=$PWD/target/image SULLY_TEST_LAB=$PWD/target/release/sully-lab
-    step real-vms 720 tests vm --all-features
+    step real-vms 1200 tests vm --all-features
     printf '%s\n' "" "${reasons[@]}"
     echo "$passed passed, $failed failed, $skipped skipped"
     [ "$failed" -eq 0 ]

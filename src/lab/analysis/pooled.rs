@@ -8,11 +8,16 @@ use crate::{
 /// The most units a stage is told in; neighbours are taken together where it has more intervals. Bounds memory and work.
 const UNITS: usize = 512;
 
-/// One stage's histogram of one latency, unit by unit, as running sums.
+/// One stage's histogram of one latency, unit by unit, as running sums and as what each unit adds to them: a long block
+/// is the difference of two sums, a short one the few cells that its units used.
 #[derive(Debug, Clone, Default)]
 pub struct Pooled {
     /// The highest value of each cell that is used, in ns, ascending.
     values_ns: Vec<u64>,
+    /// Which cell was used and how often, unit after unit.
+    used: Vec<(usize, u64)>,
+    /// For each unit's start, and the end of all: where it stands in `used`.
+    starts: Vec<usize>,
     /// For each unit's start, and the end of all: the counts so far, cell by cell.
     sums: Vec<Vec<u64>>,
     /// The same for writes and for seconds.
@@ -45,6 +50,7 @@ impl Pooled {
         }
         let values_ns: Vec<u64> =
             all.occupied().map(|(lowest, _)| highest_in_cell(cell_of(lowest))).collect();
+        let (mut used, mut starts) = (Vec::new(), vec![0]);
         let (mut sums, mut work) = (vec![vec![0u64; values_ns.len()]], vec![(0.0, 0.0)]);
         for (counts, writes, time_s) in units {
             let mut sum = sums.last().cloned().unwrap_or_default();
@@ -52,13 +58,15 @@ impl Pooled {
                 let highest_ns = highest_in_cell(cell_of(lowest));
                 if let Ok(cell) = values_ns.binary_search(&highest_ns) {
                     sum[cell] = sum[cell].saturating_add(count);
+                    used.push((cell, count));
                 }
             }
             let (before, before_s) = work.last().copied().unwrap_or_default();
+            starts.push(used.len());
             sums.push(sum);
             work.push((before + writes, before_s + time_s));
         }
-        Self { values_ns, sums, work }
+        Self { values_ns, used, starts, sums, work }
     }
 
     /// How many units there are to draw from.
@@ -87,8 +95,15 @@ impl Pooled {
         time_s: &mut f64,
     ) {
         let (Some(low), Some(high)) = (self.sums.get(from), self.sums.get(until)) else { return };
-        for (count, (low, high)) in counts.iter_mut().zip(low.iter().zip(high)) {
-            *count = count.saturating_add(high.saturating_sub(*low));
+        let used = &self.used[self.starts[from]..self.starts[until]];
+        if used.len() < self.cells() {
+            for (cell, count) in used {
+                counts[*cell] = counts[*cell].saturating_add(*count);
+            }
+        } else {
+            for (count, (low, high)) in counts.iter_mut().zip(low.iter().zip(high)) {
+                *count = count.saturating_add(high.saturating_sub(*low));
+            }
         }
         *writes += self.work[until].0 - self.work[from].0;
         *time_s += self.work[until].1 - self.work[from].1;
