@@ -12,7 +12,7 @@ use crate::{
     plan::{Checked, Load},
     probe::{StealProbe, process_cpu_ns},
     record::{End, EndReason, Interval, Latency, SelfCost, Status, Throttle, Totals},
-    tally::{GapCounts, StampCounts},
+    tally::{GapCounts, Latencies, StampCounts},
 };
 use std::collections::BTreeMap;
 
@@ -93,7 +93,8 @@ pub(super) struct Sources<'a> {
 /// be in it, and then is in the next.
 pub(super) fn take(sources: &Sources<'_>, at_ns: u64) -> Snapshot {
     let mut stamps = sources.plan.verify.then(StampCounts::default);
-    let (mut service, mut response) = (Counts::default(), Counts::default());
+    let Latencies { service, response } =
+        Latencies::of(|| sources.writers.iter().map(|writer| &*writer.tally));
     let (mut writes, mut reads) = (0u64, 0u64);
     let mut due = Due::default();
     let mut open_ns: Option<u64> = None;
@@ -114,8 +115,6 @@ pub(super) fn take(sources: &Sources<'_>, at_ns: u64) -> Snapshot {
         open_ns = open_ns.max(open.filter(|open_ns| *open_ns > 0));
         writes += counts.writes;
         reads += counts.reads;
-        service.add(&counts.service);
-        response.add(&counts.response);
     }
     let mut gaps = GapCounts::default();
     sources.canaries.iter().for_each(|canary| gaps.add(&canary.tally.counts()));

@@ -8,8 +8,34 @@ use hdrhistogram::{Histogram, serialization::Deserializer};
 /// a reader that takes counts ten times a second dirties little memory for them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Counts {
-    /// By cell, which is below [`CELLS`]; no count is 0.
-    cells: Vec<(usize, u64)>,
+    /// By cell; no count is 0.
+    used: Vec<Used>,
+}
+
+/// A cell that is not empty. In ten bytes: these lists are most of what a reader dirties.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(Rust, packed(2))]
+struct Used {
+    /// Below [`CELLS`].
+    cell: u16,
+    count: u64,
+}
+
+const _: () = assert!(CELLS <= 1 << 16);
+
+impl Used {
+    #[expect(clippy::cast_possible_truncation, reason = "asserted above")]
+    const fn new(cell: usize, count: u64) -> Self {
+        Self { cell: cell as u16, count }
+    }
+
+    const fn cell(self) -> usize {
+        self.cell as usize
+    }
+
+    const fn more(self, count: u64) -> Self {
+        Self { cell: self.cell, count: self.count.saturating_add(count) }
+    }
 }
 
 /// A packed histogram that cannot be read.
@@ -28,55 +54,71 @@ impl Counts {
     pub const PACKED_LIMIT_BYTES: usize = 64 * 1024;
 
     /// Counts read from cells one by one; beyond [`CELLS`] they are left out.
-    pub fn from_cells(cells: impl IntoIterator<Item = u64>) -> Self {
-        Self { cells: cells.into_iter().take(CELLS).enumerate().filter(|(_, count)| *count > 0).collect() }
+    pub fn from_cells<C: Iterator<Item = u64>>(cells: impl Fn() -> C) -> Self {
+        let mut counts = Self::default();
+        counts.refill(cells);
+        counts
+    }
+
+    /// What [`Self::from_cells`] gives, in the place of what this was. The cells are asked twice, so that no more memory is
+    /// touched than the counts take.
+    pub fn refill<C: Iterator<Item = u64>>(&mut self, cells: impl Fn() -> C) {
+        let occupied = || cells().take(CELLS).enumerate().filter(|(_, count)| *count > 0);
+        self.used.clear();
+        self.used.reserve_exact(occupied().count());
+        self.used.extend(occupied().map(|(cell, count)| Used::new(cell, count)));
     }
 
     /// Counts `count` more values of `value_ns` (saturating).
     pub fn record_n(&mut self, value_ns: u64, count: u64) {
         let cell = cell_of(value_ns);
-        match self.cells.binary_search_by_key(&cell, |(cell, _)| *cell) {
-            Ok(place) => self.cells[place].1 = self.cells[place].1.saturating_add(count),
+        match self.used.binary_search_by_key(&cell, |used| used.cell()) {
+            Ok(place) => self.used[place] = self.used[place].more(count),
             Err(_) if count == 0 => {}
-            Err(place) => self.cells.insert(place, (cell, count)),
+            Err(place) => self.used.insert(place, Used::new(cell, count)),
         }
     }
 
-    /// Adds every count of `other` (saturating).
+    /// Adds every count of `other` (saturating), in place where it has no cell that this has not.
     pub fn add(&mut self, other: &Self) {
-        let mut more = other.cells.iter().copied().peekable();
-        let mut sum = Vec::with_capacity(self.cells.len().max(other.cells.len()));
-        for (cell, count) in self.cells.drain(..) {
-            while let Some(before) = more.next_if(|(theirs, _)| *theirs < cell) {
-                sum.push(before);
+        let (mut place, mut lacking) = (0, 0);
+        for theirs in &other.used {
+            place += self.used[place..].iter().take_while(|mine| mine.cell() < theirs.cell()).count();
+            match self.used.get_mut(place).filter(|mine| mine.cell() == theirs.cell()) {
+                Some(mine) => *mine = mine.more(theirs.count),
+                None => lacking += 1,
             }
-            let same = more.next_if(|(theirs, _)| *theirs == cell).map_or(0, |(_, count)| count);
-            sum.push((cell, count.saturating_add(same)));
         }
-        sum.extend(more);
-        self.cells = sum;
+        if lacking > 0 {
+            self.used = merged(&self.used, &other.used, self.used.len() + lacking);
+        }
     }
 
     /// What was counted since `earlier`, an older state of the same cells.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
-        let mut then = earlier.cells.iter().copied().peekable();
-        let since = |(cell, count): &(usize, u64)| {
-            while then.next_if(|(theirs, _)| theirs < cell).is_some() {}
-            let before = then.next_if(|(theirs, _)| theirs == cell).map_or(0, |(_, count)| count);
-            Some((*cell, count.saturating_sub(before))).filter(|(_, count)| *count > 0)
+        let grown = || {
+            let mut then = earlier.used.iter().peekable();
+            self.used.iter().filter_map(move |now| {
+                while then.next_if(|then| then.cell() < now.cell()).is_some() {}
+                let before = then.next_if(|then| then.cell() == now.cell()).map_or(0, |then| then.count);
+                let count = { now.count }.saturating_sub(before);
+                (count > 0).then(|| Used::new(now.cell(), count))
+            })
         };
-        Self { cells: self.cells.iter().filter_map(since).collect() }
+        let mut used = Vec::with_capacity(grown().count());
+        used.extend(grown());
+        Self { used }
     }
 
     /// How many values were counted.
     pub fn count(&self) -> u64 {
-        self.cells.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count))
+        self.used.iter().fold(0, |sum, used| sum.saturating_add(used.count))
     }
 
     /// Whether nothing was counted.
     pub const fn is_empty(&self) -> bool {
-        self.cells.is_empty()
+        self.used.is_empty()
     }
 
     /// The value at or below which the share `quantile` (0 to 1) of all values lies, in ns, at most 0.8 % too
@@ -89,21 +131,21 @@ impl Counts {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 <= rank <= total")]
         let rank = ((quantile.clamp(0.0, 1.0) * total as f64).ceil() as u64).clamp(1, total);
         let mut seen = 0u64;
-        let found = self.cells.iter().find(|(_, count)| {
-            seen = seen.saturating_add(*count);
+        let found = self.used.iter().find(|used| {
+            seen = seen.saturating_add(used.count);
             seen >= rank
         });
-        found.map(|(cell, _)| highest_in_cell(*cell))
+        found.map(|used| highest_in_cell(used.cell()))
     }
 
     /// The highest value counted, in ns, at most 0.8 % too high; none when nothing was counted.
     pub fn max(&self) -> Option<u64> {
-        self.cells.last().map(|(cell, _)| highest_in_cell(*cell))
+        self.used.last().map(|used| highest_in_cell(used.cell()))
     }
 
     /// Every non-empty cell: the lowest value it counts, and its count.
     pub fn occupied(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.cells.iter().map(|(cell, count)| (lowest_in_cell(*cell), *count))
+        self.used.iter().map(|used| (lowest_in_cell(used.cell()), used.count))
     }
 
     /// The same histogram in the field's own type.
@@ -126,7 +168,7 @@ impl Counts {
 
     /// Packed for the wire: HdrHistogram V2 in a zlib stream, base64 (starts `HISTFA`).
     pub fn pack(&self) -> String {
-        BASE64.encode(pack::pack(&self.cells))
+        BASE64.encode(pack::pack(self.used.iter().map(|used| (used.cell(), used.count))))
     }
 
     /// Reads what [`Self::pack`] or another HdrHistogram implementation wrote.
@@ -143,6 +185,21 @@ impl Counts {
             .map_err(|error| HistogramError::Format(format!("{error:?}")))?;
         Ok(Self::from_hdr(&hdr))
     }
+}
+
+/// `mine`, and those of `theirs` that are not in it: `count` together.
+fn merged(mine: &[Used], theirs: &[Used], count: usize) -> Vec<Used> {
+    let mut list = Vec::with_capacity(count);
+    let mut more = theirs.iter().copied().peekable();
+    for mine in mine {
+        while let Some(before) = more.next_if(|theirs| theirs.cell() < mine.cell()) {
+            list.push(before);
+        }
+        more.next_if(|theirs| theirs.cell() == mine.cell());
+        list.push(*mine);
+    }
+    list.extend(more);
+    list
 }
 
 fn empty_hdr() -> Histogram<u64> {

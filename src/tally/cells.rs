@@ -25,9 +25,14 @@ impl Cells {
         super::add(&self.0[cell_of(value_ns)], 1);
     }
 
+    /// What has been counted so far in `cell`, which is below [`CELLS`].
+    pub fn at(&self, cell: usize) -> u64 {
+        self.0[cell].load(Ordering::Relaxed)
+    }
+
     /// What has been counted so far.
     pub fn counts(&self) -> Counts {
-        Counts::from_cells(self.0.iter().map(|cell| cell.load(Ordering::Relaxed)))
+        Counts::from_cells(|| self.0.iter().map(|cell| cell.load(Ordering::Relaxed)))
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     pattern::{Reads, pattern},
     plan::{BacklogPolicy, PatternSpec, VisitMix, WORD_BYTES},
     region::Region,
-    tally::{StampCounts, StampTally, Told, VisitCounts},
+    tally::{Latencies, StampCounts, StampTally, Told, VisitCounts},
     units::{PageCount, Rate},
 };
 use proptest::prelude::*;
@@ -92,6 +92,7 @@ fn change(at_ns: u64, leg: Leg, spec: Option<PatternSpec>) -> Order {
 struct Outcome {
     visits: u64,
     counts: VisitCounts,
+    latencies: Latencies,
     stamps: StampCounts,
     told: Vec<Told>,
     station: Station,
@@ -122,7 +123,8 @@ fn load(clock: Fake, first: Leg, orders: Vec<(u64, Order)>, end_ns: u64) -> Outc
     let visits = run(&clock, &control, (&tally, &station), &receiver, &mut work);
     work.visitor.sweep(&clock, || false, true);
     let told = std::iter::from_fn(|| stamps.take()).collect();
-    Outcome { visits, counts: tally.counts(), stamps: stamps.counts(u32::MAX), told, station }
+    let (counts, latencies) = (tally.counts(), tally.latencies());
+    Outcome { visits, counts, latencies, stamps: stamps.counts(u32::MAX), told, station }
 }
 
 #[test]
@@ -162,7 +164,7 @@ fn another_rate_in_the_middle_of_a_lap_leaves_no_page_out_and_takes_none_twice()
     assert!((1_500..PAGES).contains(&outcome.visits), "{}", outcome.visits);
     assert_eq!((outcome.stamps.repeats, outcome.stamps.corruptions.sum()), (0, 0));
     assert_eq!(
-        (outcome.counts.service.count(), outcome.counts.response.count()),
+        (outcome.latencies.service.count(), outcome.latencies.response.count()),
         (outcome.visits, outcome.visits)
     );
 }
@@ -173,7 +175,7 @@ fn a_new_load_is_taken_up_by_a_writer_that_sleeps() {
     let outcome = load(Fake::new(T0_NS, 50), leg("0"), orders, T0_NS + 2000 * MS);
     assert!(outcome.visits.abs_diff(1000) <= 1, "{}", outcome.visits);
     // It looks every 50 ms.
-    assert!(outcome.counts.response.max().unwrap() <= 51 * MS);
+    assert!(outcome.latencies.response.max().unwrap() <= 51 * MS);
 }
 
 #[test]
@@ -242,7 +244,7 @@ proptest! {
         let ahead: u64 = legs.iter().map(|each| each.0 / 2000 + 1).sum();
         prop_assert!(past <= offered + ahead, "{past} of {offered}");
         prop_assert!(past + last >= offered, "{past} and {last} of {offered}");
-        prop_assert_eq!(outcome.counts.service.count(), outcome.visits);
+        prop_assert_eq!(outcome.latencies.service.count(), outcome.visits);
         prop_assert_eq!(outcome.stamps.corruptions.sum(), 0);
         let taken_up = outcome.station.taken_up();
         prop_assert_eq!(taken_up.changes as usize, legs.len() - 1);

@@ -9,7 +9,7 @@ use crate::{
     pattern::{Reads, pattern},
     plan::{BacklogPolicy, PaceSpec, PatternSpec, VisitMix, WORD_BYTES},
     region::{Region, Slice},
-    tally::{StampTally, VisitCounts},
+    tally::{Latencies, StampTally, VisitCounts},
     units::{Nanos, PageCount, Rate},
 };
 use std::sync::{Arc, mpsc::channel};
@@ -47,6 +47,7 @@ fn alone<C: Clock>(clock: &C, control: &Control, tally: &VisitTally, work: &mut 
 struct Outcome {
     visits: u64,
     counts: VisitCounts,
+    latencies: Latencies,
     slice: Slice,
 }
 
@@ -82,7 +83,7 @@ fn load_with_reads<C: Clock>(
     let (control, tally) = (Arc::new(Control::default()), VisitTally::new());
     let clock = Ending { clock, control: Arc::clone(&control), end_ns };
     let visits = alone(&clock, &control, &tally, &mut work);
-    Outcome { visits, counts: tally.counts(), slice: work.visitor.slice }
+    Outcome { visits, counts: tally.counts(), latencies: tally.latencies(), slice: work.visitor.slice }
 }
 
 fn touched(slice: &Slice) -> u64 {
@@ -94,8 +95,8 @@ fn every_visit_is_counted_once_in_both_histograms() {
     for rate in [Rate::PagesPerSecond(10_000), Rate::Max] {
         let outcome = load(Fake::new(T0_NS, 50), T0_NS + SECOND_NS / 50, rate, PatternSpec::Random, 64);
         assert!(outcome.visits >= 190, "{}", outcome.visits);
-        assert_eq!(outcome.counts.service.count(), outcome.visits);
-        assert_eq!(outcome.counts.response.count(), outcome.visits);
+        assert_eq!(outcome.latencies.service.count(), outcome.visits);
+        assert_eq!(outcome.latencies.response.count(), outcome.visits);
         assert_eq!(outcome.counts.open_since_ns, None);
     }
 }
@@ -106,7 +107,8 @@ fn visits_that_only_read_are_timed_and_counted_and_change_nothing() {
     let clock = Fake::new(T0_NS, 50);
     let outcome =
         load_with_reads(clock, T0_NS + SECOND_NS / 10, &Part::whole(rate), PatternSpec::Shuffle, 4096, mix);
-    let VisitCounts { writes, reads, service, response, .. } = outcome.counts;
+    let VisitCounts { writes, reads, .. } = outcome.counts;
+    let Latencies { service, response } = outcome.latencies;
     assert_eq!(
         (writes + reads, service.count(), response.count()),
         (outcome.visits, outcome.visits, outcome.visits)
@@ -139,7 +141,7 @@ fn on_the_real_clock_a_shuffle_touches_the_same_pages_as_often() {
     let end_ns = Monotonic.now_ns() + 20_000_000;
     let outcome = load(Monotonic, end_ns, Rate::Max, PatternSpec::Shuffle, 100_000);
     assert_eq!(touched(&outcome.slice), outcome.visits.min(100_000));
-    assert_eq!(outcome.counts.service.count(), outcome.visits);
+    assert_eq!(outcome.latencies.service.count(), outcome.visits);
 }
 
 #[test]
@@ -154,15 +156,19 @@ fn a_rate_of_zero_visits_nothing_and_still_stops() {
 fn a_pause_of_a_second_is_in_the_response_and_not_in_the_service() {
     let clock = Fake::new(T0_NS, 50).with_pause(T0_NS + 3 * SECOND_NS, SECOND_NS);
     let rate = Rate::PagesPerSecond(1000);
-    let Outcome { visits, counts, .. } = load(clock, T0_NS + 10 * SECOND_NS, rate, PatternSpec::Shuffle, 64);
+    let Outcome { visits, latencies, .. } =
+        load(clock, T0_NS + 10 * SECOND_NS, rate, PatternSpec::Shuffle, 64);
     assert!(visits.abs_diff(10_000) <= 1, "{visits}");
     // Repaying at four times the rate keeps a writer busy like a utilisation of a quarter.
     for (quantile, truth_s) in [(0.99, 1.0 - 0.01 * 10.0 * 0.75), (0.95, 1.0 - 0.05 * 10.0 * 0.75)] {
-        let found_s = counts.response.quantile(quantile).unwrap() as f64 / 1e9;
+        let found_s = latencies.response.quantile(quantile).unwrap() as f64 / 1e9;
         assert!((found_s / truth_s - 1.0).abs() < 0.02, "{quantile}: {found_s} for {truth_s}");
     }
-    assert!(counts.service.quantile(0.99).unwrap() < 1000);
-    assert!(counts.response.quantile(0.5).unwrap() < 1000, "early and punctual visits were not waited for");
+    assert!(latencies.service.quantile(0.99).unwrap() < 1000);
+    assert!(
+        latencies.response.quantile(0.5).unwrap() < 1000,
+        "early and punctual visits were not waited for"
+    );
 }
 
 #[test]
@@ -170,7 +176,7 @@ fn a_pause_within_a_visit_is_in_the_service_of_that_one_alone() {
     // The pause falls between two readings of the clock at full rate: into one visit, or between two batches.
     let clock = Fake::new(T0_NS, 50).with_pause(T0_NS + 777, SECOND_NS);
     let outcome = load(clock, T0_NS + SECOND_NS + 100_000, Rate::Max, PatternSpec::Random, 64);
-    let long: Vec<_> = outcome.counts.service.occupied().filter(|(value, _)| *value > 1000).collect();
+    let long: Vec<_> = outcome.latencies.service.occupied().filter(|(value, _)| *value > 1000).collect();
     assert!(matches!(long[..], [(value, 1)] if value.abs_diff(SECOND_NS) < SECOND_NS / 100), "{long:?}");
 }
 
@@ -194,10 +200,10 @@ fn every_visit_offered_is_done_or_missed_at_every_pace() {
         let past = shed.visits + shed.counts.missed;
         assert!((60_000..=60_050).contains(&past), "{pace}: {past}");
         assert!(shed.counts.missed.abs_diff(9_900) <= 320, "{pace}: {}", shed.counts.missed);
-        assert_eq!(shed.counts.response.count(), shed.visits);
+        assert_eq!(shed.latencies.response.count(), shed.visits);
         // Nothing that began was more than twice the patience late.
-        assert!(shed.counts.response.max().unwrap() < 21_000_000);
-        assert!(repaid.counts.response.max().unwrap() > 900_000_000);
+        assert!(shed.latencies.response.max().unwrap() < 21_000_000);
+        assert!(repaid.latencies.response.max().unwrap() > 900_000_000);
     }
 }
 
@@ -254,7 +260,7 @@ fn two_legs(spec: PatternSpec, pages: u64, timed: bool) -> [(u64, u64); 2] {
         let before = (tally.counts().writes, stamps.counts(u32::MAX).repeats);
         let visits = alone(&clock, &control, &tally, &mut work);
         assert_eq!((tally.counts().writes, tally.counts().reads), (visits, 0));
-        assert_eq!(tally.counts().service.count(), if timed { visits } else { 0 });
+        assert_eq!(tally.latencies().service.count(), if timed { visits } else { 0 });
         let visits = visits - before.0;
         *counted = (visits, visits - (stamps.counts(u32::MAX).repeats - before.1));
     }
@@ -317,10 +323,10 @@ fn reads_of_stamped_pages_check_them_and_are_counted_apart_timed_or_not() {
             end_ns: T0_NS + SECOND_NS / 10,
         };
         let visits = alone(&clock, &control, &tally, &mut work);
-        let VisitCounts { writes, reads, service, .. } = tally.counts();
+        let VisitCounts { writes, reads, .. } = tally.counts();
         assert_eq!(writes + reads, visits);
         assert!((990..=1010).contains(&visits) && writes.abs_diff(reads) <= 10, "{writes} and {reads}");
-        assert_eq!(service.count(), if timed { visits } else { 0 });
+        assert_eq!(tally.latencies().service.count(), if timed { visits } else { 0 });
         work.visitor.sweep(&clock, || false, true);
         let counts = stamps.counts(u32::MAX);
         assert_eq!((counts.repeats, counts.swept), (0, 4096));
