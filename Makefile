@@ -84,8 +84,8 @@ bench-prefault:
 	@SULLY_PREFAULT_MIB=$(or $(MIB),1024) SULLY_PREFAULT_ROUNDS=5 cargo test --release --test prefault -- --nocapture
 
 bench-own:
-	@echo "== bench-own: 100 MiB/s over 64 MiB, two writers, an interval every 100 ms"
-	@cargo test --release --test own_pages -- --nocapture
+	@echo "== bench-own: 100 MiB/s over 64 MiB, two writers, an interval every 100 ms; 31 s"
+	@SULLY_OWN_SECONDS=31 cargo test --release --test own_pages -- --nocapture
 
 clean-runs:
 	@echo "== clean-runs: $(OUT)"

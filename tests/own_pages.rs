@@ -1,76 +1,44 @@
-//! How many pages the program dirties for itself, by the kernel's own log of every writable mapping but the region.
+//! How many pages the program dirties for itself while a whole run works, as its own records say.
 //!
 //! Alone in its process: what another test writes would count too. `make bench-own` prints the figures of a release build.
 
-#![expect(clippy::unwrap_used, reason = "a test: what does not work fails it")]
-
-#[path = "../src/engine/truth/dirty_log.rs"]
-mod dirty_log;
-
-use dirty_log::DirtyLog;
-use std::thread;
+use serde_json::Value;
 use sully::{
-    clock::{Clock, Monotonic},
     guest::{self, Options},
     plan::{MemoryAmount, Plan},
-    units::{self, ByteSize, Nanos},
+    probe::DirtyLog,
+    units::{ByteSize, Nanos},
 };
 
-const REGION_BYTES: u64 = 64 << 20;
-
-/// Begin and length of every private anonymous mapping that may be written, the region left out.
-fn own_mappings() -> Vec<(u64, u64)> {
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-    let mut own = Vec::new();
-    for line in maps.lines() {
-        let mut fields = line.split_whitespace();
-        let (range, rights) = (fields.next().unwrap(), fields.next().unwrap());
-        let name = fields.nth(3).unwrap_or_default();
-        let (begin, end) = range.split_once('-').unwrap();
-        let (begin, end) = (u64::from_str_radix(begin, 16).unwrap(), u64::from_str_radix(end, 16).unwrap());
-        if rights.starts_with("rw") && end - begin < REGION_BYTES && !name.starts_with("[v") {
-            own.push((begin, end - begin));
-        }
-    }
-    own
-}
-
 /// What is dirtied besides is for gaps: on a busy machine thousands of them are judged together.
-const MOST_PAGES: usize = 400;
+const MOST_PAGES: u64 = 250;
 
 #[test]
-fn own_pages_dirtied_in_an_interval_are_few() {
+fn own_pages_dirtied_in_an_interval_are_few_and_in_the_records() {
+    if let Err(reason) = DirtyLog::open(Vec::new()) {
+        eprintln!("SKIPPED: own_pages_dirtied_in_an_interval_are_few_and_in_the_records: {reason}");
+        return;
+    }
+    let seconds: u64 = std::env::var("SULLY_OWN_SECONDS").map_or(6, |text| text.parse().unwrap());
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("records.ndjson");
     let plan = Plan {
-        memory: MemoryAmount::Bytes(ByteSize(REGION_BYTES)),
+        memory: MemoryAmount::Bytes(ByteSize::mib(64)),
         threads: Some(2),
         baseline: Nanos(0),
         interval: Nanos::from_ms(100),
-        duration: Some(Nanos::from_secs(4)),
+        duration: Some(Nanos::from_secs(seconds)),
         ..Plan::default()
     };
-    let options = Options { plan, targets: vec!["file:/dev/null".parse().unwrap()] };
-    let run = thread::spawn(move || guest::run(&options));
-    let mut awake_ns = Monotonic.now_ns() + 1_500_000_000;
-    Monotonic.sleep_until(awake_ns);
-    let mut logs = Vec::new();
-    for (begin, length) in own_mappings() {
-        match DirtyLog::open(begin, length / units::PAGE_BYTES) {
-            Ok(log) => logs.push(log),
-            Err(reason) => {
-                eprintln!("SKIPPED: own_pages_dirtied_in_an_interval_are_few: {reason}");
-                return;
-            }
-        }
-    }
-    let mut found: Vec<usize> = (0..12)
-        .map(|_| {
-            awake_ns += 100_000_000;
-            Monotonic.sleep_until(awake_ns);
-            logs.iter().map(|log| log.take().unwrap().len()).sum()
-        })
-        .collect();
-    run.join().unwrap().unwrap();
-    found.sort_unstable();
-    println!("pages dirtied in 100 ms, from the least to the most: {found:?}");
-    assert!(found[found.len() / 2] <= MOST_PAGES, "{found:?}");
+    guest::run(&Options { plan, targets: vec![format!("file:{}", file.display()).parse().unwrap()] })
+        .unwrap();
+    let text = std::fs::read_to_string(&file).unwrap();
+    let records = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let intervals: Vec<Value> = records.filter(|record| record["type"] == "interval").collect();
+    let counted: Vec<u64> =
+        intervals.iter().filter_map(|interval| interval["self"]["pages_dirtied"].as_u64()).collect();
+    let of = intervals.len();
+    println!("pages dirtied in an interval of 100 ms: {counted:?}, counted in {} of {of}", counted.len());
+    assert!(!counted.is_empty() && counted.len() as u64 <= seconds / 5 + 1, "{counted:?} of {of}");
+    assert!(counted.iter().all(|pages| (1..=MOST_PAGES).contains(pages)), "{counted:?}");
 }

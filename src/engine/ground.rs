@@ -7,6 +7,7 @@ use crate::{
     region::{Region, RegionError, Slice},
     units::PageCount,
 };
+use std::ops::Range;
 
 /// All the regions of a plan. Kept to the end: giving gigabytes back takes seconds, and no writer is to spend them.
 #[derive(Debug)]
@@ -64,9 +65,14 @@ impl Ground {
         self.regions.iter_mut().for_each(Region::keep_file);
     }
 
+    /// Where the regions are, by address.
+    pub(super) fn ranges(&self) -> Vec<Range<u64>> {
+        self.regions.iter().map(Region::range).collect()
+    }
+
     /// Where the first region begins, for tests that write behind the writers' backs.
     #[cfg(test)]
     pub(super) fn base(&self) -> u64 {
-        self.regions.first().map_or(0, Region::base)
+        self.ranges()[0].start
     }
 }

@@ -28,7 +28,7 @@ use crate::{
     diagnose::classify,
     pace::{Part, Schedule},
     plan::{Checked, Load},
-    probe::{CallbackProbe, StealProbe, clocksource, is_fallback},
+    probe::{CallbackProbe, OwnPages, StealProbe, clocksource, is_fallback},
     record::{ClockFacts, Corruption, Gap, MemoryFacts, SelfFacts, Stall},
     tally::{GapTally, RING_RECORDS, StampTally, Told, VisitTally},
 };
@@ -60,6 +60,9 @@ pub struct Engine {
     /// Callbacks of the hypervisor as of the last time something took too long.
     callbacks_seen: Option<u64>,
     diagnosis: Diagnosis,
+    own_pages: OwnPages,
+    /// Of the interval that ends with the next snapshot.
+    own_pages_dirtied: Option<u64>,
     clock: Keeper,
     memory: MemoryFacts,
     warning: Option<String>,
@@ -103,6 +106,8 @@ impl Engine {
             callbacks: CallbackProbe::open(),
             callbacks_seen: None,
             diagnosis: Diagnosis::default(),
+            own_pages: OwnPages::new(ground.ranges()),
+            own_pages_dirtied: None,
             clock: Keeper::new(!is_fallback(clocksource().as_deref())),
             memory: MemoryFacts::default(),
             warning: None,
@@ -222,6 +227,12 @@ impl Engine {
         self.plan.verify.then(|| tallies.map(|tally| tally.corrupt_pages()).sum())
     }
 
+    /// Counts the pages that the program itself dirties, in an interval now and then. To be called just before each snapshot
+    /// that ends an interval.
+    pub fn count_own_pages(&mut self) {
+        self.own_pages_dirtied = self.own_pages.turn(Monotonic.now_ns());
+    }
+
     /// All counts so far. Never waits for a writer: it only loads, and begins another interval. A visit belongs to the
     /// interval in which it ended.
     ///
@@ -242,6 +253,7 @@ impl Engine {
             steal: self.steal.as_ref(),
             callbacks: self.callbacks_seen,
             diagnosis: &self.diagnosis,
+            own_pages_dirtied: self.own_pages_dirtied,
         };
         snapshot::take(&sources, self.stopped_ns.unwrap_or_else(|| Monotonic.now_ns()))
     }

@@ -42,6 +42,8 @@ pub struct Snapshot {
     /// Of the gaps taken so far.
     lost: TimeByClass,
     throttle: Option<Throttle>,
+    /// Of the interval that ends with it, where that was counted.
+    own_pages_dirtied: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -87,6 +89,8 @@ pub(super) struct Sources<'a> {
     pub(super) steal: Option<&'a StealProbe>,
     /// Callbacks of the hypervisor since boot, as far as they were looked at.
     pub(super) callbacks: Option<u64>,
+    /// Of the interval that ends with the snapshot, where that was counted.
+    pub(super) own_pages_dirtied: Option<u64>,
 }
 
 /// Loads everything once, for the time `at_ns`, which is now or just past. What is counted meanwhile may or may not
@@ -142,6 +146,7 @@ pub(super) fn take(sources: &Sources<'_>, at_ns: u64) -> Snapshot {
         own_cpu_ns,
         lost: sources.diagnosis.time(),
         throttle: sources.diagnosis.throttle(),
+        own_pages_dirtied: sources.own_pages_dirtied,
     }
 }
 
@@ -198,7 +203,10 @@ impl Snapshot {
             callbacks: self.callbacks.zip(earlier.callbacks).map(|(now, then)| now.saturating_sub(then)),
             stall_ms: Some(self.stall_ms_since(earlier)),
             throttle: self.throttle,
-            self_cost: SelfCost { cpu_ns: self.own_cpu_since(earlier), pages_dirtied: None },
+            self_cost: SelfCost {
+                cpu_ns: self.own_cpu_since(earlier),
+                pages_dirtied: self.own_pages_dirtied.filter(|_| self.is_next_after(earlier)),
+            },
         }
     }
 
@@ -240,10 +248,13 @@ impl Snapshot {
     fn unique_since(&self, earlier: &Self, plan: &Checked) -> Option<u64> {
         let (now, then) = (self.stamps?, earlier.stamps?);
         let firsts = now.firsts.saturating_sub(then.firsts);
-        // Over several epochs a page may have been met for the first time in each of them.
-        let is_one_epoch = self.epoch.wrapping_sub(earlier.epoch) == 1;
-        // Visits that leave the stamp as it was cannot tell.
-        (is_one_epoch && now.kept == then.kept).then(|| firsts.min(plan.pages().0))
+        // Over several epochs a page may have been met for the first time in each of them; visits that leave the stamp as
+        // it was cannot tell.
+        (self.is_next_after(earlier) && now.kept == then.kept).then(|| firsts.min(plan.pages().0))
+    }
+
+    fn is_next_after(&self, earlier: &Self) -> bool {
+        self.epoch.wrapping_sub(earlier.epoch) == 1
     }
 
     fn due_since(&self, earlier: &Self, count: fn(&Due) -> u64) -> u64 {

@@ -2,17 +2,14 @@
 //!
 //! Between intervals the writers rest: a visit under way while the log is read would belong to either side.
 
-mod dirty_log;
-
 use super::{Engine, Snapshot, Writer};
 use crate::{
     clock::{Clock, Monotonic},
     plan::{self, Checked, MemoryAmount, Plan},
-    probe,
+    probe::{self, DirtyLog},
     record::Interval,
-    units::ByteSize,
+    units::{ByteSize, PAGE_BYTES},
 };
-use dirty_log::DirtyLog;
 use std::{fs::File, os::unix::fs::FileExt};
 
 const PAGES: u64 = 2048;
@@ -39,7 +36,7 @@ impl Watched {
         };
         let plan = plan::check(&plan, &probe::machine().unwrap()).unwrap();
         let engine = Engine::start(&plan, &probe::cpus().unwrap()).unwrap();
-        match DirtyLog::open(engine.ground.base(), PAGES) {
+        match DirtyLog::open(engine.ground.ranges()) {
             Ok(log) => {
                 let last = engine.snapshot();
                 Some(Self { plan, engine, log, last, changes: 0 })
@@ -84,7 +81,9 @@ impl Watched {
 
     /// The interval that ends now, and the pages that the kernel saw written in it.
     fn interval(&mut self) -> (Interval, Vec<u64>) {
-        let written = self.log.take().unwrap();
+        let (base, mut written) = (self.engine.ground.base(), Vec::new());
+        let number = |address: u64| (address - base) / PAGE_BYTES;
+        self.log.take(|run| written.extend(number(run.start)..number(run.end))).unwrap();
         let now = self.engine.snapshot();
         let interval = now.interval_since(&self.last, &self.plan, "run");
         self.last = now;

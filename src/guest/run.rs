@@ -185,6 +185,7 @@ impl Run {
         self.report_sweep(now_ns);
         if self.interval.is_due(now_ns) || phase_ends {
             self.report_gaps(now_ns);
+            self.engine.count_own_pages();
             let now = Rc::new(self.engine.snapshot());
             self.audience.offer_interval(&now, &self.plan, &self.phase);
             let sweeps = self.engine.sweeps().0;
@@ -278,6 +279,7 @@ impl Run {
         self.engine.halt();
         // Before the last snapshot, which then has their classes.
         self.report_gaps(now_ns);
+        self.engine.count_own_pages();
         let last = Rc::new(self.engine.snapshot());
         self.report_finds(last.at_ns);
         self.audience.offer_interval(&last, &self.plan, &self.phase);

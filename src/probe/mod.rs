@@ -3,8 +3,10 @@
 mod callbacks;
 mod cgroup;
 mod cost;
+mod dirty_log;
 mod disruption;
 mod host;
+mod own_pages;
 mod rows;
 mod steal;
 mod stock;
@@ -12,8 +14,10 @@ mod thread;
 
 pub use callbacks::CallbackProbe;
 pub use cost::{process_cpu_ns, thread_cpu_ns};
+pub use dirty_log::DirtyLog;
 pub use disruption::DisruptionProbe;
 pub use host::{HostFacts, clocksource, host_facts, is_fallback};
+pub use own_pages::OwnPages;
 pub use steal::StealProbe;
 pub use stock::{numa_nodes, oom_score_adj, transparent_huge_pages};
 pub use thread::{ThreadCounters, ThreadProbe};

@@ -20,7 +20,7 @@ use crate::{
 use file::Made;
 use map::{Mapping, SMALL_PAGE};
 use nix::errno::Errno;
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 /// Memory of one kind.
 #[derive(Debug)]
@@ -79,10 +79,10 @@ impl Region {
         self.pages
     }
 
-    /// Where it begins, for tests that write behind the writers' backs.
-    #[cfg(test)]
-    pub fn base(&self) -> u64 {
-        self.mapping.base().addr() as u64
+    /// Where it is, by address; it may be longer than its pages.
+    pub fn range(&self) -> Range<u64> {
+        let begin = self.mapping.base().addr() as u64;
+        begin..begin + self.mapping.length() as u64
     }
 
     /// Once it is filled: what really backs the memory, and a warning where that is less than was hoped for.

@@ -17,7 +17,7 @@ const UNSAFE_HOMES: [&str; 2] = ["src/region/", "src/clock/"];
 /// Single files of system calls that nix does not have, and of what the static C library is to leave out.
 pub const SYSTEM_CALL_SHIMS: [&str; 4] = [
     "src/engine/realtime.rs",
-    "src/engine/truth/dirty_log.rs",
+    "src/probe/dirty_log.rs",
     "src/bin/sully/static_libc.rs",
     "tests/fidelity/late_pages.rs",
 ];

@@ -38,6 +38,7 @@ fn scheduled(at_ns: u64, visits: &[u64], due: Due, rate: &str) -> Snapshot {
         own_cpu_ns: at_ns / 100,
         lost: TimeByClass::default(),
         throttle: None,
+        own_pages_dirtied: None,
     }
 }
 
@@ -54,6 +55,16 @@ fn an_interval_holds_what_came_between() {
     assert_eq!(Counts::unpack(&interval.service_hist).unwrap().count(), 3);
     assert_eq!((interval.steal_ms, interval.self_cost.cpu_ns), (Some(200), 20));
     assert_eq!((interval.phase.as_str(), interval.target_pages_per_s), ("run", Some(10)));
+}
+
+#[test]
+fn own_pages_count_for_the_interval_they_were_counted_in_alone() {
+    let plan = checked(Rate::PagesPerSecond(10));
+    let [first, second, mut third] = [0, 1, 2]
+        .map(|epoch| Snapshot { epoch, ..snapshot(1000 * u64::from(epoch + 1), &[], Due::default()) });
+    third.own_pages_dirtied = Some(60);
+    let told = |earlier| third.interval_since(earlier, &plan, "run").self_cost.pages_dirtied;
+    assert_eq!((told(&second), told(&first)), (Some(60), None));
 }
 
 #[test]

@@ -4,10 +4,10 @@
 //       2. of the range only the write protection is changed, which the kernel takes back by itself at the next store
 //          (WP_ASYNC): nobody ever waits for us, and no content changes.
 
-use crate::units::PAGE_BYTES;
 use nix::errno::Errno;
 use std::{
     fs::File,
+    ops::Range,
     os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
 };
 
@@ -52,22 +52,26 @@ struct Run {
     categories: u64,
 }
 
-/// Which pages of a range were written since it was last asked.
+/// So many runs of pages are told at a time.
+const ROOM: usize = 128;
+
+/// Which pages of some ranges were written since it was last asked.
 #[derive(Debug)]
-pub(super) struct DirtyLog {
-    base: u64,
-    pages: u64,
+pub struct DirtyLog {
+    ranges: Vec<Range<u64>>,
     pagemap: File,
     /// Pages are logged as long as it is open.
     _userfaultfd: OwnedFd,
 }
 
 impl DirtyLog {
-    /// Logs stores into so many pages from `base` on; none is written yet.
+    /// Logs stores into `ranges` of whole mapped pages, by address; none is written yet.
+    ///
+    /// The first store into each page then takes about a microsecond more: the kernel writes it down on the way.
     ///
     /// # Errors
-    /// When the kernel is older than Linux 6.7 or does not allow it.
-    pub(super) fn open(base: u64, pages: u64) -> Result<Self, String> {
+    /// When the kernel is older than Linux 6.7 or does not allow it, or a range is not mapped or logged already.
+    pub fn open(ranges: Vec<Range<u64>>) -> Result<Self, String> {
         // SAFETY: the call takes one integer and gives a descriptor or -1.
         let answer = unsafe {
             libc::syscall(libc::SYS_userfaultfd, libc::c_long::from(libc::O_CLOEXEC | libc::O_NONBLOCK))
@@ -78,36 +82,45 @@ impl DirtyLog {
         let userfaultfd = unsafe { OwnedFd::from_raw_fd(number) };
         request(&userfaultfd, UFFDIO_API, &mut [UFFD_API, WP_ASYNC, 0])
             .map_err(|error| format!("userfaultfd without WP_ASYNC (Linux 6.7): {error}"))?;
-        request(&userfaultfd, UFFDIO_REGISTER, &mut [base, pages * PAGE_BYTES, REGISTER_MODE_WP, 0])
-            .map_err(|error| format!("userfaultfd does not log this memory: {error}"))?;
+        for range in &ranges {
+            let mut asked = [range.start, range.end - range.start, REGISTER_MODE_WP, 0];
+            request(&userfaultfd, UFFDIO_REGISTER, &mut asked)
+                .map_err(|error| format!("userfaultfd does not log this memory: {error}"))?;
+        }
         let pagemap = File::open("/proc/self/pagemap").map_err(|error| format!("pagemap: {error}"))?;
-        let log = Self { base, pages, pagemap, _userfaultfd: userfaultfd };
-        log.take()?;
+        let log = Self { ranges, pagemap, _userfaultfd: userfaultfd };
+        log.take(|_| {})?;
         Ok(log)
     }
 
-    /// The pages written since the last call, counted from the first of the range, in order; from now on they count anew.
+    /// Tells the pages written since the last call, as addresses from and to, in order; from now on they count anew.
     ///
     /// # Errors
     /// When the kernel cannot scan (Linux 6.7 and newer can).
-    pub(super) fn take(&self) -> Result<Vec<u64>, String> {
-        let room = usize::try_from(self.pages).map_err(|error| error.to_string())?;
-        let mut runs = vec![Run::default(); room];
-        let mut scan = Scan {
-            size: size_of::<Scan>() as u64,
-            flags: PROTECT_FOUND | ONLY_LOGGED,
-            start: self.base,
-            end: self.base + self.pages * PAGE_BYTES,
-            found: runs.as_mut_ptr().expose_provenance() as u64,
-            found_room: self.pages,
-            category_mask: IS_WRITTEN,
-            return_mask: IS_WRITTEN,
-            ..Scan::default()
-        };
-        let count = request(&self.pagemap, PAGEMAP_SCAN, &mut scan)
-            .map_err(|error| format!("PAGEMAP_SCAN (Linux 6.7): {error}"))?;
-        let number = |address: u64| (address - self.base) / PAGE_BYTES;
-        Ok(runs[..count].iter().flat_map(|run| number(run.start)..number(run.end)).collect())
+    pub fn take(&self, mut told: impl FnMut(Range<u64>)) -> Result<(), String> {
+        let mut runs = [Run::default(); ROOM];
+        for range in &self.ranges {
+            let mut from = range.start;
+            while from < range.end {
+                let mut scan = Scan {
+                    size: size_of::<Scan>() as u64,
+                    flags: PROTECT_FOUND | ONLY_LOGGED,
+                    start: from,
+                    end: range.end,
+                    found: runs.as_mut_ptr().expose_provenance() as u64,
+                    found_room: ROOM as u64,
+                    category_mask: IS_WRITTEN,
+                    return_mask: IS_WRITTEN,
+                    ..Scan::default()
+                };
+                let count = request(&self.pagemap, PAGEMAP_SCAN, &mut scan)
+                    .map_err(|error| format!("PAGEMAP_SCAN (Linux 6.7): {error}"))?;
+                runs[..count].iter().for_each(|run| told(run.start..run.end));
+                // It goes on where the kernel ended for want of room.
+                from = scan.walk_end.max(from + 1);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -119,7 +132,7 @@ fn request<T>(file: &impl AsRawFd, number: u64, structure: &mut T) -> Result<usi
     )]
     let number = number as libc::Ioctl;
     // SAFETY: each request's number holds the size of its structure, which is borrowed for the call; the room that a
-    // scan names is a vector of as many runs, alive and not looked at meanwhile (law 1).
+    // scan names is an array of as many runs, alive and not looked at meanwhile (law 1).
     let answer = unsafe { libc::ioctl(file.as_raw_fd(), number, std::ptr::from_mut(structure)) };
     Errno::result(answer).map(|count| usize::try_from(count).unwrap_or(0))
 }

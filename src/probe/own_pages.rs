@@ -1,0 +1,116 @@
+//! How many pages this program dirties for itself: all it may write but the memory it is there to dirty.
+//!
+//! The kernel's log makes the first store into each page dearer, those of a timed visit too. So one interval is counted
+//! now and then, and nothing is logged in between.
+
+use super::DirtyLog;
+use crate::units::PAGE_BYTES;
+use std::{fs, ops::Range};
+
+/// From one interval that is counted to the next.
+const EVERY_NS: u64 = 5_000_000_000;
+
+/// Counts the program's own dirtied pages, an interval at a time.
+#[derive(Debug)]
+pub struct OwnPages {
+    /// What is not the program's own, by address.
+    spared: Vec<Range<u64>>,
+    /// Open while an interval is being counted.
+    log: Option<DirtyLog>,
+    next_ns: u64,
+}
+
+impl OwnPages {
+    /// Counts everything but what lies in `spared`, for the first time in the second interval.
+    pub const fn new(spared: Vec<Range<u64>>) -> Self {
+        Self { spared, log: None, next_ns: 0 }
+    }
+
+    /// An interval ends and another begins: returns the pages written in the one that ends, if it was counted, and sees
+    /// whether the next is to be. None where the kernel cannot tell (before Linux 6.7) or does not allow it.
+    pub fn turn(&mut self, now_ns: u64) -> Option<u64> {
+        let counted = self.log.take().and_then(|log| {
+            let mut pages = 0;
+            log.take(|run| pages += (run.end - run.start) / PAGE_BYTES).ok().map(|()| pages)
+        });
+        if now_ns >= self.next_ns {
+            self.next_ns = now_ns.saturating_add(EVERY_NS);
+            self.log = DirtyLog::open(self.own_ranges()).ok();
+        }
+        counted
+    }
+
+    fn own_ranges(&self) -> Vec<Range<u64>> {
+        let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+        let writable = maps.lines().filter_map(private_writable).collect();
+        self.spared.iter().fold(writable, |own, spared| without(&own, spared))
+    }
+}
+
+/// What of `ranges` lies outside of `spared`: the kernel shows neighbours of one kind as one range.
+fn without(ranges: &[Range<u64>], spared: &Range<u64>) -> Vec<Range<u64>> {
+    let parts = ranges.iter().flat_map(|range| {
+        let (before, behind) = (range.end.min(spared.start), range.start.max(spared.end));
+        [range.start..before, behind..range.end]
+    });
+    parts.filter(|part| !part.is_empty()).collect()
+}
+
+/// The range of a line of `/proc/self/maps` whose memory is private and may be written.
+fn private_writable(line: &str) -> Option<Range<u64>> {
+    let (range, rest) = line.split_once(' ')?;
+    let rights = rest.split(' ').next()?.as_bytes();
+    let (start, end) = range.split_once('-')?;
+    let address = |text| u64::from_str_radix(text, 16).ok();
+    (rights.get(1) == Some(&b'w') && rights.get(3) == Some(&b'p')).then_some(address(start)?..address(end)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// More than the allocator keeps in a heap: whole pages in a mapping.
+    const BYTES: usize = 1 << 20;
+
+    #[test]
+    fn only_private_memory_that_may_be_written_is_the_programs_own() {
+        let heap = "5591c0000000-5591c0021000 rw-p 00000000 00:00 0                          [heap]";
+        assert_eq!(private_writable(heap), Some(0x5591_c000_0000..0x5591_c002_1000));
+        let others =
+            ["7f0000-7f1000 r--p 00000000 00:00 0", "7f0000-7f1000 rw-s 00000000 00:01 5 /memfd", "", "x"];
+        for other in others {
+            assert_eq!(private_writable(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_spared_range_is_cut_out_of_what_lies_around_it() {
+        let ranges = [10..20, 30..60];
+        assert_eq!(without(&ranges, &(40..50)), [10..20, 30..40, 50..60]);
+        assert_eq!(without(&ranges, &(15..45)), [10..15, 45..60]);
+        assert_eq!(without(&ranges, &(0..12)), [12..20, 30..60]);
+        assert!(without(&ranges, &(10..60)).is_empty());
+        assert_eq!(without(&ranges, &(20..30)), ranges);
+    }
+
+    #[test]
+    fn what_was_written_in_the_interval_counts_and_what_is_spared_does_not() {
+        let (mut spared, mut own) = (vec![1u8; BYTES], vec![1u8; BYTES]);
+        let begin = spared.as_ptr().addr() as u64 & !(PAGE_BYTES - 1);
+        let mut pages = OwnPages::new(std::iter::once(begin..begin + BYTES as u64 + PAGE_BYTES).collect());
+        let written = |bytes: &mut Vec<u8>| std::hint::black_box(bytes).fill(2);
+        assert_eq!(pages.turn(1), None, "nothing was counted before");
+        if let Err(reason) = DirtyLog::open(Vec::new()) {
+            eprintln!("SKIPPED: what_was_written_in_the_interval_counts: {reason}");
+            return;
+        }
+        written(&mut spared);
+        let few = pages.turn(EVERY_NS + 1).unwrap();
+        written(&mut own);
+        let more = pages.turn(EVERY_NS + 2).unwrap();
+        // Other tests of this process write as well.
+        let all = BYTES as u64 / PAGE_BYTES;
+        assert!(few < all && more >= all && more < all + few + 200, "{few}, {more} of {all}");
+        assert_eq!(pages.turn(EVERY_NS + 3), None, "one interval in five seconds");
+    }
+}
