@@ -20,8 +20,8 @@ pub struct Stop {
     pub len_ns: u64,
 }
 
-/// How far back one looks at most, ns: three periods of a throttle of 99 %.
-pub const WINDOW_NS: u64 = 3_000_000_000;
+/// How far back one looks at most, ns: three periods of a throttle of 99 %, and half of one since the last.
+pub const WINDOW_NS: u64 = 3_500_000_000;
 /// How far back is enough up to 90 %, ns.
 const SHORT_WINDOW_NS: u64 = 1_000_000_000;
 /// What QEMU lets a vCPU run in each period, ns.
@@ -40,6 +40,11 @@ const SHORT_NS: u64 = 600_000;
 const LONG_NS: u64 = 2_200_000;
 /// More stops than a law makes within the window; what is older is left out, so that the work is bounded.
 const STOPS_CEILING: usize = 1024;
+/// Two stops are enough from this length on, ns: more would take seconds, and little else stops a VM twice for so long
+/// with just [`SLICE_NS`] in between.
+const PAIR_NS: u64 = 400_000_000;
+/// The score of a throttle that was told by two stops.
+const PAIR_SCORE: f64 = 0.5;
 /// The least stop, stops and percent of a law that is not known.
 const FREE_LEAST: (u64, usize, f64) = (2_000_000, 6, 5.0);
 
@@ -49,8 +54,8 @@ pub fn throttle(stops: &[Stop], now_ns: u64) -> Option<Throttle> {
     let long = Window::of(stops, now_ns, WINDOW_NS);
     let tries = (30..=900).step_by(5).filter_map(|permille| short.at(permille));
     let tries = tries.chain((901..=990).filter_map(|permille| long.at(permille)));
-    let best = tries.max_by(|one, other| one.score.total_cmp(&other.score)).or_else(|| short.free())?;
-    Some(best.verdict())
+    let best = tries.max_by(|one, other| one.score.total_cmp(&other.score));
+    Some(best.or_else(|| short.free()).or_else(|| long.pair())?.verdict())
 }
 
 /// What one period explains.
@@ -146,6 +151,22 @@ impl Window {
         told.then_some(Fit { law, percent, period_ns, score })
     }
 
+    /// Whether the last two long stops are as far from each other as QEMU's law would have it, to the accuracy of a canary.
+    fn pair(&self) -> Option<Fit> {
+        let mut long = self.stops[self.stops.partition_point(|stop| stop.len_ns < PAIR_NS)..].to_vec();
+        long.sort_unstable_by_key(|stop| std::cmp::Reverse(stop.end_ns));
+        let [last, before, ..] = long[..] else { return None };
+        let period_ns = last.end_ns - before.end_ns;
+        let is_sleep = |stop: Stop| {
+            let sleep_ns = stop.len_ns.saturating_add(SLICE_NS);
+            sleep_ns.saturating_add(SHORT_NS) >= period_ns && sleep_ns <= period_ns.saturating_add(LONG_NS)
+        };
+        let period_ns = period_ns as f64;
+        let percent = 100.0 * (1.0 - SLICE_NS as f64 / period_ns);
+        let fit = Fit { law: ThrottleLaw::Qemu, percent, period_ns, score: PAIR_SCORE };
+        (is_sleep(last) && is_sleep(before) && percent < 99.5).then_some(fit)
+    }
+
     /// The ends of `stops` in order, if they are enough for a period.
     fn enough(&self, stops: &[Stop], period_ns: u64, share: f64) -> Option<Vec<u64>> {
         let due = self.length_ns as f64 / period_ns as f64;
@@ -179,10 +200,10 @@ impl Window {
     }
 }
 
-/// Whether most neighbours are whole periods apart, within 1 to 2 ms. Pauses of one length after random waits keep their
+/// Whether most neighbours are whole periods apart, within 1 to 2 ms, of long periods within half a percent. Pauses of one length after random waits keep their
 /// phase for a while, but not their distance.
 fn is_even(ends: &[u64], period_ns: u64) -> bool {
-    let off_ns = (period_ns / 20).clamp(1_000_000, 2_000_000);
+    let off_ns = (period_ns / 20).clamp(1_000_000, 2_000_000).max(period_ns / 200);
     let even = ends.windows(2).filter(|pair| {
         let rest_ns = (pair[1] - pair[0]) % period_ns;
         rest_ns.min(period_ns - rest_ns) <= off_ns && pair[1] - pair[0] > off_ns

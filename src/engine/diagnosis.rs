@@ -3,11 +3,16 @@
 
 use crate::diagnose::{STEAL_SPAN_NS, Seen, TimeByClass, WINDOW_NS, throttle_of, verdicts};
 use crate::record::{Gap, Throttle};
-use std::{collections::VecDeque, mem};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    mem,
+};
 
 /// A gap waits so long for those of other canaries before it is judged, ns. Canaries wake from one stop within a ms of
 /// each other, and the thread that asks may have slept through the same stop: it wakes in between.
 const COMPANY_NS: u64 = 5_000_000;
+/// Gaps of one stop end so near each other, ns.
+const ONE_END_NS: u64 = 2_000_000;
 /// More gaps than that are not kept: the oldest go.
 const GAPS_CEILING: usize = 4096;
 /// More readings of steal than that are not kept.
@@ -32,8 +37,12 @@ impl Diagnosis {
         let mut gaps = mem::take(&mut self.waiting);
         gaps.extend_from_slice(fresh);
         let is_young = |gap: &Gap| gap.end_ns().saturating_add(COMPANY_NS) > now_ns;
-        let (waiting, fresh): (Vec<Gap>, Vec<Gap>) = gaps.into_iter().partition(is_young);
+        let (young, mut fresh): (Vec<Gap>, Vec<Gap>) = gaps.into_iter().partition(is_young);
+        let ends: Vec<(u64, u32)> = young.iter().map(|gap| (gap.end_ns(), gap.cpu)).collect();
+        let (complete, waiting): (Vec<Gap>, Vec<Gap>) =
+            young.into_iter().partition(|gap| accompanied(gap, &ends) >= canaries);
         self.waiting = waiting;
+        fresh.extend(complete);
         self.judge(fresh, canaries, steal_ms, now_ns);
     }
 
@@ -88,6 +97,12 @@ impl Diagnosis {
     }
 }
 
+/// How many canaries told of a gap that ended when `gap` did; `ends` are those of all and whose they are.
+fn accompanied(gap: &Gap, ends: &[(u64, u32)]) -> usize {
+    let near = ends.iter().filter(|(end_ns, _)| end_ns.abs_diff(gap.end_ns()) <= ONE_END_NS);
+    near.map(|(_, cpu)| *cpu).collect::<BTreeSet<_>>().len()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,10 +125,13 @@ mod tests {
         assert_eq!(told(&diagnosis), []);
         diagnosis.take_in(&[gap(1)], 2, None, 1_050 * MS);
         assert_eq!(told(&diagnosis), [(GapClass::Blackout, 80 * MS)]);
+        let mut complete = Diagnosis::default();
+        complete.take_in(&[gap(0), gap(1)], 2, None, 1_040 * MS + 100);
+        assert_eq!(told(&complete), [(GapClass::Blackout, 80 * MS)], "all have told: nothing to wait for");
         let mut ending = Diagnosis::default();
-        ending.take_in(&[gap(0), gap(1)], 2, None, 1_040 * MS);
+        ending.take_in(&[gap(0)], 2, None, 1_040 * MS);
         ending.judge_all(2, None, 1_040 * MS);
-        assert_eq!(told(&ending), [(GapClass::Blackout, 80 * MS)]);
+        assert_eq!(told(&ending), [(GapClass::HostOther, 40 * MS)]);
     }
 
     #[test]

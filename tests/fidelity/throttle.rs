@@ -25,7 +25,7 @@ impl Told {
         if !kept_time(&stops, period_ns) {
             return None;
         }
-        // A window of 3 s is needed above 90 %.
+        // Three stops are needed above 90 %.
         let settle_ns = if period_ns > 100 * MS { 2000 * MS } else { 0 };
         let (from_ns, until_ns) = (stops.first()?.from_ns + settle_ns, stops.last()?.to_ns + 100 * MS);
         let percents = report.throttles(from_ns, until_ns);

@@ -19,7 +19,7 @@ struct Level {
 impl Level {
     /// How far back a verdict under it looks.
     const fn window_ns(&self) -> u64 {
-        if self.percent > 90 { 3 * SECOND } else { SECOND }
+        if self.percent > 90 { 7 * SECOND / 2 } else { SECOND }
     }
 }
 

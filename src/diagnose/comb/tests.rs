@@ -136,6 +136,22 @@ fn a_lone_stop_is_no_throttle() {
 }
 
 #[test]
+fn two_long_stops_with_a_slice_in_between_are_one_and_with_more_or_less_they_are_none() {
+    let pair = |len_ns: u64, between_ns: u64| {
+        let end_ns = 5_000 * MS;
+        let stops = [end_ns, end_ns + between_ns + len_ns].map(|end_ns| Stop { end_ns, len_ns });
+        throttle(&stops, stops[1].end_ns + MS).map(|found| (found.percent, found.law))
+    };
+    assert_eq!(pair(990 * MS, 10 * MS), Some((99, ThrottleLaw::Qemu)));
+    assert_eq!(pair(491 * MS, 9 * MS), Some((98, ThrottleLaw::Qemu)));
+    for (len_ms, between_ms) in [(990, 13), (990, 7), (990, 300), (300, 10), (2_300, 10)] {
+        assert_eq!(pair(len_ms * MS, between_ms * MS), None, "{len_ms} ms, {between_ms} in between");
+    }
+    let uneven = [(5_000, 990), (5_700, 690)].map(|(end, len)| Stop { end_ns: end * MS, len_ns: len * MS });
+    assert_eq!(throttle(&uneven, 5_701 * MS), None);
+}
+
+#[test]
 fn the_short_sine_is_near_enough() {
     for step in 0..=1000 {
         let turn = f64::from(step) / 1000.0;
