@@ -151,20 +151,19 @@ impl Window {
         told.then_some(Fit { law, percent, period_ns, score })
     }
 
-    /// Whether the last two long stops are as far from each other as QEMU's law would have it, to the accuracy of a canary.
+    /// Whether the last two long stops are alike and have QEMU's slice between them, to the accuracy of a canary.
     fn pair(&self) -> Option<Fit> {
         let mut long = self.stops[self.stops.partition_point(|stop| stop.len_ns < PAIR_NS)..].to_vec();
         long.sort_unstable_by_key(|stop| std::cmp::Reverse(stop.end_ns));
         let [last, before, ..] = long[..] else { return None };
         let period_ns = last.end_ns - before.end_ns;
-        let is_sleep = |stop: Stop| {
-            let sleep_ns = stop.len_ns.saturating_add(SLICE_NS);
-            sleep_ns.saturating_add(SHORT_NS) >= period_ns && sleep_ns <= period_ns.saturating_add(LONG_NS)
-        };
+        let alike = last.len_ns.abs_diff(before.len_ns) <= last.len_ns / 100 * 6;
+        let between_ns = period_ns.checked_sub(last.len_ns)?;
+        let is_slice = (SLICE_NS - LONG_NS..=SLICE_NS + SHORT_NS).contains(&between_ns);
         let period_ns = period_ns as f64;
         let percent = 100.0 * (1.0 - SLICE_NS as f64 / period_ns);
         let fit = Fit { law: ThrottleLaw::Qemu, percent, period_ns, score: PAIR_SCORE };
-        (is_sleep(last) && is_sleep(before) && percent < 99.5).then_some(fit)
+        (alike && is_slice && percent < 99.5).then_some(fit)
     }
 
     /// The ends of `stops` in order, if they are enough for a period.
