@@ -95,6 +95,7 @@ need cc "gcc libc6-dev" "links what cargo compiles"
 need qemu-system-x86_64 "qemu-system-x86" "runs the virtual machines"
 need setpriv "util-linux" "lets no QEMU outlive the program that started it"
 need timeout "coreutils" "bounds every step in time"
+[ "$purpose" = demo ] || need "${CXX:-c++}" g++ "builds the fuzzer"
 install_missing
 wish_for_chromium
 know_kernel_package
