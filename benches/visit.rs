@@ -63,23 +63,58 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (_region, mut slices) = Region::map_as(full.plan.pages(), 1, &full.plan.kind, &probe::numa_nodes())?;
     let slice = slices.first_mut().ok_or("a region without a slice")?;
     slice.fill(|words| words.fill(1))?;
-    let mut figures = [const { (Vec::new(), Vec::new(), Vec::new()) }; CASES.len()];
+    let mut figures = [const { Figures::new() }; CASES.len()];
     for _ in 0..turns {
-        for (case, (rates, others, ratios)) in CASES.iter().zip(&mut figures) {
+        for (case, figures) in CASES.iter().zip(&mut figures) {
             let (loaded, step): (_, Step) =
                 if case.4 { (&mut full, peer_visits) } else { (&mut bare, bare_stores) };
-            let (other, rate) = (measured(slice, case, step, cpu)?, loaded.rate(case)?);
-            rates.push(rate);
-            others.push(other);
-            ratios.push(rate / other);
+            let (other, rate) = (measured(slice, case, (step, Drawing::Before), cpu)?, loaded.rate(case)?);
+            figures.rates.push(rate);
+            figures.others.push(other);
+            figures.ratios.push(rate / other);
+            if !case.4 {
+                figures.drawing.push(rate / measured(slice, case, (step, Drawing::Counted), cpu)?);
+            }
         }
     }
     println!("{memory_mib} MiB, {turns} turns; median (quartiles), million visits a second of CPU time");
-    for (case, (rates, others, ratios)) in CASES.iter().zip(&mut figures) {
-        let other = if case.4 { "the peer's loop" } else { "bare stores" };
-        println!("{}: {} M/s, {} of {other} ({} M/s)", case.0, spread(rates), spread(ratios), spread(others));
-    }
+    CASES.iter().zip(&mut figures).for_each(|(case, figures)| figures.print(case));
     Ok(())
+}
+
+/// What was found of one case, turn by turn.
+struct Figures {
+    rates: Vec<f64>,
+    /// Of the loop beside it.
+    others: Vec<f64>,
+    ratios: Vec<f64>,
+    /// To bare stores that draw their pages as well.
+    drawing: Vec<f64>,
+}
+
+impl Figures {
+    const fn new() -> Self {
+        Self { rates: Vec::new(), others: Vec::new(), ratios: Vec::new(), drawing: Vec::new() }
+    }
+
+    fn print(&mut self, case: &Case) {
+        let other = if case.4 { "the peer's loop" } else { "bare stores" };
+        let (rate, ratio, others) =
+            (spread(&mut self.rates), spread(&mut self.ratios), spread(&mut self.others));
+        print!("{}: {rate} M/s, {ratio} of {other} ({others} M/s)", case.0);
+        if self.drawing.is_empty() {
+            println!();
+        } else {
+            println!(", {} of bare stores that draw their pages", spread(&mut self.drawing));
+        }
+    }
+}
+
+/// Whether drawing the pages is a part of what is measured, or was done before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Drawing {
+    Before,
+    Counted,
 }
 
 fn spread(figures: &mut [f64]) -> String {
@@ -137,9 +172,13 @@ impl Loaded {
 
 type Step = fn(&mut Slice, &mut [u64; 64], &[PageIndex]);
 
-/// Million visits of `step`, a second of its CPU time, on the CPU that the engine's writer has and in its order. Drawing
-/// the pages, which a load pays for, is not counted.
-fn measured(slice: &mut Slice, &(name, spec, ..): &Case, step: Step, cpu: u32) -> Figure {
+/// Million visits of `step`, a second of its CPU time, on the CPU that the engine's writer has and in its order.
+fn measured(
+    slice: &mut Slice,
+    &(name, spec, ..): &Case,
+    (step, drawing): (Step, Drawing),
+    cpu: u32,
+) -> Figure {
     let spec = PatternSpec::from_str(spec).map_err(|error| format!("{name}: {error}"))?;
     let visits = move || {
         let mut order = pattern::pattern(spec, slice.pages(), 1);
@@ -150,8 +189,9 @@ fn measured(slice: &mut Slice, &(name, spec, ..): &Case, step: Step, cpu: u32) -
         let cpu_ns = || probe::thread_cpu_ns(gettid()).unwrap_or(0);
         let (end_ns, mut visits, mut span_ns) = (Monotonic.now_ns() + SPAN_NS, 0, 0);
         while Monotonic.now_ns() < end_ns {
+            let before_ns = cpu_ns();
             order.fill(&mut pages);
-            let begin_ns = cpu_ns();
+            let begin_ns = if drawing == Drawing::Counted { before_ns } else { cpu_ns() };
             step(slice, &mut histogram, &pages);
             span_ns += cpu_ns() - begin_ns;
             visits += STEP;

@@ -5,6 +5,7 @@
 //! depends on the other half alone, of which there are few: a round is a table, 2 KiB of it at 1 GiB, and a page costs
 //! four look-ups.
 
+use crate::units::PageIndex;
 use rand_xoshiro::{SplitMix64, rand_core::Rng};
 
 const ROUNDS: usize = 4;
@@ -25,6 +26,14 @@ impl Permutation {
     /// Makes it another one, with the next keys. Allocates nothing.
     pub(super) fn renew(&mut self, keys: &mut SplitMix64) {
         self.cipher.set_keys(keys);
+    }
+
+    /// The pages at `position`, which is below the number of pages, and those that follow, as many as `pages` has room for.
+    #[inline]
+    pub(super) fn fill(&self, position: u64, pages: &mut [PageIndex]) {
+        for (position, page) in (position..).zip(pages) {
+            *page = PageIndex(self.page(position));
+        }
     }
 
     /// The page at `position`, which is below the number of pages.

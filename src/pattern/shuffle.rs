@@ -20,23 +20,20 @@ impl Shuffle {
         let lap = Permutation::new(pages, &mut keys);
         Self { pages, next: 0, keys, lap }
     }
-
-    #[inline]
-    fn step(&mut self) -> u64 {
-        if self.next == self.pages {
-            self.lap.renew(&mut self.keys);
-            self.next = 0;
-        }
-        let page = self.lap.page(self.next);
-        self.next += 1;
-        page
-    }
 }
 
 impl AddressPattern for Shuffle {
-    fn fill(&mut self, pages: &mut [PageIndex]) {
-        for page in pages {
-            *page = PageIndex(self.step());
+    fn fill(&mut self, mut pages: &mut [PageIndex]) {
+        while !pages.is_empty() {
+            if self.next == self.pages {
+                self.lap.renew(&mut self.keys);
+                self.next = 0;
+            }
+            let left = usize::try_from(self.pages - self.next).unwrap_or(usize::MAX);
+            let (now, later) = pages.split_at_mut(pages.len().min(left));
+            self.lap.fill(self.next, now);
+            self.next += now.len() as u64;
+            pages = later;
         }
     }
 }
