@@ -23,10 +23,13 @@ struct Used {
 
 const _: () = assert!(CELLS <= 1 << 16);
 
+/// The most that is counted in one cell: the format that counts are packed in has no more.
+const MOST: u64 = i64::MAX as u64;
+
 impl Used {
     #[expect(clippy::cast_possible_truncation, reason = "asserted above")]
     const fn new(cell: usize, count: u64) -> Self {
-        Self { cell: cell as u16, count }
+        Self { cell: cell as u16, count: if count < MOST { count } else { MOST } }
     }
 
     const fn cell(self) -> usize {
@@ -34,7 +37,7 @@ impl Used {
     }
 
     const fn more(self, count: u64) -> Self {
-        Self { cell: self.cell, count: self.count.saturating_add(count) }
+        Self::new(self.cell(), self.count.saturating_add(count))
     }
 }
 
@@ -234,6 +237,17 @@ mod tests {
         assert!(Counts::unpack("?").is_err());
         assert!(Counts::unpack("HISTFA").is_err());
         assert!(Counts::unpack(&"A".repeat(1 << 20)).is_err());
+    }
+
+    /// Found by the fuzzer: two cells of another's histogram, both above our highest, came to more than a packed one holds.
+    #[test]
+    fn what_saturates_stays_as_it_is_when_it_is_packed() {
+        let mut counts = Counts::default();
+        counts.record_n(HIGHEST_NS, u64::MAX / 2);
+        counts.record_n(u64::MAX, u64::MAX / 2);
+        counts.add(&counts.clone());
+        assert_eq!(counts.occupied().collect::<Vec<_>>(), [(lowest_in_cell(cell_of(HIGHEST_NS)), MOST)]);
+        assert_eq!(Counts::unpack(&counts.pack()).unwrap(), counts);
     }
 
     proptest! {
