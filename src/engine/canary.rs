@@ -21,7 +21,8 @@ use super::{EngineError, control::Control, realtime::become_realtime, threads};
 use crate::{
     clock::{Clock, Monotonic},
     histogram::Counts,
-    probe::ThreadProbe,
+    probe::{ThreadCounters, ThreadProbe},
+    record::GapFeatures,
     tally::{GapTally, RawGap},
 };
 use std::{
@@ -118,7 +119,7 @@ fn rehearse<C: Clock>(clock: &C, control: &Control) -> u64 {
 
 /// Watches until told to stop.
 fn run<C: Clock>(clock: &C, control: &Control, probe: &ThreadProbe, tally: &GapTally, mut watch: Watch) {
-    let mut base = probe.read();
+    let mut base = Base::read(control, probe);
     let mut wakes = 0;
     let mut deadline_ns = clock.now_ns().saturating_add(PERIOD_NS);
     loop {
@@ -131,16 +132,37 @@ fn run<C: Clock>(clock: &C, control: &Control, probe: &ThreadProbe, tally: &GapT
         let gap_ns = watch.late_ns(deadline_ns, now_ns);
         tally.set_threshold(watch.threshold_ns);
         if let Some(late_ns) = gap_ns {
-            let features = probe.read().since(&base);
+            let features = base.features(control, probe);
             let len_ns = length_ns(late_ns, features.run_delay_ns);
             tally.record(&RawGap { start_ns: now_ns.saturating_sub(len_ns), len_ns, features });
             wakes = REBASE_WAKES;
         }
         if wakes >= REBASE_WAKES {
-            base = probe.read();
+            base = Base::read(control, probe);
             wakes = 0;
         }
         deadline_ns = next_deadline_ns(deadline_ns, clock.now_ns());
+    }
+}
+
+/// What the features of a gap are counted from.
+struct Base {
+    counters: ThreadCounters,
+    faults_made: u32,
+}
+
+impl Base {
+    fn read(control: &Control, probe: &ThreadProbe) -> Self {
+        // First: faults that are made while the counters are read are then in doubt.
+        let faults_made = control.faults_made();
+        Self { counters: probe.read(), faults_made }
+    }
+
+    /// What was counted since. Minor faults that may have been made for our own sake tell nothing, and are left out.
+    fn features(&self, control: &Control, probe: &ThreadProbe) -> GapFeatures {
+        let features = probe.read().since(&self.counters);
+        let in_doubt = control.faults_made() != self.faults_made;
+        GapFeatures { minflt: if in_doubt { 0 } else { features.minflt }, ..features }
     }
 }
 

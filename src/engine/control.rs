@@ -19,6 +19,8 @@ pub(super) struct Control {
     failure: OnceLock<String>,
     /// Counts the intervals; stamps say in which one a page was visited last.
     epoch: AtomicU32,
+    /// Counts the moments from which on stores of any thread may fault for our own sake.
+    faults_made: AtomicU32,
 }
 
 impl Control {
@@ -74,6 +76,16 @@ impl Control {
     /// Begins another interval: visits that begin from now on belong to it. Returns its number.
     pub(super) fn next_epoch(&self) -> u32 {
         self.epoch.fetch_add(1, Ordering::Relaxed).wrapping_add(2)
+    }
+
+    /// From now on stores of any thread may fault for our own sake, or do so no longer.
+    pub(super) fn makes_faults(&self) {
+        self.faults_made.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often that was said: whoever counted faults before and after it changed cannot tell whose they are.
+    pub(super) fn faults_made(&self) -> u32 {
+        self.faults_made.load(Ordering::Relaxed)
     }
 
     /// A thread died; the first to say so is kept.

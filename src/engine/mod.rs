@@ -230,7 +230,8 @@ impl Engine {
     /// Counts the pages that the program itself dirties, in an interval now and then. To be called just before each snapshot
     /// that ends an interval.
     pub fn count_own_pages(&mut self) {
-        self.own_pages_dirtied = self.own_pages.turn(Monotonic.now_ns());
+        let control = &self.control;
+        self.own_pages_dirtied = self.own_pages.turn(Monotonic.now_ns(), || control.makes_faults());
     }
 
     /// All counts so far. Never waits for a writer: it only loads, and begins another interval. A visit belongs to the

@@ -28,15 +28,24 @@ impl OwnPages {
 
     /// An interval ends and another begins: returns the pages written in the one that ends, if it was counted, and sees
     /// whether the next is to be. None where the kernel cannot tell (before Linux 6.7) or does not allow it.
-    pub fn turn(&mut self, now_ns: u64) -> Option<u64> {
+    ///
+    /// `makes_faults` is called before and after the kernel begins or ends to log: in between, and as long as it logs, the
+    /// first store into a page is a minor fault of the thread that stores.
+    pub fn turn(&mut self, now_ns: u64, makes_faults: impl Fn()) -> Option<u64> {
+        let is_due = now_ns >= self.next_ns;
+        if self.log.is_none() && !is_due {
+            return None;
+        }
+        makes_faults();
         let counted = self.log.take().and_then(|log| {
             let mut pages = 0;
             log.take(|run| pages += (run.end - run.start) / PAGE_BYTES).ok().map(|()| pages)
         });
-        if now_ns >= self.next_ns {
+        if is_due {
             self.next_ns = now_ns.saturating_add(EVERY_NS);
             self.log = DirtyLog::open(self.own_ranges()).ok();
         }
+        makes_faults();
         counted
     }
 
@@ -68,6 +77,7 @@ fn private_writable(line: &str) -> Option<Range<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::Cell;
 
     /// More than the allocator keeps in a heap: whole pages in a mapping.
     const BYTES: usize = 1 << 20;
@@ -98,19 +108,22 @@ mod tests {
         let (mut spared, mut own) = (vec![1u8; BYTES], vec![1u8; BYTES]);
         let begin = spared.as_ptr().addr() as u64 & !(PAGE_BYTES - 1);
         let mut pages = OwnPages::new(std::iter::once(begin..begin + BYTES as u64 + PAGE_BYTES).collect());
+        let said = Cell::new(0);
+        let mut turn = |now_ns| pages.turn(now_ns, || said.set(said.get() + 1));
         let written = |bytes: &mut Vec<u8>| std::hint::black_box(bytes).fill(2);
-        assert_eq!(pages.turn(1), None, "nothing was counted before");
+        assert_eq!(turn(1), None, "nothing was counted before");
         if let Err(reason) = DirtyLog::open(Vec::new()) {
             eprintln!("SKIPPED: what_was_written_in_the_interval_counts: {reason}");
             return;
         }
         written(&mut spared);
-        let few = pages.turn(EVERY_NS + 1).unwrap();
+        let few = turn(EVERY_NS + 1).unwrap();
         written(&mut own);
-        let more = pages.turn(EVERY_NS + 2).unwrap();
+        let more = turn(EVERY_NS + 2).unwrap();
         // Other tests of this process write as well.
         let all = BYTES as u64 / PAGE_BYTES;
         assert!(few < all && more >= all && more < all + few + 200, "{few}, {more} of {all}");
-        assert_eq!(pages.turn(EVERY_NS + 3), None, "one interval in five seconds");
+        assert_eq!(turn(EVERY_NS + 3), None, "one interval in five seconds");
+        assert_eq!(said.get(), 6, "before and after each time that logging began or ended");
     }
 }

@@ -152,3 +152,21 @@ proptest! {
         prop_assert_eq!((next_ns - deadline_ns) % PERIOD_NS, 0);
     }
 }
+
+#[test]
+fn faults_that_are_made_for_our_own_sake_are_not_the_guests() {
+    let (control, probe) = (Control::default(), ThreadProbe::open());
+    // Kept, so that the pages of each are new.
+    let mut kept = Vec::new();
+    let mut counted = |makes_faults: bool| {
+        let base = Base::read(&control, &probe);
+        if makes_faults {
+            control.makes_faults();
+        }
+        kept.push(std::hint::black_box(vec![1u8; 1 << 20]));
+        base.features(&control, &probe).minflt
+    };
+    assert!(counted(false) > 0);
+    assert_eq!(counted(true), 0);
+    assert!(counted(false) > 0, "what began before it is past doubt");
+}
