@@ -163,9 +163,7 @@ impl Desk {
 
 fn changed(mut load: Load, change: &LoadChange) -> Result<Load, String> {
     if *change == LoadChange::default() {
-        return Err(
-            "set changes nothing: give one of rate, pattern, pace, backlog, reads, write, content".into()
-        );
+        return Err(format!("set changes nothing: give one of {}", LoadChange::KEYS.join(", ")));
     }
     if let Some(text) = &change.rate {
         (load.rate, load.ramp) = (text.parse().map_err(|error| wrong("rate", &error))?, None);

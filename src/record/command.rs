@@ -121,6 +121,11 @@ pub struct LoadChange {
     pub content: Option<String>,
 }
 
+impl LoadChange {
+    /// The parts of a load that this version can replace, for the answer to an unknown one.
+    pub const KEYS: [&'static str; 7] = ["rate", "pattern", "pace", "backlog", "reads", "write", "content"];
+}
+
 impl Command {
     /// The commands this version knows, for the answer to an unknown one.
     pub const NAMES: [&'static str; 11] =
