@@ -199,8 +199,8 @@ impl Window {
     }
 }
 
-/// Whether most neighbours are whole periods apart, within 1 to 2 ms, of long periods within half a percent. Pauses of one length after random waits keep their
-/// phase for a while, but not their distance.
+/// Whether most neighbours are whole periods apart, within 1 to 2 ms, of long periods within half a percent. Pauses of
+/// one length after random waits keep their phase for a while, but not their distance.
 fn is_even(ends: &[u64], period_ns: u64) -> bool {
     let off_ns = (period_ns / 20).clamp(1_000_000, 2_000_000).max(period_ns / 200);
     let even = ends.windows(2).filter(|pair| {

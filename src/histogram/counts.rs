@@ -1,6 +1,9 @@
 //! Counts taken from the cells at one moment: added, subtracted, asked for quantiles, packed for the wire.
 
-use super::{CELLS, HIGHEST_NS, SIGNIFICANT_DIGITS, cell_of, highest_in_cell, lowest_in_cell, pack};
+use super::{
+    CELLS, HIGHEST_NS, SIGNIFICANT_DIGITS, cell_of, highest_in_cell, lowest_in_cell,
+    pack::{self, HIGHEST_COUNT},
+};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use hdrhistogram::{Histogram, serialization::Deserializer};
 
@@ -23,13 +26,11 @@ struct Used {
 
 const _: () = assert!(CELLS <= 1 << 16);
 
-/// The most that is counted in one cell: the format that counts are packed in has no more.
-const MOST: u64 = i64::MAX as u64;
-
 impl Used {
+    /// As much as a packed histogram holds, so that packing changes nothing.
     #[expect(clippy::cast_possible_truncation, reason = "asserted above")]
     const fn new(cell: usize, count: u64) -> Self {
-        Self { cell: cell as u16, count: if count < MOST { count } else { MOST } }
+        Self { cell: cell as u16, count: if count < HIGHEST_COUNT { count } else { HIGHEST_COUNT } }
     }
 
     const fn cell(self) -> usize {
@@ -246,7 +247,10 @@ mod tests {
         counts.record_n(HIGHEST_NS, u64::MAX / 2);
         counts.record_n(u64::MAX, u64::MAX / 2);
         counts.add(&counts.clone());
-        assert_eq!(counts.occupied().collect::<Vec<_>>(), [(lowest_in_cell(cell_of(HIGHEST_NS)), MOST)]);
+        assert_eq!(
+            counts.occupied().collect::<Vec<_>>(),
+            [(lowest_in_cell(cell_of(HIGHEST_NS)), HIGHEST_COUNT)]
+        );
         assert_eq!(Counts::unpack(&counts.pack()).unwrap(), counts);
     }
 

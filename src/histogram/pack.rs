@@ -13,6 +13,8 @@ const DEFLATED_COOKIE: u32 = 0x1c84_9304 | 0x10;
 const HEADER_BYTES: usize = 40;
 /// The most bytes of one number.
 const NUMBER_BYTES: usize = 9;
+/// The highest count that the format has: half of its numbers are lengths of empty runs.
+pub(super) const HIGHEST_COUNT: u64 = i64::MAX as u64;
 /// All of it fits into one stored block of a zlib stream, whose length has 16 bits.
 const _: () = assert!(HEADER_BYTES + CELLS * NUMBER_BYTES <= 0xffff);
 
@@ -50,7 +52,7 @@ fn plain(cells: impl ExactSizeIterator<Item = (usize, u64)>) -> Vec<u8> {
     for (cell, count) in cells {
         skip(&mut bytes, cell - next);
         // A number is a count where it is even, halved, and so many empty cells where it is odd.
-        number(&mut bytes, count.min(i64::MAX as u64) << 1);
+        number(&mut bytes, count.min(HIGHEST_COUNT) << 1);
         next = cell + 1;
     }
     if next == 0 {

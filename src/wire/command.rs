@@ -1,6 +1,7 @@
 //! Commands as lines: what the host says, read without trust.
 
 use crate::record::Command;
+use crate::units;
 use serde::Deserialize;
 
 /// The longest command line that is read, in bytes.
@@ -64,7 +65,7 @@ fn explain(line: &[u8], error: &serde_json::Error) -> CommandError {
             format!("the command {name} is wrong: {error}")
         }
         Some(name) => {
-            let shown: String = name.chars().filter(|character| !character.is_control()).take(40).collect();
+            let shown = units::shown(&name, 40);
             format!("'{shown}' is not a command this version knows: one of {known}")
         }
     };

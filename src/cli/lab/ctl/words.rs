@@ -1,6 +1,6 @@
 //! Commands from words, and replies in words.
 
-use crate::record::LoadChange;
+use crate::{record::LoadChange, units};
 use anyhow::{Context, bail};
 use serde_json::{Map, Value};
 
@@ -91,7 +91,7 @@ fn shown(value: &Value) -> String {
 
 /// Without control characters, which a guest might send to a terminal.
 fn printable(text: &str) -> String {
-    text.chars().filter(|letter| !letter.is_control()).collect()
+    units::shown(text, usize::MAX)
 }
 
 #[cfg(test)]
