@@ -6,8 +6,9 @@
 //! len = late + min(late, period / 2), which is unbiased in both. A canary that was awake and waited in the guest's
 //! own run queue for half of late or more lost late and no more: len = late.
 //!
-//! **Period.** Stops of a throttle often come at whole ms. With a period of 1 ms they would all meet the canary at the
-//! same moment of its period, and the mean of their lengths would be off by up to half a period.
+//! **Period.** Canaries wake at each beat ([`BEAT_NS`]). Stops of a throttle often come at whole ms. With a period of
+//! 1 ms they would all meet the canary at the same moment of its period, and the mean of their lengths would be off by
+//! up to half a period.
 //!
 //! **Threshold.** Three times the p99 of the canary's own lateness in a rehearsal of 300 wakes before the first
 //! visit, so that a host on which every wake is late does not make every wake a gap. Once the baseline is over, three
@@ -21,6 +22,7 @@ use super::{EngineError, control::Control, realtime::become_realtime, threads};
 use crate::{
     clock::{Clock, Monotonic},
     histogram::Counts,
+    pace::BEAT_NS,
     probe::{ThreadCounters, ThreadProbe},
     record::GapFeatures,
     tally::{GapTally, RawGap},
@@ -30,8 +32,6 @@ use std::{
     thread::JoinHandle,
 };
 
-/// How often a canary wakes: no small multiple of it is a whole number of ms.
-pub(super) const PERIOD_NS: u64 = 987_000;
 /// The lowest threshold.
 const THRESHOLD_FLOOR_NS: u64 = 100_000;
 /// The highest threshold.
@@ -104,7 +104,7 @@ fn start_one(cpu: u32, baseline_ns: u64, control: &Arc<Control>) -> Result<Start
 /// The threshold that fits a clock on which this thread wakes without any load.
 fn rehearse<C: Clock>(clock: &C, control: &Control) -> u64 {
     let mut lateness = Counts::default();
-    let mut deadline_ns = clock.now_ns().saturating_add(PERIOD_NS);
+    let mut deadline_ns = next_beat_ns(clock.now_ns());
     for _ in 0..REHEARSAL_WAKES {
         if control.stopped() {
             break;
@@ -112,7 +112,7 @@ fn rehearse<C: Clock>(clock: &C, control: &Control) -> u64 {
         clock.sleep_until(deadline_ns);
         let now_ns = clock.now_ns();
         lateness.record_n(now_ns.saturating_sub(deadline_ns), 1);
-        deadline_ns = next_deadline_ns(deadline_ns, now_ns);
+        deadline_ns = next_beat_ns(now_ns);
     }
     threshold_ns(&lateness, 0.99)
 }
@@ -121,7 +121,7 @@ fn rehearse<C: Clock>(clock: &C, control: &Control) -> u64 {
 fn run<C: Clock>(clock: &C, control: &Control, probe: &ThreadProbe, tally: &GapTally, mut watch: Watch) {
     let mut base = Base::read(control, probe);
     let mut wakes = 0;
-    let mut deadline_ns = clock.now_ns().saturating_add(PERIOD_NS);
+    let mut deadline_ns = next_beat_ns(clock.now_ns());
     loop {
         clock.sleep_until(deadline_ns);
         let now_ns = clock.now_ns();
@@ -141,7 +141,7 @@ fn run<C: Clock>(clock: &C, control: &Control, probe: &ThreadProbe, tally: &GapT
             base = Base::read(control, probe);
             wakes = 0;
         }
-        deadline_ns = next_deadline_ns(deadline_ns, clock.now_ns());
+        deadline_ns = next_beat_ns(clock.now_ns());
     }
 }
 
@@ -169,13 +169,12 @@ impl Base {
 /// How long the gap was in which a canary came so late, having waited so long in the guest's own run queue.
 fn length_ns(late_ns: u64, run_delay_ns: Option<u64>) -> u64 {
     let was_awake = run_delay_ns.is_some_and(|waited_ns| waited_ns >= late_ns.div_ceil(2));
-    if was_awake { late_ns } else { late_ns.saturating_add(late_ns.min(PERIOD_NS / 2)) }
+    if was_awake { late_ns } else { late_ns.saturating_add(late_ns.min(BEAT_NS / 2)) }
 }
 
-/// The first moment after `now_ns` that is whole periods after `deadline_ns`, which is past.
-fn next_deadline_ns(deadline_ns: u64, now_ns: u64) -> u64 {
-    let periods = now_ns.saturating_sub(deadline_ns) / PERIOD_NS + 1;
-    deadline_ns.saturating_add(periods * PERIOD_NS)
+/// When the first beat after `now_ns` begins.
+fn next_beat_ns(now_ns: u64) -> u64 {
+    (now_ns - now_ns % BEAT_NS).saturating_add(BEAT_NS)
 }
 
 /// Judges how late a canary woke.

@@ -26,7 +26,7 @@ use crate::{
     clock::{Clock, ClockFailure, Keeper, Monotonic, read_cost_ns},
     content::Ledger,
     diagnose::classify,
-    pace::{Part, Schedule},
+    pace::{BEAT_NS, Part, Schedule},
     plan::{Checked, Load},
     probe::{CallbackProbe, OwnPages, StealProbe, clocksource, is_fallback},
     record::{ClockFacts, Corruption, Gap, MemoryFacts, SelfFacts, Stall},
@@ -157,7 +157,7 @@ impl Engine {
                     .map(|canary| canary.tally.threshold())
                     .max()
                     .unwrap_or(0),
-                canary_period_ns: canary::PERIOD_NS,
+                canary_period_ns: BEAT_NS,
                 canary_realtime: self.canaries.iter().all(|canary| canary.realtime),
                 tables_bytes: (tables_bytes + stamps) as u64 + ledgers,
             },

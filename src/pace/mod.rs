@@ -6,18 +6,21 @@
 //! other times: bursts squeeze each cycle of them into its beginning, Poisson arrivals fall anywhere in their block. A
 //! ramp has the visits of a rate that changes evenly, at times as exact.
 //!
-//! **Batches.** Waking up costs more than a visit, so a writer wakes once for all visits that are due within
-//! [`SPAN_NS`] of the first (at most [`BATCH`]) and does them without waiting in between. A visit may therefore run up
-//! to [`SPAN_NS`] ahead of its intended start: its response counts from the earlier of the two, and then equals its
-//! service. At constant pace the load has no burst longer than that span.
+//! **Batches.** Waking up costs more than a visit, so a writer wakes once for all visits that are due within one
+//! beat ([`BEAT_NS`], at most [`BATCH`]) and does them at its beginning, without waiting in between. A visit may
+//! therefore run up to a beat ahead of its intended start: its response counts from the earlier of the two, and then
+//! equals its service. At constant pace the load has no burst longer than a beat.
 //!
-//! **Waking.** The writer sleeps until shortly before the first visit is due and spins for the rest: a hundredth of
-//! the batch's span on schedule, at most [`SPIN_LIMIT_NS`], so that spinning never costs more than 1 % of a CPU.
+//! **Waking.** Beats begin at the same moments for everything of ours on a CPU: one interrupt wakes the canary and the
+//! writer, which costs hardly more than waking one of them. A visit that is alone in its beat keeps its own moment: the
+//! writer sleeps until shortly before and spins for the rest, a hundredth of the time to the next visit, at most
+//! [`SPIN_LIMIT_NS`].
 //!
 //! **Backlog.** What a stall delayed is repaid by running through the schedule faster, at most as many times as
 //! `--catch-up` says: a batch that covers a span of the schedule holds the next one back for that part of the span.
-//! Lateness of up to [`SPAN_NS`] is made up at once: a wake-up a little late must not cost rate for ever. To shed is
-//! to give up, when a batch begins, all visits more than [`PATIENCE_NS`] late, and within a batch the rest of it once
+//! Lateness of up to half a beat is made up at once: a wake-up a little late must not cost rate for ever. Where a backlog is
+//! never repaid (a factor of 1) beats are half as long, so that a late one and the next make no burst of more than a ms.
+//! To shed is to give up, when a batch begins, all visits more than [`PATIENCE_NS`] late, and within a batch the rest of it once
 //! that is twice as late.
 
 mod burst;
@@ -32,8 +35,9 @@ pub use pacer::{Batch, Pacer};
 pub use part::Part;
 pub use schedule::{Schedule, Starts};
 
-/// Visits due within this span of the first one are one batch.
-pub const SPAN_NS: u64 = 500_000;
+/// The beat: its multiples on CLOCK_MONOTONIC are when canaries wake, and writers with several visits to do. No small
+/// multiple of it is a whole number of ms, as the stops of a throttle often are.
+pub const BEAT_NS: u64 = 987_000;
 
 /// The most visits of one batch.
 pub const BATCH: usize = 256;

@@ -1,6 +1,6 @@
 //! Cuts a schedule into batches and says when each may begin.
 
-use super::{BATCH, PATIENCE_NS, Part, SPAN_NS, SPIN_LIMIT_NS, Schedule, Starts};
+use super::{BATCH, BEAT_NS, PATIENCE_NS, Part, SPIN_LIMIT_NS, Schedule, Starts};
 use crate::{plan::BacklogPolicy, units::Rate};
 
 /// Visits that are done without waiting in between.
@@ -31,6 +31,10 @@ pub struct Paced {
     schedule: Schedule,
     starts: Starts,
     catch_up: u64,
+    /// The length of its beats.
+    beat_ns: u64,
+    /// When the beat began whose visits were handed out last.
+    beat_at_ns: u64,
     /// None: late visits are never given up.
     patience_ns: Option<u64>,
     /// All that was too late has just been given up: what is left of the patience's length is to be done.
@@ -56,6 +60,8 @@ impl Pacer {
                 schedule,
                 starts: schedule.starts(),
                 catch_up: u64::from(part.catch_up.max(1)),
+                beat_ns: if part.catch_up > 1 { BEAT_NS } else { BEAT_NS / 2 },
+                beat_at_ns: u64::MAX,
                 patience_ns: (part.backlog == BacklogPolicy::Shed).then_some(PATIENCE_NS),
                 sifted: false,
                 past: 0,
@@ -105,9 +111,11 @@ impl Pacer {
 impl Paced {
     fn next(&mut self, intended_ns: &mut [u64; BATCH]) -> Batch {
         self.first_ns = self.starts.peek();
+        let goes_on_ns =
+            std::mem::replace(&mut self.beat_at_ns, self.first_ns - self.first_ns % self.beat_ns);
         let (mut visits, mut due_ns) = (0, self.first_ns);
         for intended in intended_ns.iter_mut() {
-            if due_ns - self.first_ns >= SPAN_NS {
+            if due_ns - self.beat_at_ns >= self.beat_ns {
                 break;
             }
             *intended = due_ns;
@@ -117,12 +125,16 @@ impl Paced {
         }
         self.past += visits as u64;
         self.span_ns = due_ns - self.first_ns;
-        let spin_ns = (self.span_ns / 100).min(SPIN_LIMIT_NS);
-        Batch { visits, release_ns: self.first_ns.max(self.not_before_ns), spin_ns }
+        let (begin_ns, spin_ns) = if visits > 1 && self.beat_at_ns != goes_on_ns {
+            (self.beat_at_ns, 0)
+        } else {
+            (self.first_ns, (self.span_ns / 100).min(SPIN_LIMIT_NS))
+        };
+        Batch { visits, release_ns: begin_ns.max(self.not_before_ns), spin_ns }
     }
 
     fn released(&mut self, now_ns: u64, batch: &Batch) -> u64 {
-        let began_ns = batch.release_ns.max(now_ns.saturating_sub(SPAN_NS));
+        let began_ns = batch.release_ns.max(now_ns.saturating_sub(BEAT_NS / 2));
         self.not_before_ns = began_ns.saturating_add(self.span_ns / self.catch_up);
         let Some(patience_ns) = self.patience_ns else { return u64::MAX };
         let sifted = std::mem::take(&mut self.sifted);

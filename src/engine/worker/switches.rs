@@ -209,8 +209,8 @@ fn no_batch_begins_after_a_pause_in_which_the_run_ended() {
     let (end_ns, leg) = (56 * MS, leg("13501p/s"));
     let clock = Fake::new(T0_NS, 50).with_pause(T0_NS + end_ns, 5 * MS);
     let outcome = load(clock, leg, Vec::new(), T0_NS + end_ns);
-    // The last batch may have been 500 us ahead.
-    let most = leg.offered(end_ns) + 13_501 / 2000 + 1;
+    // The last batch may have been a beat ahead.
+    let most = leg.offered(end_ns) + 13_501 / 1000 + 1;
     assert!(outcome.visits <= most, "{} of {most}", outcome.visits);
 }
 
@@ -240,8 +240,8 @@ proptest! {
         let outcome = load(clock, leg(&legs[0]), orders, at_ns);
         let past = outcome.visits + outcome.counts.missed;
         let last = leg(&legs[legs.len() - 1]).offered(legs[legs.len() - 1].2 * MS);
-        // Each load may be up to a batch of 500 us ahead when it ends; what is left of the last one is its backlog.
-        let ahead: u64 = legs.iter().map(|each| each.0 / 2000 + 1).sum();
+        // Each load may be up to a beat ahead when it ends; what is left of the last one is its backlog.
+        let ahead: u64 = legs.iter().map(|each| each.0 / 1000 + 1).sum();
         prop_assert!(past <= offered + ahead, "{past} of {offered}");
         prop_assert!(past + last >= offered, "{past} and {last} of {offered}");
         prop_assert_eq!(outcome.latencies.service.count(), outcome.visits);

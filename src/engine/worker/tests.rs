@@ -121,8 +121,8 @@ fn visits_that_only_read_are_timed_and_counted_and_change_nothing() {
 fn the_schedule_is_kept_to_the_visit() {
     let rate = Rate::PagesPerSecond(20_000);
     let outcome = load(Fake::new(T0_NS, 50), T0_NS + 2 * SECOND_NS, rate, PatternSpec::Sequential, 64);
-    // At the end the writer is at most one batch of half a millisecond ahead.
-    assert!((40_000..=40_010).contains(&outcome.visits), "{}", outcome.visits);
+    // At the end the writer is at most a beat ahead.
+    assert!((40_000..=40_020).contains(&outcome.visits), "{}", outcome.visits);
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn a_shuffle_touches_as_many_pages_as_it_makes_visits_until_all_are_touched() {
         let end_ns = T0_NS + visits * 100_000;
         let outcome =
             load(Fake::new(T0_NS, 50), end_ns, Rate::PagesPerSecond(10_000), PatternSpec::Shuffle, pages);
-        assert!(outcome.visits.abs_diff(visits) <= 5, "{}", outcome.visits);
+        assert!(outcome.visits.abs_diff(visits) <= 10, "{}", outcome.visits);
         assert_eq!(touched(&outcome.slice), outcome.visits.min(pages));
     }
 }
