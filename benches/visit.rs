@@ -8,11 +8,15 @@ use nix::{
     sched::{CpuSet, sched_setaffinity},
     unistd::gettid,
 };
+use rand_xoshiro::{
+    Xoshiro256PlusPlus,
+    rand_core::{Rng, SeedableRng},
+};
 use std::{error::Error, str::FromStr};
 use sully::{
     clock::{Clock, Monotonic},
     engine::Engine,
-    pattern,
+    pattern::{self, AddressPattern},
     plan::{self, Checked, ContentSpec, Load, MemoryAmount, PatternSpec, Plan, WORD_BYTES},
     probe,
     record::EndReason,
@@ -26,7 +30,7 @@ const TURNS: usize = 15;
 const SPAN_NS: u64 = 60_000_000;
 /// How long an engine has to take up a load.
 const SETTLING_NS: u64 = 5_000_000;
-/// Bare loops look at the clock after so many visits, whose pages are drawn before.
+/// Loops look at the clock after so many visits.
 const STEP: usize = 4096;
 
 type Figure = Result<f64, Box<dyn Error>>;
@@ -73,7 +77,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             figures.others.push(other);
             figures.ratios.push(rate / other);
             if !case.4 {
-                figures.drawing.push(rate / measured(slice, case, (step, Drawing::Counted), cpu)?);
+                let mut beside = |drawing| measured(slice, case, (step, drawing), cpu);
+                figures.blocks.push(rate / beside(Drawing::InBlocks)?);
+                figures.one_by_one.push(rate / beside(Drawing::OneByOne)?);
             }
         }
     }
@@ -88,13 +94,21 @@ struct Figures {
     /// Of the loop beside it.
     others: Vec<f64>,
     ratios: Vec<f64>,
-    /// To bare stores that draw their pages as well.
-    drawing: Vec<f64>,
+    /// To bare stores that draw their pages as well, some thousand ahead.
+    blocks: Vec<f64>,
+    /// To bare stores that draw each page just before they store into it.
+    one_by_one: Vec<f64>,
 }
 
 impl Figures {
     const fn new() -> Self {
-        Self { rates: Vec::new(), others: Vec::new(), ratios: Vec::new(), drawing: Vec::new() }
+        Self {
+            rates: Vec::new(),
+            others: Vec::new(),
+            ratios: Vec::new(),
+            blocks: Vec::new(),
+            one_by_one: Vec::new(),
+        }
     }
 
     fn print(&mut self, case: &Case) {
@@ -102,19 +116,23 @@ impl Figures {
         let (rate, ratio, others) =
             (spread(&mut self.rates), spread(&mut self.ratios), spread(&mut self.others));
         print!("{}: {rate} M/s, {ratio} of {other} ({others} M/s)", case.0);
-        if self.drawing.is_empty() {
-            println!();
-        } else {
-            println!(", {} of bare stores that draw their pages", spread(&mut self.drawing));
+        if case.4 {
+            return println!();
         }
+        let (blocks, one_by_one) = (spread(&mut self.blocks), spread(&mut self.one_by_one));
+        println!("; of bare stores that draw their pages: one by one {one_by_one}, in blocks {blocks}");
     }
 }
 
-/// Whether drawing the pages is a part of what is measured, or was done before.
+/// When the pages are drawn that a loop visits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Drawing {
+    /// Before what is measured.
     Before,
-    Counted,
+    /// A block of them, then the visits to them: both are measured.
+    InBlocks,
+    /// Each just before its visit, as a loop that was written without much thought does it.
+    OneByOne,
 }
 
 fn spread(figures: &mut [f64]) -> String {
@@ -186,13 +204,20 @@ fn measured(
         only.set(cpu as usize)?;
         sched_setaffinity(gettid(), &only)?;
         let (mut pages, mut histogram) = (vec![PageIndex(0); STEP], [0; 64]);
+        let mut numbers = Xoshiro256PlusPlus::seed_from_u64(1);
         let cpu_ns = || probe::thread_cpu_ns(gettid()).unwrap_or(0);
         let (end_ns, mut visits, mut span_ns) = (Monotonic.now_ns() + SPAN_NS, 0, 0);
         while Monotonic.now_ns() < end_ns {
             let before_ns = cpu_ns();
-            order.fill(&mut pages);
-            let begin_ns = if drawing == Drawing::Counted { before_ns } else { cpu_ns() };
-            step(slice, &mut histogram, &pages);
+            if drawing != Drawing::OneByOne {
+                order.fill(&mut pages);
+            }
+            let begin_ns = if drawing == Drawing::Before { cpu_ns() } else { before_ns };
+            match (drawing, spec) {
+                (Drawing::OneByOne, PatternSpec::Random) => random_stores(slice, &mut numbers),
+                (Drawing::OneByOne, _) => drawn_stores(slice, &mut *order),
+                _ => step(slice, &mut histogram, &pages),
+            }
             span_ns += cpu_ns() - begin_ns;
             visits += STEP;
         }
@@ -218,5 +243,23 @@ fn peer_visits(slice: &mut Slice, histogram: &mut [u64; 64], pages: &[PageIndex]
 fn bare_stores(slice: &mut Slice, _histogram: &mut [u64; 64], pages: &[PageIndex]) {
     for page in pages {
         slice.write(*page, 1);
+    }
+}
+
+/// The same to random pages, each drawn here and now by the generator that the pattern has.
+fn random_stores(slice: &mut Slice, numbers: &mut Xoshiro256PlusPlus) {
+    let pages = u128::from(slice.pages().0);
+    for _ in 0..STEP {
+        let page = (u128::from(numbers.next_u64()) * pages) >> 64;
+        slice.write(PageIndex(u64::try_from(page).unwrap_or(0)), 1);
+    }
+}
+
+/// The same to the pages of any other pattern.
+fn drawn_stores(slice: &mut Slice, order: &mut dyn AddressPattern) {
+    let mut page = PageIndex(0);
+    for _ in 0..STEP {
+        order.fill(std::slice::from_mut(&mut page));
+        slice.write(page, 1);
     }
 }

@@ -1,46 +1,14 @@
 //! Counts taken from the cells at one moment: added, subtracted, asked for quantiles, packed for the wire.
 
 use super::{
-    CELLS, HIGHEST_NS, SIGNIFICANT_DIGITS, cell_of, highest_in_cell, lowest_in_cell,
-    pack::{self, HIGHEST_COUNT},
+    CELLS, HIGHEST_NS, SIGNIFICANT_DIGITS, cell_of, highest_in_cell, lowest_in_cell, pack, runs::Runs,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use hdrhistogram::{Histogram, serialization::Deserializer};
 
-/// One histogram: how many values fell into each cell. Only cells that are not empty take room, of which a few hundred are:
-/// a reader that takes counts ten times a second dirties little memory for them.
+/// One histogram: how many values fell into each cell. A count beyond 2^63 - 1, the highest of the packed form, becomes that.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Counts {
-    /// By cell; no count is 0.
-    used: Vec<Used>,
-}
-
-/// A cell that is not empty. In ten bytes: these lists are most of what a reader dirties.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(Rust, packed(2))]
-struct Used {
-    /// Below [`CELLS`].
-    cell: u16,
-    count: u64,
-}
-
-const _: () = assert!(CELLS <= 1 << 16);
-
-impl Used {
-    /// As much as a packed histogram holds, so that packing changes nothing.
-    #[expect(clippy::cast_possible_truncation, reason = "asserted above")]
-    const fn new(cell: usize, count: u64) -> Self {
-        Self { cell: cell as u16, count: if count < HIGHEST_COUNT { count } else { HIGHEST_COUNT } }
-    }
-
-    const fn cell(self) -> usize {
-        self.cell as usize
-    }
-
-    const fn more(self, count: u64) -> Self {
-        Self::new(self.cell(), self.count.saturating_add(count))
-    }
-}
+pub struct Counts(Runs);
 
 /// A packed histogram that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -57,72 +25,51 @@ impl Counts {
     /// The longest packed text that is read, in bytes; a full histogram of ours takes less.
     pub const PACKED_LIMIT_BYTES: usize = 64 * 1024;
 
-    /// Counts read from cells one by one; beyond [`CELLS`] they are left out.
+    /// Counts read from cells one by one; beyond [`CELLS`] they are left out. The cells are asked twice.
     pub fn from_cells<C: Iterator<Item = u64>>(cells: impl Fn() -> C) -> Self {
         let mut counts = Self::default();
         counts.refill(cells);
         counts
     }
 
-    /// What [`Self::from_cells`] gives, in the place of what this was. The cells are asked twice, so that no more memory is
-    /// touched than the counts take.
+    /// What [`Self::from_cells`] gives, in the place of what this was.
     pub fn refill<C: Iterator<Item = u64>>(&mut self, cells: impl Fn() -> C) {
-        let occupied = || cells().take(CELLS).enumerate().filter(|(_, count)| *count > 0);
-        self.used.clear();
-        self.used.reserve_exact(occupied().count());
-        self.used.extend(occupied().map(|(cell, count)| Used::new(cell, count)));
+        self.0.refill(|| cells().take(CELLS).enumerate());
     }
 
     /// Counts `count` more values of `value_ns` (saturating).
     pub fn record_n(&mut self, value_ns: u64, count: u64) {
-        let cell = cell_of(value_ns);
-        match self.used.binary_search_by_key(&cell, |used| used.cell()) {
-            Ok(place) => self.used[place] = self.used[place].more(count),
-            Err(_) if count == 0 => {}
-            Err(place) => self.used.insert(place, Used::new(cell, count)),
-        }
+        self.0.record(cell_of(value_ns), count);
     }
 
-    /// Adds every count of `other` (saturating), in place where it has no cell that this has not.
+    /// Adds every count of `other` (saturating).
     pub fn add(&mut self, other: &Self) {
-        let (mut place, mut lacking) = (0, 0);
-        for theirs in &other.used {
-            place += self.used[place..].iter().take_while(|mine| mine.cell() < theirs.cell()).count();
-            match self.used.get_mut(place).filter(|mine| mine.cell() == theirs.cell()) {
-                Some(mine) => *mine = mine.more(theirs.count),
-                None => lacking += 1,
-            }
-        }
-        if lacking > 0 {
-            self.used = merged(&self.used, &other.used, self.used.len() + lacking);
+        if !other.is_empty() {
+            self.0 = Runs::of(|| merged(self.0.cells(), other.0.cells()));
         }
     }
 
     /// What was counted since `earlier`, an older state of the same cells.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
-        let grown = || {
-            let mut then = earlier.used.iter().peekable();
-            self.used.iter().filter_map(move |now| {
-                while then.next_if(|then| then.cell() < now.cell()).is_some() {}
-                let before = then.next_if(|then| then.cell() == now.cell()).map_or(0, |then| then.count);
-                let count = { now.count }.saturating_sub(before);
-                (count > 0).then(|| Used::new(now.cell(), count))
+        Self(Runs::of(|| {
+            let mut then = earlier.0.cells().peekable();
+            self.0.cells().map(move |(cell, count)| {
+                while then.next_if(|(before, _)| *before < cell).is_some() {}
+                let before = then.next_if(|(before, _)| *before == cell).map_or(0, |(_, count)| count);
+                (cell, count.saturating_sub(before))
             })
-        };
-        let mut used = Vec::with_capacity(grown().count());
-        used.extend(grown());
-        Self { used }
+        }))
     }
 
     /// How many values were counted.
     pub fn count(&self) -> u64 {
-        self.used.iter().fold(0, |sum, used| sum.saturating_add(used.count))
+        self.0.cells().fold(0, |sum, (_, count)| sum.saturating_add(count))
     }
 
     /// Whether nothing was counted.
     pub const fn is_empty(&self) -> bool {
-        self.used.is_empty()
+        self.0.is_empty()
     }
 
     /// The value at or below which the share `quantile` (0 to 1) of all values lies, in ns, at most 0.8 % too
@@ -135,21 +82,21 @@ impl Counts {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 <= rank <= total")]
         let rank = ((quantile.clamp(0.0, 1.0) * total as f64).ceil() as u64).clamp(1, total);
         let mut seen = 0u64;
-        let found = self.used.iter().find(|used| {
-            seen = seen.saturating_add(used.count);
+        let found = self.0.cells().find(|(_, count)| {
+            seen = seen.saturating_add(*count);
             seen >= rank
         });
-        found.map(|used| highest_in_cell(used.cell()))
+        found.map(|(cell, _)| highest_in_cell(cell))
     }
 
     /// The highest value counted, in ns, at most 0.8 % too high; none when nothing was counted.
     pub fn max(&self) -> Option<u64> {
-        self.used.last().map(|used| highest_in_cell(used.cell()))
+        self.0.cells().last().map(|(cell, _)| highest_in_cell(cell))
     }
 
     /// Every non-empty cell: the lowest value it counts, and its count.
     pub fn occupied(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.used.iter().map(|used| (lowest_in_cell(used.cell()), used.count))
+        self.0.cells().map(|(cell, count)| (lowest_in_cell(cell), count))
     }
 
     /// The same histogram in the field's own type.
@@ -163,16 +110,25 @@ impl Counts {
 
     /// From the field's own type; values outside our range count at its edge.
     pub fn from_hdr(hdr: &Histogram<u64>) -> Self {
-        let mut counts = Self::default();
-        for value in hdr.iter_recorded() {
-            counts.record_n(value.value_iterated_to(), value.count_at_value());
-        }
-        counts
+        let cells = || {
+            let mut values = hdr
+                .iter_recorded()
+                .map(|value| (cell_of(value.value_iterated_to()), value.count_at_value()))
+                .peekable();
+            std::iter::from_fn(move || {
+                let (cell, mut sum) = values.next()?;
+                while let Some((_, count)) = values.next_if(|(same, _)| *same == cell) {
+                    sum = sum.saturating_add(count);
+                }
+                Some((cell, sum))
+            })
+        };
+        Self(Runs::of(cells))
     }
 
     /// Packed for the wire: HdrHistogram V2 in a zlib stream, base64 (starts `HISTFA`).
     pub fn pack(&self) -> String {
-        BASE64.encode(pack::pack(self.used.iter().map(|used| (used.cell(), used.count))))
+        BASE64.encode(pack::pack(&self.0))
     }
 
     /// Reads what [`Self::pack`] or another HdrHistogram implementation wrote.
@@ -191,19 +147,18 @@ impl Counts {
     }
 }
 
-/// `mine`, and those of `theirs` that are not in it: `count` together.
-fn merged(mine: &[Used], theirs: &[Used], count: usize) -> Vec<Used> {
-    let mut list = Vec::with_capacity(count);
-    let mut more = theirs.iter().copied().peekable();
-    for mine in mine {
-        while let Some(before) = more.next_if(|theirs| theirs.cell() < mine.cell()) {
-            list.push(before);
-        }
-        more.next_if(|theirs| theirs.cell() == mine.cell());
-        list.push(*mine);
-    }
-    list.extend(more);
-    list
+/// What both count, cell by cell.
+fn merged(
+    mine: impl Iterator<Item = (usize, u64)>,
+    theirs: impl Iterator<Item = (usize, u64)>,
+) -> impl Iterator<Item = (usize, u64)> {
+    let (mut mine, mut theirs) = (mine.peekable(), theirs.peekable());
+    std::iter::from_fn(move || {
+        let cell = mine.peek().into_iter().chain(theirs.peek()).map(|(cell, _)| *cell).min()?;
+        let own = mine.next_if(|(its, _)| *its == cell).map_or(0, |(_, count)| count);
+        let other = theirs.next_if(|(its, _)| *its == cell).map_or(0, |(_, count)| count);
+        Some((cell, own.saturating_add(other)))
+    })
 }
 
 fn empty_hdr() -> Histogram<u64> {
@@ -249,7 +204,7 @@ mod tests {
         counts.add(&counts.clone());
         assert_eq!(
             counts.occupied().collect::<Vec<_>>(),
-            [(lowest_in_cell(cell_of(HIGHEST_NS)), HIGHEST_COUNT)]
+            [(lowest_in_cell(cell_of(HIGHEST_NS)), i64::MAX as u64)]
         );
         assert_eq!(Counts::unpack(&counts.pack()).unwrap(), counts);
     }

@@ -6,6 +6,7 @@
 mod counts;
 mod layout;
 mod pack;
+mod runs;
 
 pub use counts::{Counts, HistogramError};
 pub use layout::{CELLS, HIGHEST_NS, SIGNIFICANT_DIGITS, cell_of, highest_in_cell, lowest_in_cell};

@@ -1,26 +1,24 @@
 //! Packs counts as HdrHistogram's V2 format, in a zlib stream that does not compress.
 //!
-//! V2 is small as it is: runs of empty cells are one number, and counts take as many bytes as they need. A compressor would
-//! make it a third smaller, and for that dirty 300 KB of the guest's memory for each histogram, more than all else that
+//! V2 is small as it is. A compressor would make it a third smaller, and for that dirty 300 KB of the guest's memory for each histogram, more than all else that
 //! the program dirties for an interval. Every reader of the format inflates stored blocks.
 
-use super::{CELLS, HIGHEST_NS, SIGNIFICANT_DIGITS};
+use super::{
+    CELLS, HIGHEST_NS, SIGNIFICANT_DIGITS,
+    runs::{NUMBER_BYTES, Runs},
+};
 
 /// What begins a V2 histogram, and one in a zlib stream; the sixteens say that counts have up to 64 bits.
 const COOKIE: u32 = 0x1c84_9303 | 0x10;
 const DEFLATED_COOKIE: u32 = 0x1c84_9304 | 0x10;
 /// What comes before the counts.
 const HEADER_BYTES: usize = 40;
-/// The most bytes of one number.
-const NUMBER_BYTES: usize = 9;
-/// The highest count that the format has: half of its numbers are lengths of empty runs.
-pub(super) const HIGHEST_COUNT: u64 = i64::MAX as u64;
 /// All of it fits into one stored block of a zlib stream, whose length has 16 bits.
 const _: () = assert!(HEADER_BYTES + CELLS * NUMBER_BYTES <= 0xffff);
 
-/// The packed form of `cells`, by cell and none empty.
-pub(super) fn pack(cells: impl ExactSizeIterator<Item = (usize, u64)>) -> Vec<u8> {
-    let plain = plain(cells);
+/// The packed form of `runs`.
+pub(super) fn pack(runs: &Runs) -> Vec<u8> {
+    let plain = plain(runs);
     let mut packed = Vec::with_capacity(plain.len() + 19);
     packed.extend(DEFLATED_COOKIE.to_be_bytes());
     packed.extend(length(plain.len() + 11).to_be_bytes());
@@ -36,11 +34,12 @@ pub(super) fn pack(cells: impl ExactSizeIterator<Item = (usize, u64)>) -> Vec<u8
 }
 
 /// V2 itself.
-fn plain(cells: impl ExactSizeIterator<Item = (usize, u64)>) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(HEADER_BYTES + cells.len() * 3);
+fn plain(runs: &Runs) -> Vec<u8> {
+    // The format has no histogram without a cell: of none it says that the first is empty.
+    let counts = if runs.is_empty() { &[0] } else { runs.bytes() };
+    let mut bytes = Vec::with_capacity(HEADER_BYTES + counts.len());
     bytes.extend(COOKIE.to_be_bytes());
-    // The length of what follows the header: written below.
-    bytes.extend([0; 4]);
+    bytes.extend(length(counts.len()).to_be_bytes());
     // No normalizing offset.
     bytes.extend([0; 4]);
     bytes.extend(u32::from(SIGNIFICANT_DIGITS).to_be_bytes());
@@ -48,42 +47,8 @@ fn plain(cells: impl ExactSizeIterator<Item = (usize, u64)>) -> Vec<u8> {
     bytes.extend(HIGHEST_NS.to_be_bytes());
     // Values are what they are: a factor of 1.
     bytes.extend(1.0f64.to_be_bytes());
-    let mut next = 0;
-    for (cell, count) in cells {
-        skip(&mut bytes, cell - next);
-        // A number is a count where it is even, halved, and so many empty cells where it is odd.
-        number(&mut bytes, count.min(HIGHEST_COUNT) << 1);
-        next = cell + 1;
-    }
-    if next == 0 {
-        // The format has no histogram without a cell.
-        skip(&mut bytes, 1);
-    }
-    let counts = length(bytes.len() - HEADER_BYTES);
-    bytes[4..8].copy_from_slice(&counts.to_be_bytes());
+    bytes.extend(counts);
     bytes
-}
-
-/// So many empty cells: one is a count of nothing.
-fn skip(bytes: &mut Vec<u8>, empty: usize) {
-    match empty {
-        0 => {}
-        1 => number(bytes, 0),
-        more => number(bytes, ((more as u64) << 1) - 1),
-    }
-}
-
-/// Seven bits a byte, the lowest first; the ninth byte has eight.
-#[expect(clippy::cast_possible_truncation, reason = "so many bits are meant")]
-fn number(bytes: &mut Vec<u8>, mut value: u64) {
-    for _ in 1..NUMBER_BYTES {
-        if value < 0x80 {
-            break;
-        }
-        bytes.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
 }
 
 fn length(bytes: usize) -> u32 {
@@ -111,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_full_histogram_fits_into_one_block_and_into_a_record() {
-        let packed = pack((0..CELLS).map(|cell| (cell, u64::MAX)));
+        let packed = pack(&Runs::of(|| (0..CELLS).map(|cell| (cell, u64::MAX))));
         assert!(packed.len() <= 0xffff && packed.len() * 4 / 3 < Counts::PACKED_LIMIT_BYTES);
     }
 
@@ -129,10 +94,10 @@ mod tests {
             dense[cell_of(HIGHEST_NS) + 1..].fill(0);
             let mut truth = Vec::new();
             V2Serializer::new().serialize(&Counts::from_cells(|| dense.iter().copied()).to_hdr(), &mut truth).unwrap();
-            let cells: Vec<(usize, u64)> = dense.into_iter().enumerate().filter(|(_, count)| *count > 0).collect();
-            prop_assert_eq!(&plain(cells.iter().copied()), &truth);
+            let runs = Runs::of(|| dense.iter().copied().enumerate());
+            prop_assert_eq!(&plain(&runs), &truth);
             let mut inflated = Vec::new();
-            flate2::read::ZlibDecoder::new(&pack(cells.iter().copied())[8..]).read_to_end(&mut inflated).unwrap();
+            flate2::read::ZlibDecoder::new(&pack(&runs)[8..]).read_to_end(&mut inflated).unwrap();
             prop_assert_eq!(inflated, truth);
         }
     }
