@@ -84,8 +84,9 @@ bench-prefault:
 	@SULLY_PREFAULT_MIB=$(or $(MIB),1024) SULLY_PREFAULT_ROUNDS=5 cargo test --release --test prefault -- --nocapture
 
 bench-own:
-	@echo "== bench-own: 100 MiB/s over 64 MiB, two writers, an interval every 100 ms; 31 s"
+	@echo "== bench-own: 100 MiB/s over 64 MiB, an interval every 100 ms, two writers, then one; 2 x 31 s"
 	@SULLY_OWN_SECONDS=31 cargo test --release --test own_pages -- --nocapture
+	@SULLY_OWN_SECONDS=31 SULLY_OWN_WRITERS=1 cargo test --release --test own_pages -- --nocapture
 
 clean-runs:
 	@echo "== clean-runs: $(OUT)"

@@ -84,7 +84,7 @@ impl Stream {
     /// When the target is gone for good.
     pub fn listen(&mut self, mono_ns: u64, desk: &mut Desk) -> Result<Vec<Asked>, PortError> {
         let mut asked = Vec::new();
-        let mut buffer = [0; 4096];
+        let mut buffer = [0; 512];
         for _ in 0..READS_AT_ONCE {
             if self.failed {
                 break;
@@ -138,4 +138,4 @@ impl Stream {
 }
 
 /// A host that floods the port with commands does not keep the run from its other work.
-const READS_AT_ONCE: usize = 16;
+const READS_AT_ONCE: usize = 128;

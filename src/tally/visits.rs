@@ -17,11 +17,11 @@ pub struct VisitTally {
     /// Visits done that wrote, and that only read.
     writes: AtomicU64,
     reads: AtomicU64,
-    /// Of visits that began later than intended.
+    /// Of visits on a schedule.
     service: Cells,
     response: Cells,
-    /// Of all others: response is then service, and is not counted twice. Most visits of a batch are of these.
-    both: Cells,
+    /// Of visits without one: response is then service, and is not counted twice.
+    unscheduled: Cells,
 }
 
 /// What one writer had counted at one moment, but for how long its visits took.
@@ -56,7 +56,7 @@ impl Latencies {
         const READINGS: usize = 4;
         let (mut service, mut response) = (Counts::default(), Counts::default());
         let at = |own: fn(&VisitTally) -> &Cells, cell| {
-            tallies().map(|tally| own(tally).at(cell) + tally.both.at(cell)).sum()
+            tallies().map(|tally| own(tally).at(cell) + tally.unscheduled.at(cell)).sum()
         };
         for _ in 0..READINGS {
             service.refill(|| (0..CELLS).map(|cell| at(|tally| &tally.service, cell)));
@@ -83,7 +83,7 @@ impl VisitTally {
             reads: AtomicU64::new(0),
             service: Cells::touched(),
             response: Cells::touched(),
-            both: Cells::touched(),
+            unscheduled: Cells::touched(),
         }
     }
 
@@ -107,11 +107,11 @@ impl VisitTally {
     #[inline(always)]
     pub fn close(&self, start_ns: u64, end_ns: u64, intended_ns: u64) {
         let service_ns = end_ns.saturating_sub(start_ns);
-        if intended_ns >= start_ns {
-            self.both.record(service_ns);
+        if intended_ns == u64::MAX {
+            self.unscheduled.record(service_ns);
         } else {
             self.service.record(service_ns);
-            self.response.record(end_ns.saturating_sub(intended_ns));
+            self.response.record(end_ns.saturating_sub(start_ns.min(intended_ns)));
         }
     }
 

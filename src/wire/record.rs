@@ -7,6 +7,9 @@ use serde::Deserialize;
 /// The longest record line that is read, in bytes: several times the fullest interval there can be.
 pub const RECORD_LIMIT_BYTES: usize = 256 * 1024;
 
+/// Room for a record without histograms of much length: what grows step by step touches twice the memory.
+const USUAL_BYTES: usize = 4096;
+
 /// What is said of a line that is none, at most.
 const LONGEST_REASON_CHARS: usize = 600;
 
@@ -38,7 +41,10 @@ struct Envelope {
 
 /// A record as one line, newline included.
 pub fn encode_record(record: &Record) -> Vec<u8> {
-    let mut line = serde_json::to_vec(record).unwrap_or_default();
+    let mut line = Vec::with_capacity(USUAL_BYTES);
+    if serde_json::to_writer(&mut line, record).is_err() {
+        line.clear();
+    }
     line.push(b'\n');
     line
 }
