@@ -15,9 +15,13 @@ use sully::record::Body;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
-/// What the load of the scenario dirties, and the VM's memory without what the lab adds to it.
-const REGION_PAGES: usize = (64 << 20) / 4096;
-const MEMORY_BYTES: u64 = 256 << 20;
+/// A scenario with enough requests to count, most of them short: a link of 60 MB/s is full for some ms of each 100, and who asks
+/// when it is waits for the next.
+const SCENARIO: &str = "run smoke/post-copy --accel tcg --set vm.memory=320M --set load.memory=160M \
+    --set migration.bandwidth=60M/s --set migration.postcopy_after=1s";
+/// What its load dirties, and the VM's memory without what the lab adds to it.
+const REGION_PAGES: usize = (160 << 20) / 4096;
+const MEMORY_BYTES: u64 = 320 << 20;
 /// A run that takes longer is stuck.
 const RUN_LIMIT: Duration = Duration::from_mins(3);
 
@@ -45,9 +49,9 @@ fn v12_the_waits_of_a_real_post_copy_are_those_that_qemu_counts() {
         let said: Vec<String> = told.iter().map(Told::middle).collect();
         let holds = ratios.iter().all(|ratio| (0.5..=2.0).contains(ratio));
         middle.got(median(&ratios).unwrap(), "times", &said.join("; "), holds);
-        // What no noise explains: a fault too many or too few in two, stalls out of proportion.
-        assert!(told.iter().all(|told| (0.5..=1.5).contains(&(told.faults / told.requests))), "{notes:?}");
-        assert!(ratios.iter().all(|ratio| (0.2..=5.0).contains(ratio)), "{ratios:?}");
+        // What no noise explains: pages that were waited for and not told, twice as many faults, or half.
+        assert!(told.iter().all(|told| told.stalled >= 0.9 * told.requests), "{notes:?}");
+        assert!(told.iter().all(|told| (0.5..=2.0).contains(&(told.faults / told.requests))), "{notes:?}");
     });
 }
 
@@ -61,6 +65,8 @@ struct Told {
     /// Pages of the load that QEMU asked for, and the median of their waits.
     requests: f64,
     request_p50_ns: f64,
+    /// Of these pages those that the guest stalled at.
+    stalled: f64,
     /// How faults and requests fit, page by page.
     note: String,
 }
@@ -79,7 +85,7 @@ impl Told {
 async fn one_run(program: &Path, image: &Path) -> Told {
     let (traced, out) = (Traced::create(), tempfile::tempdir().unwrap());
     let mut command = Command::new(program);
-    command.args(["run", "smoke/post-copy", "--accel", "tcg", "--image"]).arg(image);
+    command.args(SCENARIO.split_whitespace()).arg("--image").arg(image);
     command.arg("--qemu").arg(traced.program()).arg("--out").arg(out.path());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut lab = command.spawn().unwrap();
@@ -162,6 +168,7 @@ fn compared(data: &RunData, requests: &[Request], own: &BTreeMap<u64, u64>) -> T
         faults: faults.count as f64,
         p50_ns: faults.p50_ns as f64,
         requests: asked.len() as f64,
+        stalled: of(|earlier| earlier.is_some()) as f64,
         request_p50_ns: median(&waits).unwrap(),
         note,
     }
