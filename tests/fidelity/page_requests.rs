@@ -7,11 +7,14 @@ use std::fs::{self, File};
 use std::io::{BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 use sully::content::{STAMP_WORDS, Stamp};
 use sully::lab::qmp::Qmp;
 use sully::lab::vm::locate;
 
+/// The event of a page that is waited for.
+const REQUEST: &str = "postcopy_ram_fault_thread_request";
 const PAGE: usize = 4096;
 /// The guest's memory; its offsets are guest-physical addresses, as far as a small guest's go.
 const RAM: &str = "pc.ram";
@@ -23,19 +26,26 @@ pub struct Traced {
 
 impl Traced {
     /// In a directory of its own, which goes with it.
-    pub fn create() -> Self {
+    ///
+    /// # Errors
+    /// QEMU has no such trace.
+    pub fn create() -> Result<Self, String> {
         let dir = tempfile::tempdir().unwrap();
         let qemu = locate::find(None).unwrap();
+        let known = Command::new(&qemu).args(["-trace", "help"]).output().unwrap().stdout;
+        if !String::from_utf8_lossy(&known).contains(REQUEST) {
+            return Err(format!("this QEMU does not trace {REQUEST}"));
+        }
         let (qemu, own) = (qemu.display(), dir.path().display());
         let script = format!(
             "#!/bin/sh\ncase \" $* \" in *' -incoming '*)\n\
-             set -- \"$@\" -msg timestamp=on -D '{own}/trace' -trace postcopy_ram_fault_thread_request \
+             set -- \"$@\" -msg timestamp=on -D '{own}/trace' -trace {REQUEST} \
              -trace 'mark_postcopy_blocktime_*' -qmp 'unix:{own}/qmp,server=on,wait=off';;\nesac\nexec '{qemu}' \"$@\"\n"
         );
         let traced = Self { dir };
         fs::write(traced.program(), script).unwrap();
         fs::set_permissions(traced.program(), fs::Permissions::from_mode(0o755)).unwrap();
-        traced
+        Ok(traced)
     }
 
     /// What to give the lab for QEMU.
@@ -57,8 +67,18 @@ impl Traced {
     }
 
     /// All requests of the destination, in order.
-    pub fn requests(&self) -> Vec<Request> {
-        requests(&fs::read_to_string(self.dir.path().join("trace")).unwrap())
+    ///
+    /// # Errors
+    /// QEMU logs no trace, or in words of its own.
+    pub fn requests(&self) -> Result<Vec<Request>, String> {
+        let trace = fs::read_to_string(self.dir.path().join("trace")).unwrap_or_default();
+        let found = requests(&trace);
+        let first = trace.lines().next().unwrap_or("nothing");
+        if found.is_empty() {
+            Err(format!("this QEMU traces page requests otherwise: {first}"))
+        } else {
+            Ok(found)
+        }
     }
 }
 
@@ -107,7 +127,7 @@ fn requests(trace: &str) -> Vec<Request> {
         let Some((at_us, event)) = event(line) else { continue };
         let hex = |name| u64::from_str_radix(word(event, name)?.trim_start_matches("0x"), 16).ok();
         let number = |name| word(event, name)?.parse::<i64>().ok();
-        if event.starts_with("postcopy_ram_fault_thread_request ") {
+        if event.starts_with(REQUEST) {
             let offset = hex("offset=").filter(|_| word(event, "rb=") == Some(RAM));
             found.push(Request { offset, had_come: false, vcpu: None, wait_ns: None });
         } else if event.starts_with("mark_postcopy_blocktime_begin ") {
