@@ -10,6 +10,10 @@
 mod machine;
 #[path = "fidelity/migrations.rs"]
 mod migrations;
+#[path = "fidelity/page_requests.rs"]
+mod page_requests;
+#[path = "fidelity/postcopy.rs"]
+mod postcopy;
 #[path = "fidelity/say.rs"]
 mod say;
 #[path = "fidelity/stopped.rs"]

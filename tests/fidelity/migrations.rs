@@ -1,4 +1,4 @@
-//! V11 and V12: the built-in migrations, and what guest and QEMU say of the same wait.
+//! V11: a built-in migration, and how long guest and QEMU say it stood.
 
 use super::machine::{is_long, lab_and_image};
 use super::say::{Row, median};
@@ -49,32 +49,4 @@ fn v11_the_blackout_of_a_real_pre_copy_is_as_long_as_from_stop_to_resume() {
     );
     row.got(worst, "ms", &note, worst.abs() <= 5.0);
     assert!(worst.abs() <= 300.0, "{offs:?}");
-}
-
-#[test]
-fn v12_the_waits_of_a_real_post_copy_are_those_that_qemu_counts() {
-    let row = |demand| Row { test: "V12", injection: "a real post-copy under emulation".into(), demand };
-    let (total, count) = ("total within 10 % of QEMU's blocktime", "count within 10 % of the requests");
-    let Some((program, image)) = lab_and_image(&row(total)) else { return };
-    if !is_long() {
-        return row(total).skipped("long form only; tests/vm.rs runs the same scenario");
-    }
-    let (mut totals, mut counts) = (Vec::new(), Vec::new());
-    for _ in 0..3 {
-        let found = figures(&program, &image, "smoke/post-copy");
-        let postcopy = &found["postcopy"];
-        let qemu_ns: f64 =
-            postcopy["qemu_vcpu_blocktime_ns"].as_array().unwrap().iter().filter_map(Value::as_f64).sum();
-        totals.push(100.0 * (postcopy["guest_stall_ns"].as_f64().unwrap() / qemu_ns - 1.0));
-        let phases = found["phases"].as_array().unwrap();
-        let phase = phases.iter().find(|phase| phase["name"] == "postcopy").unwrap();
-        let gaps = phase["gaps"]["count"].as_f64().unwrap();
-        counts.push(100.0 * (gaps / postcopy["requests"].as_f64().unwrap() - 1.0));
-    }
-    let say = |row: &Row<'_>, offs: &[f64]| {
-        let note = format!("off, median of {offs:.1?}");
-        row.got(median(offs).unwrap(), "%", &note, offs.iter().all(|off| off.abs() <= 10.0));
-    };
-    say(&row(total), &totals);
-    say(&row(count), &counts);
 }

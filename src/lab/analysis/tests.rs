@@ -112,6 +112,18 @@ fn without_a_mark_faults_are_not_guessed_at_and_differences_from_qemu_are_said()
 }
 
 #[test]
+fn fewer_faults_than_requests_fit_and_more_do_not() {
+    let asked_for = |requests| {
+        let mut data = Story::post_copy().run_data();
+        data.run.source.as_mut().unwrap().ram.as_mut().unwrap().postcopy_requests = Some(requests);
+        of(&data).postcopy.unwrap().disagreements
+    };
+    assert_eq!(asked_for(200), Vec::<String>::new());
+    assert_eq!(asked_for(95), Vec::<String>::new());
+    assert!(matches!(&asked_for(80)[..], [one] if one.contains("more than the pages QEMU asked for")));
+}
+
+#[test]
 fn a_known_stop_is_known_time_and_so_is_a_known_law() {
     let time = |story: &Story, name| stage(&of(&story.run_data()), name).time.unwrap();
     for frozen_clock in [true, false] {
