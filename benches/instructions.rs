@@ -2,7 +2,7 @@
 //! same on a busy machine as on a quiet one, to the instruction.
 //!
 //! `make bench-instructions` brings gungraun's runner along and sets beside it what a whole visit takes in the guest
-//! program. Every figure is of [`VISITS`] visits: ten thousand, so the point moves by four digits.
+//! program. Every figure is of ten thousand visits: moving the point by four digits gives one.
 #![expect(
     missing_docs,
     unused_qualifications,
@@ -13,12 +13,14 @@
 mod common;
 
 use common::{Ground, Painted, Stamped, Timed};
-use gungraun::{library_benchmark, library_benchmark_group, main};
+use gungraun::{
+    Callgrind, EventKind, LibraryBenchmarkConfig, library_benchmark, library_benchmark_group, main,
+};
 use std::hint::black_box;
 use sully::pattern::AddressPattern;
 
-/// Visits of one figure: whole batches.
-const VISITS: usize = 39 * 256;
+/// Visits of one figure.
+const VISITS: usize = 10_000;
 /// 4 MiB: how far apart pages lie is nothing to instructions.
 const PAGES: u64 = 1024;
 
@@ -103,4 +105,8 @@ library_benchmark_group!(
 );
 library_benchmark_group!(name = drawing, benchmarks = draw);
 library_benchmark_group!(name = painting, benchmarks = paint);
-main!(library_benchmark_groups = [visit, drawing, painting]);
+main!(
+    config = LibraryBenchmarkConfig::default()
+        .tool(Callgrind::with_args(["cache-sim=no"]).format([EventKind::Ir])),
+    library_benchmark_groups = [visit, drawing, painting]
+);

@@ -36,10 +36,12 @@ const MEMORY_MIB: u64 = 256;
 const PAGES: u64 = MEMORY_MIB * 256;
 /// Visits of one sample: whole batches.
 const VISITS: usize = 256 * BATCH;
+/// Of whole visits, which are only looked at now and then.
+const WHOLE_VISITS: usize = 1024 * BATCH;
 /// Of contents, which take a microsecond each.
 const FEW_VISITS: usize = 32 * BATCH;
 const SAMPLES: u32 = 20;
-/// How often whole visits are looked at: a hundredth of a sample or less.
+/// How often whole visits are looked at: some hundredths of a sample at most, by which they seem to take longer.
 const LOOK_NS: u64 = 50_000;
 /// How long a writer has to take up a load.
 const SETTLING_NS: u64 = 20_000_000;
@@ -89,12 +91,12 @@ fn part_paint(bencher: Bencher, content: &str) {
 #[divan::bench(args = PATTERNS, sample_count = SAMPLES, sample_size = 1)]
 fn visit_bare(bencher: Bencher, pattern: &str) {
     static LOADED: OnceLock<Mutex<Loaded>> = OnceLock::new();
-    loaded(&LOADED, false).bench(bencher, (pattern, "random", WORD_BYTES), VISITS);
+    loaded(&LOADED, false).bench(bencher, (pattern, "random", WORD_BYTES), WHOLE_VISITS);
 }
 
 #[divan::bench(args = PATTERNS, sample_count = SAMPLES, sample_size = 1)]
 fn visit_stamped(bencher: Bencher, pattern: &str) {
-    loaded(&STAMPED, true).bench(bencher, (pattern, "random", WORD_BYTES), VISITS);
+    loaded(&STAMPED, true).bench(bencher, (pattern, "random", WORD_BYTES), WHOLE_VISITS);
 }
 
 #[divan::bench(args = CONTENTS, sample_count = SAMPLES, sample_size = 1)]

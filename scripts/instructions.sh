@@ -17,26 +17,26 @@ least_visits=30000
 # LOAD|GUARDED|AT MOST|FLAGS of `sully run`. Bounds are a tenth above what was measured.
 loads() {
     cat <<'LIST'
-shuffle, timed and stamped|guard|999|-p shuffle
-random, timed and stamped|all|999|-p random
-sequential, timed and stamped|all|999|-p sequential
-zipf:0.99, timed and stamped|all|999|-p zipf:0.99
-hotspot:10/90, timed and stamped|all|999|-p hotspot:10%/90%
-stride:16, timed and stamped|all|999|-p stride:16
-random, stamped|all|999|-p random --no-latency
-random, timed|all|999|-p random --verify off
-random, bare|guard|999|-p random --verify off --no-latency
-shuffle, bare|guard|999|-p shuffle --verify off --no-latency
-sequential, bare|all|999|-p sequential --verify off --no-latency
-zipf:0.99, bare|guard|999|-p zipf:0.99 --verify off --no-latency
-hotspot:10/90, bare|all|999|-p hotspot:10%/90% --verify off --no-latency
-stride:16, bare|all|999|-p stride:16 --verify off --no-latency
-random, delta:64, timed and stamped|all|9999|-p random -c delta:64
-random, same, timed and stamped|all|999|-p random -c same
-random, random whole pages, timed and stamped|all|9999|-p random -w page
-random, compress:50 whole pages, timed and stamped|all|9999|-p random -w page -c compress:50
-random, zero whole pages, bare|all|9999|-p random -w page -c zero --verify off --no-latency
-random, fill:0xaa whole pages, bare|all|9999|-p random -w page -c fill:0xaa --verify off --no-latency
+shuffle, timed and stamped|guard|314|-p shuffle
+random, timed and stamped|all|294|-p random
+sequential, timed and stamped|all|285|-p sequential
+zipf:0.99, timed and stamped|all|382|-p zipf:0.99
+hotspot:10/90, timed and stamped|all|333|-p hotspot:10%/90%
+stride:16, timed and stamped|all|286|-p stride:16
+random, stamped|all|263|-p random --no-latency
+random, timed|guard|161|-p random --verify off
+random, bare|guard|32|-p random --verify off --no-latency
+shuffle, bare|guard|52|-p shuffle --verify off --no-latency
+sequential, bare|all|24|-p sequential --verify off --no-latency
+zipf:0.99, bare|guard|120|-p zipf:0.99 --verify off --no-latency
+hotspot:10/90, bare|all|71|-p hotspot:10%/90% --verify off --no-latency
+stride:16, bare|all|25|-p stride:16 --verify off --no-latency
+random, delta:64, timed and stamped|all|3130|-p random -c delta:64
+random, same, timed and stamped|all|330|-p random -c same
+random, random whole pages, timed and stamped|all|9280|-p random -w page
+random, compress:50 whole pages, timed and stamped|all|14958|-p random -w page -c compress:50
+random, zero whole pages, bare|all|3491|-p random -w page -c zero --verify off --no-latency
+random, fill:0xaa whole pages, bare|all|3491|-p random -w page -c fill:0xaa --verify off --no-latency
 LIST
 }
 

@@ -24,8 +24,8 @@ pub fn order(name: &str, pages: u64) -> Result<Box<dyn AddressPattern>, Box<dyn 
 /// The next `visits` pages of a sequence, in batches as a writer draws them.
 pub fn draw(order: &mut dyn AddressPattern, visits: usize) {
     let mut pages = [PageIndex(0); BATCH];
-    for _ in 0..visits / BATCH {
-        order.fill(&mut pages);
+    for first in (0..visits).step_by(BATCH) {
+        order.fill(&mut pages[..BATCH.min(visits - first)]);
         std::hint::black_box(&pages);
     }
 }
