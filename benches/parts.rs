@@ -42,7 +42,7 @@ const WHOLE_VISITS: usize = 1024 * BATCH;
 const FEW_VISITS: usize = 32 * BATCH;
 const SAMPLES: u32 = 20;
 /// How often whole visits are looked at: some hundredths of a sample at most, by which they seem to take longer.
-const LOOK_NS: u64 = 50_000;
+const LOOK_NS: u64 = 100_000;
 /// How long a writer has to take up a load.
 const SETTLING_NS: u64 = 20_000_000;
 
@@ -122,8 +122,11 @@ struct Loaded {
 impl Loaded {
     /// With visits timed and stamped, or bare. Its writer has the first CPU; whoever looks at it goes elsewhere.
     fn start(full: bool) -> Result<Self, Box<dyn Error>> {
-        let cpus = probe::cpus()?;
-        if let [_, others @ ..] = &*cpus
+        /// As they were before anybody went elsewhere.
+        static CPUS: OnceLock<Vec<u32>> = OnceLock::new();
+        let found = probe::cpus()?;
+        let cpus = CPUS.get_or_init(|| found);
+        if let [_, others @ ..] = &**cpus
             && !others.is_empty()
         {
             let mut set = CpuSet::new();
