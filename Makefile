@@ -4,7 +4,7 @@ LAB := target/release/sully-lab
 SCENARIOS ?= smoke/precopy smoke/auto-converge smoke/post-copy
 OUT ?= runs/demo
 
-.PHONY: help demo test fidelity setup build image soak fuzz schema bench bench-collect bench-link bench-prefault bench-own clean-runs
+.PHONY: help demo test fidelity setup build image soak fuzz schema bench bench-parts bench-instructions bench-collect bench-link bench-prefault bench-own clean-runs
 .NOTPARALLEL:
 
 help:
@@ -15,7 +15,9 @@ help:
 	@echo "make build       the guest program, static, and the host program"
 	@echo "make image       the guest image in target/image (KERNEL=FILE to bring your own kernel)"
 	@echo "make soak        N=30 real migrations in a row, the collector's connections broken in every second one"
-	@echo "make bench       visits against a peer's loop and bare stores, as ratios; pacing and what it costs; prefault"
+	@echo "make bench       visits against a peer's loop and bare stores, as ratios; their parts; instructions; pacing; prefault"
+	@echo "make bench-parts    whole visits, their parts and bare loops, by divan (PART=shuffle for some)"
+	@echo "make bench-instructions  instructions a visit in the guest program, and of its parts beside bare loops (valgrind)"
 	@echo "make fuzz        each reader of foreign bytes under a fuzzer, SECONDS=60 for each (TARGETS='stream histogram' for some)"
 	@echo "make schema      renew docs/schema and docs/wire.lock, when types of the wire or docs/WIRE.md changed on purpose"
 	@echo "make bench-collect  GUESTS=500 simulated guests and one collector: CPU, memory, lost records"
@@ -59,7 +61,19 @@ bench:
 	@cargo bench --no-default-features --bench visit
 	@echo "== bench: pacing and its cost (10 s for each of six rates)"
 	@cargo bench --no-default-features --bench pace
-	@$(MAKE) --no-print-directory bench-prefault
+	@$(MAKE) --no-print-directory bench-parts bench-instructions bench-prefault
+
+bench-parts:
+	@echo "== bench-parts: whole visits, their parts and bare loops (256 MiB; 25 s)"
+	@cargo bench --no-default-features --bench parts -- $(PART)
+
+bench-instructions:
+	@scripts/setup.sh bench
+	@echo "== bench-instructions: a visit in the guest program, load by load (under valgrind; 90 s)"
+	@cargo guest
+	@scripts/instructions.sh all
+	@echo "== bench-instructions: its parts beside bare loops, 10000 visits each"
+	@scripts/gungraun.sh
 
 fuzz:
 	@echo "== fuzz: $(or $(SECONDS),60) s for each target"

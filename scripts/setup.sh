@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what `make demo` and `make test` need and what is not there yet; does nothing the second time.
-# usage: scripts/setup.sh [demo|test]
+# Installs what `make demo`, `make test` and `make bench` need and what is not there yet; does nothing the second time.
+# usage: scripts/setup.sh [demo|test|bench]
 set -euo pipefail
 
 purpose=${1:-demo}
@@ -45,15 +45,19 @@ install_missing() {
     as_root apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null
 }
 
-# The report's page is looked at in a real browser. Without one that test skips aloud, and the others still count.
-wish_for_chromium() {
-    [ "$purpose" = test ] || return 0
-    command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 && return 0
+# wish_for PACKAGE WHAT COMMAND...: installs the package where none of the commands is there. Where it cannot be had, what
+# needs it skips aloud, and everything else still counts.
+wish_for() {
+    local package=$1 what=$2 name
+    shift 2
+    for name in "$@"; do
+        command -v "$name" >/dev/null 2>&1 && return 0
+    done
     command -v apt-get >/dev/null 2>&1 || return 0
-    say "chromium is missing; it draws the report in the tests"
+    say "$package is missing; it $what"
     update_lists
-    as_root apt-get install -y -qq --no-install-recommends chromium </dev/null ||
-        say "chromium cannot be installed; the test that draws the report will be skipped"
+    as_root apt-get install -y -qq --no-install-recommends "$package" </dev/null ||
+        say "$package cannot be installed; what needs it will be skipped"
 }
 
 # The guest's kernel is downloaded as a package, not installed: apt must only know of it.
@@ -88,16 +92,21 @@ tell_about_userfaultfd() {
     say "      the next boot: sudo sysctl vm.unprivileged_userfaultfd=1"
 }
 
-case $purpose in demo | test) ;; *) die "'$purpose' is not a purpose: expected demo or test" ;; esac
+case $purpose in demo | test | bench) ;; *) die "'$purpose' is not a purpose: expected demo, test or bench" ;; esac
 [ "$(uname -m)" = x86_64 ] || die "the virtual machines are x86_64, this machine is $(uname -m)"
 need_cargo
 need cc "gcc libc6-dev" "links what cargo compiles"
-need qemu-system-x86_64 "qemu-system-x86" "runs the virtual machines"
-need setpriv "util-linux" "lets no QEMU outlive the program that started it"
+if [ "$purpose" != bench ]; then
+    need qemu-system-x86_64 "qemu-system-x86" "runs the virtual machines"
+    need setpriv "util-linux" "lets no QEMU outlive the program that started it"
+fi
 need timeout "coreutils" "bounds every step in time"
-[ "$purpose" = demo ] || need "${CXX:-c++}" g++ "builds the fuzzer"
+[ "$purpose" != test ] || need "${CXX:-c++}" g++ "builds the fuzzer"
 install_missing
-wish_for_chromium
-know_kernel_package
-tell_about_userfaultfd
+[ "$purpose" != test ] || wish_for chromium "draws the report in the tests" chromium chromium-browser
+[ "$purpose" = demo ] || wish_for valgrind "counts instructions" valgrind
+if [ "$purpose" != bench ]; then
+    know_kernel_package
+    tell_about_userfaultfd
+fi
 say "everything is there for make $purpose"

@@ -146,6 +146,7 @@ main() {
     step build 900 make --no-print-directory build
     step image 300 make --no-print-directory image
     step sizes 60 sizes
+    step instructions 300 scripts/instructions.sh guard
     export SULLY_TEST_IMAGE=$PWD/target/image SULLY_TEST_LAB=$PWD/target/release/sully-lab
     step real-vms 1200 tests vm --all-features
     printf '%s\n' "" "${reasons[@]}"
