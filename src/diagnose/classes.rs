@@ -6,8 +6,9 @@
 //! host says so or a long one is alone, else a pause of the VM); gaps of one vCPU. With one canary the last two
 //! cannot be told apart: only comb, a long lone gap and the host tell something, and the rest is unknown.
 
-use super::comb::{SLICE_NS, Stop, throttle};
+use super::comb::{SLICE_NS, Stop};
 use super::features::classify;
+use super::level::throttle;
 use crate::record::{Gap, GapClass, Stall, Throttle, ThrottleLaw};
 
 /// What is known of a span of time.

@@ -35,9 +35,9 @@ const CHANCE_CEILING: f64 = 1e-6;
 /// How far the refined percent may be from the one that was tried, points.
 const POINTS_APART: f64 = 3.0;
 /// How much too short a stop may be found at least, ns: half a canary's period.
-const SHORT_NS: u64 = 600_000;
+pub(super) const SHORT_NS: u64 = 600_000;
 /// How much too long, ns: that, and what a vCPU has to do at first before the canary wakes. Seen under emulation: 1.2 to 2.2 ms.
-const LONG_NS: u64 = 2_200_000;
+pub(super) const LONG_NS: u64 = 2_200_000;
 /// More stops than a law makes within the window; what is older is left out, so that the work is bounded.
 const STOPS_CEILING: usize = 1024;
 /// Two stops are enough from this length on, ns: more would take seconds, and little else stops a VM twice for so long
@@ -48,8 +48,8 @@ const PAIR_SCORE: f64 = 0.5;
 /// The least stop, stops and percent of a law that is not known.
 const FREE_LEAST: (u64, usize, f64) = (2_000_000, 6, 5.0);
 
-/// The throttle at `now_ns`, from the stops (in any order) of the last [`WINDOW_NS`]; none where it cannot be told.
-pub fn throttle(stops: &[Stop], now_ns: u64) -> Option<Throttle> {
+/// What the rhythm of the stops (in any order) of the last [`WINDOW_NS`] before `now_ns` tells; none where there is none.
+pub(super) fn throttle(stops: &[Stop], now_ns: u64) -> Option<Throttle> {
     let short = Window::of(stops, now_ns, SHORT_WINDOW_NS);
     let long = Window::of(stops, now_ns, WINDOW_NS);
     let tries = (30..=900).step_by(5).filter_map(|permille| short.at(permille));
