@@ -35,7 +35,8 @@ pub fn throttle(stops: &[Stop], waits: &[Stop], now_ns: u64) -> Option<Throttle>
 fn raised(stops: &[Stop], waits: &[Stop], now_ns: u64) -> Option<Throttle> {
     let past = stops.iter().chain(waits).filter(|stop| stop.end_ns <= now_ns && is_raised(stop.len_ns));
     let last = past.max_by_key(|stop| stop.end_ns)?;
-    if now_ns > last.end_ns.saturating_add(RAISED_PERIOD_NS + LATE_NS) {
+    // The next one is due, and then not all canaries may have told of it yet.
+    if now_ns > last.end_ns.saturating_add(RAISED_PERIOD_NS + SLICE_NS + LATE_NS) {
         return None;
     }
     let begin_ns = last.end_ns.saturating_sub(last.len_ns);

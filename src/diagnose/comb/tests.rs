@@ -12,7 +12,7 @@ impl Dice {
     /// At least `low`, below `high`.
     fn between(&mut self, low: u64, high: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        low + (self.0 >> 33) % (high - low)
+        low + (self.0 >> 16) % (high - low)
     }
 
     /// Exponential with a mean of `mean_ns`.

@@ -73,7 +73,7 @@ fn what_follows_takes_the_level_back() {
     let long = then(SLICE_NS, 990 * MS);
     stops.push(long);
     // Nothing for more than the period.
-    assert_ne!(throttle(&stops, &[], long.end_ns + 1_010 * MS).map(|found| found.percent), Some(99));
+    assert_ne!(throttle(&stops, &[], long.end_ns + 1_020 * MS).map(|found| found.percent), Some(99));
     // The throttle as it was before.
     stops.push(Stop { end_ns: long.end_ns + 50 * MS, len_ns: 40 * MS });
     assert_ne!(told(&stops), Some(99));
