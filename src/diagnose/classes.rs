@@ -80,6 +80,8 @@ const NEAR_NS: u64 = 1_000_000_000;
 const HOST_NEAR_NS: u64 = 5_000_000;
 /// The host asks ten times a second how much is throttled, and the change comes a little earlier or later, ns.
 const LEVEL_NEAR_NS: u64 = 150_000_000;
+/// The shortest of the lengths that canaries find of one stop is at most so far from the mean, ns: their period on each side.
+const APART_NS: u64 = 2_000_000;
 /// A canary sees each sleep of a throttle that lasts longer, ns.
 const LEAST_SLEEP_NS: u64 = 2_000_000;
 /// No guest has more canaries; what one says bounds no work.
@@ -87,14 +89,15 @@ const CANARIES_CEILING: usize = 4096;
 
 /// The stops of the whole VM in what was seen, without what the guest itself did, for [`throttle`].
 ///
-/// Of one canary each gap may be one. A canary that then waited in the guest's own queue was stopped for less.
+/// It is as long as the canaries' gaps on average, but for those that something else made longer. Of one canary each gap may be one. A canary that then waited in the guest's own queue was stopped for less.
 pub fn stops(seen: &Seen<'_>) -> Vec<Stop> {
     let stop = |group: &Group| {
-        let net = group.left.iter().map(|index| net(&seen.gaps[*index]));
-        let (end_ns, len_ns) = net.fold((u64::MAX, 0u64), |(end, sum), stop| {
-            (end.min(stop.end_ns), sum.saturating_add(stop.len_ns))
-        });
-        Stop { end_ns, len_ns: len_ns / group.left.len() as u64 }
+        let nets = || group.left.iter().map(|index| net(&seen.gaps[*index]));
+        let end_ns = nets().map(|stop| stop.end_ns).min().unwrap_or(0);
+        let sum_ns = nets().fold(0u64, |sum, stop| sum.saturating_add(stop.len_ns));
+        let least_ns = nets().map(|stop| stop.len_ns).min().unwrap_or(0);
+        let mean_ns = sum_ns / group.left.len() as u64;
+        Stop { end_ns, len_ns: mean_ns.min(least_ns.saturating_add(APART_NS)) }
     };
     let groups = groups(seen);
     groups.iter().filter(|group| group.is_stop(seen)).map(stop).filter(|stop| stop.len_ns > 0).collect()

@@ -132,8 +132,11 @@ fn told(machine: &Machine, cpus: u32, level: Level) {
         });
     };
     let onset_s = onset.map_or(f64::INFINITY, |(end_ns, _)| (end_ns - level.from_ns) as f64 / 1e9);
+    // Before its first interval comes a guest can say nothing.
+    let first = under(level.from_ns).next();
+    let first_s = first.map_or(f64::INFINITY, |(end_ns, _)| (end_ns - level.from_ns) as f64 / 1e9);
     let note = format!(
-        "{} of {} intervals, worst off by {worst:.1}, onset {onset_s:.2} s",
+        "{} of {} intervals, worst off by {worst:.1}, onset {onset_s:.2} s, the first interval after {first_s:.2} s",
         percents.len(),
         whole().count()
     );

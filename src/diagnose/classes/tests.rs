@@ -185,6 +185,15 @@ fn the_only_canary_that_was_ready_to_run_when_the_vm_was_stopped_did_not_wait_fo
 }
 
 #[test]
+fn a_vcpu_that_was_away_before_the_stop_does_not_make_it_longer() {
+    let gaps = [gap(0, 500, 998), gap(1, 508, 990)];
+    let found: Vec<u64> = stops(&seen(&gaps)).iter().map(|stop| stop.len_ns).collect();
+    assert_eq!(found, [992 * MS]);
+    let near = [gap(0, 500, 991), gap(1, 501, 990)];
+    assert_eq!(stops(&seen(&near))[0].len_ns, 990 * MS + MS / 2, "canaries differ by a period");
+}
+
+#[test]
 fn gaps_over_each_other_count_once() {
     let gaps = [gap(0, 100, 100), gap(0, 150, 100), gap(1, 100, 50)];
     let verdict = Verdict { class: GapClass::VmPause, confidence: 0.5, common: true };
