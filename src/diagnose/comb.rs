@@ -117,7 +117,7 @@ impl Window {
         let fit = |ends: &[u64]| {
             follow_each_other(ends, period_ns).then(|| self.regular(ends, period_ns)).flatten()
         };
-        let chain = || self.chain(&self.ends(self.about(period_ns - SLICE_NS, SLICE_NS)), period_ns);
+        let chain = || self.chain(&ends_of(self.about(period_ns - SLICE_NS, SLICE_NS)), period_ns);
         let (period_ns, score) = fit(&ends).or_else(|| fit(&chain()?))?;
         let percent = 100.0 * (1.0 - SLICE_NS as f64 / period_ns);
         let agrees = (percent - permille as f64 / 10.0).abs() <= POINTS_APART;
@@ -156,14 +156,7 @@ impl Window {
         if stops.len() < 3 || (stops.len() as f64) < share * due {
             return None;
         }
-        Some(self.ends(stops))
-    }
-
-    /// The ends of `stops` in order.
-    fn ends(&self, stops: &[Stop]) -> Vec<u64> {
-        let mut ends: Vec<u64> = stops.iter().map(|stop| stop.end_ns).collect();
-        ends.sort_unstable();
-        ends
+        Some(ends_of(stops))
     }
 
     /// The longest row of `ends` in which each comes one period after the one before, or two where one was lost. Where stops
@@ -213,6 +206,13 @@ impl Window {
             .then(|| refined(ends, period_ns, (across, along)))?
             .map(|period_ns| (period_ns, score))
     }
+}
+
+/// The ends of `stops` in order.
+fn ends_of(stops: &[Stop]) -> Vec<u64> {
+    let mut ends: Vec<u64> = stops.iter().map(|stop| stop.end_ns).collect();
+    ends.sort_unstable();
+    ends
 }
 
 /// Whether most neighbours are whole periods apart, within 1 to 2 ms, of long periods within half a percent. Pauses of

@@ -102,7 +102,9 @@ fn a_throttle_among_as_many_stops_of_the_same_length_is_told_all_the_same() {
         let (sleep_ns, period_ns) = (10 * MS * percent / (100 - percent), 1_000 * MS / (100 - percent));
         let mut stops = train(sleep_ns, period_ns, percent);
         // Timers that are set anew each time come a little later each time.
-        stops.iter_mut().zip(0..).for_each(|(stop, index)| stop.end_ns += index * 50_000);
+        for (stop, index) in stops.iter_mut().zip(0..) {
+            stop.end_ns += index * 50_000;
+        }
         stops.retain(|_| dice.between(0, 10) < 9);
         let others = (0..stops.len()).map(|_| Stop {
             end_ns: dice.between(1_000 * MS, 13_000 * MS),

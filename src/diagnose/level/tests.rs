@@ -24,7 +24,9 @@ fn throttled(percent: u64, dice: &mut SplitMix64) -> Vec<Stop> {
         len_ns: sleep_ns + index * 7_919 % MS - MS / 2,
     };
     let mut stops: Vec<Stop> = (0..4_000 * MS / period_ns).map(stop).collect();
-    stops.iter_mut().for_each(|stop| stop.end_ns += between(dice, 0, 300_000));
+    for stop in &mut stops {
+        stop.end_ns += between(dice, 0, 300_000);
+    }
     stops
 }
 
