@@ -6,8 +6,9 @@
 //! host says so or a long one is alone, else a pause of the VM); gaps of one vCPU. With one canary the last two
 //! cannot be told apart: only comb, a long lone gap and the host tell something, and the rest is unknown.
 
-use super::comb::{SLICE_NS, Stop, throttle};
+use super::comb::{SLICE_NS, Stop};
 use super::features::classify;
+use super::level::{is_slice, throttle};
 use crate::record::{Gap, GapClass, Stall, Throttle, ThrottleLaw};
 
 /// What is known of a span of time.
@@ -79,19 +80,24 @@ const NEAR_NS: u64 = 1_000_000_000;
 const HOST_NEAR_NS: u64 = 5_000_000;
 /// The host asks ten times a second how much is throttled, and the change comes a little earlier or later, ns.
 const LEVEL_NEAR_NS: u64 = 150_000_000;
+/// The shortest of the lengths that canaries find of one stop is at most so far from the mean, ns: their period on each side.
+const APART_NS: u64 = 2_000_000;
+/// A canary sees each sleep of a throttle that lasts longer, ns.
+const LEAST_SLEEP_NS: u64 = 2_000_000;
 /// No guest has more canaries; what one says bounds no work.
 const CANARIES_CEILING: usize = 4096;
 
 /// The stops of the whole VM in what was seen, without what the guest itself did, for [`throttle`].
 ///
-/// Of one canary each gap may be one. A canary that then waited in the guest's own queue was stopped for less.
+/// It is as long as the canaries' gaps on average, but for those that something else made longer. Of one canary each gap may be one. A canary that then waited in the guest's own queue was stopped for less.
 pub fn stops(seen: &Seen<'_>) -> Vec<Stop> {
     let stop = |group: &Group| {
-        let net = group.left.iter().map(|index| net(&seen.gaps[*index]));
-        let (end_ns, len_ns) = net.fold((u64::MAX, 0u64), |(end, sum), stop| {
-            (end.min(stop.end_ns), sum.saturating_add(stop.len_ns))
-        });
-        Stop { end_ns, len_ns: len_ns / group.left.len() as u64 }
+        let nets = || group.left.iter().map(|index| net(&seen.gaps[*index]));
+        let end_ns = nets().map(|stop| stop.end_ns).min().unwrap_or(0);
+        let sum_ns = nets().fold(0u64, |sum, stop| sum.saturating_add(stop.len_ns));
+        let least_ns = nets().map(|stop| stop.len_ns).min().unwrap_or(0);
+        let mean_ns = sum_ns / group.left.len() as u64;
+        Stop { end_ns, len_ns: mean_ns.min(least_ns.saturating_add(APART_NS)) }
     };
     let groups = groups(seen);
     groups.iter().filter(|group| group.is_stop(seen)).map(stop).filter(|stop| stop.len_ns > 0).collect()
@@ -99,7 +105,15 @@ pub fn stops(seen: &Seen<'_>) -> Vec<Stop> {
 
 /// The throttle at the end of what was seen; none where it cannot be told.
 pub fn throttle_of(seen: &Seen<'_>) -> Option<Throttle> {
-    throttle(&stops(seen), seen.end_ns)
+    throttle(&stops(seen), &waits(seen), seen.end_ns)
+}
+
+/// What the only canary waited in the guest's own queue, or seems to: one that was ready to run when the VM was stopped is
+/// counted the whole stop as a wait, and no other canary was there to say otherwise.
+fn waits(seen: &Seen<'_>) -> Vec<Stop> {
+    let stop = |gap: &Gap| Stop { end_ns: gap.end_ns(), len_ns: gap.len_ns };
+    let of_queue = |gap: &&Gap| explained(gap, seen) == Some(GapClass::GuestSched);
+    if seen.canaries == 1 { seen.gaps.iter().filter(of_queue).map(stop).collect() } else { Vec::new() }
 }
 
 /// A verdict on each gap, in their order, given the throttle that [`throttle_of`] found.
@@ -133,7 +147,31 @@ pub fn verdicts(seen: &Seen<'_>, throttle: Option<&Throttle>) -> Vec<Verdict> {
             group.own.iter().for_each(|index| verdicts[*index] = verdict);
         }
     }
+    if seen.canaries == 1 {
+        sleeps_again(seen, throttle, &mut verdicts);
+    }
     verdicts
+}
+
+/// Of the only canary, what looks like a wait in the guest's own queue is a throttle's sleep where it is as long as one
+/// and comes when it is due: one slice after another one, or one slice before.
+fn sleeps_again(seen: &Seen<'_>, throttle: Option<&Throttle>, verdicts: &mut [Verdict]) {
+    let fits =
+        |gap: &Gap| throttle.is_some_and(|throttle| fits(gap.len_ns, throttle)) || is_throttled(gap, seen);
+    for (index, gap) in seen.gaps.iter().enumerate() {
+        let is_one = verdicts[index].class == GapClass::GuestSched && fits(gap);
+        let is_after = |one: &Gap, next: &Gap| {
+            let ran_ns = next.start_ns.checked_sub(one.end_ns());
+            ran_ns.is_some_and(|ran_ns| is_slice(ran_ns, one.len_ns))
+        };
+        let beside =
+            |other: &Gap| other.len_ns >= LEAST_SLEEP_NS && (is_after(other, gap) || is_after(gap, other));
+        if is_one && seen.gaps.iter().any(beside) {
+            let score = throttle.map_or(50, |throttle| throttle.score_percent.min(100));
+            verdicts[index] =
+                Verdict { class: GapClass::Throttle, confidence: score as f64 / 100.0, common: false };
+        }
+    }
 }
 
 /// What the guest's own counters explain of a gap.

@@ -35,27 +35,25 @@ const CHANCE_CEILING: f64 = 1e-6;
 /// How far the refined percent may be from the one that was tried, points.
 const POINTS_APART: f64 = 3.0;
 /// How much too short a stop may be found at least, ns: half a canary's period.
-const SHORT_NS: u64 = 600_000;
+pub(super) const SHORT_NS: u64 = 600_000;
 /// How much too long, ns: that, and what a vCPU has to do at first before the canary wakes. Seen under emulation: 1.2 to 2.2 ms.
-const LONG_NS: u64 = 2_200_000;
+pub(super) const LONG_NS: u64 = 2_200_000;
 /// More stops than a law makes within the window; what is older is left out, so that the work is bounded.
 const STOPS_CEILING: usize = 1024;
-/// Two stops are enough from this length on, ns: more would take seconds, and little else stops a VM twice for so long
-/// with just [`SLICE_NS`] in between.
-const PAIR_NS: u64 = 400_000_000;
-/// The score of a throttle that was told by two stops.
-const PAIR_SCORE: f64 = 0.5;
+/// So many stops in a row are a throttle among others, and such a share of those due.
+const CHAIN_LEAST: usize = 12;
+const CHAIN_SHARE: f64 = 0.5;
 /// The least stop, stops and percent of a law that is not known.
 const FREE_LEAST: (u64, usize, f64) = (2_000_000, 6, 5.0);
 
-/// The throttle at `now_ns`, from the stops (in any order) of the last [`WINDOW_NS`]; none where it cannot be told.
-pub fn throttle(stops: &[Stop], now_ns: u64) -> Option<Throttle> {
+/// What the rhythm of the stops (in any order) of the last [`WINDOW_NS`] before `now_ns` tells; none where there is none.
+pub(super) fn throttle(stops: &[Stop], now_ns: u64) -> Option<Throttle> {
     let short = Window::of(stops, now_ns, SHORT_WINDOW_NS);
     let long = Window::of(stops, now_ns, WINDOW_NS);
     let tries = (30..=900).step_by(5).filter_map(|permille| short.at(permille));
     let tries = tries.chain((901..=990).filter_map(|permille| long.at(permille)));
     let best = tries.max_by(|one, other| one.score.total_cmp(&other.score));
-    Some(best.or_else(|| short.free()).or_else(|| long.pair())?.verdict())
+    Some(best.or_else(|| short.free())?.verdict())
 }
 
 /// What one period explains.
@@ -116,10 +114,11 @@ impl Window {
     fn at(&self, permille: u64) -> Option<Fit> {
         let period_ns = SLICE_NS * 1000 / (1000 - permille);
         let ends = self.enough(self.about(period_ns - SLICE_NS, LONG_NS), period_ns, SHARE_FLOOR)?;
-        if !follow_each_other(&ends, period_ns) {
-            return None;
-        }
-        let (period_ns, score) = self.regular(&ends, period_ns)?;
+        let fit = |ends: &[u64]| {
+            follow_each_other(ends, period_ns).then(|| self.regular(ends, period_ns)).flatten()
+        };
+        let chain = || self.chain(&ends_of(self.about(period_ns - SLICE_NS, SLICE_NS)), period_ns);
+        let (period_ns, score) = fit(&ends).or_else(|| fit(&chain()?))?;
         let percent = 100.0 * (1.0 - SLICE_NS as f64 / period_ns);
         let agrees = (percent - permille as f64 / 10.0).abs() <= POINTS_APART;
         agrees.then_some(Fit { law: ThrottleLaw::Qemu, percent, period_ns, score })
@@ -151,30 +150,40 @@ impl Window {
         told.then_some(Fit { law, percent, period_ns, score })
     }
 
-    /// Whether the last two long stops are alike and have QEMU's slice between them, to the accuracy of a canary.
-    fn pair(&self) -> Option<Fit> {
-        let mut long = self.stops[self.stops.partition_point(|stop| stop.len_ns < PAIR_NS)..].to_vec();
-        long.sort_unstable_by_key(|stop| std::cmp::Reverse(stop.end_ns));
-        let [last, before, ..] = long[..] else { return None };
-        let period_ns = last.end_ns - before.end_ns;
-        let alike = last.len_ns.abs_diff(before.len_ns) <= last.len_ns / 100 * 6;
-        let between_ns = period_ns.checked_sub(last.len_ns)?;
-        let is_slice = (SLICE_NS - LONG_NS..=SLICE_NS + SHORT_NS).contains(&between_ns);
-        let period_ns = period_ns as f64;
-        let percent = 100.0 * (1.0 - SLICE_NS as f64 / period_ns);
-        let fit = Fit { law: ThrottleLaw::Qemu, percent, period_ns, score: PAIR_SCORE };
-        (alike && is_slice && percent < 99.5).then_some(fit)
-    }
-
     /// The ends of `stops` in order, if they are enough for a period.
     fn enough(&self, stops: &[Stop], period_ns: u64, share: f64) -> Option<Vec<u64>> {
         let due = self.length_ns as f64 / period_ns as f64;
         if stops.len() < 3 || (stops.len() as f64) < share * due {
             return None;
         }
-        let mut ends: Vec<u64> = stops.iter().map(|stop| stop.end_ns).collect();
-        ends.sort_unstable();
-        Some(ends)
+        Some(ends_of(stops))
+    }
+
+    /// The longest row of `ends` in which each comes one period after the one before, or two where one was lost. Where stops
+    /// of other causes are as long as a throttle's sleeps and as many, or make some longer, its sleeps alone are
+    /// regular. So many in a row do not come about by chance.
+    fn chain(&self, ends: &[u64], period_ns: u64) -> Option<Vec<u64>> {
+        // Of each end: how many are in the row up to it, and which comes before it.
+        let mut rows: Vec<(usize, Option<usize>)> = Vec::with_capacity(ends.len());
+        for end_ns in ends {
+            let near = |periods: u64| {
+                let due_ns = end_ns.saturating_sub(periods * period_ns);
+                let from = ends.partition_point(|end_ns| end_ns.saturating_add(SHORT_NS) < due_ns);
+                let to = ends.partition_point(|end_ns| *end_ns <= due_ns.saturating_add(SHORT_NS));
+                from..to.min(rows.len())
+            };
+            let before = near(1).chain(near(2)).max_by_key(|index| rows[*index].0);
+            rows.push((before.map_or(0, |index| rows[index].0) + 1, before));
+        }
+        let mut at = (0..rows.len()).max_by_key(|index| rows[*index].0);
+        let mut chain = Vec::new();
+        while let Some(index) = at {
+            chain.push(ends[index]);
+            at = rows[index].1;
+        }
+        chain.reverse();
+        let due = self.length_ns as f64 / period_ns as f64;
+        (chain.len() >= CHAIN_LEAST && chain.len() as f64 >= CHAIN_SHARE * due).then_some(chain)
     }
 
     /// The refined period and the score of `ends`, in order, if they are regular.
@@ -197,6 +206,13 @@ impl Window {
             .then(|| refined(ends, period_ns, (across, along)))?
             .map(|period_ns| (period_ns, score))
     }
+}
+
+/// The ends of `stops` in order.
+fn ends_of(stops: &[Stop]) -> Vec<u64> {
+    let mut ends: Vec<u64> = stops.iter().map(|stop| stop.end_ns).collect();
+    ends.sort_unstable();
+    ends
 }
 
 /// Whether most neighbours are whole periods apart, within 1 to 2 ms, of long periods within half a percent. Pauses of

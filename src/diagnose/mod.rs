@@ -4,10 +4,12 @@ mod classes;
 mod comb;
 mod faults;
 mod features;
+mod level;
 mod time;
 
 pub use classes::{HostEvent, HostEventKind, STEAL_SPAN_NS, Seen, Verdict, stops, throttle_of, verdicts};
-pub use comb::{Stop, WINDOW_NS, throttle};
+pub use comb::{Stop, WINDOW_NS};
 pub use faults::{Faults, faults};
 pub use features::classify;
+pub use level::throttle;
 pub use time::{TimeByClass, time_by_class};

@@ -24,6 +24,8 @@ pub struct Start {
     pub group: Option<PathBuf>,
     /// Without the right to lock its memory.
     pub unlocked: bool,
+    /// Behind everybody else: its nice value is 19.
+    pub nice: bool,
 }
 
 /// A running guest program that reports into a file.
@@ -58,6 +60,11 @@ impl Guest {
                 let script = format!("echo $$ >\"$0/cgroup.procs\" && exec {without} \"$@\"");
                 let mut command = Command::new("sh");
                 command.args(["-c", &script]).arg(group).arg(program);
+                command
+            }
+            None if how.nice => {
+                let mut command = Command::new("nice");
+                command.args(["-n", "19"]).arg(program);
                 command
             }
             None => Command::new(program),

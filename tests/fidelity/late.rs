@@ -4,7 +4,7 @@ use super::alone;
 use super::guest::MS;
 use super::late_pages::LatePages;
 use super::say::Row;
-use super::stops::{is_long, seconds};
+use super::stops::{Awake, is_long, seconds};
 use sully::clock::{Clock, Monotonic};
 use sully::diagnose::{Seen, verdicts};
 use sully::engine::Engine;
@@ -84,6 +84,7 @@ fn checked(path: &std::path::Path, rate: u64, threads: u32) -> Checked {
 #[test]
 fn v6_a_page_that_comes_late_is_a_visit_that_takes_as_long() {
     let _alone = alone();
+    let _awake = Awake::start();
     let delays_us: &[u64] = if is_long() { &[0, 50, 100, 200, 500, 1000, 5000] } else { &[200, 3000] };
     for delay_us in delays_us {
         let injection = format!("userfaultfd, each page {delay_us} us late");

@@ -155,6 +155,38 @@ impl Drop for Load {
     }
 }
 
+/// Keeps the CPUs from falling asleep, until it is dropped: one that has to be woken lets a thread wait for 50 us and more.
+/// Its threads run where nobody else wants to, and yield to whoever does at once.
+pub struct Awake(Arc<AtomicBool>);
+
+impl Awake {
+    /// One thread for each CPU.
+    pub fn start() -> Self {
+        let going = Arc::new(AtomicBool::new(true));
+        for cpu in sully::probe::cpus().unwrap() {
+            let going = Arc::clone(&going);
+            std::thread::spawn(move || {
+                let thread = nix::unistd::gettid().to_string();
+                let _ = Command::new("chrt").args(["-i", "-p", "0", &thread]).stderr(Stdio::null()).status();
+                let _ = Command::new("taskset")
+                    .args(["-pc", &cpu.to_string(), &thread])
+                    .stdout(Stdio::null())
+                    .status();
+                while going.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        Self(going)
+    }
+}
+
+impl Drop for Awake {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
 /// A span of `seconds` in ns.
 pub const fn span(seconds: u64) -> u64 {
     seconds * SECOND

@@ -161,6 +161,39 @@ fn a_canary_that_was_ready_to_run_when_all_stopped_did_not_wait_for_another_task
 }
 
 #[test]
+fn the_only_canary_that_was_ready_to_run_when_the_vm_was_stopped_did_not_wait_for_a_task() {
+    let waits = |mut gap: Gap| {
+        gap.features.run_delay_ns = Some(gap.len_ns);
+        gap
+    };
+    let mut gaps = half();
+    gaps.retain(|gap| gap.cpu == 0);
+    gaps[100] = waits(gaps[100].clone());
+    assert!(classes(&alone(&gaps)).iter().all(|class| *class == GapClass::Throttle));
+    // As long, but not when it was due.
+    gaps[100].start_ns += 4 * MS;
+    assert_eq!(classes(&alone(&gaps))[100], GapClass::GuestSched);
+    // All of them: that is a quota, or a neighbour in the guest, however regular.
+    let quota: Vec<Gap> = gaps.iter().cloned().map(waits).collect();
+    assert!(classes(&alone(&quota)).iter().all(|class| *class == GapClass::GuestSched));
+    // A throttle of 90 % that is raised to 99, of which the first sleep seems to be a wait.
+    let mut raised: Vec<Gap> = (0..19).map(|index| gap(0, 10 + index * 100, 90)).collect();
+    raised.push(waits(gap(0, 1_910, 990)));
+    let seen = Seen { end_ns: 2_905 * MS, ..alone(&raised) };
+    assert_eq!(throttle_of(&seen).map(|throttle| throttle.percent), Some(99));
+    assert_eq!(classes(&seen)[19], GapClass::Throttle);
+}
+
+#[test]
+fn a_vcpu_that_was_away_before_the_stop_does_not_make_it_longer() {
+    let gaps = [gap(0, 500, 998), gap(1, 508, 990)];
+    let found: Vec<u64> = stops(&seen(&gaps)).iter().map(|stop| stop.len_ns).collect();
+    assert_eq!(found, [992 * MS]);
+    let near = [gap(0, 500, 991), gap(1, 501, 990)];
+    assert_eq!(stops(&seen(&near))[0].len_ns, 990 * MS + MS / 2, "canaries differ by a period");
+}
+
+#[test]
 fn gaps_over_each_other_count_once() {
     let gaps = [gap(0, 100, 100), gap(0, 150, 100), gap(1, 100, 50)];
     let verdict = Verdict { class: GapClass::VmPause, confidence: 0.5, common: true };

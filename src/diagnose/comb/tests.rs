@@ -12,7 +12,7 @@ impl Dice {
     /// At least `low`, below `high`.
     fn between(&mut self, low: u64, high: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        low + (self.0 >> 33) % (high - low)
+        low + (self.0 >> 16) % (high - low)
     }
 
     /// Exponential with a mean of `mean_ns`.
@@ -95,6 +95,30 @@ fn stops_lost_in_noise_do_not_move_the_percent() {
     assert!(found.iter().all(|one| one.percent.abs_diff(50) <= 1), "{found:?}");
 }
 
+#[test]
+fn a_throttle_among_as_many_stops_of_the_same_length_is_told_all_the_same() {
+    for percent in [30, 50, 70] {
+        let mut dice = Dice(percent);
+        let (sleep_ns, period_ns) = (10 * MS * percent / (100 - percent), 1_000 * MS / (100 - percent));
+        let mut stops = train(sleep_ns, period_ns, percent);
+        // Timers that are set anew each time come a little later each time.
+        for (stop, index) in stops.iter_mut().zip(0..) {
+            stop.end_ns += index * 50_000;
+        }
+        stops.retain(|_| dice.between(0, 10) < 9);
+        let others = (0..stops.len()).map(|_| Stop {
+            end_ns: dice.between(1_000 * MS, 13_000 * MS),
+            len_ns: sleep_ns + dice.between(0, MS),
+        });
+        let others: Vec<Stop> = others.collect();
+        assert!(verdicts(&others).is_empty(), "{percent} %");
+        stops.extend(others);
+        let found = verdicts(&stops);
+        assert!(found.len() >= 60, "{percent} %: {} of 80 windows", found.len());
+        assert!(found.iter().all(|one| one.percent.abs_diff(percent) <= 2), "{percent} %: {found:?}");
+    }
+}
+
 /// All verdicts over ten minutes of pauses that `next` makes: time until the next begins, and its length.
 fn false_verdicts(mut next: impl FnMut() -> (u64, u64)) -> Vec<Throttle> {
     let (mut stops, mut at_ns, mut found) = (Vec::new(), 0, Vec::new());
@@ -114,7 +138,7 @@ fn false_verdicts(mut next: impl FnMut() -> (u64, u64)) -> Vec<Throttle> {
 
 #[test]
 fn poisson_pauses_are_never_a_throttle() {
-    for (len_ms, mean_ms) in [(2, 10), (10, 10), (10, 30), (40, 20), (90, 30), (300, 300)] {
+    for (len_ms, mean_ms) in [(2, 10), (4, 10), (5, 5), (10, 10), (10, 30), (40, 20), (90, 30), (300, 300)] {
         let mut dice = Dice(len_ms);
         let found = false_verdicts(|| (dice.waiting(mean_ms * MS), len_ms * MS));
         assert_eq!(found, [], "{len_ms} ms each {mean_ms} ms");
@@ -133,22 +157,6 @@ fn a_lone_stop_is_no_throttle() {
     let stops = [Stop { end_ns: 5_000 * MS, len_ns: 990 * MS }];
     assert_eq!(throttle(&stops, 5_100 * MS), None);
     assert_eq!(throttle(&[], 0), None);
-}
-
-#[test]
-fn two_long_stops_with_a_slice_in_between_are_one_and_with_more_or_less_they_are_none() {
-    let pair = |len_ns: u64, between_ns: u64| {
-        let end_ns = 5_000 * MS;
-        let stops = [end_ns, end_ns + between_ns + len_ns].map(|end_ns| Stop { end_ns, len_ns });
-        throttle(&stops, stops[1].end_ns + MS).map(|found| (found.percent, found.law))
-    };
-    assert_eq!(pair(990 * MS, 10 * MS), Some((99, ThrottleLaw::Qemu)));
-    assert_eq!(pair(491 * MS, 9 * MS), Some((98, ThrottleLaw::Qemu)));
-    for (len_ms, between_ms) in [(990, 13), (990, 7), (990, 300), (300, 10), (2_300, 10)] {
-        assert_eq!(pair(len_ms * MS, between_ms * MS), None, "{len_ms} ms, {between_ms} in between");
-    }
-    let uneven = [(5_000, 990), (5_700, 690)].map(|(end, len)| Stop { end_ns: end * MS, len_ns: len * MS });
-    assert_eq!(throttle(&uneven, 5_701 * MS), None);
 }
 
 #[test]
