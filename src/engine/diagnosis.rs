@@ -32,18 +32,22 @@ pub(super) struct Diagnosis {
 
 impl Diagnosis {
     /// Takes in the gaps that came since the last call, and steal as it is now, and judges them in the light of what
-    /// came before, but for those that ended just now. A gap has its class from then on.
+    /// came before, but for those that ended just now. `now_ns` is before the calls that read them. A gap has its class
+    /// from then on.
     pub(super) fn take_in(&mut self, fresh: &[Gap], canaries: usize, steal_ms: Option<u64>, now_ns: u64) {
         let mut gaps = mem::take(&mut self.waiting);
         gaps.extend_from_slice(fresh);
+        // Of those that ended together one may be old enough a moment before the others.
+        let ends: Vec<(u64, u32)> = gaps.iter().map(|gap| (gap.end_ns(), gap.cpu)).collect();
         let is_young = |gap: &Gap| gap.end_ns().saturating_add(COMPANY_NS) > now_ns;
         let (young, mut fresh): (Vec<Gap>, Vec<Gap>) = gaps.into_iter().partition(is_young);
-        let ends: Vec<(u64, u32)> = young.iter().map(|gap| (gap.end_ns(), gap.cpu)).collect();
         let (complete, waiting): (Vec<Gap>, Vec<Gap>) =
             young.into_iter().partition(|gap| accompanied(gap, &ends) >= canaries);
         self.waiting = waiting;
         fresh.extend(complete);
-        self.judge(fresh, canaries, steal_ms, now_ns);
+        // What ended while the rings were read is seen as well.
+        let last_ns = fresh.iter().map(Gap::end_ns).max().unwrap_or(0);
+        self.judge(fresh, canaries, steal_ms, now_ns.max(last_ns));
     }
 
     /// Judges what waits still: nothing more will come.
@@ -128,6 +132,10 @@ mod tests {
         let mut complete = Diagnosis::default();
         complete.take_in(&[gap(0), gap(1)], 2, None, 1_040 * MS + 100);
         assert_eq!(told(&complete), [(GapClass::Blackout, 80 * MS)], "all have told: nothing to wait for");
+        let mut apart = Diagnosis::default();
+        let late = Gap { start_ns: 1_000 * MS + 500_000, ..gap(1) };
+        apart.take_in(&[gap(0), late], 2, None, 1_045 * MS + 100_000);
+        assert_eq!(told(&apart), [(GapClass::Blackout, 80 * MS)], "one is old enough, the other is there");
         let mut ending = Diagnosis::default();
         ending.take_in(&[gap(0)], 2, None, 1_040 * MS);
         ending.judge_all(2, None, 1_040 * MS);

@@ -263,6 +263,8 @@ impl Engine {
     /// them together for the next snapshot; those that ended just now with the next call, unless all has ended.
     pub fn take_gaps(&mut self, into: &mut Vec<Gap>) {
         let first_fresh = into.len();
+        // Before the rings are read: what is not in them yet may have ended since.
+        let now_ns = Monotonic.now_ns();
         for canary in &self.canaries {
             for _ in 0..RING_RECORDS {
                 let Some(gap) = canary.tally.take() else { break };
@@ -280,7 +282,7 @@ impl Engine {
         if !fresh.is_empty() {
             self.callbacks_seen = self.callbacks.read();
         }
-        let (canaries, now_ns) = (self.canaries.len(), Monotonic.now_ns());
+        let canaries = self.canaries.len();
         self.diagnosis.take_in(fresh, canaries, steal_ms, now_ns);
         if self.stopped_ns.is_some() {
             self.diagnosis.judge_all(canaries, steal_ms, now_ns);
