@@ -8,7 +8,7 @@ use super::hello::hello;
 use super::signals::Signals;
 use super::{beat::Beat, session::Asked};
 use crate::clock::{Clock, Monotonic, cycles, realtime_ns};
-use crate::engine::{Engine, Snapshot};
+use crate::engine::{Engine, EngineError, Snapshot};
 use crate::plan::{self, Checked, Faults, Plan};
 use crate::port::{PortError, Target};
 use crate::probe::{self, DisruptionProbe};
@@ -36,13 +36,20 @@ pub enum RunError {
     Port(#[from] PortError),
     /// The machine cannot be read, or the engine cannot start.
     #[error(transparent)]
-    Engine(#[from] crate::engine::EngineError),
+    Engine(#[from] EngineError),
     /// The machine's facts cannot be read.
     #[error(transparent)]
     Probe(#[from] probe::ProbeError),
     /// The kernel refuses what every run needs.
     #[error("signals cannot be taken over: {0}")]
     Signals(#[from] nix::Error),
+}
+
+impl RunError {
+    /// Whether another plan would do on this machine.
+    pub const fn is_of_the_plan(&self) -> bool {
+        matches!(self, Self::Plan(_) | Self::Engine(EngineError::NoCounter | EngineError::CounterWithoutPace))
+    }
 }
 
 /// How often the clocks go to the host.
