@@ -11,7 +11,7 @@ use crate::clock::{Clock, Monotonic, cycles, realtime_ns};
 use crate::engine::{Engine, EngineError, Snapshot};
 use crate::plan::{self, Checked, Faults, Plan};
 use crate::port::{PortError, Target};
-use crate::probe::{self, DisruptionProbe};
+use crate::probe::{self, DisruptionProbe, PtpProbe};
 use crate::record::{Body, ClockStep, Corruption, End, EndReason, Gap, Heartbeat, Phase, Stall, SweepEnd};
 use crate::units::Nanos;
 use std::rc::Rc;
@@ -107,6 +107,7 @@ struct Run {
     corruptions: Vec<Corruption>,
     stalls: Vec<Stall>,
     disruptions: DisruptionProbe,
+    ptp: PtpProbe,
 }
 
 impl Run {
@@ -130,6 +131,7 @@ impl Run {
             corruptions: Vec::new(),
             stalls: Vec::new(),
             disruptions: DisruptionProbe::open(),
+            ptp: PtpProbe::open(),
             plan,
             engine,
             audience,
@@ -185,7 +187,9 @@ impl Run {
                 self.audience.say(now_ns, &Body::ClockStep(step));
             }
             let (real_ns, tsc) = (realtime_ns(), cycles());
-            let beat = Heartbeat { real_ns, tsc, disruptions: self.disruptions.read() };
+            let disruptions = self.disruptions.read();
+            // Last, just before the record's own stamp.
+            let beat = Heartbeat { real_ns, tsc, disruptions, ptp_ns: self.ptp.read() };
             self.audience.offer_detail(Monotonic.now_ns(), &Body::Heartbeat(beat));
         }
         // Before a status may count it.

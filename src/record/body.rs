@@ -109,6 +109,9 @@ pub struct Heartbeat {
     /// The hypervisor's count of disruptions of the clock (vmclock): another one after a migration or a restore.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disruptions: Option<u64>,
+    /// The hypervisor's clock as a PTP clock of the guest shows it, in ns, usually since 1970; read just before `mono_ns`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ptp_ns: Option<u64>,
 }
 
 /// The CPU's counter was found not to tell the time; CLOCK_MONOTONIC stamps from then on.

@@ -128,6 +128,10 @@ fn blackout(timeline: &Timeline) -> Table {
         let set = format!("set by {:+.1} ms", step_ns as f64 / 1e6);
         table.fact("guest's wall clock", if step_ns.abs() < 1_000_000 { "not set".into() } else { set });
     }
+    if let Some(step_ns) = blackout.ptp_step_ns {
+        let lost = format!("{:+.1} ms, by the hypervisor's clock (PTP)", step_ns as f64 / 1e6);
+        table.fact("guest's clock lost", lost);
+    }
     if let Some(told) = blackout.disruption_told {
         table.fact("vmclock", if told { "told the guest of a disruption" } else { "told the guest nothing" });
     }
