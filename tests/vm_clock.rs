@@ -44,7 +44,7 @@ impl Moved {
         let words = Words { kernel: KERNEL, guest: GUEST };
         let source = boot(&image, words, &sockets, log.path(), Side::Source).await;
         let destination = boot(&image, words, &sockets, log.path(), Side::Destination).await;
-        let mut records = Records::of(&source, &destination).await;
+        let mut records = Records::of(&[(&source, Side::Source), (&destination, Side::Destination)]).await;
         let hello = records.hello().await;
         records.listen(WATCHED_NS).await;
         let cycles = seconds * i64::try_from(hello.clock.hz).unwrap();
@@ -168,14 +168,12 @@ fn a_guest_whose_kernel_distrusts_the_counter_stamps_with_the_kernels_clock_unle
         let (sockets, log) = (Sockets::create().unwrap(), tempfile::tempdir().unwrap());
         let guest = GUEST.replace(" --clock tsc", "");
         let words = Words { kernel: KERNEL, guest: &guest };
-        let source = boot(&image, words, &sockets, log.path(), Side::Source).await;
-        let destination = boot(&image, words, &sockets, log.path(), Side::Destination).await;
-        let hello = Records::of(&source, &destination).await.hello().await;
+        let vm = boot(&image, words, &sockets, log.path(), Side::Source).await;
+        let hello = Records::of(&[(&vm, Side::Source)]).await.hello().await;
         println!("{:?}", hello.clock);
         assert_eq!((hello.clock.kind.as_str(), hello.plan.clock), ("monotonic", ClockChoice::Auto));
         assert_eq!(hello.clock.hz, SECOND_NS);
         assert!(matches!(hello.clock.clocksource.as_deref(), Some("hpet" | "acpi_pm")), "{:?}", hello.clock);
-        source.kill().await.unwrap();
-        destination.kill().await.unwrap();
+        vm.kill().await.unwrap();
     });
 }

@@ -14,17 +14,17 @@ pub struct Records {
     messages: mpsc::Receiver<PortMessage>,
     joiner: Joiner,
     arrivals: Vec<Arrival>,
-    _ports: [Port; 2],
+    _ports: Vec<Port>,
 }
 
 impl Records {
-    /// Listens to both sides, from the first byte on.
-    pub async fn of(source: &Vm, destination: &Vm) -> Self {
+    /// Listens to the VM of each side, from the first byte on.
+    pub async fn of(vms: &[(&Vm, Side)]) -> Self {
         let (sink, messages) = mpsc::channel(256);
-        let ports = [
-            Port::connect(source.port_socket(), Side::Source, sink.clone()).await.unwrap(),
-            Port::connect(destination.port_socket(), Side::Destination, sink).await.unwrap(),
-        ];
+        let mut ports = Vec::new();
+        for (vm, side) in vms {
+            ports.push(Port::connect(vm.port_socket(), *side, sink.clone()).await.unwrap());
+        }
         Self { messages, joiner: Joiner::default(), arrivals: Vec::new(), _ports: ports }
     }
 
