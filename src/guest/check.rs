@@ -268,6 +268,14 @@ mod tests {
     }
 
     #[test]
+    fn a_counter_that_is_insisted_on_is_said_to_stamp() {
+        let text = text(Plan { clock: ClockChoice::Tsc, ..small() }, &[]);
+        let mark = if cycles().is_some() { "ok" } else { "FAULT" };
+        assert_eq!(marks(&text, "clock"), [mark], "{text}");
+        assert!(text.contains("--clock tsc"), "{text}");
+    }
+
+    #[test]
     fn a_check_makes_no_file() {
         let directory = tempfile::tempdir().unwrap();
         let mut plan = small();
