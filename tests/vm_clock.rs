@@ -101,13 +101,13 @@ impl Moved {
 async fn migrate(source: &Vm, destination: &Vm, sockets: &Sockets, cycles: i64) {
     let entrance = sockets.path().join("tampered");
     let listener = UnixListener::bind(&entrance).unwrap();
-    tell(destination, "migrate-incoming", json!({"uri": format!("unix:{}", sockets.migration().display())}))
-        .await;
+    let exit = sockets.migration();
+    tell(destination, "migrate-incoming", json!({"uri": format!("unix:{}", exit.display())})).await;
     let send = async {
         tell(source, "migrate", json!({"uri": format!("unix:{}", entrance.display())})).await;
         status(source, &["completed"]).await;
     };
-    let (moved, ()) = tokio::join!(tamper::carry(listener, &sockets.migration(), cycles), send);
+    let (moved, ()) = tokio::join!(tamper::carry(listener, &exit, cycles), send);
     assert_eq!(moved, 1, "counters in the stream");
 }
 
