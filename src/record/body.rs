@@ -118,7 +118,7 @@ pub struct Heartbeat {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct ClockStep {
-    /// The time it showed, in ns.
+    /// The time it showed, in ns; 0 for one before CLOCK_MONOTONIC began.
     pub shown_ns: u64,
     /// CLOCK_MONOTONIC at that moment.
     pub true_ns: u64,

@@ -98,6 +98,14 @@ fn a_counter_that_goes_back_is_given_up_for_good_and_no_span_is_negative() {
 }
 
 #[test]
+fn a_counter_that_goes_back_to_before_the_beginning_shows_no_time_in_the_far_future() {
+    let (mut keeper, clock) = steady();
+    assert_eq!(read(&clock, (602 * MS).wrapping_sub(20_000 * MS), 1301 * MS), 1301 * MS);
+    let failure = keeper.on(pair(604 * MS, 1302 * MS)).unwrap();
+    assert_eq!(failure, ClockFailure { shown_ns: 0, true_ns: 1301 * MS });
+}
+
+#[test]
 fn a_counter_that_jumps_ahead_makes_no_stall() {
     let (mut keeper, clock) = steady();
     assert_eq!(read(&clock, u64::MAX / 2, 1301 * MS), 1301 * MS);
