@@ -65,7 +65,7 @@ fn a_counter_is_moved_once_wherever_the_stream_is_cut() {
         for cut in 1..stream.len() {
             let dir = tempfile::tempdir().unwrap();
             let (from, to) = (dir.path().join("from"), dir.path().join("to"));
-            let (listener, receiver) = (UnixListener::bind(&from).unwrap(), UnixListener::bind(&to).unwrap());
+            let (listener, end) = (UnixListener::bind(&from).unwrap(), UnixListener::bind(&to).unwrap());
             let send = async {
                 let mut source = UnixStream::connect(&from).await.unwrap();
                 source.write_all(&stream[..cut]).await.unwrap();
@@ -73,12 +73,12 @@ fn a_counter_is_moved_once_wherever_the_stream_is_cut() {
                 source.write_all(&stream[cut..]).await.unwrap();
             };
             let receive = async {
-                let mut received = Vec::new();
-                receiver.accept().await.unwrap().0.read_to_end(&mut received).await.unwrap();
-                received
+                let mut carried = Vec::new();
+                end.accept().await.unwrap().0.read_to_end(&mut carried).await.unwrap();
+                carried
             };
-            let (moved, (), received) = tokio::join!(carry(listener, &to, -2), send, receive);
-            assert_eq!((moved, received.as_slice()), (1, expected.as_slice()), "cut at {cut}");
+            let (moved, (), carried) = tokio::join!(carry(listener, &to, -2), send, receive);
+            assert_eq!((moved, carried.as_slice()), (1, expected.as_slice()), "cut at {cut}");
         }
     });
 }
