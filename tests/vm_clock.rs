@@ -23,7 +23,7 @@ use vms::{SECOND_NS, Words, boot, lab_and_image, run, status, tell};
 const KERNEL: &str = "tsc=unstable";
 const GUEST: &str = "run -m 16M -r 2M/s -t 1 --baseline 0s -i 100ms --clock tsc --report virtio";
 /// How long a guest is watched on each side.
-const WATCHED_NS: u64 = 2 * SECOND_NS;
+const WATCHED_NS: u64 = 3 * SECOND_NS / 2;
 /// How far a counter is set back: to a time since the guest's boot.
 const BACK_S: i64 = -2;
 /// How far it is set ahead: further than anything here takes.

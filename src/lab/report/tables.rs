@@ -218,6 +218,18 @@ mod tests {
     }
 
     #[test]
+    fn what_the_guests_clock_lost_has_a_row_only_where_the_hypervisor_told_it() {
+        let mut timeline = Timeline::of(&Story::precopy().run_data());
+        let row = |timeline: &Timeline| {
+            let rows = blackout(timeline).rows;
+            rows.into_iter().find(|row| row[0] == "guest's clock lost").map(|row| row[1].clone())
+        };
+        assert_eq!(row(&timeline), None);
+        timeline.blackout.ptp_step_ns = Some(412_340_000);
+        assert_eq!(row(&timeline).unwrap(), "+412.3 ms, by the hypervisor's clock (PTP)");
+    }
+
+    #[test]
     fn a_figure_qemu_never_gave_is_said_to_be_absent() {
         let mut data = Story::post_copy().run_data();
         data.run.destination = None;
