@@ -154,7 +154,8 @@ async fn is_given_up(test: &str, seconds: i64) {
     let off_s = (i128::from(step.shown_ns) - i128::from(step.true_ns)) as f64 / 1e9;
     println!("moved by {seconds} s: told as {off_s:+.6} s");
     assert_eq!(*side, Side::Destination);
-    assert!((off_s - seconds as f64).abs() < 0.1, "{off_s} s");
+    // The guest may have been stopped in the midst of the comparison.
+    assert!((off_s - seconds as f64).abs() < 0.5, "{off_s} s");
     moved.assert_sound();
     let moved_ns = moved.ahead_ns(Side::Source) - moved.ahead_ns(Side::Destination);
     assert!((moved_ns as f64 / 1e9 - seconds as f64).abs() < 0.1, "{moved_ns} ns");

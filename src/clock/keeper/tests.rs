@@ -106,6 +106,16 @@ fn a_counter_that_goes_back_to_before_the_beginning_shows_no_time_in_the_far_fut
 }
 
 #[test]
+fn a_counter_that_steps_while_it_is_doubted_is_told_by_the_whole_step() {
+    let (mut keeper, clock) = steady();
+    // Read before the step, 13 ms late, and compared after it, 1 s back.
+    let now = clock.at(604 * MS, || (1315 * MS, (630 * MS).wrapping_sub(2000 * MS)));
+    assert_eq!(now, 1315 * MS);
+    let failure = keeper.on(pair(604 * MS, 1316 * MS)).unwrap();
+    assert_eq!(failure, ClockFailure { shown_ns: 315 * MS, true_ns: 1315 * MS });
+}
+
+#[test]
 fn a_counter_that_jumps_ahead_makes_no_stall() {
     let (mut keeper, clock) = steady();
     assert_eq!(read(&clock, u64::MAX / 2, 1301 * MS), 1301 * MS);
