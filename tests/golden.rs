@@ -25,6 +25,7 @@ fn records() -> Vec<String> {
         "records-clock.ndjson",
         "records-regions.ndjson",
         "records-stalls.ndjson",
+        "records-clocks.ndjson",
     ]
     .map(golden)
     .concat()

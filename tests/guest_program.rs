@@ -1,6 +1,8 @@
 //! The guest program as a user runs it: real memory, real clock, real files and sockets, no VM.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "guest_program/clock.rs"]
+mod clock;
 #[path = "guest_program/content.rs"]
 mod content;
 #[path = "guest_program/distinct.rs"]

@@ -1,22 +1,21 @@
 //! Every command of the wire while a real VM moves by post-copy, through a collector that follows it: before, in pre-copy, while
 //! pages are still on their way, and after. The VMs are started here and not by `sully-lab run`: as a user's would be.
 //!
-//! Needs the built image and program, which `make test` provides through `SULLY_TEST_IMAGE` and `SULLY_TEST_LAB`; without
-//! them it skips aloud.
+//! Needs what `tests/vm.rs` needs.
 #![cfg(feature = "host")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+mod vms;
+
+use serde_json::json;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use sully::lab::hostclock;
-use sully::lab::vm::{Sockets, Vm, VmConfig, locate};
-use sully::record::{Accelerator, Side};
+use sully::lab::vm::Sockets;
+use sully::record::Side;
+use vms::{SECOND_NS, Words, boot, lab_and_image, run, status, tell};
 
-const SECOND_NS: u64 = 1_000_000_000;
-/// QEMU before 9.0 loses dirty pages of emulated guests whose RAM is whole words of its bitmap.
-const RAM_BYTES: u64 = (256 << 20) + (8 << 10);
 /// A load of 50 MiB/s over 64 MiB, and a channel of 3 MB/s: pre-copy does not end, and post-copy takes half a minute.
 const GUEST: &str = "run -m 64M -r 50M/s -t 1 --baseline 0s --report virtio";
 const CHANNEL_BYTES_PER_S: u64 = 3_000_000;
@@ -40,23 +39,6 @@ impl Drop for Collector {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-async fn boot(image: &Path, sockets: &Sockets, log: &Path, side: Side) -> Vm {
-    let config = VmConfig {
-        qemu: locate::find(None).unwrap(),
-        accelerator: Accelerator::Tcg,
-        memory_bytes: RAM_BYTES,
-        cpus: 1,
-        kernel: image.join("vmlinuz"),
-        initramfs: image.join("initramfs"),
-        guest_arguments: GUEST.into(),
-        side,
-        incoming: side == Side::Destination,
-        sockets: sockets.path().to_owned(),
-        console_log: log.join(format!("{side:?}.log")),
-    };
-    Vm::start(&config).await.unwrap()
 }
 
 /// What `sully-lab ctl` says of one command, through the collector's directory.
@@ -89,38 +71,15 @@ async fn answers(program: &Path, collected: &Path, limit_s: u64) {
     println!("the first answer after {} ms", (hostclock::mono_ns() - begin_ns) / 1_000_000);
 }
 
-/// Waits until `query-migrate` says one of `wanted`; hands back which.
-async fn status(vm: &Vm, wanted: &[&str]) -> String {
-    let limit_ns = hostclock::mono_ns() + 60 * SECOND_NS;
-    loop {
-        let told = vm.qmp().execute("query-migrate", json!({})).await.unwrap();
-        let now = told["status"].as_str().unwrap_or("none").to_owned();
-        if wanted.contains(&now.as_str()) {
-            return now;
-        }
-        assert!(now != "failed" && hostclock::mono_ns() < limit_ns, "waited for {wanted:?}: {told}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-async fn tell(vm: &Vm, command: &str, arguments: Value) {
-    vm.qmp().execute(command, arguments).await.unwrap();
-}
-
 #[test]
 fn every_command_is_answered_before_during_and_after_a_post_copy() {
     let test = "every_command_is_answered_before_during_and_after_a_post_copy";
-    let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.exists());
-    let Some((program, image)) = variable("SULLY_TEST_LAB").zip(variable("SULLY_TEST_IMAGE")) else {
-        return eprintln!("SKIPPED: {test}: set SULLY_TEST_LAB and SULLY_TEST_IMAGE (make test does)");
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    let Some((program, image)) = lab_and_image(test) else { return };
+    run(async {
         let (sockets, out) = (Sockets::create().unwrap(), tempfile::tempdir().unwrap());
-        let (source, destination) = (
-            boot(&image, &sockets, out.path(), Side::Source).await,
-            boot(&image, &sockets, out.path(), Side::Destination).await,
-        );
+        let words = Words { kernel: "", guest: GUEST };
+        let source = boot(&image, words, &sockets, out.path(), Side::Source).await;
+        let destination = boot(&image, words, &sockets, out.path(), Side::Destination).await;
         let collected = out.path().join("collected");
         let mut collect = Command::new(&program);
         collect

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use sully::cli::guest::plan_of_file;
 use sully::lab::scenario::{Bandwidth, Trigger};
 use sully::plan::{
-    Backing, BacklogPolicy, Checked, ContentSpec, HugePages, Machine, MemoryAmount, MemoryKind, Node, Numa,
-    PaceSpec, PageSize, PatternSpec, Plan, Stock, check,
+    Backing, BacklogPolicy, Checked, ClockChoice, ContentSpec, HugePages, Machine, MemoryAmount, MemoryKind,
+    Node, Numa, PaceSpec, PageSize, PatternSpec, Plan, Stock, check,
 };
 use sully::units::{ByteSize, Nanos, Rate, Share};
 
@@ -26,6 +26,7 @@ pub fn plan_text(bytes: &[u8]) {
         each::<PaceSpec>(line, |pace| plan.pace = pace);
         each::<BacklogPolicy>(line, |backlog| plan.backlog = backlog);
         each::<ContentSpec>(line, |content| plan.content = content);
+        each::<ClockChoice>(line, |clock| plan.clock = clock);
         each::<MemoryAmount>(line, |memory| plan.memory = memory);
         each::<PageSize>(line, |pages| plan.kind = MemoryKind { pages, ..plan.kind.clone() });
         each::<Backing>(line, |backing| plan.kind = MemoryKind { backing, ..plan.kind.clone() });

@@ -5,7 +5,7 @@ mod plan_file;
 mod verdict;
 
 use super::word;
-use crate::guest::{self, Options, RunError, boot};
+use crate::guest::{self, Options, boot};
 use crate::plan::{MemoryAmount, PatternSpec, Plan, on_or_off, write_bytes};
 use crate::port::Target;
 use crate::units::{Nanos, Rate, Share};
@@ -100,6 +100,10 @@ struct RunArgs {
     /// Raw stores only: no visit is timed (for measuring the tool's own cost)
     #[arg(long)]
     no_latency: bool,
+    /// Clock that stamps: auto (the CPU's counter where CPU and kernel vouch for it), tsc (insists on the counter, in an
+    /// emulated guest too) or monotonic [default: auto]
+    #[arg(long, allow_hyphen_values = true, value_name = "CLOCK", value_parser = word::clock as word::Parse)]
+    clock: Option<word::Word>,
     /// Writers, each pinned to a CPU and owning an equal slice [default: one per online vCPU]
     #[arg(short, long, allow_hyphen_values = true, value_name = "N")]
     threads: Option<u32>,
@@ -138,6 +142,7 @@ impl RunArgs {
             dedup: self.dedup,
             verify: self.verify,
             latency: !self.no_latency,
+            clock: usual.clock,
             threads: self.threads,
             duration: self.duration,
             baseline: self.baseline,
@@ -147,7 +152,7 @@ impl RunArgs {
             repeat: false,
             regions: Vec::new(),
         };
-        word::apply(&mut plan, [self.pace, self.backlog, self.content]);
+        word::apply(&mut plan, [self.pace, self.backlog, self.content, self.clock]);
         Options { plan, targets: self.report.clone() }
     }
 }
@@ -228,7 +233,7 @@ fn perform(command: &GuestCommand, options: &Options) -> (u8, Option<String>) {
     }
     match guest::run(options) {
         Ok(end) => verdict::judge(&end),
-        Err(error @ RunError::Plan(_)) => (2, Some(error.to_string())),
+        Err(error) if error.is_of_the_plan() => (2, Some(error.to_string())),
         Err(error) => (1, Some(error.to_string())),
     }
 }
@@ -252,7 +257,7 @@ fn inspect(options: &Options) -> (u8, Option<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Backing, BacklogPolicy, Numa, PageSize};
+    use crate::plan::{Backing, BacklogPolicy, ClockChoice, Numa, PageSize};
     use clap::CommandFactory;
 
     #[test]
@@ -281,7 +286,7 @@ mod tests {
 
     #[test]
     fn every_flag_reaches_the_plan() {
-        let line = "sully run -m 75% -r 5000p/s -p random --pace burst:1s/2s --backlog shed --catch-up 7 --reads 10% -t 3 -d 5s --baseline 1s -i 100ms --seed 9 -w page -c compress:75 --dedup 30% --verify off --no-latency --report - --report virtio";
+        let line = "sully run -m 75% -r 5000p/s -p random --pace burst:1s/2s --backlog shed --catch-up 7 --reads 10% -t 3 -d 5s --baseline 1s -i 100ms --seed 9 -w page -c compress:75 --dedup 30% --verify off --no-latency --clock tsc --report - --report virtio";
         let options = options(line);
         assert_eq!(options.plan.memory, "75%".parse().unwrap());
         assert_eq!(options.plan.reads, "10%".parse().unwrap());
@@ -296,6 +301,7 @@ mod tests {
             (options.plan.content.to_string().as_str(), options.plan.dedup),
             ("compress:75", "30%".parse().unwrap())
         );
+        assert_eq!(options.plan.clock, ClockChoice::Tsc);
         assert_eq!(options.targets, ["-".parse().unwrap(), "virtio".parse().unwrap()]);
     }
 

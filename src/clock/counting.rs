@@ -58,15 +58,17 @@ impl Counting {
         let mut now_ns = true_ns;
         if line.rate > 0 {
             // The thread may have been away between the three readings: the true time need only lie among them.
-            let (low_ns, high_ns) =
-                (shown_ns.min(line.ns(cycles_after)), shown_ns.max(line.ns(cycles_after)));
+            let after_ns = line.ns(cycles_after);
+            let (low_ns, high_ns) = (shown_ns.min(after_ns), shown_ns.max(after_ns));
             let apart_ns = AGREEMENT_NS + true_ns.saturating_sub(line.origin_ns) / AGREEMENT_PART;
             let agree =
                 (low_ns.saturating_sub(apart_ns)..=high_ns.saturating_add(apart_ns)).contains(&true_ns);
             if agree {
                 now_ns = shown_ns;
             } else {
-                self.shared.fail(shown_ns, true_ns);
+                // It may have stepped before the first reading or between the two: the one that is further off tells.
+                let further_ns = [shown_ns, after_ns].into_iter().max_by_key(|ns| ns.abs_diff(true_ns));
+                self.shared.fail(further_ns.unwrap_or(shown_ns), true_ns);
                 self.line.set(Line::default());
             }
         }

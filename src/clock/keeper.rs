@@ -47,10 +47,10 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Looks at the counter for the first time, where the CPU says that it never stops nor changes its pace and the
-    /// kernel does not distrust it. All clocks show CLOCK_MONOTONIC until the first check.
-    pub fn new(is_trusted: bool) -> Self {
-        Self::from((is_trusted && super::is_steady()).then(Pair::read).flatten())
+    /// Looks at the counter for the first time, where it is to be used. All clocks show CLOCK_MONOTONIC until its pace is
+    /// known, and for good where there is none.
+    pub fn new(is_used: bool) -> Self {
+        Self::from(is_used.then(Pair::read).flatten())
     }
 
     pub(super) fn from(first: Option<Pair>) -> Self {
@@ -60,6 +60,11 @@ impl Keeper {
     /// A clock for a thread.
     pub fn clock(&self) -> Counting {
         Counting::new(Arc::clone(&self.shared))
+    }
+
+    /// Whether there is a counter that is used, or will be once its pace is known.
+    pub const fn counts(&self) -> bool {
+        self.last.is_some()
     }
 
     /// Cycles a second; none while CLOCK_MONOTONIC is used.

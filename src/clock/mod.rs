@@ -66,7 +66,7 @@ pub fn cycles() -> Option<u64> {
 }
 
 /// Whether the CPU says of the counter that it never stops and never changes its pace.
-fn is_steady() -> bool {
+pub fn is_steady() -> bool {
     #[cfg(target_arch = "x86_64")]
     return tsc::is_invariant();
     #[cfg(not(target_arch = "x86_64"))]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 /// The counter was found not to tell the time, and is not used any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockFailure {
-    /// The time it showed.
+    /// The time it showed; 0 for one before CLOCK_MONOTONIC began.
     pub shown_ns: u64,
     /// CLOCK_MONOTONIC at that moment.
     pub true_ns: u64,
@@ -57,9 +57,10 @@ impl Shared {
         self.version.store(version + 2, Ordering::Release);
     }
 
-    /// The counter has failed. When several say so at once, any of them is told.
+    /// The counter has failed; a time of 2^63 ns and later is one before the beginning. When several say so at once, any of them is told.
     pub(super) fn fail(&self, shown_ns: u64, true_ns: u64) {
         if !self.failed.load(Ordering::Relaxed) {
+            let shown_ns = if shown_ns.cast_signed() < 0 { 0 } else { shown_ns };
             self.shown_ns.store(shown_ns, Ordering::Relaxed);
             self.true_ns.store(true_ns, Ordering::Relaxed);
             self.failed.store(true, Ordering::Release);

@@ -19,6 +19,17 @@ pub enum EngineError {
     /// There is no CPU to run on.
     #[error("no CPU was given to run on: allow this program at least one, for example with taskset")]
     NoCpu,
+    /// The CPU's counter is insisted on, and there is none.
+    #[error(
+        "--clock tsc cannot be: programs can read no cycle counter on this CPU; use --clock auto, which takes what there is"
+    )]
+    NoCounter,
+    /// The CPU's counter is insisted on, and cannot be compared with the kernel's clock.
+    #[error(
+        "--clock tsc cannot be: in 5 s the CPU's counter was never read close enough to CLOCK_MONOTONIC to tell its pace \
+         (it stands still, or this machine is too busy); use --clock monotonic, or try again when it is calmer"
+    )]
+    CounterWithoutPace,
     /// A thread cannot be started.
     #[error(
         "the thread {name} cannot be started ({cause}): ask for fewer with --threads, or look at ulimit -u"

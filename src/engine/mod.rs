@@ -13,6 +13,7 @@ mod order;
 mod realtime;
 mod snapshot;
 mod threads;
+mod timing;
 mod visitor;
 mod work;
 mod worker;
@@ -28,7 +29,7 @@ use crate::{
     diagnose::classify,
     pace::{BEAT_NS, Part, Schedule},
     plan::{Checked, Load},
-    probe::{CallbackProbe, OwnPages, StealProbe, clocksource, is_fallback},
+    probe::{CallbackProbe, OwnPages, StealProbe, clocksource},
     record::{ClockFacts, Corruption, Gap, MemoryFacts, SelfFacts, Stall},
     tally::{GapTally, RING_RECORDS, StampTally, Told, VisitTally},
 };
@@ -91,11 +92,14 @@ impl Engine {
     /// Writers are pinned to `cpus` in turn; each of `cpus` has one canary.
     ///
     /// # Errors
-    /// When the memory cannot be had or kept, or a thread cannot be started or pinned.
+    /// When the memory cannot be had or kept, a thread cannot be started or pinned, or the clock that is insisted on cannot
+    /// be had.
     pub fn start(plan: &Checked, cpus: &[u32]) -> Result<Self, EngineError> {
         if cpus.is_empty() {
             return Err(EngineError::NoCpu);
         }
+        // Before the memory is filled, which takes its time.
+        let clock = timing::keeper(plan.clock)?;
         let (ground, slices) = Ground::map(plan)?;
         let mut engine = Self {
             plan: plan.clone(),
@@ -108,7 +112,7 @@ impl Engine {
             diagnosis: Diagnosis::default(),
             own_pages: OwnPages::new(ground.ranges()),
             own_pages_dirtied: None,
-            clock: Keeper::new(!is_fallback(clocksource().as_deref())),
+            clock,
             memory: MemoryFacts::default(),
             warning: None,
             ground,
@@ -127,7 +131,7 @@ impl Engine {
         engine.ground.keep_files();
         engine.callbacks_seen = engine.callbacks.read();
         // The canaries have rehearsed meanwhile: long enough to tell the counter's pace.
-        engine.clock.check();
+        timing::calibrate(plan.clock, &mut engine.clock)?;
         Ok(engine)
     }
 

@@ -1,8 +1,9 @@
 //! Whether this guest can carry out a plan, line by line: each is ok, or says what is wrong and the way out.
 
 use super::run::Options;
-use crate::engine;
-use crate::plan::{self, Backing, Fault, Machine, Numa, PageSize, Plan};
+use crate::clock::cycles;
+use crate::engine::{self, EngineError};
+use crate::plan::{self, Backing, ClockChoice, Fault, Machine, Numa, PageSize, Plan};
 use crate::port::{Port, Target, list_port_names};
 use crate::probe::{self, ProbeError};
 use crate::region::examine_file;
@@ -75,7 +76,7 @@ pub fn check(options: &Options) -> Result<Findings, ProbeError> {
         lines.extend(own);
     }
     lines.extend(scheduling(&probe::cpus()?));
-    lines.push(clock());
+    lines.push(clock(plan.clock));
     lines.extend(ports(&options.targets));
     lines.push(oom());
     // What is left belongs to no line above.
@@ -171,14 +172,24 @@ fn scheduling(cpus: &[u32]) -> [Line; 2] {
     [pinned, fifo]
 }
 
-fn clock() -> Line {
+fn clock(choice: ClockChoice) -> Line {
     let source = probe::clocksource().unwrap_or_else(|| "unknown".into());
+    if choice == ClockChoice::Tsc {
+        return match cycles() {
+            None => line("clock", Mark::Fault, EngineError::NoCounter.to_string()),
+            Some(_) => line(
+                "clock",
+                Mark::Ok,
+                format!("{source}, but the CPU's counter stamps, as --clock tsc says"),
+            ),
+        };
+    }
     if !probe::is_fallback(Some(&source)) {
         return line("clock", Mark::Ok, source);
     }
     let text = format!(
         "{source}: every reading leaves the guest, which costs microseconds a visit\n\
-         under KVM: -cpu host,+invtsc (kvm-clock or tsc); else boot the guest with clocksource=tsc tsc=reliable"
+         under KVM: -cpu host,+invtsc (kvm-clock or tsc); else boot the guest with clocksource=tsc tsc=reliable, or insist: --clock tsc"
     );
     line("clock", Mark::Poor, text)
 }
@@ -254,6 +265,14 @@ mod tests {
             assert!(text.contains(remedy), "{remedy}\n{text}");
         }
         assert_eq!(marks(&text, "pinning"), ["ok"], "what is fine stays ok\n{text}");
+    }
+
+    #[test]
+    fn a_counter_that_is_insisted_on_is_said_to_stamp() {
+        let text = text(Plan { clock: ClockChoice::Tsc, ..small() }, &[]);
+        let mark = if cycles().is_some() { "ok" } else { "FAULT" };
+        assert_eq!(marks(&text, "clock"), [mark], "{text}");
+        assert!(text.contains("--clock tsc"), "{text}");
     }
 
     #[test]

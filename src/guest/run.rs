@@ -8,10 +8,10 @@ use super::hello::hello;
 use super::signals::Signals;
 use super::{beat::Beat, session::Asked};
 use crate::clock::{Clock, Monotonic, cycles, realtime_ns};
-use crate::engine::{Engine, Snapshot};
+use crate::engine::{Engine, EngineError, Snapshot};
 use crate::plan::{self, Checked, Faults, Plan};
 use crate::port::{PortError, Target};
-use crate::probe::{self, DisruptionProbe};
+use crate::probe::{self, DisruptionProbe, PtpProbe};
 use crate::record::{Body, ClockStep, Corruption, End, EndReason, Gap, Heartbeat, Phase, Stall, SweepEnd};
 use crate::units::Nanos;
 use std::rc::Rc;
@@ -36,13 +36,20 @@ pub enum RunError {
     Port(#[from] PortError),
     /// The machine cannot be read, or the engine cannot start.
     #[error(transparent)]
-    Engine(#[from] crate::engine::EngineError),
+    Engine(#[from] EngineError),
     /// The machine's facts cannot be read.
     #[error(transparent)]
     Probe(#[from] probe::ProbeError),
     /// The kernel refuses what every run needs.
     #[error("signals cannot be taken over: {0}")]
     Signals(#[from] nix::Error),
+}
+
+impl RunError {
+    /// Whether another plan would do on this machine.
+    pub const fn is_of_the_plan(&self) -> bool {
+        matches!(self, Self::Plan(_) | Self::Engine(EngineError::NoCounter | EngineError::CounterWithoutPace))
+    }
 }
 
 /// How often the clocks go to the host.
@@ -100,6 +107,7 @@ struct Run {
     corruptions: Vec<Corruption>,
     stalls: Vec<Stall>,
     disruptions: DisruptionProbe,
+    ptp: PtpProbe,
 }
 
 impl Run {
@@ -123,6 +131,7 @@ impl Run {
             corruptions: Vec::new(),
             stalls: Vec::new(),
             disruptions: DisruptionProbe::open(),
+            ptp: PtpProbe::open(),
             plan,
             engine,
             audience,
@@ -178,7 +187,9 @@ impl Run {
                 self.audience.say(now_ns, &Body::ClockStep(step));
             }
             let (real_ns, tsc) = (realtime_ns(), cycles());
-            let beat = Heartbeat { real_ns, tsc, disruptions: self.disruptions.read() };
+            let disruptions = self.disruptions.read();
+            // Last, just before the record's own stamp.
+            let beat = Heartbeat { real_ns, tsc, disruptions, ptp_ns: self.ptp.read() };
             self.audience.offer_detail(Monotonic.now_ns(), &Body::Heartbeat(beat));
         }
         // Before a status may count it.

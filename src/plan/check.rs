@@ -1,8 +1,9 @@
 //! From what is asked to what will be done: every fault of a plan at once, each with its remedy.
 
 use super::{
-    BacklogPolicy, ContentSpec, Fault, Faults, Habits, Load, Lot, Machine, MemoryKind, PaceSpec, PatternSpec,
-    Plan, PlannedPhase, PlannedRegion, WORD_BYTES, dedup_fault, pace, parts, phase, region, room,
+    BacklogPolicy, ClockChoice, ContentSpec, Fault, Faults, Habits, Load, Lot, Machine, MemoryKind, PaceSpec,
+    PatternSpec, Plan, PlannedPhase, PlannedRegion, WORD_BYTES, dedup_fault, pace, parts, phase, region,
+    room,
 };
 use crate::units::{Nanos, PageCount, Rate, Share};
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,9 @@ pub struct Checked {
     /// Whether each visit is timed.
     #[serde(default = "timed")]
     pub latency: bool,
+    /// The clock that stamps, as asked for.
+    #[serde(default)]
+    pub clock: ClockChoice,
     /// Writers.
     pub threads: u32,
     /// How long to run; absent means until told to stop.
@@ -196,6 +200,7 @@ pub fn check(plan: &Plan, machine: &Machine) -> Result<Checked, Faults> {
         dedup: plan.dedup,
         verify: plan.verify,
         latency: plan.latency,
+        clock: plan.clock,
         threads: regions.iter().map(|region| region.threads).sum(),
         duration_ns: plan.duration.map(|span| span.0),
         baseline_ns: plan.baseline.0,

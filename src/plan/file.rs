@@ -27,9 +27,9 @@ pub struct PlanFile {
 }
 
 /// The flags that a plan file may give.
-const FLAGS: [&str; 20] = [
+const FLAGS: [&str; 21] = [
     "memory", "pages", "backing", "numa", "lock", "rate", "pattern", "pace", "backlog", "catch-up", "reads",
-    "write", "content", "dedup", "verify", "threads", "duration", "baseline", "interval", "seed",
+    "write", "content", "dedup", "verify", "clock", "threads", "duration", "baseline", "interval", "seed",
 ];
 const REGION_KEYS: [&str; 12] = [
     "name", "memory", "pages", "backing", "numa", "lock", "threads", "share", "pattern", "reads", "write",

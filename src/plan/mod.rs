@@ -1,6 +1,7 @@
 //! What is asked of a run, whichever way it was said, and the check that turns it into what will be done.
 
 mod check;
+mod clock;
 mod content;
 mod fault;
 mod file;
@@ -21,6 +22,7 @@ mod visit;
 mod visits;
 
 pub use check::{Checked, check};
+pub use clock::ClockChoice;
 pub use content::{ContentSpec, dedup_fault};
 pub use fault::{Fault, Faults};
 pub use file::{PLAN_FILE_LIMIT, PlanFile};
@@ -74,6 +76,8 @@ pub struct Plan {
     pub verify: bool,
     /// Whether each visit is timed.
     pub latency: bool,
+    /// The clock that stamps.
+    pub clock: ClockChoice,
     /// Writers; none means one per online vCPU.
     pub threads: Option<u32>,
     /// How long to run; none means until told to stop.
@@ -108,6 +112,7 @@ impl Default for Plan {
             dedup: Share::default(),
             verify: true,
             latency: true,
+            clock: ClockChoice::Auto,
             threads: None,
             duration: None,
             baseline: Nanos::from_secs(10),

@@ -109,13 +109,16 @@ pub struct Heartbeat {
     /// The hypervisor's count of disruptions of the clock (vmclock): another one after a migration or a restore.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disruptions: Option<u64>,
+    /// The hypervisor's clock as a PTP clock of the guest shows it, in ns, usually since 1970; read just before `mono_ns`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ptp_ns: Option<u64>,
 }
 
 /// The CPU's counter was found not to tell the time; CLOCK_MONOTONIC stamps from then on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct ClockStep {
-    /// The time it showed, in ns.
+    /// The time it showed, in ns; 0 for one before CLOCK_MONOTONIC began.
     pub shown_ns: u64,
     /// CLOCK_MONOTONIC at that moment.
     pub true_ns: u64,

@@ -87,6 +87,9 @@ mod tests {
     fn fields_of_a_later_version_are_ignored() {
         let line = r#"{"type":"heartbeat","session":"0000000000000abc","seq":7,"mono_ns":9,"real_ns":5,"new":{"x":[1]}}"#;
         let record: Record = serde_json::from_str(line).unwrap();
-        assert_eq!(record.body, Body::Heartbeat(Heartbeat { real_ns: 5, tsc: None, disruptions: None }));
+        assert_eq!(
+            record.body,
+            Body::Heartbeat(Heartbeat { real_ns: 5, tsc: None, disruptions: None, ptp_ns: None })
+        );
     }
 }

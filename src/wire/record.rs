@@ -97,7 +97,8 @@ mod tests {
             (any::<u64>(), any::<Option<u64>>()).prop_map(|(real_ns, tsc)| Body::Heartbeat(Heartbeat {
                 real_ns,
                 tsc,
-                disruptions: tsc
+                disruptions: tsc,
+                ptp_ns: tsc
             })),
             (any::<u32>(), any::<u64>(), any::<u64>()).prop_map(|(cpu, start_ns, len_ns)| Body::Stall(
                 Stall { cpu, start_ns, len_ns, page: start_ns, earlier: len_ns }

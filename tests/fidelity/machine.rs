@@ -54,6 +54,7 @@ impl Machine {
             cpus,
             kernel: image.join("vmlinuz"),
             initramfs: image.join("initramfs"),
+            kernel_arguments: String::new(),
             guest_arguments: format!("run {options} --report virtio"),
             side: Side::Source,
             incoming: false,

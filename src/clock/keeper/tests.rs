@@ -98,6 +98,24 @@ fn a_counter_that_goes_back_is_given_up_for_good_and_no_span_is_negative() {
 }
 
 #[test]
+fn a_counter_that_goes_back_to_before_the_beginning_shows_no_time_in_the_far_future() {
+    let (mut keeper, clock) = steady();
+    assert_eq!(read(&clock, (602 * MS).wrapping_sub(20_000 * MS), 1301 * MS), 1301 * MS);
+    let failure = keeper.on(pair(604 * MS, 1302 * MS)).unwrap();
+    assert_eq!(failure, ClockFailure { shown_ns: 0, true_ns: 1301 * MS });
+}
+
+#[test]
+fn a_counter_that_steps_while_it_is_doubted_is_told_by_the_whole_step() {
+    let (mut keeper, clock) = steady();
+    // Read before the step, 13 ms late, and compared after it, 1 s back.
+    let now = clock.at(604 * MS, || (1315 * MS, (630 * MS).wrapping_sub(2000 * MS)));
+    assert_eq!(now, 1315 * MS);
+    let failure = keeper.on(pair(604 * MS, 1316 * MS)).unwrap();
+    assert_eq!(failure, ClockFailure { shown_ns: 315 * MS, true_ns: 1315 * MS });
+}
+
+#[test]
 fn a_counter_that_jumps_ahead_makes_no_stall() {
     let (mut keeper, clock) = steady();
     assert_eq!(read(&clock, u64::MAX / 2, 1301 * MS), 1301 * MS);
@@ -135,7 +153,7 @@ fn pairs_that_took_long_or_came_soon_change_nothing() {
 
 #[test]
 fn on_this_machine_the_clock_agrees_with_the_kernels() {
-    let mut keeper = Keeper::new(true);
+    let mut keeper = Keeper::new(super::super::is_steady());
     Monotonic.sleep_until(Monotonic.now_ns() + 2 * APART_NS);
     keeper.check();
     if keeper.hz().is_none() {

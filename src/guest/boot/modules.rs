@@ -12,7 +12,8 @@ const DIRECTORY: &str = "/modules";
 /// Loads every module of the image. No directory, no modules: the kernel has them built in.
 ///
 /// # Errors
-/// The first module that cannot be read or that the kernel refuses; one that is there already is fine.
+/// The first module that cannot be read or that the kernel refuses. One that is there already is fine, and so is a driver that
+/// says it has no device here: whoever needs one will miss the device.
 pub(super) fn load_all() -> Result<(), BootError> {
     in_order(Path::new(DIRECTORY))?.iter().try_for_each(|path| load(path))
 }
@@ -37,9 +38,15 @@ fn in_order(directory: &Path) -> Result<Vec<PathBuf>, BootError> {
 fn load(path: &Path) -> Result<(), BootError> {
     let file = File::open(path).map_err(|source| BootError::Read { path: path.to_path_buf(), source })?;
     match finit_module(&file, c"", ModuleInitFlags::empty()) {
-        Ok(()) | Err(Errno::EEXIST) => Ok(()),
+        Ok(()) => Ok(()),
+        Err(errno) if is_fine(errno) => Ok(()),
         Err(errno) => Err(BootError::Module { path: path.to_path_buf(), errno, remedy: remedy(errno) }),
     }
+}
+
+/// Whether the guest can do without what was refused with this number.
+const fn is_fine(errno: Errno) -> bool {
+    matches!(errno, Errno::EEXIST | Errno::ENODEV | Errno::EOPNOTSUPP)
 }
 
 /// What the error numbers of finit_module mean to someone who built an image.
@@ -80,6 +87,12 @@ mod tests {
     fn an_image_without_modules_is_fine() {
         let directory = tempfile::tempdir().unwrap();
         assert!(in_order(&directory.path().join("modules")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_driver_without_a_device_hinders_no_boot_and_a_module_of_another_kernel_does() {
+        assert!([Errno::EEXIST, Errno::ENODEV, Errno::EOPNOTSUPP].into_iter().all(is_fine));
+        assert!(![Errno::ENOEXEC, Errno::ENOENT, Errno::EPERM, Errno::EINVAL].into_iter().any(is_fine));
     }
 
     #[test]

@@ -36,6 +36,9 @@ pub use survey::{Survey, survey_module, survey_package};
 
 /// What the guest cannot do without: the bus that QEMU puts virtio devices on, and the port for its records.
 const WANTED: [&str; 2] = ["virtio_pci", "virtio_console"];
+/// What it is glad of where the kernel has it: clocks that show the hypervisor's time. Where there is no such device the
+/// guest goes on without.
+const WELCOME: [&str; 2] = ["ptp_kvm", "ptp_vmclock"];
 /// A guest program beyond this was built for debugging: unpacking it slows every boot.
 const LARGE_PROGRAM_BYTES: usize = 8 << 20;
 
@@ -159,13 +162,14 @@ fn choose(supply: &Supply, kernel: &Kernel) -> anyhow::Result<Vec<Module>> {
             modinfo::read(&bytes).with_context(|| format!("the module {name} of {}", supply.searched))?;
         Ok(Some(Found::Module { bytes, info }))
     };
-    let modules = order::resolve(&WANTED, &mut find).with_context(|| {
+    let mut modules = order::resolve(&WANTED, &mut find).with_context(|| {
         format!(
             "the modules in {} do not make a working guest; give others with --modules DIR (/lib/modules/RELEASE \
              or a .deb); if the kernel has what is missing built in, a file 'modules.builtin' there must say so",
             supply.searched
         )
     })?;
+    order::add_welcome(&WELCOME, &mut find, &mut modules)?;
     for module in &modules {
         let (Some(theirs), Some(ours)) = (&module.release, &kernel.release) else {
             continue;

@@ -48,6 +48,27 @@ pub(super) fn resolve(
     Ok(resolver.order)
 }
 
+/// Adds those of `welcome` that are there, with what they need, behind the modules in `order`.
+///
+/// # Errors
+/// Those of [`resolve`], but for a module that is neither found nor built in.
+pub(super) fn add_welcome(
+    welcome: &[&str],
+    find: &mut dyn FnMut(&str) -> anyhow::Result<Option<Found>>,
+    order: &mut Vec<Module>,
+) -> anyhow::Result<()> {
+    for name in welcome {
+        if find(&canonical(name))?.is_none() {
+            continue;
+        }
+        let fresh = resolve(&[name], find)?;
+        let known = |module: &Module| order.iter().any(|before| before.name == module.name);
+        let fresh: Vec<Module> = fresh.into_iter().filter(|module| !known(module)).collect();
+        order.extend(fresh);
+    }
+    Ok(())
+}
+
 struct Resolver<'a> {
     find: &'a mut dyn FnMut(&str) -> anyhow::Result<Option<Found>>,
     done: BTreeSet<String>,
@@ -150,6 +171,21 @@ mod tests {
         };
         let text = resolve(&["virtio_pci"], &mut find).unwrap_err().to_string();
         assert!(text.contains("virtio_ring, which virtio_pci needs"), "{text}");
+    }
+
+    #[test]
+    fn what_is_welcome_comes_last_with_what_it_needs_and_is_not_missed() {
+        let modules = graph(&[("virtio", &[]), ("ptp", &[]), ("ptp_kvm", &["ptp", "virtio"])]);
+        let mut find = |name: &str| {
+            Ok(modules.get(name).map(|depends| Found::Module {
+                bytes: Vec::new(),
+                info: ModInfo { depends: depends.clone(), ..ModInfo::default() },
+            }))
+        };
+        let mut order = resolve(&["virtio"], &mut find).unwrap();
+        add_welcome(&["ptp_kvm", "ptp_vmclock"], &mut find, &mut order).unwrap();
+        let names: Vec<&str> = order.iter().map(|module| module.name.as_str()).collect();
+        assert_eq!(names, ["virtio", "ptp", "ptp_kvm"]);
     }
 
     proptest! {

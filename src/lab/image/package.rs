@@ -12,7 +12,7 @@ const LARGEST_LIST_BYTES: u64 = 16 << 20;
 /// How many bytes of modules are kept on the way, so that the package need not be read twice.
 const KEPT_BYTES: u64 = 32 << 20;
 /// What is most likely needed.
-const KEPT_PREFIX: &str = "virtio";
+const KEPT_PREFIXES: [&str; 2] = ["virtio", "ptp"];
 
 /// What a package holds.
 pub(super) struct Contents {
@@ -69,7 +69,8 @@ fn add_module_file<R: Read>(
             let Some(name) = name_of(rest) else {
                 return Ok(());
             };
-            let keep = name.starts_with(KEPT_PREFIX) && entry.size_bytes <= *room_bytes;
+            let keep = KEPT_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+                && entry.size_bytes <= *room_bytes;
             let stored = if keep {
                 *room_bytes -= entry.size_bytes;
                 Stored::Kept(archive.read_contents(LARGEST_MODULE_BYTES)?)

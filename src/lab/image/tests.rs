@@ -75,6 +75,16 @@ fn a_kernel_and_its_modules_become_an_image_with_its_account() {
 }
 
 #[test]
+fn clocks_of_the_hypervisor_come_with_a_kernel_that_has_them() {
+    let ground = Ground::new();
+    ground.put_modules(RELEASE);
+    let clock = module("ptp_kvm", &[], RELEASE);
+    ground.put(&format!("lib/modules/{RELEASE}/kernel/drivers/ptp/ptp_kvm.ko"), &clock);
+    let built = ground.build("vmlinuz", Some("lib/modules")).unwrap();
+    assert_eq!(built.modules, ["virtio", "virtio_pci", "virtio_console", "ptp_kvm"]);
+}
+
+#[test]
 fn a_package_becomes_the_same_initramfs_as_its_tree() {
     let ground = Ground::new();
     ground.put_modules(RELEASE);

@@ -128,6 +128,10 @@ fn blackout(timeline: &Timeline) -> Table {
         let set = format!("set by {:+.1} ms", step_ns as f64 / 1e6);
         table.fact("guest's wall clock", if step_ns.abs() < 1_000_000 { "not set".into() } else { set });
     }
+    if let Some(step_ns) = blackout.ptp_step_ns {
+        let lost = format!("{:+.1} ms, by the hypervisor's clock (PTP)", step_ns as f64 / 1e6);
+        table.fact("guest's clock lost", lost);
+    }
     if let Some(told) = blackout.disruption_told {
         table.fact("vmclock", if told { "told the guest of a disruption" } else { "told the guest nothing" });
     }
@@ -211,6 +215,18 @@ mod tests {
                 assert!(table.groups.is_empty() || grouped == columns, "{}", table.title);
             }
         }
+    }
+
+    #[test]
+    fn what_the_guests_clock_lost_has_a_row_only_where_the_hypervisor_told_it() {
+        let mut timeline = Timeline::of(&Story::precopy().run_data());
+        let row = |timeline: &Timeline| {
+            let rows = blackout(timeline).rows;
+            rows.into_iter().find(|row| row[0] == "guest's clock lost").map(|row| row[1].clone())
+        };
+        assert_eq!(row(&timeline), None);
+        timeline.blackout.ptp_step_ns = Some(412_340_000);
+        assert_eq!(row(&timeline).unwrap(), "+412.3 ms, by the hypervisor's clock (PTP)");
     }
 
     #[test]

@@ -55,6 +55,7 @@ impl PairConfig<'_> {
             cpus: self.scenario.vm.cpus,
             kernel: self.host.kernel.clone(),
             initramfs: self.initramfs.clone(),
+            kernel_arguments: String::new(),
             guest_arguments: self.scenario.load.guest_arguments(),
             side,
             incoming: side == Side::Destination,

@@ -14,7 +14,7 @@ pub enum Kind {
 }
 
 /// Every key there is, as `--set` spells it.
-pub const KEYS: [(&str, Kind); 41] = [
+pub const KEYS: [(&str, Kind); 42] = [
     ("name", Kind::Text),
     ("summary", Kind::Text),
     ("vm.memory", Kind::Text),
@@ -35,6 +35,7 @@ pub const KEYS: [(&str, Kind); 41] = [
     ("load.content", Kind::Text),
     ("load.dedup", Kind::Text),
     ("load.verify", Kind::Truth),
+    ("load.clock", Kind::Text),
     ("load.threads", Kind::Number),
     ("load.baseline", Kind::Text),
     ("load.interval", Kind::Text),

@@ -15,7 +15,8 @@ pub use load::{ScenarioError, find, parse};
 pub use trigger::Trigger;
 
 use crate::plan::{
-    Backing, BacklogPolicy, ContentSpec, MemoryAmount, Numa, PaceSpec, PageSize, PatternSpec, WORD_BYTES,
+    Backing, BacklogPolicy, ClockChoice, ContentSpec, MemoryAmount, Numa, PaceSpec, PageSize, PatternSpec,
+    WORD_BYTES,
 };
 use crate::units::{ByteSize, Nanos, Rate, Share};
 use serde::{Deserialize, Serialize};
@@ -91,6 +92,8 @@ pub struct LoadSpec {
     pub dedup: Share,
     /// Whether pages carry stamps that are checked.
     pub verify: bool,
+    /// The clock that stamps.
+    pub clock: ClockChoice,
     /// Writers; none means one per vCPU.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<u32>,
@@ -211,6 +214,7 @@ impl Default for LoadSpec {
             content: ContentSpec::Random,
             dedup: Share::default(),
             verify: true,
+            clock: ClockChoice::Auto,
             threads: None,
             baseline: Nanos::from_secs(4),
             interval: Nanos::from_ms(100),
@@ -253,12 +257,16 @@ impl LoadSpec {
             _ => format!(" --reads {}", self.reads),
         };
         let verify = if self.verify { "" } else { " --verify off" };
+        let clock = match self.clock {
+            ClockChoice::Auto => String::new(),
+            _ => format!(" --clock {}", self.clock),
+        };
         // Beside a plan only what is not as usual: it goes before the plan.
         let (usual, planned) = (Self::default(), self.plan.is_some());
         let said = |is_usual: bool, text: String| if planned && is_usual { String::new() } else { text };
         let plan = if planned { format!(" --plan {GUEST_PATH}") } else { String::new() };
         format!(
-            "run{plan}{}{}{}{}{reads} --baseline {} -i {}{}{threads}{}{}{verify} --report virtio",
+            "run{plan}{}{}{}{}{reads} --baseline {} -i {}{}{threads}{}{}{verify}{clock} --report virtio",
             said(self.planned_memory().is_some(), format!(" -m {}", self.memory)),
             self.kind_arguments(),
             said(self.rate == usual.rate, format!(" -r {}", self.rate)),
@@ -336,11 +344,15 @@ mod tests {
             content: "compress:50".parse().unwrap(),
             dedup: "5%".parse().unwrap(),
             verify: false,
+            clock: ClockChoice::Tsc,
             ..LoadSpec::default()
         };
         let arguments = load.guest_arguments();
         assert!(arguments.contains(" -p hotspot:10%/90%/5p/s --reads 25% --baseline"), "{arguments}");
-        assert!(arguments.contains(" -w 4096 -c compress:50 --dedup 5% --verify off "), "{arguments}");
+        assert!(
+            arguments.contains(" -w 4096 -c compress:50 --dedup 5% --verify off --clock tsc "),
+            "{arguments}"
+        );
     }
 
     #[test]

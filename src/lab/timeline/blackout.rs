@@ -40,6 +40,10 @@ pub struct Blackout {
     /// How far the guest's wall clock was set across the switch, against its monotonic clock: a sanity check. About 0 where
     /// nobody set it; about the blackout where somebody made up for it.
     pub wall_clock_step_ns: Option<i64>,
+    /// How much further the hypervisor's clock came across the switch than the guest's monotonic one: what the guest's clock lost.
+    /// About the blackout where it stood still, about 0 where it ran on; between two hosts their clocks' difference is
+    /// in it. None where the guest has no PTP clock of its hypervisor.
+    pub ptp_step_ns: Option<i64>,
     /// Whether the hypervisor's count of disruptions (vmclock) went up, as it should; none where the guest has none.
     pub disruption_told: Option<bool>,
 }
@@ -90,6 +94,7 @@ pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
         blackout.disruption_told =
             before.0.disruptions.zip(after.0.disruptions).map(|(before, after)| before != after);
     }
+    blackout.ptp_step_ns = ptp_step_ns(data, switch_mono_ns);
     let common = super::axis::canaries(data).map(|canaries| common_gap_ns(data, canaries, switch_mono_ns));
     let offset_step = after - before;
     let gap = i128::from(common.unwrap_or(0));
@@ -122,6 +127,17 @@ fn last_beat(data: &RunData, side: Side) -> Option<Beat<'_>> {
 
 fn first_beat(data: &RunData, side: Side) -> Option<Beat<'_>> {
     beats(data, side).min_by_key(|(_, mono_ns)| *mono_ns)
+}
+
+/// The step of the hypervisor's clock against the guest's. A heartbeat is stamped after the hypervisor's clock was read, and late
+/// where the guest was held up in between: so the largest difference of each side is nearest to the truth.
+fn ptp_step_ns(data: &RunData, switch_mono_ns: i128) -> Option<i64> {
+    let ahead = |side| {
+        let own = beats(data, side)
+            .filter(|(_, mono_ns)| (i128::from(*mono_ns) - switch_mono_ns).abs() <= OFFSET_REACH_NS);
+        own.filter_map(|(beat, mono_ns)| Some(i128::from(beat.ptp_ns?) - i128::from(mono_ns))).max()
+    };
+    i64::try_from(ahead(Side::Destination)? - ahead(Side::Source)?).ok()
 }
 
 /// The longest time near the switch in which every canary was away at once, by the guest's clock; 0 where there was

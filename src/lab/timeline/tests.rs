@@ -48,6 +48,24 @@ fn a_wall_clock_that_somebody_set_at_the_switch_is_told() {
 }
 
 #[test]
+fn what_the_guests_clock_lost_is_told_by_the_hypervisors_whoever_was_held_up_between_the_two_readings() {
+    for lost_ns in [400_000_000, 0] {
+        let mut data = Story::precopy().run_data();
+        assert_eq!(Timeline::of(&data).blackout.ptp_step_ns, None, "no such clock");
+        for (arrival, count) in data.arrivals.iter_mut().zip(0u64..) {
+            let moved = arrival.side == crate::record::Side::Destination;
+            if let Body::Heartbeat(beat) = &mut arrival.record.body {
+                let true_ns = 1_700_000_000_000_000_000 + arrival.record.mono_ns;
+                let held_up_ns = if count.is_multiple_of(3) { 0 } else { 5_000_000 + count };
+                beat.ptp_ns = Some(true_ns + if moved { lost_ns } else { 0 } - held_up_ns);
+            }
+        }
+        let found = Timeline::of(&data).blackout.ptp_step_ns;
+        assert_eq!(found, i64::try_from(lost_ns).ok());
+    }
+}
+
+#[test]
 fn a_throttle_sleep_that_ends_at_a_blackout_the_clock_slept_through_is_not_added_to_it() {
     let mut data = Story::precopy().run_data();
     let switch_ns = u64::try_from(Axis::of(&data).switch_mono_ns().unwrap()).unwrap();

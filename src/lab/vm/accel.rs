@@ -71,6 +71,7 @@ impl Trial {
             cpus: 1,
             kernel: self.kernel.clone(),
             initramfs: self.initramfs.clone(),
+            kernel_arguments: String::new(),
             guest_arguments: TRIAL_ARGUMENTS.to_owned(),
             side: Side::Source,
             incoming: false,

@@ -27,6 +27,8 @@ pub struct VmConfig {
     pub kernel: PathBuf,
     /// Its initramfs, with sully as init.
     pub initramfs: PathBuf,
+    /// The guest kernel's arguments besides those that every guest gets, such as `tsc=unstable`; empty for none.
+    pub kernel_arguments: String,
     /// sully's arguments: what follows `--` on the kernel command line, such as `run -m 64M`.
     pub guest_arguments: String,
     /// Which side of a migration this is.
@@ -78,11 +80,13 @@ impl VmConfig {
     }
 
     fn guest(&self) -> [String; 6] {
-        let append = if self.guest_arguments.trim().is_empty() {
-            KERNEL_ARGUMENTS.to_owned()
-        } else {
-            format!("{KERNEL_ARGUMENTS} -- {}", self.guest_arguments.trim())
-        };
+        let mut append = KERNEL_ARGUMENTS.to_owned();
+        for (before, arguments) in [(" ", &self.kernel_arguments), (" -- ", &self.guest_arguments)] {
+            if !arguments.trim().is_empty() {
+                append.push_str(before);
+                append.push_str(arguments.trim());
+            }
+        }
         [
             "-kernel".to_owned(),
             self.kernel.display().to_string(),
@@ -138,6 +142,7 @@ mod tests {
             cpus: 2,
             kernel: "image/vmlinuz".into(),
             initramfs: "image/initramfs".into(),
+            kernel_arguments: String::new(),
             guest_arguments: "run -m 64M --report virtio".into(),
             side: Side::Source,
             incoming: false,
@@ -185,6 +190,13 @@ mod tests {
     fn without_guest_arguments_nothing_is_passed_to_init() {
         let arguments = VmConfig { guest_arguments: " ".into(), ..config() }.arguments();
         assert!(arguments.contains(&KERNEL_ARGUMENTS.to_owned()));
+    }
+
+    #[test]
+    fn the_kernels_own_arguments_come_before_those_of_init() {
+        let arguments = VmConfig { kernel_arguments: "tsc=unstable".into(), ..config() }.arguments();
+        let expected = format!("{KERNEL_ARGUMENTS} tsc=unstable -- run -m 64M --report virtio");
+        assert!(arguments.contains(&expected), "{arguments:?}");
     }
 
     #[test]
