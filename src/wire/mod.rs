@@ -10,4 +10,4 @@ mod record;
 
 pub use command::{COMMAND_LIMIT_BYTES, CommandError, decode_command, encode_command};
 pub use lines::{Line, Lines};
-pub use record::{DecodeError, RECORD_LIMIT_BYTES, decode_record, encode_record};
+pub use record::{DecodeError, RECORD_LIMIT_BYTES, decode_record, encode_into, encode_record};

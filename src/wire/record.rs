@@ -42,11 +42,17 @@ struct Envelope {
 /// A record as one line, newline included.
 pub fn encode_record(record: &Record) -> Vec<u8> {
     let mut line = Vec::with_capacity(USUAL_BYTES);
-    if serde_json::to_writer(&mut line, record).is_err() {
+    encode_into(&mut line, record);
+    line
+}
+
+/// The same, in the place of what `line` was.
+pub fn encode_into(line: &mut Vec<u8>, record: &Record) {
+    line.clear();
+    if serde_json::to_writer(&mut *line, record).is_err() {
         line.clear();
     }
     line.push(b'\n');
-    line
 }
 
 /// What a line (without its newline) says.
