@@ -1,17 +1,20 @@
-//! How many pages the program dirties for itself while a whole run works, as its own records say.
+//! How many pages the program dirties for itself while a whole run works, as its own records say to a host that reads them.
 //!
-//! Alone in its process: what another test writes would count too. `make bench-own` prints the figures of a release build.
+//! `make bench-own` prints the figures of a release build, with two writers and with one.
 
 use serde_json::Value;
-use sully::{
-    guest::{self, Options},
-    plan::{MemoryAmount, Plan},
-    probe::DirtyLog,
-    units::{ByteSize, Nanos},
+use std::{
+    io::{BufRead, BufReader},
+    os::unix::net::UnixListener,
+    process::Command,
+    time::Duration,
 };
+use sully::probe::DirtyLog;
 
 /// What is dirtied besides is for gaps: on a busy machine thousands of them are judged together.
 const MOST_PAGES: u64 = 250;
+/// A program that does not come to report is not waited for longer.
+const READ_LIMIT: Duration = Duration::from_secs(60);
 
 #[test]
 fn own_pages_dirtied_in_an_interval_are_few_and_in_the_records() {
@@ -19,32 +22,37 @@ fn own_pages_dirtied_in_an_interval_are_few_and_in_the_records() {
         eprintln!("SKIPPED: own_pages_dirtied_in_an_interval_are_few_and_in_the_records: {reason}");
         return;
     }
-    let seconds: u64 = std::env::var("SULLY_OWN_SECONDS").map_or(6, |text| text.parse().unwrap());
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("records.ndjson");
-    let plan = Plan {
-        memory: MemoryAmount::Bytes(ByteSize::mib(64)),
-        threads: Some(std::env::var("SULLY_OWN_WRITERS").map_or(2, |text| text.parse().unwrap())),
-        baseline: Nanos(0),
-        interval: Nanos::from_ms(100),
-        duration: Some(Nanos::from_secs(seconds)),
-        ..Plan::default()
-    };
-    guest::run(&Options { plan, targets: vec![format!("file:{}", file.display()).parse().unwrap()] })
-        .unwrap();
-    let text = std::fs::read_to_string(&file).unwrap();
-    let records = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let intervals: Vec<Value> = records.filter(|record| record["type"] == "interval").collect();
-    let counted: Vec<u64> =
+    let told = |name, usual: u64| std::env::var(name).map_or(usual, |text| text.parse().unwrap());
+    let (seconds, writers) = (told("SULLY_OWN_SECONDS", 6), told("SULLY_OWN_WRITERS", 2));
+    let intervals = intervals(seconds, writers);
+    let mut counted: Vec<u64> =
         intervals.iter().filter_map(|interval| interval["self"]["pages_dirtied"].as_u64()).collect();
-    let of = intervals.len();
-    let mut sorted = counted.clone();
-    sorted.sort_unstable();
+    let (of, all) = (intervals.len(), format!("{counted:?}"));
+    counted.sort_unstable();
+    let median = counted.get(counted.len() / 2);
     println!(
-        "pages dirtied in an interval of 100 ms: {counted:?}, median {:?}, counted in {} of {of}",
-        sorted.get(sorted.len() / 2),
+        "{writers} writers, pages dirtied in an interval of 100 ms: {all}, median {median:?}, counted in {} of {of}",
         counted.len()
     );
-    assert!(!counted.is_empty() && counted.len() as u64 <= seconds / 5 + 1, "{counted:?} of {of}");
-    assert!(counted.iter().all(|pages| (1..=MOST_PAGES).contains(pages)), "{counted:?}");
+    assert!(!counted.is_empty() && counted.len() as u64 <= seconds / 5 + 1, "{all} of {of}");
+    assert!(counted.iter().all(|pages| (1..=MOST_PAGES).contains(pages)), "{all}");
+}
+
+/// All intervals of a run at 100 MiB/s, as its host reads them.
+fn intervals(seconds: u64, writers: u64) -> Vec<Value> {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("host");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let line = format!(
+        "run -m 64M -r 100M/s -t {writers} --baseline 0s -i 100ms -d {seconds}s --report unix:{}",
+        socket.display()
+    );
+    let mut program =
+        Command::new(env!("CARGO_BIN_EXE_sully")).args(line.split_whitespace()).spawn().unwrap();
+    let (stream, _) = listener.accept().unwrap();
+    stream.set_read_timeout(Some(READ_LIMIT)).unwrap();
+    let records = BufReader::new(stream).lines().map(|line| serde_json::from_str::<Value>(&line.unwrap()));
+    let intervals = records.map(Result::unwrap).filter(|record| record["type"] == "interval").collect();
+    assert!(program.wait().unwrap().success());
+    intervals
 }
