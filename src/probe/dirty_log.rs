@@ -53,7 +53,7 @@ struct Run {
 }
 
 /// So many runs of pages are told at a time.
-const ROOM: usize = 128;
+const ROOM: usize = 32;
 
 /// Which pages of some ranges were written since it was last asked.
 #[derive(Debug)]
