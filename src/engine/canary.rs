@@ -6,7 +6,7 @@
 //! len = late + min(late, period / 2), which is unbiased in both. A canary that was awake and waited in the guest's
 //! own run queue for half of late or more lost late and no more: len = late.
 //!
-//! **Period.** Canaries wake at each beat ([`BEAT_NS`]). Stops of a throttle often come at whole ms. With a period of
+//! **Period.** Canaries wake at each beat of their CPU ([`Beats`]). Stops of a throttle often come at whole ms. With a period of
 //! 1 ms they would all meet the canary at the same moment of its period, and the mean of their lengths would be off by
 //! up to half a period.
 //!
@@ -22,7 +22,7 @@ use super::{EngineError, control::Control, realtime::become_realtime, threads};
 use crate::{
     clock::{Clock, Monotonic},
     histogram::Counts,
-    pace::BEAT_NS,
+    pace::{BEAT_NS, Beats},
     probe::{ThreadCounters, ThreadProbe},
     record::GapFeatures,
     tally::{GapTally, RawGap},
@@ -89,22 +89,22 @@ fn start_one(cpu: u32, baseline_ns: u64, control: &Arc<Control>) -> Result<Start
     let body = move || {
         let settled = threads::settle_on(&own_name, cpu).map(|()| become_realtime());
         let probe = ThreadProbe::open();
-        own_tally.set_threshold(rehearse(&Monotonic, &own_control));
+        own_tally.set_threshold(rehearse(&Monotonic, Beats::of(cpu), &own_control));
         // Nobody listens any more when another canary failed: stop is then what the gate says.
         let _ = say.send(settled);
         drop(say);
         let Some(t0_ns) = own_control.wait_at_gate() else { return };
         let watch = Watch::new(t0_ns, baseline_ns, own_tally.threshold());
-        run(&Monotonic, &own_control, &probe, &own_tally, watch);
+        run(&Monotonic, Beats::of(cpu), (&own_control, &probe, &own_tally), watch);
     };
     let thread = threads::spawn(&name, control, body)?;
     Ok(Starting { canary: Canary { cpu, tally, realtime: false, thread: Some(thread) }, ready })
 }
 
 /// The threshold that fits a clock on which this thread wakes without any load.
-fn rehearse<C: Clock>(clock: &C, control: &Control) -> u64 {
+fn rehearse<C: Clock>(clock: &C, beats: Beats, control: &Control) -> u64 {
     let mut lateness = Counts::default();
-    let mut deadline_ns = next_beat_ns(clock.now_ns());
+    let mut deadline_ns = beats.next_ns(clock.now_ns());
     for _ in 0..REHEARSAL_WAKES {
         if control.stopped() {
             break;
@@ -112,16 +112,21 @@ fn rehearse<C: Clock>(clock: &C, control: &Control) -> u64 {
         clock.sleep_until(deadline_ns);
         let now_ns = clock.now_ns();
         lateness.record_n(now_ns.saturating_sub(deadline_ns), 1);
-        deadline_ns = next_beat_ns(now_ns);
+        deadline_ns = beats.next_ns(now_ns);
     }
     threshold_ns(&lateness, 0.99)
 }
 
 /// Watches until told to stop.
-fn run<C: Clock>(clock: &C, control: &Control, probe: &ThreadProbe, tally: &GapTally, mut watch: Watch) {
+fn run<C: Clock>(
+    clock: &C,
+    beats: Beats,
+    (control, probe, tally): (&Control, &ThreadProbe, &GapTally),
+    mut watch: Watch,
+) {
     let mut base = Base::read(control, probe);
     let mut wakes = 0;
-    let mut deadline_ns = next_beat_ns(clock.now_ns());
+    let mut deadline_ns = beats.next_ns(clock.now_ns());
     loop {
         clock.sleep_until(deadline_ns);
         let now_ns = clock.now_ns();
@@ -141,7 +146,7 @@ fn run<C: Clock>(clock: &C, control: &Control, probe: &ThreadProbe, tally: &GapT
             base = Base::read(control, probe);
             wakes = 0;
         }
-        deadline_ns = next_beat_ns(clock.now_ns());
+        deadline_ns = beats.next_ns(clock.now_ns());
     }
 }
 
@@ -170,11 +175,6 @@ impl Base {
 fn length_ns(late_ns: u64, run_delay_ns: Option<u64>) -> u64 {
     let was_awake = run_delay_ns.is_some_and(|waited_ns| waited_ns >= late_ns.div_ceil(2));
     if was_awake { late_ns } else { late_ns.saturating_add(late_ns.min(BEAT_NS / 2)) }
-}
-
-/// When the first beat after `now_ns` begins.
-fn next_beat_ns(now_ns: u64) -> u64 {
-    (now_ns - now_ns % BEAT_NS).saturating_add(BEAT_NS)
 }
 
 /// Judges how late a canary woke.

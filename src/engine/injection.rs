@@ -54,8 +54,9 @@ impl Saboteur {
         self.memory.write_all_at(&bytes, self.base + page * 4096).unwrap();
     }
 
-    /// A fault of this kind, in a page that has been visited.
-    fn inject(&self, kind: CorruptionKind, page: u64, filled: [u64; STAMP_WORDS], random: u64) {
+    /// A fault of this kind, in a page that has been visited. `filled` are the stamps that all pages began with.
+    fn inject(&self, kind: CorruptionKind, page: u64, filled: &[[u64; STAMP_WORDS]], random: u64) {
+        let first = |page: u64| filled[usize::try_from(page % PAGES).unwrap()];
         while Stamp::of(&self.read(page)).generation == 0 {
             Monotonic.sleep_until(Monotonic.now_ns() + 1_000_000);
         }
@@ -64,9 +65,10 @@ impl Saboteur {
         self.write(
             page,
             match kind {
-                CorruptionKind::Stale => filled,
+                CorruptionKind::Stale => first(page),
                 CorruptionKind::Zeroed => [0; STAMP_WORDS],
-                CorruptionKind::Foreign if random.is_multiple_of(2) => self.read((page + 1) % PAGES),
+                // Not as it is now: it may have been made corrupt a moment ago.
+                CorruptionKind::Foreign if random.is_multiple_of(2) => first(page + 1),
                 CorruptionKind::Foreign => Stamp { tag: !stamp.tag, ..stamp }.words(),
                 CorruptionKind::Torn => {
                     words[usize::try_from(random % 5).unwrap()] ^= 1 << (random >> 58);
@@ -101,7 +103,7 @@ fn every_fault_is_found_once_and_rightly_named() {
         let page = numbers.next_u64() % PAGES;
         if !injected.contains_key(&page) {
             let kind = CorruptionKind::ALL[injected.len() % 5];
-            saboteur.inject(kind, page, filled[usize::try_from(page).unwrap()], numbers.next_u64());
+            saboteur.inject(kind, page, &filled, numbers.next_u64());
             injected.insert(page, kind);
             Monotonic.sleep_until(Monotonic.now_ns() + numbers.next_u64() % 10_000_000);
         }

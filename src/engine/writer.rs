@@ -62,7 +62,7 @@ impl Writer {
     /// Has it go on with the load `to` instead of `from`, as from `at_ns` on. Never waits; to be followed by a call.
     pub(super) fn change(&self, plan: &Checked, (from, to): (&Load, &Load), at_ns: u64) {
         let (index, seed) = (self.index, writer_seed(plan.seed, self.index));
-        let (lot, pacer) = (plan.lot(index), Pacer::new(at_ns, &Part::of(plan, to, index)));
+        let (lot, pacer) = (plan.lot(index), Pacer::new(at_ns, &Part::of(plan, to, index).on(self.on)));
         let (from, to) = (&lot.load(from), &lot.load(to));
         let visits_per_s = to.visit_rate().pages_per_s().unwrap_or(0);
         let change = Change {
@@ -198,7 +198,7 @@ impl Starting {
             let _ = say.send(settled);
             drop(say);
             let Some((t0_ns, visitor)) = own_control.wait_at_gate().zip(visitor) else { return };
-            let mut work = work(&plan, t0_ns, index, visitor);
+            let mut work = work(&plan, t0_ns, (index, cpu), visitor);
             worker::run(&clock, &own_control, (&own_tally, &own_station), &own_orders, &mut work);
             let limit_ns = Monotonic.now_ns().saturating_add(SWEEP_LIMIT_NS);
             work.visitor.sweep(&Monotonic, || Monotonic.now_ns() >= limit_ns, true);
@@ -246,12 +246,12 @@ fn palette(plan: &Checked, load: &Load, index: u32, nonce: u64) -> Palette {
     Palette::new(load.write_bytes, plan.verify, seed).of(load.content).with_copies(plan.dedup, copies_seed)
 }
 
-fn work(plan: &Checked, t0_ns: u64, index: u32, visitor: Visitor) -> Work {
+fn work(plan: &Checked, t0_ns: u64, (index, cpu): (u32, u32), visitor: Visitor) -> Work {
     let (first, seed) = (plan.first_load(), writer_seed(plan.seed, index));
     let load = plan.lot(index).load(&first);
     let visits_per_s = load.visit_rate().pages_per_s().unwrap_or(0);
     Work {
-        pacer: Pacer::new(t0_ns, &Part::of(plan, &first, index)),
+        pacer: Pacer::new(t0_ns, &Part::of(plan, &first, index).on(cpu)),
         pattern: pattern_at(load.pattern, visits_per_s, visitor.slice.pages(), seed),
         reads: Reads::new(load.visit_mix(), seed),
         visitor,

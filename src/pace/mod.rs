@@ -11,7 +11,7 @@
 //! therefore run up to a beat ahead of its intended start: its response counts from the earlier of the two, and then
 //! equals its service. At constant pace the load has no burst longer than a beat.
 //!
-//! **Waking.** Beats begin at the same moments for everything of ours on a CPU: one interrupt wakes the canary and the
+//! **Waking.** Beats begin at the same moments for everything of ours on a CPU ([`Beats`]): one interrupt wakes the canary and the
 //! writer, which costs hardly more than waking one of them. A visit that is alone in its beat keeps its own moment: the
 //! writer sleeps until shortly before and spins for the rest, a hundredth of the time to the next visit, at most
 //! [`SPIN_LIMIT_NS`].
@@ -23,6 +23,7 @@
 //! To shed is to give up, when a batch begins, all visits more than [`PATIENCE_NS`] late, and within a batch the rest of it once
 //! that is twice as late.
 
+mod beats;
 mod burst;
 mod even;
 mod pacer;
@@ -31,13 +32,10 @@ mod poisson;
 mod ramp;
 mod schedule;
 
+pub use beats::{BEAT_NS, Beats};
 pub use pacer::{Batch, Pacer};
 pub use part::Part;
 pub use schedule::{Schedule, Starts};
-
-/// The beat: its multiples on CLOCK_MONOTONIC are when canaries wake, and writers with several visits to do. No small
-/// multiple of it is a whole number of ms, as the stops of a throttle often are.
-pub const BEAT_NS: u64 = 987_000;
 
 /// The most visits of one batch.
 pub const BATCH: usize = 256;

@@ -1,6 +1,6 @@
 //! Cuts a schedule into batches and says when each may begin.
 
-use super::{BATCH, BEAT_NS, PATIENCE_NS, Part, SPIN_LIMIT_NS, Schedule, Starts};
+use super::{BATCH, BEAT_NS, Beats, PATIENCE_NS, Part, SPIN_LIMIT_NS, Schedule, Starts};
 use crate::{plan::BacklogPolicy, units::Rate};
 
 /// Visits that are done without waiting in between.
@@ -31,7 +31,8 @@ pub struct Paced {
     schedule: Schedule,
     starts: Starts,
     catch_up: u64,
-    /// The length of its beats.
+    beats: Beats,
+    /// Their length.
     beat_ns: u64,
     /// When the beat began whose visits were handed out last.
     beat_at_ns: u64,
@@ -60,6 +61,7 @@ impl Pacer {
                 schedule,
                 starts: schedule.starts(),
                 catch_up: u64::from(part.catch_up.max(1)),
+                beats: Beats::of(part.cpu),
                 beat_ns: if part.catch_up > 1 { BEAT_NS } else { BEAT_NS / 2 },
                 beat_at_ns: u64::MAX,
                 patience_ns: (part.backlog == BacklogPolicy::Shed).then_some(PATIENCE_NS),
@@ -112,7 +114,7 @@ impl Paced {
     fn next(&mut self, intended_ns: &mut [u64; BATCH]) -> Batch {
         self.first_ns = self.starts.peek();
         let goes_on_ns =
-            std::mem::replace(&mut self.beat_at_ns, self.first_ns - self.first_ns % self.beat_ns);
+            std::mem::replace(&mut self.beat_at_ns, self.beats.began_ns(self.first_ns, self.beat_ns));
         let (mut visits, mut due_ns) = (0, self.first_ns);
         for intended in intended_ns.iter_mut() {
             if due_ns - self.beat_at_ns >= self.beat_ns {

@@ -24,10 +24,12 @@ pub struct Part {
     pub writer: u32,
     /// How many there are.
     pub writers: u32,
+    /// The CPU it is on, whose beats it keeps.
+    pub cpu: u32,
 }
 
 impl Part {
-    /// The part of writer number `writer` of `plan` in `load`.
+    /// The part of writer number `writer` of `plan` in `load`, on the first CPU.
     pub fn of(plan: &Checked, load: &Load, writer: u32) -> Self {
         let lot = plan.lot(writer);
         let load = lot.load(load);
@@ -41,7 +43,14 @@ impl Part {
             seed: plan.seed ^ u64::from(writer - lot.writer) << 32,
             writer: lot.writer,
             writers: lot.writers,
+            cpu: 0,
         }
+    }
+
+    /// The same on another CPU.
+    #[must_use]
+    pub const fn on(self, cpu: u32) -> Self {
+        Self { cpu, ..self }
     }
 
     /// The whole of a rate at constant pace, repaid at the usual factor.
@@ -56,6 +65,7 @@ impl Part {
             seed: 1,
             writer: 0,
             writers: 1,
+            cpu: 0,
         }
     }
 }

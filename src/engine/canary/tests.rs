@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::{clock::Fake, record::GapSummary, tally::GapCounts};
-use proptest::prelude::*;
 
 const T0_NS: u64 = 1_000_000_000;
 const NEVER_NS: u64 = u64::MAX;
@@ -46,7 +45,12 @@ fn watched(clock: Fake, span_ns: u64) -> (Vec<RawGap>, GapSummary) {
     let control = Arc::new(Control::default());
     let clock = Ending { clock, control: Arc::clone(&control), end_ns: T0_NS + span_ns };
     let tally = GapTally::new();
-    run(&clock, &control, &ThreadProbe::open(), &tally, Watch::new(T0_NS, NEVER_NS, THRESHOLD_FLOOR_NS));
+    run(
+        &clock,
+        Beats::of(0),
+        (&control, &ThreadProbe::open(), &tally),
+        Watch::new(T0_NS, NEVER_NS, THRESHOLD_FLOOR_NS),
+    );
     (std::iter::from_fn(|| tally.take()).collect(), tally.counts().since(&GapCounts::default()))
 }
 
@@ -139,18 +143,9 @@ fn without_a_baseline_the_threshold_stays() {
 
 #[test]
 fn a_host_on_which_every_wake_is_late_does_not_make_every_wake_a_gap() {
-    let threshold_ns = rehearse(&Late(Fake::new(T0_NS, 100)), &Control::default());
+    let threshold_ns = rehearse(&Late(Fake::new(T0_NS, 100)), Beats::of(0), &Control::default());
     assert!(threshold_ns.abs_diff(450_000) < 4_500, "{threshold_ns}");
-    assert_eq!(rehearse(&Fake::new(T0_NS, 100), &Control::default()), THRESHOLD_FLOOR_NS);
-}
-
-proptest! {
-    #[test]
-    fn the_next_beat_is_ahead_and_the_same_for_everybody(now_ns in 0..1u64 << 60) {
-        let next_ns = next_beat_ns(now_ns);
-        prop_assert!(next_ns > now_ns && next_ns <= now_ns + BEAT_NS);
-        prop_assert_eq!(next_ns % BEAT_NS, 0);
-    }
+    assert_eq!(rehearse(&Fake::new(T0_NS, 100), Beats::of(0), &Control::default()), THRESHOLD_FLOOR_NS);
 }
 
 #[test]
