@@ -20,6 +20,7 @@ mod worker;
 mod writer;
 
 pub use error::EngineError;
+pub use realtime::come_before_writers;
 pub use snapshot::Snapshot;
 pub use threads::rehearse;
 
