@@ -5,6 +5,7 @@
 //! ratios of `visit`, which counts CPU time and takes turns.
 
 mod common;
+mod idle;
 
 use common::{Ground, Painted, Stamped, Timed};
 use divan::{Bencher, counter::ItemsCount};
@@ -20,9 +21,9 @@ use sully::{
     clock::{Clock, Monotonic},
     engine::Engine,
     pace::BATCH,
-    plan::{self, Checked, ContentSpec, Load, MemoryAmount, Plan, WORD_BYTES},
+    plan::{Checked, ContentSpec, Load, WORD_BYTES},
     probe,
-    units::{ByteSize, PAGE_BYTES, Rate},
+    units::{PAGE_BYTES, Rate},
 };
 
 /// The orders in which pages are visited.
@@ -133,17 +134,7 @@ impl Loaded {
             others.iter().try_for_each(|cpu| set.set(*cpu as usize))?;
             sched_setaffinity(gettid(), &set)?;
         }
-        let plan = Plan {
-            memory: MemoryAmount::Bytes(ByteSize::mib(MEMORY_MIB)),
-            rate: Rate::PagesPerSecond(0),
-            threads: Some(1),
-            verify: full,
-            latency: full,
-            ..Plan::default()
-        };
-        let plan = plan::check(&plan, &probe::machine()?)?;
-        let mut engine = Engine::start(&plan, &cpus[..1])?;
-        engine.open_gate();
+        let (plan, engine) = idle::engine(MEMORY_MIB, full, cpus[0])?;
         Ok(Self { plan, engine })
     }
 

@@ -4,6 +4,8 @@
 //! The machine may be busy with something else: rates are per second of CPU time, everything is measured in turn within
 //! a second, many times, and a ratio is the median of the ratios within one turn, with the quartiles beside it.
 
+mod idle;
+
 use nix::{
     sched::{CpuSet, sched_setaffinity},
     unistd::gettid,
@@ -17,11 +19,11 @@ use sully::{
     clock::{Clock, Monotonic},
     engine::Engine,
     pattern::{self, AddressPattern},
-    plan::{self, Checked, ContentSpec, Load, MemoryAmount, PatternSpec, Plan, WORD_BYTES},
+    plan::{Checked, ContentSpec, Load, PatternSpec, WORD_BYTES},
     probe,
     record::EndReason,
     region::{Region, Slice},
-    units::{ByteSize, PAGE_BYTES, PageIndex, Rate},
+    units::{PAGE_BYTES, PageIndex, Rate},
 };
 
 const MEMORY_MIB: u64 = 1024;
@@ -149,17 +151,7 @@ struct Loaded {
 
 impl Loaded {
     fn start(memory_mib: u64, full: bool, cpu: u32) -> Result<Self, Box<dyn Error>> {
-        let plan = Plan {
-            memory: MemoryAmount::Bytes(ByteSize::mib(memory_mib)),
-            rate: Rate::PagesPerSecond(0),
-            threads: Some(1),
-            verify: full,
-            latency: full,
-            ..Plan::default()
-        };
-        let plan = plan::check(&plan, &probe::machine()?)?;
-        let mut engine = Engine::start(&plan, &[cpu])?;
-        engine.open_gate();
+        let (plan, engine) = idle::engine(memory_mib, full, cpu)?;
         Ok(Self { plan, engine })
     }
 

@@ -89,7 +89,8 @@ const CANARIES_CEILING: usize = 4096;
 
 /// The stops of the whole VM in what was seen, without what the guest itself did, for [`throttle`].
 ///
-/// It is as long as the canaries' gaps on average, but for those that something else made longer. Of one canary each gap may be one. A canary that then waited in the guest's own queue was stopped for less.
+/// It is as long as the canaries' gaps on average, but for those that something else made longer. Of one canary each gap
+/// may be one. A canary that then waited in the guest's own queue was stopped for less.
 pub fn stops(seen: &Seen<'_>) -> Vec<Stop> {
     let stop = |group: &Group| {
         let nets = || group.left.iter().map(|index| net(&seen.gaps[*index]));

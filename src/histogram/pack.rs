@@ -1,7 +1,7 @@
 //! Packs counts as HdrHistogram's V2 format, in a zlib stream that does not compress.
 //!
-//! V2 is small as it is. A compressor would make it a third smaller, and for that dirty 300 KB of the guest's memory for each histogram, more than all else that
-//! the program dirties for an interval. Every reader of the format inflates stored blocks.
+//! V2 is small as it is. A compressor would make it a third smaller, and for that dirty 300 KB of the guest's memory for
+//! each histogram, more than all else that the program dirties for an interval. Every reader of the format inflates stored blocks.
 
 use super::{
     CELLS, HIGHEST_NS, SIGNIFICANT_DIGITS,
