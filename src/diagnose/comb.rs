@@ -10,6 +10,7 @@
 //! since over a few long periods R alone says little. And most neighbours must be whole periods apart.
 
 use crate::record::{Throttle, ThrottleLaw};
+use std::ops::RangeInclusive;
 
 /// A stretch in which no vCPU ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,6 +44,8 @@ const STOPS_CEILING: usize = 1024;
 /// So many stops in a row are a throttle among others, and such a share of those due.
 const CHAIN_LEAST: usize = 12;
 const CHAIN_SHARE: f64 = 0.5;
+/// So many stops are looked at near the end of one that was due: more of one VM do not end within a millisecond.
+const NEAR_CEILING: usize = 16;
 /// The least stop, stops and percent of a law that is not known.
 const FREE_LEAST: (u64, usize, f64) = (2_000_000, 6, 5.0);
 
@@ -50,8 +53,7 @@ const FREE_LEAST: (u64, usize, f64) = (2_000_000, 6, 5.0);
 pub(super) fn throttle(stops: &[Stop], now_ns: u64) -> Option<Throttle> {
     let short = Window::of(stops, now_ns, SHORT_WINDOW_NS);
     let long = Window::of(stops, now_ns, WINDOW_NS);
-    let tries = (30..=900).step_by(5).filter_map(|permille| short.at(permille));
-    let tries = tries.chain((901..=990).filter_map(|permille| long.at(permille)));
+    let tries = short.tries((30..=900).step_by(5)).into_iter().chain(long.tries(901..=990));
     let best = tries.max_by(|one, other| one.score.total_cmp(&other.score));
     Some(best.or_else(|| short.free())?.verdict())
 }
@@ -104,16 +106,38 @@ impl Window {
 
     /// Those about as long as `len_ns`, or up to `more_ns` or 6 % longer.
     fn about(&self, len_ns: u64, more_ns: u64) -> &[Stop] {
-        let (less_ns, more_ns) = (SHORT_NS.max(len_ns / 100 * 6), more_ns.max(len_ns / 100 * 6));
-        let from = self.stops.partition_point(|stop| stop.len_ns.saturating_add(less_ns) < len_ns);
-        let to = self.stops.partition_point(|stop| stop.len_ns <= len_ns.saturating_add(more_ns));
+        let lengths = about(len_ns, more_ns);
+        let from = self.stops.partition_point(|stop| stop.len_ns < *lengths.start());
+        let to = self.stops.partition_point(|stop| stop.len_ns <= *lengths.end());
         &self.stops[from..to]
     }
 
-    /// Whether QEMU's law fits at `permille`.
-    fn at(&self, permille: u64) -> Option<Fit> {
-        let period_ns = SLICE_NS * 1000 / (1000 - permille);
-        let ends = self.enough(self.about(period_ns - SLICE_NS, LONG_NS), period_ns, SHARE_FLOOR)?;
+    /// Where QEMU's law fits, at each of `permilles`, which ascend.
+    fn tries(&self, permilles: impl Iterator<Item = u64>) -> Vec<Fit> {
+        let (mut from, mut to) = (0, 0);
+        let mut fits = Vec::new();
+        for permille in permilles {
+            let period_ns = SLICE_NS * 1000 / (1000 - permille);
+            // As [`Self::about`] finds them; from one try to the next both ends go up.
+            let lengths = about(period_ns - SLICE_NS, LONG_NS);
+            while self.stops.get(from).is_some_and(|stop| stop.len_ns < *lengths.start()) {
+                from += 1;
+            }
+            while self.stops.get(to).is_some_and(|stop| stop.len_ns <= *lengths.end()) {
+                to += 1;
+            }
+            if from == self.stops.len() {
+                break;
+            }
+            fits.extend(self.at(permille, period_ns, &self.stops[from..to]));
+        }
+        fits
+    }
+
+    /// Whether QEMU's law fits at `permille`, of which `period_ns` is the period, by the stops that are about as long as
+    /// its sleeps.
+    fn at(&self, permille: u64, period_ns: u64, stops: &[Stop]) -> Option<Fit> {
+        let ends = self.enough(stops, period_ns, SHARE_FLOOR)?;
         let fit = |ends: &[u64]| {
             follow_each_other(ends, period_ns).then(|| self.regular(ends, period_ns)).flatten()
         };
@@ -170,7 +194,8 @@ impl Window {
                 let due_ns = end_ns.saturating_sub(periods * period_ns);
                 let from = ends.partition_point(|end_ns| end_ns.saturating_add(SHORT_NS) < due_ns);
                 let to = ends.partition_point(|end_ns| *end_ns <= due_ns.saturating_add(SHORT_NS));
-                from..to.min(rows.len())
+                let to = to.min(rows.len());
+                from.max(to.saturating_sub(NEAR_CEILING))..to
             };
             let before = near(1).chain(near(2)).max_by_key(|index| rows[*index].0);
             rows.push((before.map_or(0, |index| rows[index].0) + 1, before));
@@ -206,6 +231,12 @@ impl Window {
             .then(|| refined(ends, period_ns, (across, along)))?
             .map(|period_ns| (period_ns, score))
     }
+}
+
+/// The lengths about `len_ns`, up to `more_ns` or 6 % longer.
+fn about(len_ns: u64, more_ns: u64) -> RangeInclusive<u64> {
+    let share_ns = len_ns / 100 * 6;
+    len_ns.saturating_sub(SHORT_NS.max(share_ns))..=len_ns.saturating_add(more_ns.max(share_ns))
 }
 
 /// The ends of `stops` in order.

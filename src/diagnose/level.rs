@@ -15,11 +15,13 @@ const RAISED_PERCENT: u64 = 99;
 const RAISED_PERIOD_NS: u64 = SLICE_NS * 100 / (100 - RAISED_PERCENT);
 /// How much longer it may be found, ns: after a second the kernel has to catch up before a canary wakes. Seen: 3.8 ms.
 const LATE_NS: u64 = 5_000_000;
+/// From this length of a stop on canaries wake as late, ns.
+pub(super) const LONG_STOP_NS: u64 = 400_000_000;
 /// The score of a throttle that was told by one stop: the least there is.
 const RAISED_SCORE_PERCENT: u64 = 45;
 /// Two stops are enough from this length on, ns: more would take seconds, and little else stops a VM twice for so long
 /// with just [`SLICE_NS`] in between.
-const PAIR_NS: u64 = 400_000_000;
+const PAIR_NS: u64 = LONG_STOP_NS;
 /// The score of a throttle that was told by two stops.
 const PAIR_SCORE_PERCENT: u64 = 50;
 
@@ -80,11 +82,16 @@ fn pair(stops: &[Stop], waits: &[Stop], ends_ns: RangeInclusive<u64>) -> Option<
     told.then_some(Throttle { percent, period_ns, law: ThrottleLaw::Qemu, score_percent: PAIR_SCORE_PERCENT })
 }
 
-/// Whether a vCPU ran for as long as QEMU lets it, after a stop of `len_ns`: canaries wake late from one stop, later from
+/// Whether a vCPU ran for as long as QEMU lets it, after a stop of `len_ns`.
+fn is_slice(ran_ns: u64, len_ns: u64) -> bool {
+    slice_after(len_ns).contains(&ran_ns)
+}
+
+/// How long a vCPU seems to run where QEMU lets it, after a stop of `len_ns`: canaries wake late from one stop, later from
 /// a long one, and see the next one early.
-pub(super) fn is_slice(ran_ns: u64, len_ns: u64) -> bool {
-    let late_ns = if len_ns < PAIR_NS { LONG_NS } else { LATE_NS };
-    (SLICE_NS - late_ns..=SLICE_NS + SHORT_NS).contains(&ran_ns)
+pub(super) fn slice_after(len_ns: u64) -> RangeInclusive<u64> {
+    let late_ns = if len_ns < LONG_STOP_NS { LONG_NS } else { LATE_NS };
+    SLICE_NS - late_ns..=SLICE_NS + SHORT_NS
 }
 
 #[cfg(test)]

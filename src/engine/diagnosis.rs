@@ -1,7 +1,7 @@
 //! The last few seconds of gaps, kept so that each interval can say whose they were and how hard the vCPUs are
 //! throttled. Bounded in gaps and in time.
 
-use crate::diagnose::{STEAL_SPAN_NS, Seen, TimeByClass, WINDOW_NS, throttle_of, verdicts};
+use crate::diagnose::{STEAL_SPAN_NS, Seen, TimeByClass, WINDOW_NS, judged};
 use crate::record::{Gap, Throttle};
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -83,8 +83,8 @@ impl Diagnosis {
             steal_ns: stolen.map(|(first, last)| last.1.saturating_sub(first.1).saturating_mul(1_000_000)),
             ..Seen::default()
         };
-        self.throttle = throttle_of(&seen);
-        let told = verdicts(&seen, self.throttle.as_ref());
+        let (throttle, told) = judged(&seen);
+        self.throttle = throttle;
         for (gap, verdict) in gaps.iter().zip(told).skip(first_fresh) {
             self.time.add(verdict.class, gap.len_ns);
         }

@@ -6,7 +6,7 @@ use super::late_pages::LatePages;
 use super::say::Row;
 use super::stops::{Awake, is_long, seconds};
 use sully::clock::{Clock, Monotonic};
-use sully::diagnose::{Seen, verdicts};
+use sully::diagnose::{Seen, verdicts_of};
 use sully::engine::Engine;
 use sully::histogram::Counts;
 use sully::plan::{self, Backing, Checked, MemoryAmount, MemoryKind, Plan};
@@ -127,7 +127,7 @@ fn v7_pages_late_for_one_writer_of_four_hold_up_no_other_and_no_cpu() {
         gaps: &met.gaps,
         ..Seen::default()
     };
-    let common = verdicts(&seen, None).iter().filter(|verdict| verdict.common).count();
+    let common = verdicts_of(&seen).iter().filter(|verdict| verdict.common).count();
     let ratio = 100.0 * slow as f64 / late.max(1) as f64;
     let note =
         format!("{slow} slow visits for {late} late pages; {common} of {} gaps common", met.gaps.len());

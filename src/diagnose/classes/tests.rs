@@ -1,7 +1,7 @@
 //! Verdicts on made-up windows whose truth is known.
 
 use super::*;
-use crate::diagnose::{TimeByClass, time_by_class};
+use crate::diagnose::{HostEvent, TimeByClass, time_by_class};
 use crate::record::{GapFeatures, Stall};
 use proptest::prelude::*;
 
@@ -22,8 +22,11 @@ fn alone(gaps: &[Gap]) -> Seen<'_> {
 }
 
 fn classes(seen: &Seen<'_>) -> Vec<GapClass> {
-    let throttle = throttle_of(seen);
-    verdicts(seen, throttle.as_ref()).iter().map(|verdict| verdict.class).collect()
+    judged(seen).1.iter().map(|verdict| verdict.class).collect()
+}
+
+fn stops_of(seen: &Seen<'_>) -> Vec<Stop> {
+    stops(seen, &Groups::of(seen))
 }
 
 /// Sleeps of 10 ms in every 20 ms on both vCPUs.
@@ -34,8 +37,8 @@ fn half() -> Vec<Gap> {
 #[test]
 fn regular_stops_of_all_vcpus_are_a_throttle_and_its_percent_is_found() {
     let gaps = half();
-    assert_eq!(throttle_of(&seen(&gaps)).map(|throttle| throttle.percent), Some(50));
-    let found = verdicts(&seen(&gaps), throttle_of(&seen(&gaps)).as_ref());
+    assert_eq!(judged(&seen(&gaps)).0.map(|throttle| throttle.percent), Some(50));
+    let found = judged(&seen(&gaps)).1;
     assert!(found.iter().all(|one| one.class == GapClass::Throttle && one.common && one.confidence > 0.9));
 }
 
@@ -43,7 +46,7 @@ fn regular_stops_of_all_vcpus_are_a_throttle_and_its_percent_is_found() {
 fn regular_gaps_of_one_vcpu_of_two_are_no_throttle() {
     let mut gaps = half();
     gaps.retain(|gap| gap.cpu == 0);
-    assert_eq!(throttle_of(&seen(&gaps)), None);
+    assert_eq!(judged(&seen(&gaps)).0, None);
     assert!(classes(&seen(&gaps)).iter().all(|class| *class == GapClass::HostOther));
 }
 
@@ -52,7 +55,7 @@ fn with_one_vcpu_the_comb_tells_a_throttle_and_nothing_else_is_guessed() {
     let mut gaps = half();
     gaps.retain(|gap| gap.cpu == 0);
     assert!(classes(&alone(&gaps)).iter().all(|class| *class == GapClass::Throttle));
-    assert!(verdicts(&alone(&gaps), None).iter().all(|verdict| !verdict.common));
+    assert!(verdicts_of(&alone(&gaps)).iter().all(|verdict| !verdict.common));
     assert_eq!(classes(&alone(&[gap(0, 100, 3), gap(0, 700, 2)])), [GapClass::Unknown; 2]);
     assert_eq!(classes(&alone(&[gap(0, 100, 200)])), [GapClass::Blackout]);
 }
@@ -82,10 +85,10 @@ fn what_the_host_knows_decides_what_the_guest_cannot() {
 fn a_throttle_that_the_host_knows_of_needs_no_rhythm_and_one_that_it_does_not_is_none() {
     let gaps = half();
     let hosted = |events| Seen { events, is_hosted: true, ..seen(&gaps) };
-    assert!(verdicts(&hosted(&[]), None).iter().all(|one| one.class == GapClass::VmPause));
+    assert!(verdicts_of(&hosted(&[])).iter().all(|one| one.class == GapClass::VmPause));
     let events = [HostEvent { kind: HostEventKind::Throttled(50), start_ns: 0, end_ns: 1_000 * MS }];
     let early = |gap: &Gap| gap.start_ns < 1_150 * MS;
-    for (gap, one) in gaps.iter().zip(verdicts(&hosted(&events), None)) {
+    for (gap, one) in gaps.iter().zip(verdicts_of(&hosted(&events))) {
         assert_eq!(
             (one.class == GapClass::Throttle, one.confidence > 0.9),
             (early(gap), early(gap)),
@@ -100,7 +103,7 @@ fn in_post_copy_the_history_of_the_page_decides() {
     let events = [HostEvent { kind: HostEventKind::PostCopy, start_ns: 400 * MS, end_ns: 900 * MS }];
     let told = |gaps: &[Gap], earlier| {
         let stalls = [Stall { cpu: 0, start_ns: 501 * MS, len_ns: 28 * MS, page: 7, earlier }];
-        let found = verdicts(&Seen { events: &events, is_hosted: true, stalls: &stalls, ..seen(gaps) }, None);
+        let found = verdicts_of(&Seen { events: &events, is_hosted: true, stalls: &stalls, ..seen(gaps) });
         (found[0].class, found[0].confidence > 0.9)
     };
     assert_eq!(told(&one, 0), (GapClass::PostcopyFault, true));
@@ -128,7 +131,7 @@ fn a_wait_beside_a_stop_is_not_the_stop() {
     ];
     let gaps = [gap(0, 402, 40)];
     let seen = Seen { events: &events, is_hosted: true, ..seen(&gaps) };
-    assert_eq!(verdicts(&seen, None)[0].class, GapClass::PostcopyFault);
+    assert_eq!(verdicts_of(&seen)[0].class, GapClass::PostcopyFault);
 }
 
 #[test]
@@ -180,17 +183,17 @@ fn the_only_canary_that_was_ready_to_run_when_the_vm_was_stopped_did_not_wait_fo
     let mut raised: Vec<Gap> = (0..19).map(|index| gap(0, 10 + index * 100, 90)).collect();
     raised.push(waits(gap(0, 1_910, 990)));
     let seen = Seen { end_ns: 2_905 * MS, ..alone(&raised) };
-    assert_eq!(throttle_of(&seen).map(|throttle| throttle.percent), Some(99));
+    assert_eq!(judged(&seen).0.map(|throttle| throttle.percent), Some(99));
     assert_eq!(classes(&seen)[19], GapClass::Throttle);
 }
 
 #[test]
 fn a_vcpu_that_was_away_before_the_stop_does_not_make_it_longer() {
     let gaps = [gap(0, 500, 998), gap(1, 508, 990)];
-    let found: Vec<u64> = stops(&seen(&gaps)).iter().map(|stop| stop.len_ns).collect();
+    let found: Vec<u64> = stops_of(&seen(&gaps)).iter().map(|stop| stop.len_ns).collect();
     assert_eq!(found, [992 * MS]);
     let near = [gap(0, 500, 991), gap(1, 501, 990)];
-    assert_eq!(stops(&seen(&near))[0].len_ns, 990 * MS + MS / 2, "canaries differ by a period");
+    assert_eq!(stops_of(&seen(&near))[0].len_ns, 990 * MS + MS / 2, "canaries differ by a period");
 }
 
 #[test]
@@ -222,7 +225,7 @@ proptest! {
             end_ns, length_ns, canaries, gaps: &gaps, steal_ns, events: &events, stalls: &stalls, is_hosted: narrow,
             realtime: !narrow,
         };
-        let found = verdicts(&seen, throttle_of(&seen).as_ref());
+        let found = judged(&seen).1;
         prop_assert_eq!(found.len(), gaps.len());
         prop_assert!(found.iter().all(|one| (0.0..=1.0).contains(&one.confidence)));
         prop_assert!(canaries > 1 || found.iter().all(|one| !one.common));

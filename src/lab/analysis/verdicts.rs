@@ -2,7 +2,7 @@
 //! knows: stops, post-copy, throttle percentages, steal, other vCPUs, and the pages that visits waited for.
 
 use crate::{
-    diagnose::{HostEvent, HostEventKind, Seen, Verdict, verdicts},
+    diagnose::{HostEvent, HostEventKind, Seen, Verdict, verdicts_of},
     lab::{
         rundir::RunData,
         timeline::{Axis, PhaseName, Timeline},
@@ -67,7 +67,7 @@ pub fn judged(data: &RunData, axis: &Axis, timeline: &Timeline, canaries: usize)
             is_hosted: true,
             realtime,
         };
-        let told = verdicts(&seen, None);
+        let told = verdicts_of(&seen);
         found.extend(told.into_iter().skip(inside.start - first).take(inside.len()));
     }
     Judged { gaps, verdicts: found, stalls, realtime }
