@@ -74,6 +74,21 @@ fn an_absence_is_found_where_and_as_long_as_it_was() {
 }
 
 #[test]
+fn an_absence_that_begins_while_the_canary_is_awake_is_found_and_what_a_reading_takes_is_none() {
+    let len_ns = 40_000_000;
+    for number in [300, 301, 309, 310] {
+        let wake_ns = (0..number).fold(T0_NS, |at_ns, _| Beats::of(0).next_ns(at_ns));
+        let (gaps, _) = watched(Fake::new(T0_NS, 100).with_pause(wake_ns + 50, len_ns), 500_000_000);
+        let [gap] = gaps[..] else { panic!("wake {number}: {gaps:?}") };
+        assert_eq!((gap.start_ns, gap.len_ns), (wake_ns, len_ns + 100), "wake {number}");
+    }
+    let watch = Watch::new(T0_NS, NEVER_NS, THRESHOLD_FLOOR_NS);
+    let after_ns = THRESHOLD_FLOOR_NS + 1;
+    assert_eq!(watch.held_ns(T0_NS, T0_NS + after_ns, false), Some(after_ns));
+    assert_eq!(watch.held_ns(T0_NS, T0_NS + after_ns, true), None);
+}
+
+#[test]
 fn the_length_is_unbiased_for_absences_longer_than_the_period() {
     // A hundred absences of 3 ms that begin everywhere within the period.
     let len_ns = 3_000_000;
