@@ -8,6 +8,7 @@ mod exit;
 pub mod locate;
 #[cfg(test)]
 mod made_kernel;
+mod places;
 mod process;
 mod ram;
 mod reaper;

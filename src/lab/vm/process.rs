@@ -1,7 +1,10 @@
 //! A QEMU process from its start to its end, which it always comes to.
 
-use super::{Exit, VmConfig, VmError, locate, port_socket, qmp_socket, reaper::Reaper};
-use crate::lab::qmp::{Qmp, QmpEvent};
+use super::{Exit, VmConfig, VmError, locate, places, port_socket, qmp_socket, reaper::Reaper};
+use crate::{
+    lab::qmp::{Qmp, QmpEvent},
+    record::Accelerator,
+};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::{
@@ -46,6 +49,9 @@ impl Vm {
         match connected {
             Ok((qmp, events)) => {
                 let port_socket = port_socket(&config.sockets, config.side);
+                if config.accelerator == Accelerator::Tcg {
+                    places::keep_apart(&qmp).await;
+                }
                 Ok(Self { process, qmp, events: Some(events), port_socket })
             }
             // A control channel that closes early is the shadow of an end that is about to be known.
