@@ -58,6 +58,8 @@ pub struct Engine {
     writers: Vec<Writer>,
     canaries: Vec<Canary>,
     steal: Option<StealProbe>,
+    /// Steal in ms as of the last look at the gaps.
+    steal_seen_ms: Option<u64>,
     callbacks: CallbackProbe,
     /// Callbacks of the hypervisor as of the last time something took too long.
     callbacks_seen: Option<u64>,
@@ -108,6 +110,7 @@ impl Engine {
             writers: Vec::new(),
             canaries: Vec::new(),
             steal: StealProbe::open(),
+            steal_seen_ms: None,
             callbacks: CallbackProbe::open(),
             callbacks_seen: None,
             diagnosis: Diagnosis::default(),
@@ -131,6 +134,7 @@ impl Engine {
         engine.canaries = canary::start(cpus, plan.baseline_ns, &engine.control)?;
         engine.ground.keep_files();
         engine.callbacks_seen = engine.callbacks.read();
+        engine.steal_seen_ms = engine.steal.as_ref().and_then(StealProbe::read_ms);
         // The canaries have rehearsed meanwhile: long enough to tell the counter's pace.
         timing::calibrate(plan.clock, &mut engine.clock)?;
         Ok(engine)
@@ -244,11 +248,16 @@ impl Engine {
     ///
     /// After [`Self::stop`] its time stays the moment of stopping.
     pub fn snapshot(&self) -> Snapshot {
-        self.snapshot_before(self.control.next_epoch())
+        self.snapshot_after(&Snapshot::default())
+    }
+
+    /// What [`Self::snapshot`] gives; it finds room for about as much as there was in `last`, and so takes no more memory.
+    pub fn snapshot_after(&self, last: &Snapshot) -> Snapshot {
+        self.snapshot_before(self.control.next_epoch(), last)
     }
 
     /// All counts before `epoch`, which has begun.
-    fn snapshot_before(&self, epoch: u32) -> Snapshot {
+    fn snapshot_before(&self, epoch: u32, last: &Snapshot) -> Snapshot {
         let sources = Sources {
             epoch,
             plan: &self.plan,
@@ -256,16 +265,17 @@ impl Engine {
             t0_ns: self.t0_ns,
             writers: &self.writers,
             canaries: &self.canaries,
-            steal: self.steal.as_ref(),
+            steal_ms: self.steal_seen_ms,
             callbacks: self.callbacks_seen,
             diagnosis: &self.diagnosis,
             own_pages_dirtied: self.own_pages_dirtied,
         };
-        snapshot::take(&sources, self.stopped_ns.unwrap_or_else(|| Monotonic.now_ns()))
+        snapshot::take(&sources, self.stopped_ns.unwrap_or_else(|| Monotonic.now_ns()), last)
     }
 
     /// Moves the gap records that came since the last call to `into`, at most as many as the rings hold, and judges
-    /// them together for the next snapshot; those that ended just now with the next call, unless all has ended.
+    /// them together for the next snapshot; those that ended just now with the next call, unless all has ended. Steal is
+    /// read as well.
     pub fn take_gaps(&mut self, into: &mut Vec<Gap>) {
         let first_fresh = into.len();
         // Before the rings are read: what is not in them yet may have ended since.
@@ -282,7 +292,9 @@ impl Engine {
                 });
             }
         }
+        // The kernel writes all of its counters down for each reading: once is enough.
         let steal_ms = self.steal.as_ref().and_then(StealProbe::read_ms);
+        self.steal_seen_ms = steal_ms;
         let fresh = into.get(first_fresh..).unwrap_or_default();
         if !fresh.is_empty() {
             self.callbacks_seen = self.callbacks.read();

@@ -8,16 +8,15 @@ use super::{
 };
 use crate::{
     diagnose::TimeByClass,
-    histogram::Counts,
     plan::{Checked, Load},
-    probe::{StealProbe, process_cpu_ns},
+    probe::process_cpu_ns,
     record::{End, EndReason, Interval, Latency, SelfCost, Status, Throttle, Totals},
     tally::{GapCounts, Latencies, StampCounts},
 };
 use std::collections::BTreeMap;
 
 /// All counts at one moment, cumulative since the engine was started.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Snapshot {
     /// CLOCK_MONOTONIC.
     pub at_ns: u64,
@@ -29,8 +28,7 @@ pub struct Snapshot {
     reads: u64,
     /// What stamps told; none without them.
     stamps: Option<StampCounts>,
-    service: Counts,
-    response: Counts,
+    latencies: Latencies,
     /// What became of the visits due so far, all writers together. Without a schedule those due are those done.
     due: Due,
     asked: Asked,
@@ -85,8 +83,8 @@ pub(super) struct Sources<'a> {
     pub(super) writers: &'a [Writer],
     pub(super) canaries: &'a [Canary],
     pub(super) diagnosis: &'a Diagnosis,
-    /// None where the kernel does not count steal.
-    pub(super) steal: Option<&'a StealProbe>,
+    /// As of the last look at the gaps; none where the kernel does not count steal.
+    pub(super) steal_ms: Option<u64>,
     /// Callbacks of the hypervisor since boot, as far as they were looked at.
     pub(super) callbacks: Option<u64>,
     /// Of the interval that ends with the snapshot, where that was counted.
@@ -94,11 +92,11 @@ pub(super) struct Sources<'a> {
 }
 
 /// Loads everything once, for the time `at_ns`, which is now or just past. What is counted meanwhile may or may not
-/// be in it, and then is in the next.
-pub(super) fn take(sources: &Sources<'_>, at_ns: u64) -> Snapshot {
+/// be in it, and then is in the next. It is expected to hold about as much as `last`.
+pub(super) fn take(sources: &Sources<'_>, at_ns: u64, last: &Snapshot) -> Snapshot {
     let mut stamps = sources.plan.verify.then(StampCounts::default);
-    let Latencies { service, response } =
-        Latencies::of(|| sources.writers.iter().map(|writer| &*writer.tally));
+    let tallies = sources.writers.iter().map(|writer| &*writer.tally);
+    let latencies = Latencies::of(tallies, &last.latencies);
     let (mut writes, mut reads) = (0u64, 0u64);
     let mut due = Due::default();
     let mut open_ns: Option<u64> = None;
@@ -120,9 +118,7 @@ pub(super) fn take(sources: &Sources<'_>, at_ns: u64) -> Snapshot {
         writes += counts.writes;
         reads += counts.reads;
     }
-    let mut gaps = GapCounts::default();
-    sources.canaries.iter().for_each(|canary| gaps.add(&canary.tally.counts()));
-    let steal_ms = sources.steal.and_then(StealProbe::read_ms);
+    let gaps = GapCounts::of(sources.canaries.iter().map(|canary| &*canary.tally), &last.gaps);
     // The writers first: what they take in between must not make our own share negative.
     let writers_cpu_ns: u64 = sources.writers.iter().map(Writer::cpu_ns).sum();
     let own_cpu_ns = process_cpu_ns().saturating_sub(writers_cpu_ns);
@@ -135,13 +131,12 @@ pub(super) fn take(sources: &Sources<'_>, at_ns: u64) -> Snapshot {
         writes,
         reads,
         stamps,
-        service,
-        response,
+        latencies,
         due,
         asked,
         open_ns,
         gaps,
-        steal_ms,
+        steal_ms: sources.steal_ms,
         callbacks: sources.callbacks,
         own_cpu_ns,
         lost: sources.diagnosis.time(),
@@ -178,8 +173,7 @@ impl Snapshot {
 
     /// What happened since `earlier`, an older snapshot of the same engine.
     pub fn interval_since(&self, earlier: &Self, plan: &Checked, phase: &str) -> Interval {
-        let service = self.service.since(&earlier.service);
-        let response = self.response.since(&earlier.response);
+        let Latencies { service, response } = self.latencies.since(&earlier.latencies);
         let asked = self.asked.since(&earlier.asked);
         let due = |count: fn(&Due) -> u64| asked.is_scheduled().then(|| self.due_since(earlier, count));
         Interval {
@@ -214,8 +208,7 @@ impl Snapshot {
     /// later one cuts off what was done until then. `records_dropped` are those the caller gave up;
     /// gap records that found no room in the engine are added to them.
     pub fn end(&self, t0: &Self, reason: EndReason, detail: Option<String>, records_dropped: u64) -> End {
-        let service = self.service.since(&t0.service);
-        let response = self.response.since(&t0.response);
+        let Latencies { service, response } = self.latencies.since(&t0.latencies);
         let is_scheduled = self.asked.since(&t0.asked).is_scheduled();
         let due = |count: fn(&Due) -> u64| is_scheduled.then(|| self.due_since(t0, count));
         // A snapshot from before the gate was opened is as good: nothing was due or done until then.

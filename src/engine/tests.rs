@@ -155,7 +155,7 @@ fn every_page_is_counted_once_an_interval_however_late_the_sampler_reads() {
         let epoch = engine.control.next_epoch();
         // As if something else had the CPU.
         Monotonic.sleep_until(Monotonic.now_ns() + 3_000_000);
-        let now = engine.snapshot_before(epoch);
+        let now = engine.snapshot_before(epoch, &last);
         let interval = now.interval_since(&last, &plan, "run");
         assert_eq!(interval.pages_unique, Some(1024), "of {} visits", interval.writes);
         last = now;

@@ -199,7 +199,7 @@ impl Run {
         if self.interval.is_due(now_ns) || phase_ends {
             self.report_gaps(now_ns);
             self.engine.count_own_pages();
-            let now = Rc::new(self.engine.snapshot());
+            let now = Rc::new(self.engine.snapshot_after(&self.last));
             self.audience.offer_interval(&now, &self.plan, &self.phase);
             let sweeps = self.engine.sweeps().0;
             self.desk.tell(now.status(&self.last, &self.phase, self.plan.load(), sweeps));
@@ -293,7 +293,7 @@ impl Run {
         // Before the last snapshot, which then has their classes.
         self.report_gaps(now_ns);
         self.engine.count_own_pages();
-        let last = Rc::new(self.engine.snapshot());
+        let last = Rc::new(self.engine.snapshot_after(&self.last));
         self.report_finds(last.at_ns);
         self.audience.offer_interval(&last, &self.plan, &self.phase);
         let mut end = self.audience.end(&last, reason, detail);

@@ -1,7 +1,7 @@
 //! Counts taken from the cells at one moment: added, subtracted, asked for quantiles, packed for the wire.
 
 use super::{
-    CELLS, HIGHEST_NS, SIGNIFICANT_DIGITS, cell_of, highest_in_cell, lowest_in_cell, pack,
+    HIGHEST_NS, SIGNIFICANT_DIGITS, cell_of, highest_in_cell, lowest_in_cell, pack,
     runs::{Runs, room},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
@@ -26,16 +26,13 @@ impl Counts {
     /// The longest packed text that is read, in bytes; a full histogram of ours takes less.
     pub const PACKED_LIMIT_BYTES: usize = 64 * 1024;
 
-    /// Counts read from cells one by one; beyond [`CELLS`] they are left out. The cells are asked twice.
-    pub fn from_cells<C: Iterator<Item = u64>>(cells: impl Fn() -> C) -> Self {
-        let mut counts = Self::default();
-        counts.refill(cells);
-        counts
-    }
-
-    /// What [`Self::from_cells`] gives, in the place of what this was.
-    pub fn refill<C: Iterator<Item = u64>>(&mut self, cells: impl Fn() -> C) {
-        self.0.refill(|| cells().take(CELLS).enumerate());
+    /// Counts of the cells that are given, in ascending order and below [`CELLS`](super::CELLS), and how many that are in
+    /// all. They take about as much memory as `like`, which was taken of the same cells before.
+    pub fn of_cells(like: &Self, cells: impl Iterator<Item = (usize, u64)>) -> (Self, u64) {
+        let mut total = 0u64;
+        let counts = cells.inspect(|(_, count)| total = total.saturating_add(*count));
+        let runs = Runs::of(like.0.bytes().len(), counts);
+        (Self(runs), total)
     }
 
     /// Counts `count` more values of `value_ns` (saturating).
@@ -46,21 +43,15 @@ impl Counts {
     /// Adds every count of `other` (saturating).
     pub fn add(&mut self, other: &Self) {
         if !other.is_empty() {
-            self.0 = Runs::of(|| merged(self.0.cells(), other.0.cells()));
+            let both_bytes = self.0.bytes().len() + other.0.bytes().len();
+            self.0 = Runs::of(both_bytes, merged(self.0.cells(), other.0.cells()));
         }
     }
 
     /// What was counted since `earlier`, an older state of the same cells.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
-        Self(Runs::of(|| {
-            let mut then = earlier.0.cells().peekable();
-            self.0.cells().map(move |(cell, count)| {
-                while then.next_if(|(before, _)| *before < cell).is_some() {}
-                let before = then.next_if(|(before, _)| *before == cell).map_or(0, |(_, count)| count);
-                (cell, count.saturating_sub(before))
-            })
-        }))
+        Self(self.0.since(&earlier.0))
     }
 
     /// How many values were counted.
@@ -76,18 +67,22 @@ impl Counts {
     /// The value at or below which the share `quantile` (0 to 1) of all values lies, in ns, at most 0.8 % too
     /// high; none when nothing was counted.
     pub fn quantile(&self, quantile: f64) -> Option<u64> {
-        let total = self.count();
-        if total == 0 {
-            return None;
+        self.quantiles(self.count(), [quantile])[0]
+    }
+
+    /// What [`Self::quantile`] gives for each of `quantiles`, which ascend, found in one pass; `total` is [`Self::count`].
+    pub fn quantiles<const N: usize>(&self, total: u64, quantiles: [f64; N]) -> [Option<u64>; N] {
+        let mut found = [None; N];
+        let ranks = quantiles.map(|quantile| rank(quantile, total));
+        let (mut seen, mut next) = (0u64, 0);
+        for (cell, count) in self.0.cells() {
+            seen = seen.saturating_add(count);
+            while let Some(value) = found.get_mut(next).filter(|_| seen >= ranks[next]) {
+                *value = Some(highest_in_cell(cell));
+                next += 1;
+            }
         }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 <= rank <= total")]
-        let rank = ((quantile.clamp(0.0, 1.0) * total as f64).ceil() as u64).clamp(1, total);
-        let mut seen = 0u64;
-        let found = self.0.cells().find(|(_, count)| {
-            seen = seen.saturating_add(*count);
-            seen >= rank
-        });
-        found.map(|(cell, _)| highest_in_cell(cell))
+        found
     }
 
     /// The highest value counted, in ns, at most 0.8 % too high; none when nothing was counted.
@@ -111,20 +106,18 @@ impl Counts {
 
     /// From the field's own type; values outside our range count at its edge.
     pub fn from_hdr(hdr: &Histogram<u64>) -> Self {
-        let cells = || {
-            let mut values = hdr
-                .iter_recorded()
-                .map(|value| (cell_of(value.value_iterated_to()), value.count_at_value()))
-                .peekable();
-            std::iter::from_fn(move || {
-                let (cell, mut sum) = values.next()?;
-                while let Some((_, count)) = values.next_if(|(same, _)| *same == cell) {
-                    sum = sum.saturating_add(count);
-                }
-                Some((cell, sum))
-            })
-        };
-        Self(Runs::of(cells))
+        let mut values = hdr
+            .iter_recorded()
+            .map(|value| (cell_of(value.value_iterated_to()), value.count_at_value()))
+            .peekable();
+        let cells = std::iter::from_fn(|| {
+            let (cell, mut sum) = values.next()?;
+            while let Some((_, count)) = values.next_if(|(same, _)| *same == cell) {
+                sum = sum.saturating_add(count);
+            }
+            Some((cell, sum))
+        });
+        Self(Runs::of(0, cells))
     }
 
     /// Packed for the wire: HdrHistogram V2 in a zlib stream, base64 (starts `HISTFA`).
@@ -149,6 +142,12 @@ impl Counts {
             .map_err(|error| HistogramError::Format(format!("{error:?}")))?;
         Ok(Self::from_hdr(&hdr))
     }
+}
+
+/// How many of `total` values lie at or below the share `quantile` of them; at least one.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 <= rank <= total")]
+fn rank(quantile: f64, total: u64) -> u64 {
+    ((quantile.clamp(0.0, 1.0) * total as f64).ceil() as u64).min(total).max(1)
 }
 
 /// What both count, cell by cell.

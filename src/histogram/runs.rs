@@ -11,7 +11,7 @@ use std::ops::Range;
 pub(super) const NUMBER_BYTES: usize = 9;
 /// The highest count that the format has: half of its numbers are lengths of empty runs.
 pub(super) const HIGHEST_COUNT: u64 = i64::MAX as u64;
-/// What is kept free of a list that is taken while its cells go on counting.
+/// What is kept free of a list that may be longer than the one before it.
 const SPARE_BYTES: usize = 32;
 
 /// Counts by cell, none of them 0, in the order of their cells. Equal lists have equal bytes.
@@ -19,21 +19,20 @@ const SPARE_BYTES: usize = 32;
 pub(super) struct Runs(Vec<u8>);
 
 impl Runs {
-    /// Of cells below [`CELLS`] in ascending order. They are asked twice, so that no more memory is touched than the list
-    /// takes. A count beyond [`HIGHEST_COUNT`] becomes that.
-    pub(super) fn of<I: Iterator<Item = (usize, u64)>>(cells: impl Fn() -> I) -> Self {
-        let mut runs = Self::default();
-        runs.refill(cells);
-        runs
-    }
-
-    /// What [`Self::of`] gives, in the place of what this was.
-    pub(super) fn refill<I: Iterator<Item = (usize, u64)>>(&mut self, cells: impl Fn() -> I) {
-        let mut length = 0;
-        numbers(cells(), |value| length += length_of(value));
-        self.0.clear();
-        self.0.reserve_exact(room(length));
-        numbers(cells(), |value| push(&mut self.0, value));
+    /// Of cells in ascending order; beyond [`CELLS`] they are left out. A count above [`HIGHEST_COUNT`] becomes that.
+    ///
+    /// Room is asked for as for a list of `like_bytes`, so that no more memory is touched than the list takes; a longer one
+    /// asks again.
+    pub(super) fn of(like_bytes: usize, cells: impl Iterator<Item = (usize, u64)>) -> Self {
+        let mut bytes = Vec::with_capacity(room(like_bytes));
+        let mut next = 0;
+        cells.filter(|(cell, count)| *count > 0 && *cell < CELLS).for_each(|(cell, count)| {
+            skip(cell - next, |value| push(&mut bytes, value));
+            // A number is a count where it is even, halved, and so many empty cells where it is odd.
+            push(&mut bytes, count.min(HIGHEST_COUNT) << 1);
+            next = cell + 1;
+        });
+        Self(bytes)
     }
 
     /// Counts `count` more in `cell`, which is below [`CELLS`].
@@ -66,15 +65,25 @@ impl Runs {
 
     /// The cells that are not empty, and their counts.
     pub(super) fn cells(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
-        let mut walk = self.walk();
-        std::iter::from_fn(move || {
+        Occupied(self.walk())
+    }
+
+    /// What is counted here and not in `earlier`, cell by cell: no longer than this.
+    pub(super) fn since(&self, earlier: &Self) -> Self {
+        let (mut now, mut then) = (self.walk(), earlier.walk());
+        let fresh = std::iter::from_fn(|| {
             loop {
-                match walk.step()? {
-                    0 => {}
-                    count => return Some((walk.cell - 1, count)),
+                now.pass_alike(&mut then);
+                while then.cell < now.cell && then.step().is_some() {}
+                let (cell, is_beside) = (now.cell, then.cell == now.cell);
+                let count = now.step()?;
+                if count > 0 {
+                    let before = if is_beside { then.step().unwrap_or(0) } else { 0 };
+                    return Some((cell, count.saturating_sub(before)));
                 }
             }
-        })
+        });
+        Self::of(self.0.len(), fresh)
     }
 
     /// Whether no cell is counted.
@@ -108,29 +117,58 @@ struct Walk<'a> {
     cell: usize,
 }
 
-impl Walk<'_> {
-    /// Passes the next number: the count of one cell, or 0 for a run of empty ones.
-    #[expect(clippy::cast_possible_truncation, reason = "runs are not longer than all cells")]
-    fn step(&mut self) -> Option<u64> {
-        let value = pull(&mut self.rest)?;
-        let is_run = value & 1 == 1;
-        self.cell = self.cell.saturating_add(if is_run { value.div_ceil(2) as usize } else { 1 });
-        Some(if is_run { 0 } else { value >> 1 })
+/// The cells that a walk comes by and that are not empty.
+struct Occupied<'a>(Walk<'a>);
+
+impl Iterator for Occupied<'_> {
+    type Item = (usize, u64);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            match self.0.step()? {
+                0 => {}
+                count => return Some((self.0.cell - 1, count)),
+            }
+        }
     }
 }
 
-/// The numbers that say what `cells` are.
-fn numbers(cells: impl Iterator<Item = (usize, u64)>, mut say: impl FnMut(u64)) {
-    let mut next = 0;
-    for (cell, count) in cells.take_while(|(cell, _)| *cell < CELLS).filter(|(_, count)| *count > 0) {
-        skip(cell - next, &mut say);
-        // A number is a count where it is even, halved, and so many empty cells where it is odd.
-        say(count.min(HIGHEST_COUNT) << 1);
-        next = cell + 1;
+impl Walk<'_> {
+    /// Passes what is alike in both, as far as that is told in single bytes, which most of it is: ten times a second two long
+    /// lists are compared that differ in few places.
+    #[inline(always)]
+    fn pass_alike(&mut self, other: &mut Self) {
+        while self.cell == other.cell
+            && let (Some((one, rest)), Some((another, others))) =
+                (self.rest.split_first(), other.rest.split_first())
+            && one == another
+            && *one < 0x80
+        {
+            self.cell += width(u64::from(*one));
+            other.cell = self.cell;
+            (self.rest, other.rest) = (rest, others);
+        }
     }
+
+    /// Passes the next number: the count of one cell, or 0 for a run of empty ones.
+    #[inline(always)]
+    fn step(&mut self) -> Option<u64> {
+        let value = pull(&mut self.rest)?;
+        self.cell = self.cell.saturating_add(width(value));
+        Some(if value & 1 == 1 { 0 } else { value >> 1 })
+    }
+}
+
+/// How many cells a number tells of: of an odd one half, rounded up, are empty.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "runs are not longer than all cells")]
+fn width(value: u64) -> usize {
+    if value & 1 == 1 { value.div_ceil(2) as usize } else { 1 }
 }
 
 /// So many empty cells: one is a count of nothing.
+#[inline(always)]
 fn skip(empty: usize, mut say: impl FnMut(u64)) {
     match empty {
         0 => {}
@@ -145,20 +183,8 @@ pub(super) const fn room(bytes: usize) -> usize {
     (bytes + SPARE_BYTES).next_power_of_two()
 }
 
-/// How many bytes a number takes.
-const fn length_of(value: u64) -> usize {
-    let bits = (u64::BITS - value.leading_zeros()) as usize;
-    let bytes = bits.div_ceil(7);
-    if bytes == 0 {
-        1
-    } else if bytes > NUMBER_BYTES {
-        NUMBER_BYTES
-    } else {
-        bytes
-    }
-}
-
 /// Seven bits a byte, the lowest first; the ninth byte has eight.
+#[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "so many bits are meant")]
 fn push(bytes: &mut Vec<u8>, mut value: u64) {
     for _ in 1..NUMBER_BYTES {
@@ -172,7 +198,20 @@ fn push(bytes: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Takes the first number of `bytes`.
+#[inline(always)]
 fn pull(bytes: &mut &[u8]) -> Option<u64> {
+    match bytes.split_first()? {
+        // Most are of one byte.
+        (byte, rest) if *byte < 0x80 => {
+            *bytes = rest;
+            Some(u64::from(*byte))
+        }
+        _ => pull_long(bytes),
+    }
+}
+
+/// Takes the first number of `bytes`, however long.
+fn pull_long(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
     for place in 0..NUMBER_BYTES {
         let (byte, rest) = bytes.split_first()?;
@@ -193,7 +232,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn of(cells: &BTreeMap<usize, u64>) -> Runs {
-        Runs::of(|| cells.iter().map(|(cell, count)| (*cell, *count)))
+        Runs::of(0, cells.iter().map(|(cell, count)| (*cell, *count)))
     }
 
     fn any_count() -> impl Strategy<Value = u64> {
@@ -202,28 +241,30 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_number_comes_back_and_is_as_long_as_was_said(value in any::<u64>(), bits in 0u32..64) {
+        fn a_number_comes_back_and_what_follows_it_stays(value in any::<u64>(), bits in 0u32..64) {
             let value = value >> bits;
             let mut bytes = Vec::new();
             push(&mut bytes, value);
-            prop_assert_eq!(bytes.len(), length_of(value));
+            prop_assert!(bytes.len() <= NUMBER_BYTES);
             bytes.push(0xff);
             let mut rest = bytes.as_slice();
             prop_assert_eq!((pull(&mut rest), rest), (Some(value), &[0xff][..]));
         }
 
         #[test]
-        fn a_list_is_what_it_was_made_of_and_has_the_room_that_it_asked_for(
-            cells in prop::collection::btree_map(0..CELLS, any_count(), 0..60)
+        fn a_list_is_what_it_was_made_of_and_one_that_is_alike_has_the_room_that_it_asked_for(
+            cells in prop::collection::btree_map(0..CELLS + 9, any_count(), 0..60)
         ) {
             let runs = of(&cells);
             let truth: Vec<_> = cells
                 .into_iter()
-                .filter(|(_, count)| *count > 0)
+                .filter(|(cell, count)| *cell < CELLS && *count > 0)
                 .map(|(cell, count)| (cell, count.min(HIGHEST_COUNT)))
                 .collect();
             prop_assert_eq!(runs.cells().collect::<Vec<_>>(), truth);
-            prop_assert_eq!(runs.0.capacity(), room(runs.0.len()));
+            let again = Runs::of(runs.0.len(), runs.cells());
+            prop_assert_eq!(again.0.capacity(), room(runs.0.len()));
+            prop_assert_eq!(again, runs);
         }
 
         #[test]
@@ -240,8 +281,26 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
-            Runs(bytes).cells().for_each(drop);
+        fn what_is_fresh_is_the_difference_of_each_cell(
+            now in prop::collection::btree_map(prop_oneof![0usize..40, 0..CELLS], any_count(), 0..60),
+            changed in prop::collection::btree_map(prop_oneof![0usize..40, 0..CELLS], any_count(), 0..9),
+        ) {
+            let mut then = now.clone();
+            then.extend(changed);
+            let mut fresh = now.clone();
+            for (cell, count) in &mut fresh {
+                *count = (*count).min(HIGHEST_COUNT).saturating_sub(then.get(cell).copied().unwrap_or(0));
+            }
+            let found = of(&now).since(&of(&then));
+            prop_assert!(found.0.len() <= of(&now).0.len());
+            prop_assert_eq!(found, of(&fresh));
+            prop_assert_eq!(of(&now).since(&Runs::default()), of(&now));
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..40), others in prop::collection::vec(any::<u8>(), 0..40)) {
+            Runs(bytes.clone()).cells().for_each(drop);
+            Runs(bytes).since(&Runs(others));
         }
     }
 }

@@ -8,7 +8,7 @@ use super::{PageSize, Plan};
 /// The stack of one thread.
 pub const STACK_BYTES: u64 = 256 << 10;
 /// What one writer counts in.
-pub const WRITER_TABLE_BYTES: u64 = 103 << 10;
+pub const WRITER_TABLE_BYTES: u64 = 104 << 10;
 /// What one writer of stamped pages keeps besides.
 pub const STAMP_TABLE_BYTES: u64 = 65 << 10;
 /// What one canary counts in.

@@ -79,7 +79,7 @@ fn more_writers_than_a_small_machine_has_room_for_are_refused_and_the_flag_is_na
     let many = |verify| Plan { threads: Some(1024), verify, ..plan("75%", "4k", None, false) };
     let message = check(&many(true), &small(512, 2)).unwrap_err().to_string();
     assert!(message.contains("fewer --threads (there are 2 CPUs)"), "{message}");
-    assert!(message.contains("tables and stacks take 425."), "{message}");
+    assert!(message.contains("tables and stacks take 426."), "{message}");
     let message = check(&many(true), &small(256, 2)).unwrap_err().to_string();
     assert!(!message.contains("at most --memory"), "no memory is little enough: {message}");
     // Without stamps there is neither their ledger nor their tables.

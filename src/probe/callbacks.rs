@@ -6,7 +6,8 @@ use std::{fs::File, os::unix::fs::FileExt};
 /// The most of the file that is read; the row stands near its end, behind one line for each interrupt.
 const LIMIT_BYTES: usize = 256 * 1024;
 
-/// Reads the row. The file stays open; reading takes some 50 us, so it is done only when there was a gap.
+/// Reads the row. The file stays open; reading takes some 50 us, so it is done only when there was a gap, and never again
+/// where the kernel has no such row.
 #[derive(Debug)]
 pub struct CallbackProbe {
     interrupts: Option<File>,
@@ -16,7 +17,12 @@ pub struct CallbackProbe {
 impl CallbackProbe {
     /// For this machine.
     pub fn open() -> Self {
-        Self { interrupts: File::open("/proc/interrupts").ok(), text: vec![0; 8 * 1024] }
+        let mut probe = Self { interrupts: File::open("/proc/interrupts").ok(), text: vec![0; 8 * 1024] };
+        // It is there from the start of the kernel or never.
+        if probe.read().is_none() {
+            probe.interrupts = None;
+        }
+        probe
     }
 
     /// Callbacks since boot, all CPUs together; none where the kernel has no such row.

@@ -93,14 +93,9 @@ pub struct Latency {
 
 impl From<&Counts> for Latency {
     fn from(counts: &Counts) -> Self {
-        Self {
-            count: counts.count(),
-            p50: counts.quantile(0.5),
-            p90: counts.quantile(0.9),
-            p99: counts.quantile(0.99),
-            p999: counts.quantile(0.999),
-            max: counts.max(),
-        }
+        let count = counts.count();
+        let [p50, p90, p99, p999, max] = counts.quantiles(count, [0.5, 0.9, 0.99, 0.999, 1.0]);
+        Self { count, p50, p90, p99, p999, max }
     }
 }
 

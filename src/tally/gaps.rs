@@ -1,6 +1,6 @@
 //! The counts of one canary's gaps, and the ring their records wait in.
 
-use super::{Cells, RING_WORDS, Ring};
+use super::{Cells, RING_WORDS, Ring, cells::Sums};
 use crate::{
     histogram::Counts,
     record::{GapFeatures, GapSummary},
@@ -97,12 +97,7 @@ impl GapTally {
 
     /// The counts now.
     pub fn counts(&self) -> GapCounts {
-        GapCounts {
-            lengths: self.lengths.counts(),
-            total_ns: self.total_ns.load(Ordering::Relaxed),
-            threshold_ns: self.threshold(),
-            records_dropped: self.ring.dropped(),
-        }
+        GapCounts::of(std::iter::once(self), &GapCounts::default())
     }
 }
 
@@ -122,12 +117,17 @@ pub struct GapCounts {
 }
 
 impl GapCounts {
-    /// Adds what another canary counted.
-    pub fn add(&mut self, other: &Self) {
-        self.lengths.add(&other.lengths);
-        self.total_ns = self.total_ns.saturating_add(other.total_ns);
-        self.threshold_ns = self.threshold_ns.max(other.threshold_ns);
-        self.records_dropped = self.records_dropped.saturating_add(other.records_dropped);
+    /// Of all canaries together. They take about as much memory as `like`, which were taken before.
+    pub fn of<'a>(tallies: impl Iterator<Item = &'a GapTally> + Clone, like: &Self) -> Self {
+        let tables: Vec<&Cells> = tallies.clone().map(|tally| &tally.lengths).collect();
+        let (lengths, _) = Counts::of_cells(&like.lengths, Sums::of(&tables));
+        let mut counts = Self { lengths, ..Self::default() };
+        for tally in tallies {
+            counts.total_ns = counts.total_ns.saturating_add(tally.total_ns.load(Ordering::Relaxed));
+            counts.threshold_ns = counts.threshold_ns.max(tally.threshold());
+            counts.records_dropped = counts.records_dropped.saturating_add(tally.ring.dropped());
+        }
+        counts
     }
 
     /// Records that found the ring full; their gaps are counted all the same.

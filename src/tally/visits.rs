@@ -1,7 +1,7 @@
 //! The counts of one writer's visits.
 
-use super::Cells;
-use crate::histogram::{CELLS, Counts};
+use super::{Cells, cells::Sums};
+use crate::histogram::Counts;
 use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 
 /// No visit is under way.
@@ -38,7 +38,7 @@ pub struct VisitCounts {
 }
 
 /// How long the visits of writers had taken at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Latencies {
     /// From actual start to end.
     pub service: Counts,
@@ -48,24 +48,34 @@ pub struct Latencies {
 
 impl Latencies {
     /// All of `tallies` together, summed cell by cell: a list for each writer would be as much memory again, dirtied ten
-    /// times a second.
+    /// times a second. They take about as much as `like`, which were taken before.
     ///
     /// Never waits: when writers count during each of a few readings, the last one is taken, and the two histograms may
     /// differ by the visits of that moment.
-    pub fn of<'a, T: Iterator<Item = &'a VisitTally>>(tallies: impl Fn() -> T) -> Self {
+    pub fn of<'a>(tallies: impl Iterator<Item = &'a VisitTally> + Clone, like: &Self) -> Self {
         const READINGS: usize = 4;
-        let (mut service, mut response) = (Counts::default(), Counts::default());
-        let at = |own: fn(&VisitTally) -> &Cells, cell| {
-            tallies().map(|tally| own(tally).at(cell) + tally.unscheduled.at(cell)).sum()
+        let tables = |own: fn(&VisitTally) -> &Cells| {
+            let all = tallies.clone().flat_map(|tally| [own(tally), &tally.unscheduled]);
+            all.filter(|table| table.is_used()).collect::<Vec<_>>()
         };
-        for _ in 0..READINGS {
-            service.refill(|| (0..CELLS).map(|cell| at(|tally| &tally.service, cell)));
-            response.refill(|| (0..CELLS).map(|cell| at(|tally| &tally.response, cell)));
-            if service.count() == response.count() {
-                break;
+        let mut readings = 0;
+        loop {
+            let served = Counts::of_cells(&like.service, Sums::of(&tables(|tally| &tally.service)));
+            let responded = Counts::of_cells(&like.response, Sums::of(&tables(|tally| &tally.response)));
+            readings += 1;
+            if served.1 == responded.1 || readings == READINGS {
+                return Self { service: served.0, response: responded.0 };
             }
         }
-        Self { service, response }
+    }
+
+    /// How long visits took since `earlier`.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            service: self.service.since(&earlier.service),
+            response: self.response.since(&earlier.response),
+        }
     }
 }
 
@@ -152,7 +162,7 @@ impl VisitTally {
 
     /// How long its visits took so far.
     pub fn latencies(&self) -> Latencies {
-        Latencies::of(|| std::iter::once(self))
+        Latencies::of(std::iter::once(self), &Latencies::default())
     }
 }
 
@@ -185,7 +195,7 @@ mod tests {
         tallies[0].close(1_000, 1_100, 1_000);
         tallies[1].close(1_000, 1_100, 500);
         tallies[1].close(1_000, 1_300, u64::MAX);
-        let both = Latencies::of(|| tallies.iter());
+        let both = Latencies::of(tallies.iter(), &Latencies::default());
         assert_eq!(both.service.occupied().map(|(_, count)| count).collect::<Vec<_>>(), [2, 1]);
         assert_eq!(both.response.occupied().map(|(_, count)| count).collect::<Vec<_>>(), [1, 1, 1]);
     }

@@ -1,6 +1,7 @@
 //! Records made of two snapshots.
 
 use super::*;
+use crate::histogram::Counts;
 use crate::{
     plan::{self, Machine, Plan},
     units::Rate,
@@ -27,8 +28,7 @@ fn scheduled(at_ns: u64, visits: &[u64], due: Due, rate: &str) -> Snapshot {
         writes: service.count() * 2,
         reads: service.count() * 3,
         stamps: None,
-        response: service.clone(),
-        service,
+        latencies: Latencies { response: service.clone(), service },
         due,
         asked: Course::new(0, checked(rate.parse().unwrap()).load()).asked_by(at_ns),
         open_ns: None,
