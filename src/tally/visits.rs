@@ -54,17 +54,18 @@ impl Latencies {
     /// differ by the visits of that moment.
     pub fn of<'a>(tallies: impl Iterator<Item = &'a VisitTally> + Clone, like: &Self) -> Self {
         const READINGS: usize = 4;
-        let tables = |own: fn(&VisitTally) -> &Cells| {
-            let all = tallies.clone().flat_map(|tally| [own(tally), &tally.unscheduled]);
-            all.filter(|table| table.is_used()).collect::<Vec<_>>()
-        };
+        let used = |table: &&Cells| table.is_used();
+        let served = tallies.clone().flat_map(|tally| [&tally.service, &tally.unscheduled]);
+        let served: Vec<&Cells> = served.filter(used).collect();
+        let responded = tallies.flat_map(|tally| [&tally.response, &tally.unscheduled]);
+        let responded: Vec<&Cells> = responded.filter(used).collect();
         let mut readings = 0;
         loop {
-            let served = Counts::of_cells(&like.service, Sums::of(&tables(|tally| &tally.service)));
-            let responded = Counts::of_cells(&like.response, Sums::of(&tables(|tally| &tally.response)));
+            let (service, visits) = Counts::of_cells(&like.service, Sums::of(&served));
+            let (response, others) = Counts::of_cells(&like.response, Sums::of(&responded));
             readings += 1;
-            if served.1 == responded.1 || readings == READINGS {
-                return Self { service: served.0, response: responded.0 };
+            if visits == others || readings == READINGS {
+                return Self { service, response };
             }
         }
     }
