@@ -6,65 +6,72 @@ use crate::record::{Gap, GapClass};
 /// No guest has more canaries; what one says bounds no work.
 const CANARIES_CEILING: usize = 4096;
 
-/// All gaps of what was seen, in groups.
+/// The place of a gap. As short as it may be: in the guest this is made anew ten times a second, out of as many pages.
+type Place = u32;
+/// Of no gap.
+const NONE: Place = Place::MAX;
+
+/// All gaps of what was seen, in groups; of more than there are places the last are left out.
 pub(super) struct Groups<'a> {
     seen: &'a Seen<'a>,
     list: Vec<Group>,
     /// Of each gap the one of its group that comes before it.
-    before: Vec<Option<usize>>,
+    before: Vec<Place>,
     explained: Vec<Option<GapClass>>,
 }
 
 /// Gaps that are one.
 pub(super) struct Group {
     /// Those at its two ends.
-    first: usize,
-    last: usize,
+    first: Place,
+    last: Place,
     /// How many the guest's own counters explain.
-    own: usize,
+    own: u32,
     /// How many they do not, and the earliest of those.
-    left: usize,
-    first_left: Option<usize>,
+    left: u32,
+    first_left: Place,
 }
 
 impl<'a> Groups<'a> {
     pub(super) fn of(seen: &'a Seen<'a>) -> Self {
-        let mut order: Vec<usize> = (0..seen.gaps.len()).collect();
-        order.sort_by_key(|index| seen.gaps[*index].start_ns);
+        let mut order: Vec<Place> = (0..NONE).take(seen.gaps.len()).collect();
+        order.sort_by_key(|place| seen.gaps[*place as usize].start_ns);
         let mut groups = Self {
             seen,
             list: Vec::with_capacity(order.len()),
-            before: vec![None; order.len()],
+            before: vec![NONE; order.len()],
             explained: seen.gaps.iter().map(|gap| seen.explained(gap)).collect(),
         };
-        for index in order {
-            groups.take_in(index);
+        for place in order {
+            groups.take_in(place);
         }
         groups
     }
 
     /// Puts a gap, which begins no earlier than all that were put before it, where it belongs.
-    fn take_in(&mut self, index: usize) {
+    fn take_in(&mut self, place: Place) {
         // Later groups begin later, so only the last few can be near.
         let near = self.seen.canaries.clamp(1, CANARIES_CEILING);
         let recent = self.list.len().saturating_sub(near)..self.list.len();
-        let joined = recent.rev().find(|at| self.joins(index, &self.list[*at]));
-        let is_left = self.explained[index].is_none();
+        let joined = recent.rev().find(|at| self.joins(place, &self.list[*at]));
+        let is_left = self.explained(place as usize).is_none();
         let at = joined.unwrap_or_else(|| {
-            self.list.push(Group { first: index, last: index, own: 0, left: 0, first_left: None });
+            self.list.push(Group { first: place, last: NONE, own: 0, left: 0, first_left: NONE });
             self.list.len() - 1
         });
         let group = &mut self.list[at];
-        self.before[index] = joined.map(|_| group.last);
-        group.last = index;
-        group.own += usize::from(!is_left);
-        group.left += usize::from(is_left);
-        group.first_left = group.first_left.or(is_left.then_some(index));
+        self.before[place as usize] = group.last;
+        group.last = place;
+        group.own += u32::from(!is_left);
+        group.left += u32::from(is_left);
+        if is_left && group.left == 1 {
+            group.first_left = place;
+        }
     }
 
-    fn joins(&self, index: usize, group: &Group) -> bool {
-        let gap = &self.seen.gaps[index];
-        is_one(&self.seen.gaps[group.first], gap)
+    fn joins(&self, place: Place, group: &Group) -> bool {
+        let gap = &self.seen.gaps[place as usize];
+        is_one(&self.seen.gaps[group.first as usize], gap)
             && self.members(group).all(|member| self.seen.gaps[member].cpu != gap.cpu)
     }
 
@@ -78,7 +85,9 @@ impl<'a> Groups<'a> {
     }
 
     pub(super) fn members(&self, group: &Group) -> impl Iterator<Item = usize> {
-        std::iter::successors(Some(group.last), |member| self.before[*member])
+        let before = |member: &usize| self.before[*member];
+        let is_gap = |place: Place| (place != NONE).then_some(place as usize);
+        std::iter::successors(is_gap(group.last), move |member| is_gap(before(member)))
     }
 
     /// Those that the guest's own counters do not explain.
@@ -90,7 +99,7 @@ impl<'a> Groups<'a> {
     /// and half of them waited for nothing of the guest's. A canary that was ready to run when the VM was stopped seems
     /// to have waited for another task; but no task holds all CPUs from the same moment on, and up to the same.
     pub(super) fn is_stop(&self, group: &Group) -> bool {
-        let (count, canaries) = (group.own + group.left, self.seen.canaries);
+        let (count, canaries) = ((group.own + group.left) as usize, self.seen.canaries);
         let whole = count.saturating_mul(10) >= canaries.saturating_mul(9) && canaries > 0;
         whole && group.left > 0 && group.own <= group.left
     }
@@ -99,7 +108,7 @@ impl<'a> Groups<'a> {
 impl Group {
     /// The earliest that the guest's own counters do not explain.
     pub(super) fn first_left(&self) -> Option<usize> {
-        self.first_left
+        (self.left > 0).then_some(self.first_left as usize)
     }
 }
 

@@ -21,7 +21,10 @@ const READINGS_CEILING: usize = 64;
 /// What is remembered of the gaps, and what they came to by class.
 #[derive(Debug, Default)]
 pub(super) struct Diagnosis {
-    gaps: VecDeque<Gap>,
+    gaps: Vec<Gap>,
+    /// So many of them, the oldest, are forgotten: they are cut off now and then, or the others would move each time, and
+    /// their pages be dirtied.
+    forgotten: usize,
     /// Those that ended just now.
     waiting: Vec<Gap>,
     /// Steal in ms since boot, and when it was read.
@@ -63,17 +66,18 @@ impl Diagnosis {
         {
             self.steal.pop_front();
         }
-        self.gaps.retain(|gap| gap.end_ns().saturating_add(WINDOW_NS) >= now_ns);
-        // What is fresh always stays: it is no more than the rings hold.
-        let excess = (self.gaps.len() + fresh.len()).saturating_sub(GAPS_CEILING).min(self.gaps.len());
-        self.gaps.drain(..excess);
-        let first_fresh = self.gaps.len();
-        self.gaps.extend(fresh);
-        self.throttle = None;
-        if self.gaps.is_empty() {
+        self.forget(now_ns, fresh.len());
+        if fresh.is_empty() && self.throttle.is_none() {
+            // With nothing new no rhythm begins.
             return;
         }
-        let gaps: &[Gap] = self.gaps.make_contiguous();
+        self.throttle = None;
+        let first_fresh = self.gaps.len() - self.forgotten;
+        self.gaps.extend(fresh);
+        let gaps = &self.gaps[self.forgotten..];
+        if gaps.is_empty() {
+            return;
+        }
         let stolen = self.steal.front().zip(self.steal.back());
         let seen = Seen {
             end_ns: now_ns,
@@ -87,6 +91,19 @@ impl Diagnosis {
         self.throttle = throttle;
         for (gap, verdict) in gaps.iter().zip(told).skip(first_fresh) {
             self.time.add(verdict.class, gap.len_ns);
+        }
+    }
+
+    /// Forgets what is too old, and the oldest where so many `fresh` ones find no room. What is fresh always stays: it is no
+    /// more than the rings hold.
+    fn forget(&mut self, now_ns: u64, fresh: usize) {
+        let (kept, excess) = (&self.gaps[self.forgotten..], (self.gaps.len() - self.forgotten + fresh));
+        let is_old = |gap: &&Gap| gap.end_ns().saturating_add(WINDOW_NS) < now_ns;
+        let old = kept.iter().take_while(is_old).count();
+        self.forgotten += old.max(excess.saturating_sub(GAPS_CEILING)).min(kept.len());
+        if self.forgotten * 2 > self.gaps.len() {
+            self.gaps.drain(..self.forgotten);
+            self.forgotten = 0;
         }
     }
 
@@ -180,6 +197,6 @@ mod tests {
         for now_ns in 0..100 {
             diagnosis.take_in(&vec![gap.clone(); 100], 1, Some(now_ns), now_ns);
         }
-        assert!(diagnosis.gaps.len() <= GAPS_CEILING && diagnosis.steal.len() <= READINGS_CEILING);
+        assert!(diagnosis.gaps.len() <= 2 * GAPS_CEILING && diagnosis.steal.len() <= READINGS_CEILING);
     }
 }
