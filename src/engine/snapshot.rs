@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     diagnose::TimeByClass,
+    histogram::Counts,
     plan::{Checked, Load},
     probe::process_cpu_ns,
     record::{End, EndReason, Interval, Latency, SelfCost, Status, Throttle, Totals},
@@ -173,7 +174,7 @@ impl Snapshot {
 
     /// What happened since `earlier`, an older snapshot of the same engine.
     pub fn interval_since(&self, earlier: &Self, plan: &Checked, phase: &str) -> Interval {
-        let Latencies { service, response } = self.latencies.since(&earlier.latencies);
+        let (service, response) = self.latencies_since(earlier);
         let asked = self.asked.since(&earlier.asked);
         let due = |count: fn(&Due) -> u64| asked.is_scheduled().then(|| self.due_since(earlier, count));
         Interval {
@@ -187,10 +188,10 @@ impl Snapshot {
             missed: due(|due| due.missed),
             backlog: asked.is_scheduled().then_some(self.due.backlog),
             target_pages_per_s: asked.pages_per_s(),
-            service_ns: Latency::from(&service),
-            response_ns: Latency::from(&response),
-            service_hist: service.pack(),
-            response_hist: response.pack(),
+            service_ns: service.0,
+            response_ns: response.0,
+            service_hist: service.1,
+            response_hist: response.1,
             open_ns: self.open_ns,
             gaps: Some(self.gaps.since(&earlier.gaps)),
             steal_ms: self.steal_ms.zip(earlier.steal_ms).map(|(now, then)| now.saturating_sub(then)),
@@ -208,7 +209,7 @@ impl Snapshot {
     /// later one cuts off what was done until then. `records_dropped` are those the caller gave up;
     /// gap records that found no room in the engine are added to them.
     pub fn end(&self, t0: &Self, reason: EndReason, detail: Option<String>, records_dropped: u64) -> End {
-        let Latencies { service, response } = self.latencies.since(&t0.latencies);
+        let (service, response) = self.latencies_since(t0);
         let is_scheduled = self.asked.since(&t0.asked).is_scheduled();
         let due = |count: fn(&Due) -> u64| is_scheduled.then(|| self.due_since(t0, count));
         // A snapshot from before the gate was opened is as good: nothing was due or done until then.
@@ -229,10 +230,10 @@ impl Snapshot {
                 pages_swept: self.stamps.map(|stamps| stamps.swept),
                 self_cpu_ns: self.own_cpu_since(t0),
             },
-            service_ns: Latency::from(&service),
-            response_ns: Latency::from(&response),
-            service_hist: service.pack(),
-            response_hist: response.pack(),
+            service_ns: service.0,
+            response_ns: response.0,
+            service_hist: service.1,
+            response_hist: response.1,
             records_dropped: records_dropped.saturating_add(lost_gaps),
         }
     }
@@ -248,6 +249,16 @@ impl Snapshot {
 
     fn is_next_after(&self, earlier: &Self) -> bool {
         self.epoch.wrapping_sub(earlier.epoch) == 1
+    }
+
+    /// Of service and of response, each in short and packed. One after the other: they take the same memory.
+    fn latencies_since(&self, earlier: &Self) -> ((Latency, String), (Latency, String)) {
+        let of = |now: &Counts, then: &Counts| {
+            let fresh = now.since(then);
+            (Latency::from(&fresh), fresh.pack())
+        };
+        let (now, then) = (&self.latencies, &earlier.latencies);
+        (of(&now.service, &then.service), of(&now.response, &then.response))
     }
 
     fn due_since(&self, earlier: &Self, count: fn(&Due) -> u64) -> u64 {

@@ -1,9 +1,6 @@
 //! Counts taken from the cells at one moment: added, subtracted, asked for quantiles, packed for the wire.
 
-use super::{
-    HIGHEST_NS, SIGNIFICANT_DIGITS, cell_of, highest_in_cell, lowest_in_cell, pack,
-    runs::{Runs, room},
-};
+use super::{HIGHEST_NS, SIGNIFICANT_DIGITS, cell_of, highest_in_cell, lowest_in_cell, pack, runs::Runs};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use hdrhistogram::{Histogram, serialization::Deserializer};
 
@@ -122,10 +119,7 @@ impl Counts {
 
     /// Packed for the wire: HdrHistogram V2 in a zlib stream, base64 (starts `HISTFA`).
     pub fn pack(&self) -> String {
-        let packed = pack::pack(&self.0);
-        let mut text = String::with_capacity(room(packed.len().div_ceil(3) * 4));
-        BASE64.encode_string(packed, &mut text);
-        text
+        pack::pack(&self.0)
     }
 
     /// Reads what [`Self::pack`] or another HdrHistogram implementation wrote.

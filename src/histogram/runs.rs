@@ -180,7 +180,8 @@ fn skip(empty: usize, mut say: impl FnMut(u64)) {
 /// How much room is asked for where `bytes` and some more are to go. What was freed is found again by its size, so a reader
 /// that asks for few sizes stays on few pages; of what it asks for it touches no more than it needs.
 pub(super) const fn room(bytes: usize) -> usize {
-    (bytes + SPARE_BYTES).next_power_of_two()
+    const STEP_BYTES: usize = 512;
+    (bytes + SPARE_BYTES).next_multiple_of(STEP_BYTES)
 }
 
 /// Seven bits a byte, the lowest first; the ninth byte has eight.

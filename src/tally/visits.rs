@@ -69,15 +69,6 @@ impl Latencies {
             }
         }
     }
-
-    /// How long visits took since `earlier`.
-    #[must_use]
-    pub fn since(&self, earlier: &Self) -> Self {
-        Self {
-            service: self.service.since(&earlier.service),
-            response: self.response.since(&earlier.response),
-        }
-    }
 }
 
 impl VisitTally {

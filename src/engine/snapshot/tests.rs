@@ -1,7 +1,6 @@
 //! Records made of two snapshots.
 
 use super::*;
-use crate::histogram::Counts;
 use crate::{
     plan::{self, Machine, Plan},
     units::Rate,
