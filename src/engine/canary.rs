@@ -16,7 +16,7 @@
 //! alone can be tens of ms, and a threshold as high would hide every sleep of a throttle.
 //!
 //! **Features.** Only when a gap fires are the thread's counters read; the base they are compared with is renewed
-//! every tenth wake and after each gap, and the next deadline is set after that, so that reading is no gap itself.
+//! every tenth wake and with each gap, and the next deadline is set after that, so that reading is no gap itself.
 //!
 //! **Awake.** A CPU may be taken away while its canary is awake, which in an emulated guest it is for a tenth of the time: what
 //! it does between two sleeps is timed as well.
@@ -141,27 +141,32 @@ fn run<C: Clock>(
         wakes += 1;
         let gap_ns = watch.late_ns(deadline_ns, now_ns);
         tally.set_threshold(watch.threshold_ns);
+        let reads = gap_ns.is_some() || wakes >= REBASE_WAKES;
+        let mut held_base = base;
         if let Some(late_ns) = gap_ns {
-            let features = base.features(control, probe);
+            let features;
+            (features, base) = base.turn(control, probe);
+            held_base = base;
             let len_ns = length_ns(late_ns, features.run_delay_ns);
             tally.record(&RawGap { start_ns: now_ns.saturating_sub(len_ns), len_ns, features });
-            wakes = REBASE_WAKES;
-        }
-        let reads = wakes >= REBASE_WAKES;
-        if reads {
+        } else if reads {
             base = Base::read(control, probe);
+        }
+        if reads {
             wakes = 0;
         }
         let done_ns = clock.now_ns();
         if let Some(len_ns) = watch.held_ns(now_ns, done_ns, reads) {
-            tally.record(&RawGap { start_ns: now_ns, len_ns, features: base.features(control, probe) });
-            wakes = REBASE_WAKES;
+            let features;
+            (features, base) = held_base.turn(control, probe);
+            tally.record(&RawGap { start_ns: now_ns, len_ns, features });
         }
         deadline_ns = beats.next_ns(done_ns);
     }
 }
 
 /// What the features of a gap are counted from.
+#[derive(Clone, Copy)]
 struct Base {
     counters: ThreadCounters,
     faults_made: u32,
@@ -174,11 +179,13 @@ impl Base {
         Self { counters: probe.read(), faults_made }
     }
 
-    /// What was counted since. Minor faults that may have been made for our own sake tell nothing, and are left out.
-    fn features(&self, control: &Control, probe: &ThreadProbe) -> GapFeatures {
-        let features = probe.read().since(&self.counters);
+    /// What was counted since, and what to count from. Minor faults that may have been made for our own sake tell nothing, and are
+    /// left out.
+    fn turn(&self, control: &Control, probe: &ThreadProbe) -> (GapFeatures, Self) {
+        let now = Self::read(control, probe);
+        let features = now.counters.since(&self.counters);
         let in_doubt = control.faults_made() != self.faults_made;
-        GapFeatures { minflt: if in_doubt { 0 } else { features.minflt }, ..features }
+        (GapFeatures { minflt: if in_doubt { 0 } else { features.minflt }, ..features }, now)
     }
 }
 

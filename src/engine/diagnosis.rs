@@ -97,10 +97,11 @@ impl Diagnosis {
     /// Forgets what is too old, and the oldest where so many `fresh` ones find no room. What is fresh always stays: it is no
     /// more than the rings hold.
     fn forget(&mut self, now_ns: u64, fresh: usize) {
-        let (kept, excess) = (&self.gaps[self.forgotten..], (self.gaps.len() - self.forgotten + fresh));
+        let kept = &self.gaps[self.forgotten..];
         let is_old = |gap: &&Gap| gap.end_ns().saturating_add(WINDOW_NS) < now_ns;
         let old = kept.iter().take_while(is_old).count();
-        self.forgotten += old.max(excess.saturating_sub(GAPS_CEILING)).min(kept.len());
+        let excess = (kept.len() + fresh).saturating_sub(GAPS_CEILING);
+        self.forgotten += old.max(excess).min(kept.len());
         if self.forgotten * 2 > self.gaps.len() {
             self.gaps.drain(..self.forgotten);
             self.forgotten = 0;

@@ -174,7 +174,7 @@ fn faults_that_are_made_for_our_own_sake_are_not_the_guests() {
             control.makes_faults();
         }
         kept.push(std::hint::black_box(vec![1u8; 1 << 20]));
-        base.features(&control, &probe).minflt
+        base.turn(&control, &probe).0.minflt
     };
     assert!(counted(false) > 0);
     assert_eq!(counted(true), 0);
