@@ -50,7 +50,7 @@ impl Vm {
             Ok((qmp, events)) => {
                 let port_socket = port_socket(&config.sockets, config.side);
                 if config.accelerator == Accelerator::Tcg {
-                    places::keep_apart(&qmp).await;
+                    places::keep_apart(&qmp, process.pid()).await;
                 }
                 Ok(Self { process, qmp, events: Some(events), port_socket })
             }
