@@ -46,14 +46,19 @@ LIST
 
 die() { printf 'instructions: %s\n' "$*" >&2; exit 1; }
 
+# run_counted FLAGS...: runs the load under callgrind, which leaves the records and a count for each thread.
+run_counted() {
+    rm -f "$scratch"/counts*
+    timeout --kill-after=5 90 valgrind --tool=callgrind --separate-threads=yes \
+        --callgrind-out-file="$scratch/counts" "$guest" run -m 4M -t 1 --baseline 0s --report - "$@" \
+        >"$scratch/records" 2>"$scratch/said" </dev/null
+}
+
 # count MILLISECONDS FLAGS...: prints the visits of one run, the writer's instructions, and the clock it used.
 count() {
     local span_ms=$1
     shift
-    rm -f "$scratch"/counts*
-    timeout --kill-after=5 90 valgrind --tool=callgrind --separate-threads=yes \
-        --callgrind-out-file="$scratch/counts" "$guest" run -m 4M -r max -t 1 -d "${span_ms}ms" --baseline 0s \
-        -i 1s --report - "$@" >"$scratch/records" 2>"$scratch/said" </dev/null || return 1
+    run_counted -r max -d "${span_ms}ms" -i 1s "$@" || return 1
     # Beside the first thread, which reports, the writer is the one that did the most.
     awk '/^totals:/ && FILENAME !~ /-01$/ && $2 > most { most = $2 } END { print most + 0 }' \
         "$scratch"/counts-* >"$scratch/most"
@@ -81,10 +86,7 @@ per_visit() {
 
 # tell SECONDS: prints the intervals of one run at a low rate, and the instructions of the thread that tells them.
 tell() {
-    rm -f "$scratch"/counts*
-    timeout --kill-after=5 90 valgrind --tool=callgrind --separate-threads=yes \
-        --callgrind-out-file="$scratch/counts" "$guest" run -m 4M -r 1000p/s -t 1 -d "$1s" --baseline 0s \
-        -i 100ms --report - >"$scratch/records" 2>"$scratch/said" </dev/null || return 1
+    run_counted -r 1000p/s -d "$1s" -i 100ms || return 1
     grep -c '^{"type":"interval"' "$scratch/records"
     awk '/^totals:/ { print $2 }' "$scratch/counts-01"
 }
