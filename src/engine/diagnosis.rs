@@ -71,13 +71,9 @@ impl Diagnosis {
             // With nothing new no rhythm begins.
             return;
         }
-        self.throttle = None;
         let first_fresh = self.gaps.len() - self.forgotten;
         self.gaps.extend(fresh);
         let gaps = &self.gaps[self.forgotten..];
-        if gaps.is_empty() {
-            return;
-        }
         let stolen = self.steal.front().zip(self.steal.back());
         let seen = Seen {
             end_ns: now_ns,
