@@ -72,6 +72,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut figures = [const { Figures::new() }; CASES.len()];
     for _ in 0..turns {
         for (case, figures) in CASES.iter().zip(&mut figures) {
+            // As often as a run does it: a counter is not foretold for seconds.
+            [&mut full, &mut bare].into_iter().for_each(Loaded::check_clock);
             let (loaded, step): (_, Step) =
                 if case.4 { (&mut full, peer_visits) } else { (&mut bare, bare_stores) };
             let (other, rate) = (measured(slice, case, (step, Drawing::Before), cpu)?, loaded.rate(case)?);
@@ -155,6 +157,12 @@ impl Loaded {
         Ok(Self { plan, engine })
     }
 
+    fn check_clock(&mut self) {
+        if let Some(failure) = self.engine.check_clock() {
+            println!("the clock was given up: {failure:?}");
+        }
+    }
+
     /// Million visits a second of the writer's CPU time.
     fn rate(&mut self, &(name, pattern, content, whole, _): &Case) -> Figure {
         let load = Load {
@@ -171,9 +179,6 @@ impl Loaded {
         let totals = self.engine.snapshot().end(&begin, EndReason::Duration, None, 0).totals;
         // All that is not the writer's: canaries, snapshots.
         let cpu_ns = (probe::process_cpu_ns() - begin_cpu_ns).saturating_sub(totals.self_cpu_ns);
-        if let Some(failure) = self.engine.check_clock() {
-            println!("{name}: the clock was given up: {failure:?}");
-        }
         self.engine.change(self.plan.load())?;
         Monotonic.sleep_until(Monotonic.now_ns() + SETTLING_NS);
         Ok(totals.writes as f64 * 1e3 / cpu_ns as f64)

@@ -21,6 +21,29 @@ pub(super) struct Work {
     pub(super) undone: usize,
 }
 
+impl Work {
+    /// Whether each visit is one store and nothing else.
+    pub(super) fn only_stores(&self) -> bool {
+        !self.timed && self.reads.is_never() && self.visitor.only_stores()
+    }
+
+    /// Does so many visits, each of which is one store: first those to the pages that are drawn already.
+    pub(super) fn store(&mut self, visits: usize) {
+        let early = self.drawn.count.min(visits);
+        self.visitor.store(&self.drawn.pages[..early]);
+        self.drawn.take(early);
+        let (mut left, at_once) = (visits - early, self.pattern.best_at_once().clamp(1, BATCH));
+        while left > 0 {
+            // None of those that were drawn are left here.
+            let now = &mut self.drawn.pages[..left.min(at_once)];
+            self.pattern.fill(now);
+            self.visitor.store(now);
+            left -= now.len();
+        }
+        self.sums.writes += visits as u64;
+    }
+}
+
 /// Visits drawn and not done yet.
 pub(super) struct Drawn {
     pub(super) pages: [PageIndex; BATCH],
@@ -43,6 +66,13 @@ impl Drawn {
     pub(super) const fn reschedule(&mut self) {
         self.intended_ns = [u64::MAX; BATCH];
         self.held = None;
+    }
+
+    /// The first `done` of them are done.
+    pub(super) fn take(&mut self, done: usize) {
+        self.pages.copy_within(done..self.count, 0);
+        self.only_reads.copy_within(done..self.count, 0);
+        self.count -= done;
     }
 
     /// They are not to be done.

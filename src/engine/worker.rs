@@ -54,7 +54,35 @@ pub(super) fn run<C: Clock>(
                 std::mem::take(&mut work.undone),
             );
         }
-        visit_until_called(clock, (control, taken_up), tally, work);
+        if work.only_stores() {
+            store_until_called(clock, (control, taken_up), tally, work);
+        } else {
+            visit_until_called(clock, (control, taken_up), tally, work);
+        }
+    }
+}
+
+/// Stores into pages until there are orders to take up, where visits are stores and nothing else. A batch that is too late is
+/// given up whole.
+fn store_until_called<C: Clock>(
+    clock: &C,
+    (control, taken_up): (&Control, u32),
+    tally: &VisitTally,
+    work: &mut Work,
+) {
+    loop {
+        let held = work.drawn.held.take();
+        let batch = held.unwrap_or_else(|| work.pacer.next(&mut work.drawn.intended_ns));
+        let Some(start_ns) = wait(clock, (control, taken_up), &batch) else {
+            work.drawn.held = Some(batch);
+            return;
+        };
+        if start_ns <= work.pacer.released(start_ns, &batch) {
+            work.store(batch.visits);
+            tally.wrote(work.sums.writes);
+        } else if !gives_up(start_ns, (control, taken_up), tally, work, batch.visits) {
+            return;
+        }
     }
 }
 
@@ -68,8 +96,8 @@ fn visit_until_called<C: Clock>(
     tally: &VisitTally,
     work: &mut Work,
 ) {
-    let Drawn { pages, only_reads, count: drawn, intended_ns, held } = &mut work.drawn;
     loop {
+        let Drawn { pages, only_reads, count: drawn, intended_ns, held } = &mut work.drawn;
         let batch = held.take().unwrap_or_else(|| work.pacer.next(intended_ns));
         let count = batch.visits;
         if *drawn < count {
@@ -95,18 +123,29 @@ fn visit_until_called<C: Clock>(
         if end_ns.saturating_sub(start_ns) >= STALL_NS {
             work.visitor.look_back(&pages[..done], &only_reads[..done], (start_ns, end_ns));
         }
-        pages.copy_within(done..*drawn, 0);
-        only_reads.copy_within(done..*drawn, 0);
-        *drawn -= done;
-        if done < count {
-            // Another load may have ended this one's schedule long ago: then it says what is given up.
-            if control.orders() != taken_up {
-                work.undone = count - done;
-                return;
-            }
-            give_up(end_ns, (&mut work.pacer, &mut work.sums), tally, count - done);
+        work.drawn.take(done);
+        if done < count && !gives_up(end_ns, (control, taken_up), tally, work, count - done) {
+            return;
         }
     }
+}
+
+/// Gives up the last `undone` visits of a batch that took too long, unless there are orders. Another load may have ended this
+/// one's schedule long ago: then it says what is given up.
+fn gives_up(
+    now_ns: u64,
+    (control, taken_up): (&Control, u32),
+    tally: &VisitTally,
+    work: &mut Work,
+    undone: usize,
+) -> bool {
+    let is_called = control.orders() != taken_up;
+    if is_called {
+        work.undone = undone;
+    } else {
+        give_up(now_ns, (&mut work.pacer, &mut work.sums), tally, undone);
+    }
+    !is_called
 }
 
 /// Gives up the last `undone` visits of a batch, and all others that are too late at `now_ns`.
@@ -174,12 +213,7 @@ impl Round<'_> {
         if start_ns > self.until_ns {
             return (0, start_ns);
         }
-        if self.visitor.only_stores() && !visits.reads {
-            self.visitor.store(visits.pages);
-            self.sums.writes += visits.pages.len() as u64;
-        } else {
-            (0..visits.pages.len()).for_each(|index| self.visit(visits, index, start_ns));
-        }
+        (0..visits.pages.len()).for_each(|index| self.visit(visits, index, start_ns));
         self.count();
         (visits.pages.len(), start_ns)
     }

@@ -3,12 +3,12 @@
 use super::*;
 use crate::{
     clock::Fake,
-    content::{Ledger, Palette},
+    content::{Ledger, Palette, is_visited},
     engine::{order::Change, visitor::Stamps},
     pace::{Pacer, Part, Schedule},
     pattern::{Reads, pattern},
     plan::{BacklogPolicy, PatternSpec, VisitMix, WORD_BYTES},
-    region::Region,
+    region::{Region, Slice},
     tally::{Latencies, StampCounts, StampTally, Told, VisitCounts},
     units::{PageCount, Rate},
 };
@@ -79,14 +79,18 @@ fn leg(rate: &str) -> Leg {
 }
 
 fn change(at_ns: u64, leg: Leg, spec: Option<PatternSpec>) -> Order {
-    Order::Change(Box::new(Change {
+    Order::Change(Box::new(changed(at_ns, leg, spec)))
+}
+
+fn changed(at_ns: u64, leg: Leg, spec: Option<PatternSpec>) -> Change {
+    Change {
         at_ns,
         pacer: Pacer::new(at_ns, &leg.part()),
         pattern: spec.map(|spec| pattern(spec, PageCount(PAGES), 1)),
         visits_per_s: 0,
         reads: None,
         palette: None,
-    }))
+    }
 }
 
 struct Outcome {
@@ -96,21 +100,27 @@ struct Outcome {
     stamps: StampCounts,
     told: Vec<Told>,
     station: Station,
+    slice: Slice,
 }
 
 /// Runs `first` from T0 on over stamped pages, each order at its time, and stops at `end_ns`.
 fn load(clock: Fake, first: Leg, orders: Vec<(u64, Order)>, end_ns: u64) -> Outcome {
+    load_of(clock, first, orders, end_ns, true)
+}
+
+/// The same, timed and over stamped pages or `full` neither.
+fn load_of(clock: Fake, first: Leg, orders: Vec<(u64, Order)>, end_ns: u64, full: bool) -> Outcome {
     let (_, mut slices) = Region::map(PageCount(PAGES), 1).unwrap();
     let (slice, stamps) = (slices.remove(0), Arc::new(StampTally::new()));
     let ledger = Ledger::new(7, slice.first(), slice.pages());
-    let stamped = Stamps::new(ledger, Arc::clone(&stamps));
-    let visitor = Visitor::fill(slice, Palette::new(WORD_BYTES, true, 1), Some(stamped)).unwrap();
+    let stamped = full.then(|| Stamps::new(ledger, Arc::clone(&stamps)));
+    let visitor = Visitor::fill(slice, Palette::new(WORD_BYTES, full, 1), stamped).unwrap();
     let mut work = Work {
         pacer: Pacer::new(T0_NS, &first.part()),
         pattern: pattern(PatternSpec::Shuffle, PageCount(PAGES), 1),
         reads: Reads::new(VisitMix { reads: 0, visits: 1 }, 1),
         visitor,
-        timed: true,
+        timed: full,
         drawn: Drawn::none(),
         sums: Sums::default(),
         undone: 0,
@@ -124,7 +134,8 @@ fn load(clock: Fake, first: Leg, orders: Vec<(u64, Order)>, end_ns: u64) -> Outc
     work.visitor.sweep(&clock, || false, true);
     let told = std::iter::from_fn(|| stamps.take()).collect();
     let (counts, latencies) = (tally.counts(), tally.latencies());
-    Outcome { visits, counts, latencies, stamps: stamps.counts(u32::MAX), told, station }
+    let slice = work.visitor.slice;
+    Outcome { visits, counts, latencies, stamps: stamps.counts(u32::MAX), told, station, slice }
 }
 
 #[test]
@@ -167,6 +178,24 @@ fn another_rate_in_the_middle_of_a_lap_leaves_no_page_out_and_takes_none_twice()
         (outcome.latencies.service.count(), outcome.latencies.response.count()),
         (outcome.visits, outcome.visits)
     );
+}
+
+#[test]
+fn bare_stores_take_the_pages_of_a_lap_in_turn_with_visits_that_may_only_read() {
+    let with_reads = |at_ms: u64, reads: u64| {
+        let at_ns = T0_NS + at_ms * MS;
+        let reads = Some(Reads::new(VisitMix { reads, visits: 4 }, 1));
+        (at_ns, Order::Change(Box::new(Change { reads, ..changed(at_ns, leg("9000p/s"), None) })))
+    };
+    let orders = vec![with_reads(100, 1), with_reads(150, 0), with_reads(200, 1), with_reads(250, 0)];
+    // Stopped for a while: what a late batch had drawn is kept.
+    let clock =
+        Fake::new(T0_NS, 50).with_pause(T0_NS + 220 * MS, 5 * MS).with_pause(T0_NS + 280 * MS, 5 * MS);
+    let outcome = load_of(clock, leg("5000p/s"), orders, T0_NS + 300 * MS, false);
+    let pages = (0..PAGES).filter(|page| is_visited(outcome.slice.read(PageIndex(*page)))).count() as u64;
+    assert!((2_000..PAGES).contains(&outcome.visits) && outcome.counts.reads > 100, "{:?}", outcome.counts);
+    assert_eq!((pages, outcome.counts.missed), (outcome.counts.writes, 0), "less than a lap: no page twice");
+    assert_eq!(outcome.visits, outcome.counts.writes + outcome.counts.reads);
 }
 
 #[test]
