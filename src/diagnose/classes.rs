@@ -71,11 +71,14 @@ fn stops(seen: &Seen<'_>, groups: &Groups<'_>) -> Vec<Stop> {
     groups.iter().filter(|group| groups.is_stop(group)).filter_map(stop).collect()
 }
 
-/// What the only canary waited in the guest's own queue, or seems to: one that was ready to run when the VM was stopped is
-/// counted the whole stop as a wait, and no other canary was there to say otherwise.
+/// What may be a stop, and is one where one was due.
+///
+/// Of several canaries, what some of them told of just now and others may have yet to. Of the only one, what it waited in the
+/// guest's own queue, or seems to: one that was ready to run when the VM was stopped is counted the whole stop as a wait,
+/// and no other canary was there to say otherwise.
 fn waits(seen: &Seen<'_>, groups: &Groups<'_>) -> Vec<Stop> {
     if seen.canaries != 1 {
-        return Vec::new();
+        return seen.pending.iter().map(net).collect();
     }
     let of_queue = |index: &usize| groups.explained(*index) == Some(GapClass::GuestSched);
     let stop = |gap: &Gap| Stop { end_ns: gap.end_ns(), len_ns: gap.len_ns };

@@ -14,6 +14,9 @@ pub struct Seen<'a> {
     pub canaries: usize,
     /// Their gaps; the class in them is not looked at.
     pub gaps: &'a [Gap],
+    /// Gaps that ended just now and may still be told of by the other canaries: they have no verdict yet, and only where a
+    /// sleep of the throttle was due do they tell something.
+    pub pending: &'a [Gap],
     /// Steal in it, sum over vCPUs; none where the kernel does not count it.
     pub steal_ns: Option<u64>,
     /// Visits that took too long, as far as they were told.

@@ -67,7 +67,7 @@ impl Diagnosis {
             self.steal.pop_front();
         }
         self.forget(now_ns, fresh.len());
-        if fresh.is_empty() && self.throttle.is_none() {
+        if fresh.is_empty() && self.waiting.is_empty() && self.throttle.is_none() {
             // With nothing new no rhythm begins.
             return;
         }
@@ -80,6 +80,7 @@ impl Diagnosis {
             length_ns: stolen.map_or(0, |(first, last)| last.0.saturating_sub(first.0)),
             canaries,
             gaps,
+            pending: &self.waiting,
             steal_ns: stolen.map(|(first, last)| last.1.saturating_sub(first.1).saturating_mul(1_000_000)),
             ..Seen::default()
         };
@@ -179,6 +180,31 @@ mod tests {
         assert_eq!(diagnosis.throttle(), None);
         diagnosis.take_in(&[], 2, Some(0), 6_000 * MS);
         assert!(diagnosis.gaps.is_empty());
+    }
+
+    #[test]
+    fn a_sleep_that_one_canary_has_not_told_of_yet_tells_the_level_that_a_throttle_was_raised_to() {
+        let gap = |cpu, start_ms: u64, len_ms: u64| Gap {
+            cpu,
+            start_ns: start_ms * MS,
+            len_ns: len_ms * MS,
+            class: GapClass::Unknown,
+            features: GapFeatures::default(),
+        };
+        let mut diagnosis = Diagnosis::default();
+        // Of 90 %: 90 ms of each 100.
+        for beat in 0..30 {
+            let fresh = [0, 1].map(|cpu| gap(cpu, beat * 100 + 5, 90));
+            diagnosis.take_in(&fresh, 2, Some(0), beat * 100 * MS + 98 * MS);
+        }
+        assert_eq!(diagnosis.throttle().map(|throttle| throttle.percent), Some(90));
+        let told = diagnosis.time();
+        // It was due at 3005 ms. One canary tells of it 3 ms before the other.
+        diagnosis.take_in(&[gap(1, 3_005, 990)], 2, Some(0), 3_998 * MS);
+        assert_eq!(diagnosis.throttle().map(|throttle| throttle.percent), Some(99));
+        assert_eq!(diagnosis.time(), told, "it has no verdict yet");
+        diagnosis.take_in(&[gap(0, 3_005, 994)], 2, Some(0), 4_998 * MS);
+        assert_eq!(diagnosis.throttle().map(|throttle| throttle.percent), Some(99));
     }
 
     #[test]

@@ -222,7 +222,7 @@ proptest! {
         let events = kinds.map(|kind| HostEvent { kind, start_ns: length_ns, end_ns });
         let stalls = [Stall { cpu: 0, start_ns: length_ns, len_ns: end_ns, page: 0, earlier: 0 }];
         let seen = Seen {
-            end_ns, length_ns, canaries, gaps: &gaps, steal_ns, events: &events, stalls: &stalls, is_hosted: narrow,
+            end_ns, length_ns, canaries, gaps: &gaps, pending: &gaps, steal_ns, events: &events, stalls: &stalls, is_hosted: narrow,
             realtime: !narrow,
         };
         let found = judged(&seen).1;

@@ -60,6 +60,7 @@ pub fn judged(data: &RunData, axis: &Axis, timeline: &Timeline, canaries: usize)
             length_ns: window.length_ns,
             canaries,
             gaps: &gaps[first..last],
+            pending: &[],
             steal_ns: window.steal_ns,
             stalls: &stalls[begun(window.start_ns.saturating_sub(LONGEST_NS))
                 ..begun(window.end_ns.saturating_add(AROUND_NS))],
