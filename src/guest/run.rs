@@ -56,6 +56,8 @@ impl RunError {
 const HEARTBEAT: Nanos = Nanos::from_ms(100);
 /// How long the last records may take to go out to a slow reader.
 const FLUSH_LIMIT: Nanos = Nanos::from_secs(5);
+/// Looking at everything takes a few ms on the slowest machine: after so long the VM was stopped meanwhile, ns.
+const STOPPED_NS: u64 = 50_000_000;
 
 /// Runs a plan to its end and reports it; what it returns is also the last record.
 ///
@@ -197,9 +199,7 @@ impl Run {
         // Before a status may count it.
         self.report_sweep(now_ns);
         if self.interval.is_due(now_ns) || phase_ends {
-            self.report_gaps(now_ns);
-            self.engine.count_own_pages();
-            let now = Rc::new(self.engine.snapshot_after(&self.last));
+            let now = self.look(now_ns);
             self.audience.offer_interval(&now, &self.plan, &self.phase);
             let sweeps = self.engine.sweeps().0;
             self.desk.tell(now.status(&self.last, &self.phase, self.plan.load(), sweeps));
@@ -216,6 +216,19 @@ impl Run {
             self.engine.sweep();
         }
         self.change_load();
+    }
+
+    /// All that came until now. Where the VM was stopped on the way, canaries tell of it by now: a throttle that stops it for a
+    /// second would else be told a second later.
+    fn look(&mut self, now_ns: u64) -> Rc<Snapshot> {
+        self.report_gaps(now_ns);
+        self.engine.count_own_pages();
+        let first = self.engine.snapshot_after(&self.last);
+        if first.at_ns.saturating_sub(now_ns) < STOPPED_NS {
+            return Rc::new(first);
+        }
+        self.report_gaps(first.at_ns);
+        Rc::new(self.engine.snapshot_after(&self.last))
     }
 
     /// Goes to the phase that was asked for, or to the next one.
