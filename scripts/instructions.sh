@@ -29,12 +29,12 @@ hotspot:10/90, timed and stamped|all|333|-p hotspot:10%/90%
 stride:16, timed and stamped|all|286|-p stride:16
 random, stamped|all|263|-p random --no-latency
 random, timed|guard|161|-p random --verify off
-random, bare|guard|32|-p random --verify off --no-latency
-shuffle, bare|guard|52|-p shuffle --verify off --no-latency
+random, bare|guard|37|-p random --verify off --no-latency
+shuffle, bare|guard|63|-p shuffle --verify off --no-latency
 sequential, bare|all|24|-p sequential --verify off --no-latency
 zipf:0.99, bare|guard|120|-p zipf:0.99 --verify off --no-latency
 hotspot:10/90, bare|all|71|-p hotspot:10%/90% --verify off --no-latency
-stride:16, bare|all|25|-p stride:16 --verify off --no-latency
+stride:16, bare|all|29|-p stride:16 --verify off --no-latency
 random, delta:64, timed and stamped|all|3130|-p random -c delta:64
 random, same, timed and stamped|all|330|-p random -c same
 random, random whole pages, timed and stamped|all|9280|-p random -w page

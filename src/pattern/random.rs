@@ -1,15 +1,11 @@
 //! Any page at any time: uniform, with replacement.
 
-use super::address::AddressPattern;
+use super::address::{AddressPattern, FEW_AT_ONCE};
 use crate::units::PageIndex;
 use rand_xoshiro::{
     Xoshiro256PlusPlus,
     rand_core::{Rng, SeedableRng},
 };
-
-/// Drawn at once for bare stores: 6 to 8 are the quickest; with 4 they take 5 % longer, with 12 and more 15 % (a Xeon, in turn,
-/// twice; `make bench` has what is left of it).
-const AT_ONCE: usize = 8;
 
 #[derive(Debug)]
 pub(super) struct Random {
@@ -26,7 +22,7 @@ impl Random {
 
 impl AddressPattern for Random {
     fn best_at_once(&self) -> usize {
-        AT_ONCE
+        FEW_AT_ONCE
     }
 
     fn fill(&mut self, pages: &mut [PageIndex]) {

@@ -1,6 +1,9 @@
 //! Every page once per lap, in a pseudo-random order; each lap has a new one.
 
-use super::{address::AddressPattern, permutation::Permutation};
+use super::{
+    address::{AddressPattern, FEW_AT_ONCE},
+    permutation::Permutation,
+};
 use crate::units::PageIndex;
 use rand_xoshiro::{SplitMix64, rand_core::SeedableRng};
 
@@ -23,6 +26,10 @@ impl Shuffle {
 }
 
 impl AddressPattern for Shuffle {
+    fn best_at_once(&self) -> usize {
+        FEW_AT_ONCE
+    }
+
     fn fill(&mut self, mut pages: &mut [PageIndex]) {
         while !pages.is_empty() {
             if self.next == self.pages {

@@ -1,7 +1,7 @@
 //! Every so-manyth page. Lap k begins at page k, so that in as many visits as there are pages each is visited once,
 //! whatever the stride divides; then it begins anew. A stride of the slice's length or more is sequential.
 
-use super::address::AddressPattern;
+use super::address::{AddressPattern, FEW_AT_ONCE};
 use crate::units::PageIndex;
 
 #[derive(Debug)]
@@ -21,6 +21,10 @@ impl Stride {
 }
 
 impl AddressPattern for Stride {
+    fn best_at_once(&self) -> usize {
+        FEW_AT_ONCE
+    }
+
     fn fill(&mut self, pages: &mut [PageIndex]) {
         for page in pages {
             *page = PageIndex(self.next);
