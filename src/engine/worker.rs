@@ -80,7 +80,7 @@ fn store_until_called<C: Clock>(
         if start_ns <= work.pacer.released(start_ns, &batch) {
             work.store(batch.visits);
             tally.wrote(work.sums.writes);
-        } else if !gives_up(start_ns, (control, taken_up), tally, work, batch.visits) {
+        } else if !gives_up_rest(start_ns, (control, taken_up), tally, work, batch.visits) {
             return;
         }
     }
@@ -124,7 +124,7 @@ fn visit_until_called<C: Clock>(
             work.visitor.look_back(&pages[..done], &only_reads[..done], (start_ns, end_ns));
         }
         work.drawn.take(done);
-        if done < count && !gives_up(end_ns, (control, taken_up), tally, work, count - done) {
+        if done < count && !gives_up_rest(end_ns, (control, taken_up), tally, work, count - done) {
             return;
         }
     }
@@ -132,7 +132,7 @@ fn visit_until_called<C: Clock>(
 
 /// Gives up the last `undone` visits of a batch that took too long, unless there are orders. Another load may have ended this
 /// one's schedule long ago: then it says what is given up.
-fn gives_up(
+fn gives_up_rest(
     now_ns: u64,
     (control, taken_up): (&Control, u32),
     tally: &VisitTally,
