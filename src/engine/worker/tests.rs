@@ -86,7 +86,8 @@ fn load_with_reads<C: Clock>(
     Outcome { visits, counts: tally.counts(), latencies: tally.latencies(), slice: work.visitor.slice }
 }
 
-fn touched(slice: &Slice) -> u64 {
+/// How many pages of a load without stamps were written.
+pub(super) fn touched(slice: &Slice) -> u64 {
     (0..slice.pages().0).filter(|page| is_visited(slice.read(PageIndex(*page)))).count() as u64
 }
 
