@@ -218,8 +218,8 @@ impl Run {
         self.change_load();
     }
 
-    /// All that came until now. Where the VM was stopped on the way, canaries tell of it by now: a throttle that stops it for a
-    /// second would else be told a second later.
+    /// All that came until now, gaps first: the snapshot then has their classes. Where the VM was stopped on the way, canaries
+    /// tell of it by now: a throttle that stops it for a second would else be told a second later.
     fn look(&mut self, now_ns: u64) -> Rc<Snapshot> {
         self.report_gaps(now_ns);
         self.engine.count_own_pages();
@@ -301,12 +301,8 @@ impl Run {
 
     /// The last interval, the last record, and both sent as far as somebody reads.
     fn finish(mut self, (reason, detail): Ending) -> End {
-        let now_ns = Monotonic.now_ns();
         self.engine.halt();
-        // Before the last snapshot, which then has their classes.
-        self.report_gaps(now_ns);
-        self.engine.count_own_pages();
-        let last = Rc::new(self.engine.snapshot_after(&self.last));
+        let last = self.look(Monotonic.now_ns());
         self.report_finds(last.at_ns);
         self.audience.offer_interval(&last, &self.plan, &self.phase);
         let mut end = self.audience.end(&last, reason, detail);
