@@ -5,7 +5,10 @@
 //! like the region: a page lost alone is found, and so is a part of the ledger lost alone; a page and its part of the
 //! ledger that go back to the same earlier moment together are not.
 
-use super::stamp::{STAMP_WORDS, Stamp};
+use super::{
+    Note,
+    stamp::{STAMP_WORDS, Stamp},
+};
 use crate::{
     record::CorruptionKind,
     units::{PageCount, PageIndex},
@@ -46,6 +49,11 @@ impl Ledger {
         pages.0.saturating_mul(size_of::<u16>() as u64)
     }
 
+    /// The pages it is of.
+    pub fn pages(&self) -> PageCount {
+        PageCount(self.generations.len() as u64)
+    }
+
     /// The stamp of a page that was just filled.
     pub fn filled(&self, page: PageIndex) -> [u64; STAMP_WORDS] {
         self.stamp(page, 0, 0, 0)
@@ -71,9 +79,38 @@ impl Ledger {
         into.copy_from_slice(&self.generations);
     }
 
-    /// How often the page was written since `then` was copied.
-    pub fn written_since(&self, page: PageIndex, then: &[u16]) -> u16 {
-        self.generation(page).wrapping_sub(then.get(index(page)).copied().unwrap_or(0))
+    /// How often the page had been written when `then` was copied.
+    pub fn within(&self, page: PageIndex, then: &[u16]) -> u16 {
+        then.get(index(page)).copied().unwrap_or(0)
+    }
+
+    /// What a visit may note instead of telling it here at once: none of a page that is not sound even by what is known of it.
+    /// The ledger may be behind, so a stamp that is ahead of it passes.
+    pub fn note(&self, page: PageIndex, found: &[u64; STAMP_WORDS], wrote: bool) -> Option<Note> {
+        let Stamp { generation, .. } = Stamp::of(found);
+        let passes = self.is_ours(page, found) && !is_behind(generation, self.generation(page));
+        (passes && Stamp::is_whole(found)).then_some(Note { page, generation, wrote })
+    }
+
+    /// The stamp that the visit leaves which this note is of.
+    pub fn after(&self, note: &Note, epoch: u32, now_ns: u64) -> [u64; STAMP_WORDS] {
+        self.stamp(note.page, note.generation.wrapping_add(1), epoch, now_ns)
+    }
+
+    /// The stamp that was found, as far as the note says.
+    pub fn found(&self, note: &Note) -> [u64; STAMP_WORDS] {
+        self.stamp(note.page, note.generation, 0, 0)
+    }
+
+    /// Is told of a visit that was noted. Notes of a page are to be told in order.
+    ///
+    /// # Errors
+    /// When the page had not been as it was last written: what was wrong, and how often it had been written. From now on it
+    /// counts as sound as that visit left it.
+    pub fn settle(&mut self, note: &Note) -> Result<(), (CorruptionKind, u16)> {
+        let known = &mut self.generations[index(note.page)];
+        let expected = std::mem::replace(known, note.generation.wrapping_add(u16::from(note.wrote)));
+        if note.generation == expected { Ok(()) } else { Err((unlike(note.generation, expected), expected)) }
     }
 
     /// A visit: checks the stamp that was found and makes the next one.
@@ -93,9 +130,8 @@ impl Ledger {
     /// When it does not: what is wrong.
     #[inline(always)]
     pub fn check(&self, page: PageIndex, found: &[u64; STAMP_WORDS]) -> Result<(), CorruptionKind> {
-        let stamp = Stamp::of(found);
-        let is_ours = stamp.page == self.position(page) && stamp.tag == self.tag;
-        if is_ours && stamp.generation == self.generation(page) && Stamp::is_whole(found) {
+        let is_current = Stamp::of(found).generation == self.generation(page);
+        if self.is_ours(page, found) && is_current && Stamp::is_whole(found) {
             Ok(())
         } else {
             Err(self.diagnose(page, found))
@@ -104,24 +140,39 @@ impl Ledger {
 
     #[cold]
     fn diagnose(&self, page: PageIndex, found: &[u64; STAMP_WORDS]) -> CorruptionKind {
-        let stamp = Stamp::of(found);
         if found == &[0; STAMP_WORDS] {
             return CorruptionKind::Zeroed;
         }
         if !Stamp::is_whole(found) {
             return CorruptionKind::Torn;
         }
-        if stamp.page != self.position(page) || stamp.tag != self.tag {
+        if !self.is_ours(page, found) {
             return CorruptionKind::Foreign;
         }
-        let behind = self.generation(page).wrapping_sub(stamp.generation);
-        if behind < 1 << 15 { CorruptionKind::Stale } else { CorruptionKind::Unknown }
+        unlike(Stamp::of(found).generation, self.generation(page))
+    }
+
+    #[inline(always)]
+    fn is_ours(&self, page: PageIndex, found: &[u64; STAMP_WORDS]) -> bool {
+        let stamp = Stamp::of(found);
+        stamp.page == self.position(page) && stamp.tag == self.tag
     }
 
     #[inline(always)]
     fn stamp(&self, page: PageIndex, generation: u16, epoch: u32, visited_ns: u64) -> [u64; STAMP_WORDS] {
         Stamp { page: self.position(page), generation, epoch, tag: self.tag, visited_ns }.words()
     }
+}
+
+/// What a page is whose stamp says another generation than is expected.
+const fn unlike(generation: u16, expected: u16) -> CorruptionKind {
+    if is_behind(generation, expected) { CorruptionKind::Stale } else { CorruptionKind::Unknown }
+}
+
+/// Whether a generation is an earlier one than `than`, by less than half of all there are.
+const fn is_behind(generation: u16, than: u16) -> bool {
+    let behind = than.wrapping_sub(generation);
+    behind != 0 && behind < 1 << 15
 }
 
 #[expect(

@@ -6,12 +6,14 @@
 //! over and over, copies, or bytes that stay, it says what becomes of the first word.
 
 mod copies;
+mod journal;
 mod ledger;
 mod mixture;
 mod palette;
 mod scatter;
 mod stamp;
 
+pub use journal::{Journal, Note};
 pub use ledger::{Ledger, Meeting};
 pub use palette::{Palette, Touch};
 pub use stamp::{STAMP_WORDS, Stamp, new_tag};

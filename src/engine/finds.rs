@@ -10,7 +10,9 @@ use crate::{
 pub(super) fn corruption(find: &Find) -> Corruption {
     let Find { page, kind, generation, found } = find;
     let stamp = Stamp::of(found);
-    let said = format!("page {}, visit {}, at {} ns", stamp.page, stamp.generation, stamp.visited_ns);
+    // Of the fill, and of what a note tells, nobody knows the time.
+    let at = if stamp.visited_ns == 0 { String::new() } else { format!(", at {} ns", stamp.visited_ns) };
+    let said = format!("page {}, visit {}{at}", stamp.page, stamp.generation);
     let found = match kind {
         CorruptionKind::Zeroed => "zeros".into(),
         CorruptionKind::Torn => format!("{said}, with a wrong checksum"),

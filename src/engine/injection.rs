@@ -19,9 +19,13 @@ use std::{collections::BTreeMap, fs::File, os::unix::fs::FileExt};
 const PAGES: u64 = 2048;
 
 fn checked(pattern: PatternSpec, write_bytes: u64) -> Checked {
+    large(8, "20000p/s", pattern, write_bytes)
+}
+
+fn large(mib: u64, rate: &str, pattern: PatternSpec, write_bytes: u64) -> Checked {
     let plan = Plan {
-        memory: MemoryAmount::Bytes(ByteSize::mib(8)),
-        rate: "20000p/s".parse().unwrap(),
+        memory: MemoryAmount::Bytes(ByteSize::mib(mib)),
+        rate: rate.parse().unwrap(),
         pattern,
         write_bytes,
         threads: Some(2),
@@ -56,7 +60,7 @@ impl Saboteur {
 
     /// A fault of this kind, in a page that has been visited. `filled` are the stamps that all pages began with.
     fn inject(&self, kind: CorruptionKind, page: u64, filled: &[[u64; STAMP_WORDS]], random: u64) {
-        let first = |page: u64| filled[usize::try_from(page % PAGES).unwrap()];
+        let first = |page: u64| filled[usize::try_from(page).unwrap() % filled.len()];
         while Stamp::of(&self.read(page)).generation == 0 {
             Monotonic.sleep_until(Monotonic.now_ns() + 1_000_000);
         }
@@ -90,17 +94,17 @@ fn finish(engine: &mut Engine, begin: &Snapshot) -> (Vec<Corruption>, crate::rec
     (found, end.end(begin, EndReason::Stop, None, 0).totals)
 }
 
-#[test]
-fn every_fault_is_found_once_and_rightly_named() {
-    let plan = checked(PatternSpec::Shuffle, 8);
-    let mut engine = Engine::start(&plan, &probe::cpus().unwrap()).unwrap();
+/// Puts 100 faults of all kinds into the pages of a load, and runs it to its end: each is found once, and nothing else.
+fn finds_every_fault(plan: &Checked) {
+    let mut engine = Engine::start(plan, &probe::cpus().unwrap()).unwrap();
     let (saboteur, begin) = (Saboteur::new(&engine), engine.snapshot());
-    let filled: Vec<_> = (0..PAGES).map(|page| saboteur.read(page)).collect();
+    let pages = plan.pages().0;
+    let filled: Vec<_> = (0..pages).map(|page| saboteur.read(page)).collect();
     engine.open_gate();
     let mut numbers = SplitMix64::seed_from_u64(Monotonic.now_ns());
     let mut injected = BTreeMap::new();
     while injected.len() < 100 {
-        let page = numbers.next_u64() % PAGES;
+        let page = numbers.next_u64() % pages;
         if !injected.contains_key(&page) {
             let kind = CorruptionKind::ALL[injected.len() % 5];
             saboteur.inject(kind, page, &filled, numbers.next_u64());
@@ -113,7 +117,17 @@ fn every_fault_is_found_once_and_rightly_named() {
     assert_eq!((named, found.len()), (injected, 100));
     let counts = totals.corruptions.unwrap();
     assert_eq!((counts.sum(), counts.stale, counts.torn, counts.unknown), (100, 20, 20, 20));
-    assert_eq!(totals.pages_swept, Some(PAGES));
+    assert_eq!(totals.pages_swept, Some(pages));
+}
+
+#[test]
+fn every_fault_is_found_once_and_rightly_named() {
+    finds_every_fault(&checked(PatternSpec::Shuffle, 8));
+}
+
+#[test]
+fn every_fault_of_a_load_that_notes_its_visits_is_found_too() {
+    finds_every_fault(&large(256, "30000p/s", PatternSpec::Shuffle, 8));
 }
 
 #[test]

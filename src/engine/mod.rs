@@ -12,6 +12,7 @@ mod lookback;
 mod order;
 mod realtime;
 mod snapshot;
+mod stamps;
 mod threads;
 mod timing;
 mod visitor;
@@ -26,7 +27,7 @@ pub use threads::rehearse;
 
 use crate::{
     clock::{Clock, ClockFailure, Keeper, Monotonic, read_cost_ns},
-    content::Ledger,
+    content::{Journal, Ledger},
     diagnose::classify,
     pace::{BEAT_NS, Part, Schedule},
     plan::{Checked, Load},
@@ -148,9 +149,10 @@ impl Engine {
             .filter_map(|writer| Schedule::new(0, &Part::of(&self.plan, &first, writer)));
         let starts = schedules.map(|schedule| schedule.table_bytes()).sum::<usize>();
         let tables_bytes = tallies + starts + self.canaries.len() * GapTally::bytes();
-        let stamps =
-            self.writers.iter().filter(|writer| writer.stamps.is_some()).count() * StampTally::bytes();
-        let ledgers = if self.plan.verify { Ledger::bytes(self.plan.pages()) } else { 0 };
+        let stamped = self.writers.iter().filter(|writer| writer.stamps.is_some());
+        let stamps = stamped.clone().count() * StampTally::bytes();
+        let ledgers: u64 =
+            stamped.map(|writer| Ledger::bytes(writer.pages()) + Journal::bytes(writer.pages())).sum();
         Facts {
             memory: self.memory.clone(),
             clock: ClockFacts {

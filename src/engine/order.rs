@@ -36,6 +36,8 @@ pub(super) struct Change {
     pub(super) pattern: Option<Box<dyn AddressPattern>>,
     /// All visits of a second, for patterns that drift with time.
     pub(super) visits_per_s: u64,
+    /// The most visits of a second of this writer's own; none for as many as there can be.
+    pub(super) own_visits_per_s: Option<u64>,
     /// None: the choice goes on.
     pub(super) reads: Option<Reads>,
     /// None: visits write what they wrote.
@@ -135,6 +137,7 @@ impl Change {
             work.drawn.forget();
         }
         work.pattern.set_pace(self.visits_per_s);
+        work.visitor.set_pace(self.own_visits_per_s);
         if let Some(reads) = self.reads {
             work.reads = reads;
             work.drawn.choose(&mut work.reads);

@@ -5,7 +5,7 @@ use crate::{
     plan::{self, ContentSpec, Plan},
     probe,
     record::EndReason,
-    units::{ByteSize, Rate},
+    units::{ByteSize, PageCount, Rate},
 };
 use std::os::unix::fs::FileExt;
 
@@ -208,6 +208,8 @@ fn the_plan_knows_what_tables_and_stacks_take() {
     assert_eq!(plan::WRITER_TABLE_BYTES, kib(VisitTally::bytes()));
     assert_eq!(plan::STAMP_TABLE_BYTES, kib(StampTally::bytes()));
     assert_eq!(plan::CANARY_TABLE_BYTES, kib(GapTally::bytes()));
-    assert_eq!(plan::LEDGER_BYTES, Ledger::bytes(crate::units::PageCount(1)));
+    let kept = |pages| Ledger::bytes(PageCount(pages)) + Journal::bytes(PageCount(pages));
+    assert_eq!(plan::LEDGER_BYTES, kept(1 << 17) >> 17);
+    assert!([1, 5, 4095, 1 << 30].iter().all(|pages| kept(*pages) <= plan::LEDGER_BYTES * pages));
     assert_eq!(plan::STACK_BYTES, threads::STACK_BYTES as u64);
 }

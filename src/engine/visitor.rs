@@ -1,16 +1,14 @@
 //! What a visit does to a page: a word into a bare page, or a stamp checked and a new one in its place, and what more the
 //! content asks for; or a look.
 
-use super::{control::Control, lookback};
+use super::{control::Control, lookback, stamps::Stamps};
 use crate::{
     clock::Clock,
-    content::{Ledger, Palette, STAMP_WORDS, Stamp, Strokes, Touch},
-    record::CorruptionKind,
+    content::{Palette, Stamp, Strokes, Touch},
     region::{RegionError, Slice},
-    tally::{Find, LongVisit, StampTally},
+    tally::LongVisit,
     units::PageIndex,
 };
-use std::sync::Arc;
 
 /// Stamps are asked for so many at a time, one such group ahead of the visits. One by one would cost twice the time of
 /// a visit: most of it is the walk through the page tables, and the processor takes several walks at once only when
@@ -28,65 +26,6 @@ pub(super) struct Visitor {
     strokes: Strokes,
     palette: Palette,
     stamps: Option<Stamps>,
-}
-
-/// What a writer of stamped pages keeps.
-#[derive(Debug)]
-pub(super) struct Stamps {
-    pub(super) ledger: Ledger,
-    pub(super) tally: Arc<StampTally>,
-    /// How often each page had been written at the last mark; none before the first.
-    marked: Option<Box<[u16]>>,
-}
-
-impl Stamps {
-    /// Stamps that know of no mark.
-    pub(super) const fn new(ledger: Ledger, tally: Arc<StampTally>) -> Self {
-        Self { ledger, tally, marked: None }
-    }
-
-    /// Checks the stamp of `page`, where a visit finds it, and puts the next one in its place.
-    #[inline(always)]
-    fn renew(&mut self, slice: &mut Slice, page: PageIndex, now_ns: u64, control: &Control) {
-        let found = slice.words(page);
-        let epoch = control.epoch();
-        let meeting = self.ledger.meet(page, &found, epoch, now_ns);
-        slice.put(page, &meeting.stamp);
-        self.tally.visited(epoch, meeting.again);
-        if let Some(kind) = meeting.corrupt {
-            let generation = self.ledger.generation(page).wrapping_sub(1);
-            self.report(page, kind, found, generation);
-        }
-    }
-
-    /// Checks the stamp of `page` and leaves it there, unless it is corrupt.
-    #[inline]
-    fn check(&mut self, slice: &mut Slice, page: PageIndex, now_ns: impl FnOnce() -> u64) {
-        let found = slice.words(page);
-        if let Err(kind) = self.ledger.check(page, &found) {
-            self.mend(slice, page, (kind, found), now_ns());
-        }
-    }
-
-    /// Reports a page that was found corrupt and stamps it anew, as not written in any epoch: it counts once.
-    #[cold]
-    fn mend(
-        &mut self,
-        slice: &mut Slice,
-        page: PageIndex,
-        (kind, found): (CorruptionKind, [u64; STAMP_WORDS]),
-        now_ns: u64,
-    ) {
-        self.report(page, kind, found, self.ledger.generation(page));
-        let meeting = self.ledger.meet(page, &found, 0, now_ns);
-        slice.put(page, &meeting.stamp);
-    }
-
-    #[cold]
-    fn report(&self, page: PageIndex, kind: CorruptionKind, found: [u64; STAMP_WORDS], generation: u16) {
-        let page = self.ledger.position(page);
-        self.tally.corrupt(&Find { page, kind, generation, found });
-    }
 }
 
 impl Visitor {
@@ -218,23 +157,37 @@ impl Visitor {
     }
 
     /// Remembers in `written` (as long as the slice has pages) how often each page was written by now.
-    pub(super) fn mark(&mut self, mut written: Box<[u16]>) {
+    pub(super) fn mark(&mut self, written: Box<[u16]>) {
         if let Some(stamps) = &mut self.stamps {
-            stamps.ledger.copy_to(&mut written);
-            stamps.marked = Some(written);
+            stamps.mark(written);
+        }
+    }
+
+    /// From now on there are so many visits a second; none for as many as there can be.
+    pub(super) fn set_pace(&mut self, visits_per_s: Option<u64>) {
+        if let Some(stamps) = &mut self.stamps {
+            stamps.set_pace(visits_per_s);
+        }
+    }
+
+    /// What is better done between two batches than during a visit.
+    #[inline]
+    pub(super) fn catch_up(&mut self) {
+        if let Some(stamps) = &mut self.stamps {
+            stamps.catch_up();
         }
     }
 
     /// Tells of the long visits of a batch that took long, where there was a mark.
     #[cold]
     pub(super) fn look_back(&self, pages: &[PageIndex], only_reads: &[bool], (start_ns, end_ns): (u64, u64)) {
-        let Some(Stamps { ledger, tally, marked: Some(marked) }) = &self.stamps else { return };
-        let began_ns = |index: usize| {
-            (!only_reads[index]).then(|| Stamp::of(&self.slice.words(pages[index])).visited_ns)
-        };
+        let Some(Stamps { ledger, tally, marked: Some(marked), .. }) = &self.stamps else { return };
+        let stamp = |index: usize| Stamp::of(&self.slice.words(pages[index]));
+        let began_ns = |index: usize| (!only_reads[index]).then(|| stamp(index).visited_ns);
         lookback::stalls(pages.len(), (start_ns, end_ns), began_ns, |index, start_ns, len_ns| {
-            let earlier = ledger.written_since(pages[index], marked).wrapping_sub(1);
-            let page = ledger.position(pages[index]);
+            let page = pages[index];
+            let earlier = stamp(index).generation.wrapping_sub(ledger.within(page, marked)).wrapping_sub(1);
+            let page = ledger.position(page);
             tally.long(&LongVisit { page, earlier: u64::from(earlier), start_ns, len_ns });
         });
     }
@@ -248,6 +201,7 @@ impl Visitor {
     /// anew. The last sweep of a run counts in the tally.
     pub(super) fn sweep<C: Clock>(&mut self, clock: &C, is_over: impl Fn() -> bool, last: bool) -> u64 {
         let Some(stamps) = &mut self.stamps else { return 0 };
+        stamps.settle();
         let pages = self.slice.pages().0;
         for first in (0..pages).step_by(usize::try_from(SWEEP_STEP).unwrap_or(1)) {
             if is_over() {
@@ -259,7 +213,7 @@ impl Visitor {
                 if page.0 + SWEEP_AHEAD < end {
                     self.slice.prefetch(PageIndex(page.0 + SWEEP_AHEAD));
                 }
-                stamps.check(&mut self.slice, page, || clock.now_ns());
+                stamps.check_told(&mut self.slice, page, || clock.now_ns());
             }
             if last {
                 stamps.tally.swept(end - first);

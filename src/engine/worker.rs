@@ -123,6 +123,7 @@ fn visit_until_called<C: Clock>(
         if end_ns.saturating_sub(start_ns) >= STALL_NS {
             work.visitor.look_back(&pages[..done], &only_reads[..done], (start_ns, end_ns));
         }
+        work.visitor.catch_up();
         work.drawn.take(done);
         if done < count && !gives_up_rest(end_ns, (control, taken_up), tally, work, count - done) {
             return;

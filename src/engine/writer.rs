@@ -4,8 +4,9 @@ use super::{
     EngineError,
     control::Control,
     order::{Change, Order, Station},
+    stamps::Stamps,
     threads,
-    visitor::{Stamps, Visitor},
+    visitor::Visitor,
     work::{Drawn, Sums, Work},
     worker,
 };
@@ -62,21 +63,27 @@ impl Writer {
     /// Has it go on with the load `to` instead of `from`, as from `at_ns` on. Never waits; to be followed by a call.
     pub(super) fn change(&self, plan: &Checked, (from, to): (&Load, &Load), at_ns: u64) {
         let (index, seed) = (self.index, writer_seed(plan.seed, self.index));
-        let (lot, pacer) = (plan.lot(index), Pacer::new(at_ns, &Part::of(plan, to, index).on(self.on)));
+        let (lot, part) = (plan.lot(index), Part::of(plan, to, index).on(self.on));
         let (from, to) = (&lot.load(from), &lot.load(to));
         let visits_per_s = to.visit_rate().pages_per_s().unwrap_or(0);
         let change = Change {
             at_ns,
-            pacer,
+            pacer: Pacer::new(at_ns, &part),
             pattern: (from.pattern != to.pattern)
                 .then(|| pattern_at(to.pattern, visits_per_s, self.pages, seed)),
             visits_per_s,
+            own_visits_per_s: part.most_visits_per_s(),
             reads: (from.visit_mix() != to.visit_mix()).then(|| Reads::new(to.visit_mix(), seed)),
             palette: ((from.write_bytes, from.content) != (to.write_bytes, to.content))
                 .then(|| palette(plan, to, index, at_ns)),
         };
         // A writer that has ended has nobody to tell.
         let _ = self.orders.send(Order::Change(Box::new(change)));
+    }
+
+    /// How many pages are its own.
+    pub(super) const fn pages(&self) -> PageCount {
+        self.pages
     }
 
     /// Has it look at every page. Never waits; to be followed by a call.
@@ -246,12 +253,14 @@ fn palette(plan: &Checked, load: &Load, index: u32, nonce: u64) -> Palette {
     Palette::new(load.write_bytes, plan.verify, seed).of(load.content).with_copies(plan.dedup, copies_seed)
 }
 
-fn work(plan: &Checked, t0_ns: u64, (index, cpu): (u32, u32), visitor: Visitor) -> Work {
+fn work(plan: &Checked, t0_ns: u64, (index, cpu): (u32, u32), mut visitor: Visitor) -> Work {
     let (first, seed) = (plan.first_load(), writer_seed(plan.seed, index));
     let load = plan.lot(index).load(&first);
     let visits_per_s = load.visit_rate().pages_per_s().unwrap_or(0);
+    let part = Part::of(plan, &first, index).on(cpu);
+    visitor.set_pace(part.most_visits_per_s());
     Work {
-        pacer: Pacer::new(t0_ns, &Part::of(plan, &first, index).on(cpu)),
+        pacer: Pacer::new(t0_ns, &part),
         pattern: pattern_at(load.pattern, visits_per_s, visitor.slice.pages(), seed),
         reads: Reads::new(load.visit_mix(), seed),
         visitor,

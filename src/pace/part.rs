@@ -47,6 +47,13 @@ impl Part {
         }
     }
 
+    /// The most visits of a second of this one writer, over whole bursts; none for `max`.
+    pub fn most_visits_per_s(&self) -> Option<u64> {
+        let rate = self.rate.pages_per_s()?;
+        let most = self.ramp.map_or(rate, |(from, _)| from.max(rate));
+        Some(most.div_ceil(u64::from(self.writers.max(1))))
+    }
+
     /// The same on another CPU.
     #[must_use]
     pub const fn on(self, cpu: u32) -> Self {

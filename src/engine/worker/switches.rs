@@ -4,7 +4,7 @@ use super::{tests::touched, *};
 use crate::{
     clock::Fake,
     content::{Ledger, Palette},
-    engine::{order::Change, visitor::Stamps},
+    engine::{order::Change, stamps::Stamps},
     pace::{Pacer, Part, Schedule},
     pattern::{Reads, pattern},
     plan::{BacklogPolicy, PatternSpec, VisitMix, WORD_BYTES},
@@ -88,6 +88,7 @@ fn changed(at_ns: u64, leg: Leg, spec: Option<PatternSpec>) -> Change {
         pacer: Pacer::new(at_ns, &leg.part()),
         pattern: spec.map(|spec| pattern(spec, PageCount(PAGES), 1)),
         visits_per_s: 0,
+        own_visits_per_s: leg.part().most_visits_per_s(),
         reads: None,
         palette: None,
     }

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     clock::{Fake, Monotonic},
     content::{Ledger, Palette, is_visited},
-    engine::visitor::Stamps,
+    engine::stamps::Stamps,
     pace::{Pacer, Part, Schedule},
     pattern::{Reads, pattern},
     plan::{BacklogPolicy, PaceSpec, PatternSpec, VisitMix, WORD_BYTES},
