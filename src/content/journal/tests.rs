@@ -1,3 +1,5 @@
+//! Notes in any order, number and lateness are each told once; those that were lost are not.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! Stale pages are found whether the ledger is told at once or later, once each, and no other.
+
 use super::*;
 use crate::{record::CorruptionCounts, region::Region, tally::Told, units::PageCount};
 use rand_xoshiro::{
