@@ -2,10 +2,7 @@
 
 use super::within;
 use crate::{
-    lab::{
-        rundir::RunData,
-        timeline::{Axis, Timeline, fixture::Story},
-    },
+    lab::timeline::{Axis, Timeline, fixture::Story},
     record::{QemuBody, QemuLine, Side},
 };
 
@@ -14,17 +11,10 @@ fn stopped(from: f64, until: f64) -> Story {
     Story { begin_ms: -12_000, stops: vec![(from, until)], ..Story::precopy() }
 }
 
-/// The run of `story`, of whose stops QEMU told.
-fn told(story: &Story) -> RunData {
-    let mut data = story.run_data();
-    for (stop, resume) in &story.stops {
-        for (at_ms, event) in [(*stop, "STOP"), (*resume, "RESUME")] {
-            let (event, data_of_it) = (event.into(), serde_json::Value::Null);
-            let body = QemuBody::Event { event, qemu_real_us: 0, data: data_of_it };
-            data.qemu.push(QemuLine { host_ns: story.host_ns(at_ms), side: Side::Source, body });
-        }
-    }
-    data
+/// What the source's QEMU told at that moment.
+fn event(story: &Story, at_ms: f64, name: &str) -> QemuLine {
+    let body = QemuBody::Event { event: name.into(), qemu_real_us: 0, data: serde_json::Value::Null };
+    QemuLine { host_ns: story.host_ns(at_ms), side: Side::Source, body }
 }
 
 fn off_ms(found_ns: Option<i128>, truth_ns: u64) -> f64 {
@@ -55,7 +45,10 @@ fn a_stop_within_reach_of_the_switch_is_no_part_of_the_blackout() {
     // By the guest's clock all of it lies within three seconds of the switch, and so does the time before the stop.
     within(Timeline::of(&stopped(-2000.0, 4000.0).run_data()).blackout.estimate_ns, 400.0, 1.0);
     // By the host's as well: here QEMU must have told of it.
-    within(Timeline::of(&told(&stopped(4000.0, 5500.0))).blackout.estimate_ns, 400.0, 1.0);
+    let story = stopped(4000.0, 5500.0);
+    let mut data = story.run_data();
+    data.qemu.extend([event(&story, 4000.0, "STOP"), event(&story, 5500.0, "RESUME")]);
+    within(Timeline::of(&data).blackout.estimate_ns, 400.0, 1.0);
 }
 
 #[test]
@@ -89,12 +82,30 @@ fn a_guest_that_said_nothing_at_last_is_placed_by_the_last_it_said() {
 }
 
 #[test]
-fn a_record_that_came_late_at_last_makes_no_step() {
+fn a_record_that_came_late_makes_no_other_one_late() {
+    let story = stopped(-9000.0, -4000.0);
+    for late_ms in [20.0, 300.0] {
+        let mut data = story.run_data();
+        // The last one before each of both stops, and nothing after it until it has come.
+        for stop in [-9000.0, 6000.0] {
+            let silent = story.host_ns(stop - late_ms - 10.0)..story.host_ns(stop);
+            data.arrivals.retain(|arrival| !silent.contains(&arrival.host_ns));
+            let last = data.arrivals.iter_mut().rfind(|arrival| arrival.host_ns < silent.start).unwrap();
+            last.host_ns = silent.end - 1_000_000;
+        }
+        let axis = Axis::of(&data);
+        for at_ms in [-11_000.0, -9500.0, -3000.0, 5500.0, 6500.0] {
+            let found_s = axis.guest_s(story.mono_ns(at_ms)).unwrap();
+            assert!((found_s - at_ms / 1000.0).abs() < 0.002, "{at_ms} ms became {found_s} s");
+        }
+    }
+}
+
+#[test]
+fn a_source_that_goes_on_after_its_last_record_hides_none() {
     let story = Story::precopy();
     let mut data = story.run_data();
     let before = Axis::of(&data);
-    let on_source = data.arrivals.iter_mut().filter(|arrival| arrival.side == Side::Source);
-    let last = on_source.max_by_key(|arrival| arrival.record.mono_ns).unwrap();
-    last.host_ns += 300_000_000;
+    data.qemu.push(event(&story, 6200.0, "RESUME"));
     assert_eq!(Axis::of(&data), before);
 }
