@@ -86,14 +86,15 @@ fn a_record_that_came_late_makes_no_other_one_late() {
     let story = stopped(-9000.0, -4000.0);
     for late_ms in [20.0, 300.0] {
         let mut data = story.run_data();
-        // The last one before each of both stops, and nothing after it until it has come.
+        // The last one before each of both stops, with none after it.
         for stop in [-9000.0, 6000.0] {
-            let silent = story.host_ns(stop - late_ms - 10.0)..story.host_ns(stop);
-            data.arrivals.retain(|arrival| !silent.contains(&arrival.host_ns));
-            let last = data.arrivals.iter_mut().rfind(|arrival| arrival.host_ns < silent.start).unwrap();
-            last.host_ns = silent.end - 1_000_000;
+            let late = story.host_ns(stop - late_ms)..story.host_ns(stop);
+            data.arrivals.retain(|arrival| !late.contains(&arrival.host_ns));
+            let last = data.arrivals.iter_mut().rfind(|arrival| arrival.host_ns < late.start).unwrap();
+            last.host_ns += late.end - late.start;
         }
         let axis = Axis::of(&data);
+        assert!(off_ms(axis.switch_mono_ns(), story.mono_ns(6000.0)).abs() < 2.0, "{axis:?}");
         for at_ms in [-11_000.0, -9500.0, -3000.0, 5500.0, 6500.0] {
             let found_s = axis.guest_s(story.mono_ns(at_ms)).unwrap();
             assert!((found_s - at_ms / 1000.0).abs() < 0.002, "{at_ms} ms became {found_s} s");
