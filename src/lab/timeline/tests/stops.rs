@@ -83,11 +83,11 @@ fn a_guest_that_said_nothing_at_last_is_placed_by_the_last_it_said() {
 
 #[test]
 fn a_record_that_came_late_makes_no_other_one_late() {
-    let story = stopped(-9000.0, -4000.0);
+    let story = stopped(-8960.0, -4000.0);
     for late_ms in [20.0, 300.0] {
         let mut data = story.run_data();
         // The last one before each of both stops, with none after it.
-        for stop in [-9000.0, 6000.0] {
+        for stop in [-8960.0, 6000.0] {
             let late = story.host_ns(stop - late_ms)..story.host_ns(stop);
             data.arrivals.retain(|arrival| !late.contains(&arrival.host_ns));
             let last = data.arrivals.iter_mut().rfind(|arrival| arrival.host_ns < late.start).unwrap();
