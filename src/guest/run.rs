@@ -218,17 +218,17 @@ impl Run {
         self.change_load();
     }
 
-    /// All that came until now, gaps first: the snapshot then has their classes. Where the VM was stopped on the way, canaries
-    /// tell of it by now: a throttle that stops it for a second would else be told a second later.
+    /// All that came until now, gaps first: the snapshot then has their classes.
     fn look(&mut self, now_ns: u64) -> Rc<Snapshot> {
-        self.report_gaps(now_ns);
-        self.engine.count_own_pages();
-        let first = self.engine.snapshot_after(&self.last);
-        if first.at_ns.saturating_sub(now_ns) < STOPPED_NS {
-            return Rc::new(first);
-        }
-        self.report_gaps(first.at_ns);
-        Rc::new(self.engine.snapshot_after(&self.last))
+        let found = look_past_a_stop(now_ns, |at_ns| {
+            self.report_gaps(at_ns);
+            // Once for each interval, however often it is looked.
+            if at_ns == now_ns {
+                self.engine.count_own_pages();
+            }
+            self.engine.snapshot_after(&self.last)
+        });
+        Rc::new(found)
     }
 
     /// Goes to the phase that was asked for, or to the next one.
@@ -313,5 +313,63 @@ impl Run {
             (end.reason, end.detail) = (EndReason::ReportFailed, Some(failure));
         }
         end
+    }
+}
+
+/// What `look` finds at `now_ns`; where the VM was stopped while it looked, what it finds once more, for canaries tell of the stop
+/// by then: a throttle that stops the VM for a second would else be told a second later.
+fn look_past_a_stop(now_ns: u64, mut look: impl FnMut(u64) -> Snapshot) -> Snapshot {
+    let first = look(now_ns);
+    if first.at_ns.saturating_sub(now_ns) < STOPPED_NS { first } else { look(first.at_ns) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Fake;
+
+    const MS: u64 = 1_000_000;
+
+    fn taken_at(at_ns: u64) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        snapshot.at_ns = at_ns;
+        snapshot
+    }
+
+    /// The times at which it is looked from 1 s on, when a look takes 2 ms and the VM is stopped at `stop_ms` for
+    /// `len_ms`, and that of the snapshot; all in ms.
+    fn looks(stop_ms: u64, len_ms: u64) -> (Vec<u64>, u64) {
+        let clock = Fake::new(1000 * MS, 1).with_pause(stop_ms * MS, len_ms * MS);
+        let mut looked = Vec::new();
+        let found = look_past_a_stop(1000 * MS, |at_ns| {
+            looked.push(at_ns / MS);
+            clock.advance(2 * MS);
+            taken_at(clock.now_ns())
+        });
+        (looked, found.at_ns / MS)
+    }
+
+    #[test]
+    fn a_stop_in_the_middle_of_a_look_is_looked_at_again_when_it_is_over() {
+        assert_eq!(looks(1001, 990), (vec![1000, 1992], 1994));
+        assert_eq!(looks(1001, 50), (vec![1000, 1052], 1054));
+    }
+
+    #[test]
+    fn a_look_that_is_merely_slow_is_enough() {
+        assert_eq!(looks(1001, 40), (vec![1000], 1042));
+        assert_eq!(looks(2000, 990), (vec![1000], 1002), "the stop is yet to come");
+    }
+
+    #[test]
+    fn a_throttle_that_stops_each_look_is_looked_at_twice_and_no_more() {
+        let clock = Fake::new(1000 * MS, 1);
+        let mut count = 0;
+        let found = look_past_a_stop(1000 * MS, |_| {
+            count += 1;
+            clock.advance(990 * MS);
+            taken_at(clock.now_ns())
+        });
+        assert_eq!((count, found.at_ns / MS), (2, 2980));
     }
 }

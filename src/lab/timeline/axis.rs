@@ -3,21 +3,26 @@
 //! Arrival is never earlier than the stamp, so the smallest difference of the two is the clocks' offset plus the
 //! shortest delivery. Each side has its own: where the guest's clock stands still while the guest does (emulation,
 //! kvm-clock), the destination's is larger by the blackout.
+//!
+//! So it is with every stop, and records from before one tell nothing of the clocks after it. When the guest left the
+//! source is therefore told by the last records there alone, and older stamps have the offset of their own time
+//! ([`Offsets`]). On the destination the smallest difference of all counts: that is the one right after the switch, for later
+//! stops only make it larger, and in post-copy the first seconds alone have few records that came at once. What the
+//! guest stamped after such a later stop is placed early by as much as its clock stood still in it.
 
+use super::offsets::{Offsets, last_on_source};
 use super::span::Span;
 use crate::{
     lab::rundir::RunData,
-    record::{Arrival, Body, MilestoneName, Side},
+    record::{Body, MilestoneName, Side},
 };
 
 /// Maps host and guest stamps to seconds since the migration began.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Axis {
     origin_ns: i128,
-    /// Host clock less guest clock on the source, in ns, the shortest delivery included.
-    source_offset: Option<i128>,
-    /// The same on the destination.
-    destination_offset: Option<i128>,
+    source: Offsets,
+    destination: Offsets,
     /// The guest's own clock when it left the source.
     switch_mono_ns: Option<i128>,
 }
@@ -26,15 +31,15 @@ impl Axis {
     /// The axis of one run. Its zero is the start of the migration, or the first thing that happened where none
     /// was started.
     pub fn of(data: &RunData) -> Self {
-        let offset = |side| smallest_offset(data.arrivals.iter().filter(|arrival| arrival.side == side));
-        let (source_offset, destination_offset) = (offset(Side::Source), offset(Side::Destination));
-        let first_destination = data.arrivals.iter().filter(|arrival| arrival.side == Side::Destination);
+        let of = |side| data.arrivals.iter().filter(move |arrival| arrival.side == side);
         let stop = after_migrate(data, MilestoneName::Stop);
-        let switch_mono_ns = match (stop, source_offset) {
+        let source = Offsets::with_steps(&last_on_source(data, stop), of(Side::Source));
+        let destination = Offsets::constant(of(Side::Destination));
+        let switch_mono_ns = match (stop, source.last()) {
             (Some(stop), Some(offset)) => Some(i128::from(stop) - offset),
-            _ => first_destination.map(|arrival| i128::from(arrival.record.mono_ns)).min(),
+            _ => of(Side::Destination).map(|arrival| i128::from(arrival.record.mono_ns)).min(),
         };
-        Self { origin_ns: origin_ns(data), source_offset, destination_offset, switch_mono_ns }
+        Self { origin_ns: origin_ns(data), source, destination, switch_mono_ns }
     }
 
     /// Seconds since the migration began of a moment on the host's monotonic clock.
@@ -42,17 +47,13 @@ impl Axis {
         self.seconds(i128::from(host_ns))
     }
 
-    /// The same of a moment on the guest's: by the source's offset up to the switch, by the destination's after it.
+    /// The same of a moment on the guest's: by the source's offsets up to the switch, by the destination's after it.
     /// None where no record tells how the clocks stand.
     pub fn guest_s(&self, mono_ns: u64) -> Option<f64> {
         let mono = i128::from(mono_ns);
         let switched = self.switch_mono_ns.is_some_and(|switch| mono > switch);
-        let offset = if switched {
-            self.destination_offset.or(self.source_offset)
-        } else {
-            self.source_offset.or(self.destination_offset)
-        };
-        offset.map(|offset| self.seconds(mono + offset))
+        let side = if switched { Side::Destination } else { Side::Source };
+        Some(self.seconds(mono + self.offsets(side).of_stamp(mono)?))
     }
 
     /// A stretch of guest time. One that holds the switch is longer on the host's clock by the blackout where the
@@ -64,13 +65,18 @@ impl Axis {
     /// What the guest's clock shows at a moment of the axis while the guest is on `side`; none where no record tells how
     /// the clocks stand, or before the clock began.
     pub fn guest_ns(&self, at_s: f64, side: Side) -> Option<u64> {
-        let (own, other) = match side {
-            Side::Source => (self.source_offset, self.destination_offset),
-            Side::Destination => (self.destination_offset, self.source_offset),
-        };
         #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates")]
         let since_origin_ns = (at_s * 1e9).round() as i64;
-        u64::try_from(self.origin_ns + i128::from(since_origin_ns) - own.or(other)?).ok()
+        u64::try_from(self.offsets(side).stamp_at(self.origin_ns + i128::from(since_origin_ns))?).ok()
+    }
+
+    /// Those of `side`; of the other one where no record of it arrived.
+    fn offsets(&self, side: Side) -> &Offsets {
+        let (own, other) = match side {
+            Side::Source => (&self.source, &self.destination),
+            Side::Destination => (&self.destination, &self.source),
+        };
+        if own.last().is_some() { own } else { other }
     }
 
     /// The guest's own clock when it left the source, where that is known.
@@ -88,27 +94,6 @@ pub fn after_migrate(data: &RunData, name: MilestoneName) -> Option<u64> {
     let migrate = data.run.when(MilestoneName::Migrate)?;
     let mut later = data.run.milestones.iter().filter(|milestone| milestone.host_ns >= migrate);
     later.find(|milestone| milestone.name == name).map(|milestone| milestone.host_ns)
-}
-
-/// The smallest difference of arrival and stamp, in ns; every record is stamped when it is made.
-pub fn smallest_offset<'a>(arrivals: impl Iterator<Item = &'a Arrival>) -> Option<i128> {
-    arrivals.map(|arrival| i128::from(arrival.host_ns) - i128::from(arrival.record.mono_ns)).min()
-}
-
-/// The same, and how far the next one is above it: so much the delivery of records varies even at its quickest, and as
-/// much the smallest may be too large. None for fewer than two.
-pub fn smallest_offset_and_error<'a>(arrivals: impl Iterator<Item = &'a Arrival>) -> Option<(i128, i128)> {
-    let mut least: Option<(i128, Option<i128>)> = None;
-    for arrival in arrivals {
-        let offset = i128::from(arrival.host_ns) - i128::from(arrival.record.mono_ns);
-        least = Some(match least {
-            None => (offset, None),
-            Some((first, _)) if offset < first => (offset, Some(first)),
-            Some((first, second)) => (first, Some(second.map_or(offset, |second| second.min(offset)))),
-        });
-    }
-    let (first, second) = least?;
-    Some((first, second? - first))
 }
 
 /// Host time of the axis' zero.

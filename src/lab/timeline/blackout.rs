@@ -6,15 +6,14 @@
 //! there may be a gap that is none, the throttle's last sleep or the first wait for a page. So the gap is added where the
 //! sum then comes nearer to what the host saw from STOP to RESUME, which is a slight lower bound of the blackout.
 
-use super::axis::{Axis, after_migrate, smallest_offset_and_error};
+use super::axis::{Axis, after_migrate};
+use super::offsets::{OFFSET_REACH_NS, last_on_source, smallest_offset_and_error};
 use crate::{
     lab::rundir::RunData,
     record::{Arrival, Body, Gap, Heartbeat, MilestoneName, Side},
 };
 use serde::Serialize;
 
-/// How far from the switch records still tell the offset, on each side.
-const OFFSET_REACH_NS: i128 = 3_000_000_000;
 /// How far from the switch the common gap of all vCPUs may lie: as far as STOP's arrival and the shortest delivery of
 /// a record blur it. More would take in the throttle's gap before the switch, or the first wait for a page after it.
 const GAP_REACH_NS: i128 = 5_000_000;
@@ -78,13 +77,13 @@ pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
     let Some(switch_mono_ns) = axis.switch_mono_ns() else {
         return blackout;
     };
-    let near = |side| {
-        let own = data.arrivals.iter().filter(move |arrival| arrival.side == side);
-        let distance = move |arrival: &&Arrival| (i128::from(arrival.record.mono_ns) - switch_mono_ns).abs();
-        smallest_offset_and_error(own.filter(move |arrival| distance(arrival) <= OFFSET_REACH_NS))
+    let near = |own: Vec<&Arrival>| {
+        let distance = |arrival: &&Arrival| (i128::from(arrival.record.mono_ns) - switch_mono_ns).abs();
+        smallest_offset_and_error(own.into_iter().filter(|arrival| distance(arrival) <= OFFSET_REACH_NS))
     };
-    let (Some((before, spread)), Some((after, other_spread))) = (near(Side::Source), near(Side::Destination))
-    else {
+    let there = data.arrivals.iter().filter(|arrival| arrival.side == Side::Destination);
+    let sides = (near(last_on_source(data, stop)), near(there.collect()));
+    let (Some((before, spread)), Some((after, other_spread))) = sides else {
         return blackout;
     };
     let beats = [last_beat(data, Side::Source), first_beat(data, Side::Destination)];

@@ -8,6 +8,7 @@ mod figures;
 #[cfg(test)]
 pub mod fixture;
 mod guest;
+mod offsets;
 mod phases;
 mod qemu;
 mod series;

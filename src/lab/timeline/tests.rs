@@ -4,6 +4,8 @@ use super::{fixture::Story, *};
 use crate::record::{Body, Gap, GapClass, GapFeatures, MilestoneName};
 use proptest::prelude::*;
 
+mod stops;
+
 fn within(found: Option<u64>, truth_ms: f64, tolerance_ms: f64) {
     let found_ms = found.map(|ns| ns as f64 / 1e6);
     let near = found_ms.is_some_and(|found| (found - truth_ms).abs() <= tolerance_ms);

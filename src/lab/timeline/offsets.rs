@@ -1,0 +1,113 @@
+//! How far the guest's clock is behind the host's on one side, and since when.
+//!
+//! While a guest is stopped its clock may stand still; it is never set ahead. So the offset only grows, and a stamp's own is no
+//! larger than the smallest difference of arrival and stamp from there on. Where that falls from one stamp to the next,
+//! looking back, by more than a late record can explain, the clock stood still between the two.
+
+use crate::{
+    lab::rundir::RunData,
+    record::{Arrival, QemuBody, Side},
+};
+use std::cmp::Reverse;
+
+/// How far from the switch records still tell the offset, on each side.
+pub const OFFSET_REACH_NS: i128 = 3_000_000_000;
+/// A step of less may be a late record or clocks that drift, and is none.
+const LEAST_STEP_NS: i128 = 50_000_000;
+
+/// Host clock less guest clock on one side, in ns, the shortest delivery included.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Offsets {
+    /// Those before each step: the last stamp of each, and the offset up to there. The oldest first.
+    earlier: Vec<(i128, i128)>,
+    /// The one after the last step; none where no record tells it.
+    last: Option<i128>,
+}
+
+impl Offsets {
+    /// One for the whole side.
+    pub fn constant<'a>(arrivals: impl Iterator<Item = &'a Arrival>) -> Self {
+        Self { earlier: Vec::new(), last: smallest_offset(arrivals) }
+    }
+
+    /// The last one from the records `near` the end, those of older stamps from `all`.
+    pub fn with_steps<'a>(near: &[&'a Arrival], all: impl Iterator<Item = &'a Arrival>) -> Self {
+        let Some(last) = smallest_offset(near.iter().copied()) else {
+            return Self::default();
+        };
+        let mut back: Vec<(i128, i128)> =
+            all.map(|arrival| (i128::from(arrival.record.mono_ns), offset(arrival))).collect();
+        back.sort_unstable_by_key(|(stamp, _)| Reverse(*stamp));
+        let mut earlier: Vec<(i128, i128)> = Vec::new();
+        for (stamp, offset) in back {
+            let later = earlier.last().map_or(last, |(_, later)| *later);
+            if offset < later - LEAST_STEP_NS {
+                earlier.push((stamp, offset));
+            } else if let Some((_, own)) = earlier.last_mut() {
+                *own = offset.min(*own);
+            }
+        }
+        earlier.reverse();
+        Self { earlier, last: Some(last) }
+    }
+
+    /// The one after the last step.
+    pub fn last(&self) -> Option<i128> {
+        self.last
+    }
+
+    /// The one that holds for a stamp.
+    pub fn of_stamp(&self, mono_ns: i128) -> Option<i128> {
+        let own = self.earlier.iter().find(|(until, _)| mono_ns <= *until);
+        own.map(|(_, offset)| *offset).or(self.last)
+    }
+
+    /// What the guest's clock shows at a moment of the host's; where it stood still, the last stamp before.
+    pub fn stamp_at(&self, host_ns: i128) -> Option<i128> {
+        let earlier = self.earlier.iter().map(|(until, offset)| (host_ns - offset).min(*until));
+        earlier.chain(self.last.map(|offset| host_ns - offset)).max()
+    }
+}
+
+/// The records that tell how the clocks stood when the source stopped: those of the last [`OFFSET_REACH_NS`] up to the
+/// last that came before `stop`, without those from before another stop that QEMU told of. All of the source where
+/// none came before it.
+pub fn last_on_source(data: &RunData, stop: Option<u64>) -> Vec<&Arrival> {
+    let until = stop.unwrap_or(u64::MAX);
+    let source = || data.arrivals.iter().filter(|arrival| arrival.side == Side::Source);
+    let came = || source().filter(|arrival| arrival.host_ns <= until);
+    let Some(last) = came().map(|arrival| arrival.host_ns).max() else {
+        return source().collect();
+    };
+    let since = i128::from(last) - OFFSET_REACH_NS;
+    let resumes = data.qemu.iter().filter(|line| line.side == Side::Source && line.host_ns <= last);
+    let resumes = resumes
+        .filter(|line| matches!(&line.body, QemuBody::Event { event, .. } if event.as_str() == "RESUME"));
+    let since = resumes.map(|line| i128::from(line.host_ns)).fold(since, i128::max);
+    came().filter(|arrival| i128::from(arrival.host_ns) >= since).collect()
+}
+
+fn offset(arrival: &Arrival) -> i128 {
+    i128::from(arrival.host_ns) - i128::from(arrival.record.mono_ns)
+}
+
+/// The smallest difference of arrival and stamp, in ns; every record is stamped when it is made.
+fn smallest_offset<'a>(arrivals: impl Iterator<Item = &'a Arrival>) -> Option<i128> {
+    arrivals.map(offset).min()
+}
+
+/// The same, and how far the next one is above it: so much the delivery of records varies even at its quickest, and as
+/// much the smallest may be too large. None for fewer than two.
+pub fn smallest_offset_and_error<'a>(arrivals: impl Iterator<Item = &'a Arrival>) -> Option<(i128, i128)> {
+    let mut least: Option<(i128, Option<i128>)> = None;
+    for arrival in arrivals {
+        let offset = offset(arrival);
+        least = Some(match least {
+            None => (offset, None),
+            Some((first, _)) if offset < first => (offset, Some(first)),
+            Some((first, second)) => (first, Some(second.map_or(offset, |second| second.min(offset)))),
+        });
+    }
+    let (first, second) = least?;
+    Some((first, second? - first))
+}

@@ -1,0 +1,112 @@
+//! Guests that were stopped by hand before they were migrated: what came before tells nothing of the clocks after it.
+
+use super::within;
+use crate::{
+    lab::timeline::{Axis, Timeline, fixture::Story},
+    record::{QemuBody, QemuLine, Side},
+};
+
+/// Pre-copy as ever, with a stop of `from` to `until` before it.
+fn stopped(from: f64, until: f64) -> Story {
+    Story { begin_ms: -12_000, stops: vec![(from, until)], ..Story::precopy() }
+}
+
+/// What the source's QEMU told at that moment.
+fn event(story: &Story, at_ms: f64, name: &str) -> QemuLine {
+    let body = QemuBody::Event { event: name.into(), qemu_real_us: 0, data: serde_json::Value::Null };
+    QemuLine { host_ns: story.host_ns(at_ms), side: Side::Source, body }
+}
+
+fn off_ms(found_ns: Option<i128>, truth_ns: u64) -> f64 {
+    (found_ns.unwrap() - i128::from(truth_ns)) as f64 / 1e6
+}
+
+#[test]
+fn a_stop_before_the_migration_hides_no_blackout() {
+    for frozen_clock in [true, false] {
+        let blackout = Timeline::of(&Story { frozen_clock, ..stopped(-9000.0, -4000.0) }.run_data()).blackout;
+        within(blackout.estimate_ns, 400.0, 1.0);
+        let step_ms = blackout.offset_step_ns.unwrap() as f64 / 1e6;
+        assert!((step_ms - if frozen_clock { 400.0 } else { 0.0 }).abs() < 1.0, "{step_ms}");
+        within(blackout.common_gap_ns, if frozen_clock { 0.0 } else { 400.0 }, 0.001);
+    }
+}
+
+#[test]
+fn a_stop_shorter_than_the_reach_before_the_migration_is_no_part_of_the_blackout() {
+    let story = stopped(-2000.0, -1000.0);
+    let switch_ns = Axis::of(&story.run_data()).switch_mono_ns();
+    assert!(off_ms(switch_ns, story.mono_ns(6000.0)).abs() < 1.0, "{switch_ns:?}");
+    within(Timeline::of(&story.run_data()).blackout.estimate_ns, 400.0, 1.0);
+}
+
+#[test]
+fn a_stop_within_reach_of_the_switch_is_no_part_of_the_blackout() {
+    // By the guest's clock all of it lies within three seconds of the switch, and so does the time before the stop.
+    within(Timeline::of(&stopped(-2000.0, 4000.0).run_data()).blackout.estimate_ns, 400.0, 1.0);
+    // By the host's as well: here QEMU must have told of it.
+    let story = stopped(4000.0, 5500.0);
+    let mut data = story.run_data();
+    data.qemu.extend([event(&story, 4000.0, "STOP"), event(&story, 5500.0, "RESUME")]);
+    within(Timeline::of(&data).blackout.estimate_ns, 400.0, 1.0);
+}
+
+#[test]
+fn stamps_on_both_sides_of_a_stop_lie_where_the_host_saw_them() {
+    let story = Story {
+        begin_ms: -14_000,
+        stops: vec![(-12_000.0, -11_000.0), (-8000.0, -3000.0)],
+        ..Story::precopy()
+    };
+    let axis = Axis::of(&story.run_data());
+    for at_ms in [-13_500.0, -12_150.0, -10_900.0, -9000.0, -8150.0, -2900.0, 0.0, 5900.0, 6500.0, 9000.0] {
+        let found_s = axis.guest_s(story.mono_ns(at_ms)).unwrap();
+        assert!((found_s - at_ms / 1000.0).abs() < 0.002, "{at_ms} ms became {found_s} s");
+        let side = if at_ms < 6000.0 { Side::Source } else { Side::Destination };
+        let back_ns = axis.guest_ns(at_ms / 1000.0, side).map(i128::from);
+        assert!(off_ms(back_ns, story.mono_ns(at_ms)).abs() < 2.0, "{at_ms} ms became {back_ns:?}");
+    }
+    // In the stop the clock shows what it showed at its begin, as nearly as the last record tells it.
+    let stood_ns = axis.guest_ns(-5.0, Side::Source).map(i128::from);
+    assert!((-101.0..1.0).contains(&off_ms(stood_ns, story.mono_ns(-8000.0))), "{stood_ns:?}");
+}
+
+#[test]
+fn a_guest_that_said_nothing_at_last_is_placed_by_the_last_it_said() {
+    let story = stopped(-9000.0, -4000.0);
+    let mut data = story.run_data();
+    let silent = story.host_ns(1000.0)..story.host_ns(6000.0);
+    data.arrivals.retain(|arrival| !silent.contains(&arrival.host_ns));
+    let switch_ns = Axis::of(&data).switch_mono_ns();
+    assert!(off_ms(switch_ns, story.mono_ns(6000.0)).abs() < 1.0, "{switch_ns:?}");
+}
+
+#[test]
+fn a_record_that_came_late_makes_no_other_one_late() {
+    let story = stopped(-8960.0, -4000.0);
+    for late_ms in [20.0, 300.0] {
+        let mut data = story.run_data();
+        // The last one before each of both stops, with none after it.
+        for stop in [-8960.0, 6000.0] {
+            let late = story.host_ns(stop - late_ms)..story.host_ns(stop);
+            data.arrivals.retain(|arrival| !late.contains(&arrival.host_ns));
+            let last = data.arrivals.iter_mut().rfind(|arrival| arrival.host_ns < late.start).unwrap();
+            last.host_ns += late.end - late.start;
+        }
+        let axis = Axis::of(&data);
+        assert!(off_ms(axis.switch_mono_ns(), story.mono_ns(6000.0)).abs() < 2.0, "{axis:?}");
+        for at_ms in [-11_000.0, -9500.0, -3000.0, 5500.0, 6500.0] {
+            let found_s = axis.guest_s(story.mono_ns(at_ms)).unwrap();
+            assert!((found_s - at_ms / 1000.0).abs() < 0.002, "{at_ms} ms became {found_s} s");
+        }
+    }
+}
+
+#[test]
+fn a_source_that_goes_on_after_its_last_record_hides_none() {
+    let story = Story::precopy();
+    let mut data = story.run_data();
+    let before = Axis::of(&data);
+    data.qemu.push(event(&story, 6200.0, "RESUME"));
+    assert_eq!(Axis::of(&data), before);
+}
