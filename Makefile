@@ -98,9 +98,11 @@ bench-prefault:
 	@SULLY_PREFAULT_MIB=$(or $(MIB),1024) SULLY_PREFAULT_ROUNDS=5 cargo test --release --test prefault -- --nocapture
 
 bench-own:
-	@echo "== bench-own: 100 MiB/s over 64 MiB, an interval every 100 ms, two writers, then one; 2 x 31 s"
-	@SULLY_OWN_SECONDS=31 cargo test --release --test own_pages -- --nocapture
-	@SULLY_OWN_SECONDS=31 SULLY_OWN_WRITERS=1 cargo test --release --test own_pages -- --nocapture
+	@echo "== bench-own: 100 MiB/s over 64, 512 and 1024 MiB, an interval every 100 ms, two writers, then one; 6 x 31 s"
+	@for mib in 64 512 1024; do for writers in 2 1; do \
+		SULLY_OWN_MIB=$$mib SULLY_OWN_WRITERS=$$writers SULLY_OWN_SECONDS=31 \
+			cargo test --release --test own_pages -- --nocapture || exit 1; \
+	done; done
 
 clean-runs:
 	@echo "== clean-runs: $(OUT)"

@@ -1,6 +1,6 @@
 //! How many pages the program dirties for itself while a whole run works, as its own records say to a host that reads them.
 //!
-//! `make bench-own` prints the figures of a release build, with two writers and with one.
+//! `make bench-own` prints the figures of a release build, with two writers and with one, over more and less memory.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -26,14 +26,15 @@ fn own_pages_dirtied_in_an_interval_are_few_and_in_the_records() {
     }
     let told = |name, usual: u64| std::env::var(name).map_or(usual, |text| text.parse().unwrap());
     let (seconds, writers) = (told("SULLY_OWN_SECONDS", 6), told("SULLY_OWN_WRITERS", 2));
-    let intervals = intervals(seconds, writers);
+    let mib = told("SULLY_OWN_MIB", 64);
+    let intervals = intervals(seconds, writers, mib);
     let mut counted: Vec<u64> =
         intervals.iter().filter_map(|interval| interval["self"]["pages_dirtied"].as_u64()).collect();
     let (of, all) = (intervals.len(), format!("{counted:?}"));
     counted.sort_unstable();
     let median = counted.get(counted.len() / 2);
     println!(
-        "{writers} writers, pages dirtied in an interval of 100 ms: {all}, median {median:?}, counted in {} of {of}",
+        "{writers} writers, {mib} MiB, pages dirtied in an interval of 100 ms: {all}, median {median:?}, counted in {} of {of}",
         counted.len()
     );
     assert!(!counted.is_empty() && counted.len() as u64 <= seconds / 5 + 1, "{all} of {of}");
@@ -41,12 +42,12 @@ fn own_pages_dirtied_in_an_interval_are_few_and_in_the_records() {
 }
 
 /// All intervals of a run at 100 MiB/s, as its host reads them.
-fn intervals(seconds: u64, writers: u64) -> Vec<Value> {
+fn intervals(seconds: u64, writers: u64, mib: u64) -> Vec<Value> {
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("host");
     let listener = UnixListener::bind(&socket).unwrap();
     let line = format!(
-        "run -m 64M -r 100M/s -t {writers} --baseline 0s -i 100ms -d {seconds}s --report unix:{}",
+        "run -m {mib}M -r 100M/s -t {writers} --baseline 0s -i 100ms -d {seconds}s --report unix:{}",
         socket.display()
     );
     let mut program =

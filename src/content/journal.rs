@@ -24,7 +24,7 @@ const PAGES_A_NOTE: u64 = 4;
 /// The most visits between two looks whether it is a turn.
 const LATE: u64 = 256;
 /// The turns of a round. More of them would only have notes looked at more often.
-const PARTS: u64 = 16;
+const PARTS: u64 = 32;
 /// Intervals in which a host counts what was dirtied, a second.
 const INTERVALS_PER_S: u64 = 10;
 /// The bits of a note that say in which lap it was written.

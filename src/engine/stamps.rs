@@ -113,6 +113,17 @@ impl Stamps {
         self.journal.note(note);
     }
 
+    /// Where the ledger may have to be fetched first, as in post-copy, it is fetched here: else a visit would wait for it, and
+    /// that would be told of the visit's page.
+    #[inline]
+    pub(super) fn fetch_ledger(&self, pages: &[PageIndex]) {
+        if self.marked.is_some() {
+            pages.iter().for_each(|page| {
+                std::hint::black_box(self.ledger.generation(*page));
+            });
+        }
+    }
+
     /// Tells the ledger what is noted, as far as it is time for that.
     #[inline]
     pub(super) fn catch_up(&mut self) {

@@ -50,6 +50,14 @@ impl Visitor {
         Ok(Self { slice, strokes: Strokes::default(), palette, stamps })
     }
 
+    /// What is better done before the visits of a batch than during them.
+    #[inline]
+    pub(super) fn prepare(&self, pages: &[PageIndex]) {
+        if let Some(stamps) = &self.stamps {
+            stamps.fetch_ledger(pages);
+        }
+    }
+
     /// Asks for the pages at the front of a batch.
     #[inline]
     pub(super) fn approach(&self, pages: &[PageIndex]) {

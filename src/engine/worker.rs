@@ -105,6 +105,7 @@ fn visit_until_called<C: Clock>(
             work.reads.fill(&mut only_reads[*drawn..count]);
             *drawn = count;
         }
+        work.visitor.prepare(&pages[..count]);
         let Some(start_ns) = wait(clock, (control, taken_up), &batch) else {
             *held = Some(batch);
             return;
