@@ -171,10 +171,14 @@ fn after_a_mark_the_ledger_is_told_at_once() {
     load.stamps.mark(vec![0; 8192].into());
     let marked = load.stamps.marked.as_ref().unwrap();
     assert!((0..8192).all(|page| marked[page] == u16::from(page < 50)), "what was noted is in it");
-    let before = load.stamp(5);
-    load.visit(5, false);
-    load.slice.put(PageIndex(5), &before);
-    load.stamps.set_pace(Some(VISITS_PER_S));
-    load.visit(5, false);
-    assert_eq!(load.found(), BTreeMap::from([(5, CorruptionKind::Stale)]));
+    for (page, pace_comes) in [(5, false), (6, true)] {
+        if pace_comes {
+            load.stamps.set_pace(Some(VISITS_PER_S));
+        }
+        let before = load.stamp(page);
+        load.visit(page, false);
+        load.slice.put(PageIndex(page), &before);
+        load.visit(page, false);
+        assert_eq!(load.found(), BTreeMap::from([(page, CorruptionKind::Stale)]));
+    }
 }
