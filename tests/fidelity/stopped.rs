@@ -86,12 +86,9 @@ async fn stop(machine: &mut Machine, len_ms: u64) -> Found {
 /// The lab's own figure, for a run in which the guest stood still between these two.
 fn blackout(arrivals: &[Arrival], stop: &QmpEvent, resume: &QmpEvent) -> Blackout {
     let near = stop.host_ns - REACH_NS..resume.host_ns + REACH_NS;
-    let mut hello = arrivals[0].clone();
+    let hello = arrivals[0].clone();
     let moved = arrivals[1..].iter().filter(|arrival| near.contains(&arrival.host_ns)).cloned();
-    // Each stop before this one put the guest's clock further back: as it came, the hello would tell of the clocks as they were.
-    if let Some(first) = moved.clone().next() {
-        (hello.host_ns, hello.record.mono_ns) = (first.host_ns, first.record.mono_ns);
-    }
+    // Each stop before this one put the guest's clock further back: the hello tells of the clocks as they were.
     let moved = moved.map(|arrival| Arrival {
         side: if arrival.host_ns >= resume.host_ns { Side::Destination } else { Side::Source },
         ..arrival

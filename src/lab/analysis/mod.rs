@@ -4,6 +4,7 @@
 
 mod away;
 mod bootstrap;
+mod others;
 mod pooled;
 mod repeats;
 mod settling;

@@ -3,6 +3,7 @@
 use super::{away::availability, *};
 use crate::{
     lab::timeline::fixture::Story,
+    plan::{Load, PatternSpec},
     record::{Body, Gap, GapFeatures},
 };
 use proptest::prelude::*;
@@ -99,6 +100,31 @@ fn a_known_stream_of_faults_gives_the_known_numbers() {
     let fault_ms = waits.guest_fault_ns.unwrap() as f64 / 1e6;
     assert!((fault_ms - 2.0 * sum_ms).abs() < 0.01 * sum_ms, "{fault_ms} ms, {sum_ms} ms twice");
     assert_eq!((waits.guest_count, waits.disagreements), (200, Vec::new()));
+}
+
+#[test]
+fn visits_that_were_late_for_another_reason_are_judged_by_pages_that_were_there() {
+    let mut data = Story::post_copy().run_data();
+    let found = |data: &RunData| of(data).postcopy.unwrap().faults.unwrap();
+    assert_eq!(found(&data).delayed_count, Some(0));
+    for arrival in &mut data.arrivals {
+        match &mut arrival.record.body {
+            Body::Hello(hello) => hello.plan.pattern = PatternSpec::Sequential,
+            Body::Stall(stall) => stall.earlier = u64::from(stall.page % 4 == 0),
+            _ => {}
+        }
+    }
+    let faults = found(&data);
+    let delayed = faults.delayed_count.unwrap();
+    assert!(faults.count == 75 && (1..25).contains(&delayed), "{faults:?}");
+    assert_eq!(faults.at_least(), 75 - delayed);
+    let hello = data.arrivals.iter().find_map(|arrival| match &arrival.record.body {
+        Body::Hello(hello) => Some(hello.plan.first_load()),
+        _ => None,
+    });
+    let changed = Load { pattern: PatternSpec::Random, ..hello.unwrap() };
+    data.arrivals.last_mut().unwrap().record.body = Body::Load(changed);
+    assert_eq!(found(&data).delayed_count, None, "nor where the pattern changed");
 }
 
 #[test]
