@@ -118,9 +118,9 @@ impl Stamps {
     #[inline]
     pub(super) fn fetch_ledger(&self, pages: &[PageIndex]) {
         if self.marked.is_some() {
-            pages.iter().for_each(|page| {
+            for page in pages {
                 std::hint::black_box(self.ledger.generation(*page));
-            });
+            }
         }
     }
 

@@ -138,7 +138,8 @@ fn counted(data: &RunData, axis: &Axis, stage: Option<Span>, judged: &Judged) ->
         Body::Hello(hello) => Some(&hello.plan),
         _ => None,
     });
-    let Some(plan) = plans.filter(|plan| plan.verify && plan.latency).last() else {
+    let mut stamped = plans.filter(|plan| plan.verify && plan.latency);
+    let Some(plan) = stamped.next() else {
         return Err("pages without stamps, or visits that are not timed, have no history".into());
     };
     let found = faults(&judged.stalls, &judged.gaps, judged.realtime, (start_ns, end_ns));
