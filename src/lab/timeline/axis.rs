@@ -89,11 +89,18 @@ impl Axis {
     }
 }
 
-/// The first time `name` happened once the migration had begun.
+/// The first time `name` happened once the migration had begun. Of the source's stops it is the last before the guest ran on the
+/// destination: it may have been stopped by hand on the way, and gone on.
 pub fn after_migrate(data: &RunData, name: MilestoneName) -> Option<u64> {
     let migrate = data.run.when(MilestoneName::Migrate)?;
-    let mut later = data.run.milestones.iter().filter(|milestone| milestone.host_ns >= migrate);
-    later.find(|milestone| milestone.name == name).map(|milestone| milestone.host_ns)
+    let later = |name| {
+        let all = data.run.milestones.iter().filter(move |milestone| milestone.name == name);
+        all.map(|milestone| milestone.host_ns).filter(move |host_ns| *host_ns >= migrate)
+    };
+    let resume = later(MilestoneName::Resume).next();
+    let is_last =
+        |host_ns: &u64| name == MilestoneName::Stop && resume.is_some_and(|resume| *host_ns <= resume);
+    later(name).filter(is_last).max().or_else(|| later(name).next())
 }
 
 /// Host time of the axis' zero.

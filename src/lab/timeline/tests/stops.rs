@@ -3,7 +3,7 @@
 use super::within;
 use crate::{
     lab::timeline::{Axis, Timeline, fixture::Story},
-    record::{QemuBody, QemuLine, Side},
+    record::{Milestone, MilestoneName, QemuBody, QemuLine, Side},
 };
 
 /// Pre-copy as ever, with a stop of `from` to `until` before it.
@@ -49,6 +49,19 @@ fn a_stop_within_reach_of_the_switch_is_no_part_of_the_blackout() {
     let mut data = story.run_data();
     data.qemu.extend([event(&story, 4000.0, "STOP"), event(&story, 5500.0, "RESUME")]);
     within(Timeline::of(&data).blackout.estimate_ns, 400.0, 1.0);
+}
+
+#[test]
+fn a_stop_by_hand_during_the_migration_is_not_the_switch() {
+    let story = stopped(4000.0, 5500.0);
+    let mut data = story.run_data();
+    data.qemu.extend([event(&story, 4000.0, "STOP"), event(&story, 5500.0, "RESUME")]);
+    let by_hand = Milestone { name: MilestoneName::Stop, host_ns: story.host_ns(4000.0) };
+    let first = data.run.milestones.iter().position(|milestone| milestone.name == MilestoneName::Stop);
+    data.run.milestones.insert(first.unwrap(), by_hand);
+    let blackout = Timeline::of(&data).blackout;
+    within(blackout.estimate_ns, 400.0, 1.0);
+    within(blackout.stop_to_resume_ns, 400.0, 1.0);
 }
 
 #[test]
