@@ -13,7 +13,6 @@
 //! was lost together with its page, and nothing is settled by it. What it should have told then seems to be ahead of the ledger.
 
 use crate::units::{PAGE_BYTES, PageCount, PageIndex};
-use std::ops::Range;
 
 /// For how many seconds of visits the ledger may be behind.
 const DELAY_S: u64 = 4;
@@ -24,7 +23,7 @@ const PAGES_A_NOTE: u64 = 4;
 /// The most visits between two looks whether it is a turn.
 const LATE: u64 = 256;
 /// The turns of a round. More of them would only have notes looked at more often.
-const PARTS: u64 = 32;
+const PARTS: u64 = 8;
 /// Intervals in which a host counts what was dirtied, a second.
 const INTERVALS_PER_S: u64 = 10;
 /// The bits of a note that say in which lap it was written.
@@ -132,12 +131,16 @@ impl Journal {
         let Some(rounds) = self.rounds.filter(|rounds| self.noted >= self.turn_at(rounds, self.turns)) else {
             return false;
         };
-        let pages = {
-            let first = self.turns % PARTS * rounds.part_pages;
-            first..first + rounds.part_pages
-        };
-        let notes = self.oldest()..self.turn_at(&rounds, self.turns);
-        self.among(notes).filter(|(_, note)| pages.contains(&note.page.0)).for_each(|(_, note)| told(note));
+        let first = self.turns % PARTS * rounds.part_pages;
+        for index in self.oldest()..self.turn_at(&rounds, self.turns) {
+            // Nearly all are of other parts: the page alone says so.
+            let written = self.notes[self.place(index).0];
+            if (written & u64::from(u32::MAX)).wrapping_sub(first) < rounds.part_pages
+                && let Some(note) = self.read(index)
+            {
+                told(note);
+            }
+        }
         self.turns += 1;
         true
     }
@@ -145,9 +148,13 @@ impl Journal {
     /// Tells all notes that no turn has told, in order.
     pub fn settle(&mut self, mut told: impl FnMut(Note)) {
         if let Some(rounds) = self.rounds {
-            let from = |note: &Note| self.settled_until(&rounds, rounds.part_of(note.page));
-            let all = self.among(self.oldest()..self.noted);
-            all.filter(|(index, note)| *index >= from(note)).for_each(|(_, note)| told(note));
+            for index in self.oldest()..self.noted {
+                if let Some(note) = self.read(index)
+                    && index >= self.settled_until(&rounds, rounds.part_of(note.page))
+                {
+                    told(note);
+                }
+            }
         }
         (self.begun, self.turns) = (self.noted, 0);
     }
@@ -175,18 +182,18 @@ impl Journal {
     }
 
     /// Where a note stands, and in which lap it is written.
+    #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "less than the number of notes")]
     const fn place(&self, index: u64) -> (usize, u64) {
         let bits = self.notes.len().trailing_zeros();
         (index as usize & (self.notes.len() - 1), index >> bits & (LAPS - 1))
     }
 
-    fn among(&self, notes: Range<u64>) -> impl Iterator<Item = (u64, Note)> {
-        notes.filter_map(|index| {
-            let (place, lap) = self.place(index);
-            let written = self.notes[place];
-            (written >> 48 & (LAPS - 1) == lap).then(|| (index, read(written)))
-        })
+    /// None where what stands there was written in another lap.
+    fn read(&self, index: u64) -> Option<Note> {
+        let (place, lap) = self.place(index);
+        let written = self.notes[place];
+        (written >> 48 & (LAPS - 1) == lap).then(|| unpack(written))
     }
 }
 
@@ -200,7 +207,7 @@ const fn room(pages: PageCount) -> u64 {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the parts of a word")]
-const fn read(written: u64) -> Note {
+const fn unpack(written: u64) -> Note {
     Note {
         page: PageIndex(written & u32::MAX as u64),
         generation: (written >> 32) as u16,

@@ -45,7 +45,7 @@ fn noted(pages: &[u64]) -> Vec<Vec<Note>> {
 proptest! {
     #[test]
     fn every_note_is_told_once_and_those_of_a_page_in_order(
-        pages in prop::collection::vec(0u64..64, 0..2000), every in 1u64..100, part_pages in 4u64..10,
+        pages in prop::collection::vec(0u64..64, 0..2000), every in 1u64..100, part_pages in 8u64..12,
         batches in prop::collection::vec(1usize..=256, 1..5)
     ) {
         let mut journal = journal(every, part_pages);
@@ -59,13 +59,13 @@ fn the_longest_round_and_the_latest_turn_leave_no_note_untold() {
     let pages: Vec<u64> = (0..200_000u64).map(|number| number.wrapping_mul(0x9e37_79b9) >> 7 & 63).collect();
     let every = Rounds::worth_it(70_000, PAGES).unwrap().every;
     assert_eq!(every, (MOST_NOTES - LATE) / (PARTS + 1));
-    let mut journal = journal(every, 4);
+    let mut journal = journal(every, 8);
     assert_eq!(told(&mut journal, &pages, &[256, 255, 1]), noted(&pages));
 }
 
 #[test]
 fn a_journal_whose_turns_nobody_takes_says_that_it_is_full() {
-    let mut journal = journal(10, 4);
+    let mut journal = journal(10, 8);
     (0..MOST_NOTES).for_each(|number| {
         assert!(!journal.is_full());
         journal.note(note(number, number % 64));
@@ -78,7 +78,7 @@ fn a_journal_whose_turns_nobody_takes_says_that_it_is_full() {
 
 #[test]
 fn notes_of_a_lap_before_are_not_told() {
-    let mut journal = journal(1000, 4);
+    let mut journal = journal(1000, 8);
     let mut write = |number| journal.note(note(number, number % 64));
     (0..MOST_NOTES / 2).for_each(&mut write);
     journal.settle(|_| {});
