@@ -20,8 +20,6 @@ const DELAY_S: u64 = 4;
 const MOST_NOTES: u64 = 1 << 15;
 /// Notes take no more memory than the ledger: there is one for so many pages.
 const PAGES_A_NOTE: u64 = 4;
-/// The most visits between two looks whether it is a turn.
-const LATE: u64 = 256;
 /// The turns of a round. More of them would only have notes looked at more often.
 const PARTS: u64 = 8;
 /// Intervals in which a host counts what was dirtied, a second.
@@ -68,7 +66,7 @@ impl Rounds {
     /// Where notes dirty less than half of what the visits would dirty of the ledger. That is never so where a page's position
     /// does not fit a note: such a ledger has more pages than there are notes.
     fn worth_it(visits_per_s: u64, pages: PageCount) -> Option<Self> {
-        let room = room(pages).saturating_sub(LATE);
+        let room = room(pages).saturating_sub(Journal::LATE);
         let every = (visits_per_s.saturating_mul(DELAY_S) / PARTS).min(room / (PARTS + 1));
         if every == 0 || pages.0 > u64::from(u32::MAX) {
             return None;
@@ -79,7 +77,7 @@ impl Rounds {
         let noted_bytes = visits.saturating_mul(size_of::<u64>() as u64);
         let at_once_bytes = ledger_bytes.min(visits.saturating_mul(PAGE_BYTES));
         let is_less = told_bytes.saturating_add(noted_bytes) < at_once_bytes / 2;
-        is_less.then(|| Self { every, part_pages: pages.0.div_ceil(PARTS).max(1) })
+        is_less.then(|| Self { every, part_pages: pages.0.div_ceil(PARTS) })
     }
 
     const fn part_of(&self, page: PageIndex) -> u64 {
@@ -88,6 +86,9 @@ impl Rounds {
 }
 
 impl Journal {
+    /// The most visits between two looks whether it is a turn.
+    pub const LATE: u64 = 256;
+
     /// The memory that one for so many pages takes, in bytes.
     pub const fn bytes(pages: PageCount) -> u64 {
         room(pages) * size_of::<u64>() as u64

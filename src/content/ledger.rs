@@ -79,9 +79,9 @@ impl Ledger {
         into.copy_from_slice(&self.generations);
     }
 
-    /// How often the page had been written when `then` was copied.
-    pub fn within(&self, page: PageIndex, then: &[u16]) -> u16 {
-        then.get(index(page)).copied().unwrap_or(0)
+    /// How often the page was written since `then` was copied.
+    pub fn written_since(&self, page: PageIndex, then: &[u16]) -> u16 {
+        self.generation(page).wrapping_sub(then.get(index(page)).copied().unwrap_or(0))
     }
 
     /// What a visit may note instead of telling it here at once: none of a page that is not sound even by what is known of it.

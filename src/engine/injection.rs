@@ -19,10 +19,10 @@ use std::{collections::BTreeMap, fs::File, os::unix::fs::FileExt};
 const PAGES: u64 = 2048;
 
 fn checked(pattern: PatternSpec, write_bytes: u64) -> Checked {
-    large(8, "20000p/s", pattern, write_bytes)
+    sized(8, "20000p/s", pattern, write_bytes)
 }
 
-fn large(mib: u64, rate: &str, pattern: PatternSpec, write_bytes: u64) -> Checked {
+fn sized(mib: u64, rate: &str, pattern: PatternSpec, write_bytes: u64) -> Checked {
     let plan = Plan {
         memory: MemoryAmount::Bytes(ByteSize::mib(mib)),
         rate: rate.parse().unwrap(),
@@ -136,7 +136,7 @@ fn every_fault_is_found_once_and_rightly_named() {
 
 #[test]
 fn every_fault_of_a_load_that_notes_its_visits_is_found_too() {
-    let late = finds_every_fault(&large(256, "30000p/s", PatternSpec::Shuffle, 8));
+    let late = finds_every_fault(&sized(256, "30000p/s", PatternSpec::Shuffle, 8));
     assert!(late > 0, "no visit was noted");
 }
 

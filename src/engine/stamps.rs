@@ -3,12 +3,16 @@
 use super::control::Control;
 use crate::{
     content::{Journal, Ledger, Note, STAMP_WORDS, Stamp},
+    pace::BATCH,
     record::CorruptionKind,
     region::Slice,
     tally::{Find, StampTally},
     units::PageIndex,
 };
 use std::sync::Arc;
+
+// It is looked after each batch whether it is a turn.
+const _: () = assert!(BATCH as u64 <= Journal::LATE);
 
 /// What a writer of stamped pages keeps.
 #[derive(Debug)]

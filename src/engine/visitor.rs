@@ -190,12 +190,13 @@ impl Visitor {
     #[cold]
     pub(super) fn look_back(&self, pages: &[PageIndex], only_reads: &[bool], (start_ns, end_ns): (u64, u64)) {
         let Some(Stamps { ledger, tally, marked: Some(marked), .. }) = &self.stamps else { return };
-        let stamp = |index: usize| Stamp::of(&self.slice.words(pages[index]));
-        let began_ns = |index: usize| (!only_reads[index]).then(|| stamp(index).visited_ns);
+        let began_ns = |index: usize| {
+            (!only_reads[index]).then(|| Stamp::of(&self.slice.words(pages[index])).visited_ns)
+        };
         lookback::stalls(pages.len(), (start_ns, end_ns), began_ns, |index, start_ns, len_ns| {
-            let page = pages[index];
-            let earlier = stamp(index).generation.wrapping_sub(ledger.within(page, marked)).wrapping_sub(1);
-            let page = ledger.position(page);
+            // After a mark nothing is noted: the ledger knows of this batch.
+            let earlier = ledger.written_since(pages[index], marked).wrapping_sub(1);
+            let page = ledger.position(pages[index]);
             tally.long(&LongVisit { page, earlier: u64::from(earlier), start_ns, len_ns });
         });
     }

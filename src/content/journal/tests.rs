@@ -58,7 +58,7 @@ proptest! {
 fn the_longest_round_and_the_latest_turn_leave_no_note_untold() {
     let pages: Vec<u64> = (0..200_000u64).map(|number| number.wrapping_mul(0x9e37_79b9) >> 7 & 63).collect();
     let every = Rounds::worth_it(70_000, PAGES).unwrap().every;
-    assert_eq!(every, (MOST_NOTES - LATE) / (PARTS + 1));
+    assert_eq!(every, (MOST_NOTES - Journal::LATE) / (PARTS + 1));
     let mut journal = journal(every, 8);
     assert_eq!(told(&mut journal, &pages, &[256, 255, 1]), noted(&pages));
 }
@@ -118,7 +118,7 @@ proptest! {
         visits_per_s in prop_oneof![any::<u64>(), 1u64..100_000], pages in 1u64..1 << 32) {
         if let Some(rounds) = Rounds::worth_it(visits_per_s, PageCount(pages)) {
             prop_assert!(rounds.every * PARTS <= visits_per_s.saturating_mul(DELAY_S));
-            prop_assert!(rounds.every * (PARTS + 1) + LATE <= room(PageCount(pages)) && rounds.part_pages * PARTS >= pages);
+            prop_assert!(rounds.every * (PARTS + 1) + Journal::LATE <= room(PageCount(pages)) && rounds.part_pages * PARTS >= pages);
         }
     }
 }

@@ -4,7 +4,7 @@
 
 mod away;
 mod bootstrap;
-mod others;
+mod delayed;
 mod pooled;
 mod repeats;
 mod settling;

@@ -1,6 +1,6 @@
 //! After a switch to post-copy: the guest's waits beside QEMU's count of them.
 
-use super::{others, verdicts::Judged};
+use super::{delayed, verdicts::Judged};
 use crate::{
     diagnose::faults,
     lab::{
@@ -150,7 +150,7 @@ fn counted(data: &RunData, axis: &Axis, stage: Option<Span>, judged: &Judged) ->
     let writes =
         |from_ns, until_ns| in_intervals(data, (from_ns, until_ns), |interval| Some(interval.writes));
     let before = writes(mark_ns, start_ns);
-    let visits = others::Visits {
+    let visits = delayed::Visits {
         earlier: writes(0, mark_ns),
         before,
         stage: writes(start_ns, end_ns),
@@ -162,7 +162,7 @@ fn counted(data: &RunData, axis: &Axis, stage: Option<Span>, judged: &Judged) ->
         Body::Interval(interval) => interval.reads == 0,
         _ => true,
     });
-    let delayed = others::expected(plan, visits, found.delayed).filter(|_| is_steady);
+    let delayed = delayed::expected(plan, visits, found.delayed).filter(|_| is_steady);
     let sum = |lengths: &[u64]| lengths.iter().fold(0u64, |sum, one| sum.saturating_add(*one));
     Ok(Faults {
         count: all.len() as u64,
