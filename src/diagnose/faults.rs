@@ -15,9 +15,11 @@ pub struct Faults {
     /// The canary of the vCPU was in time: the writer slept while the vCPU ran something else. That is an asynchronous
     /// page fault where the hypervisor sent callbacks, and else the guest's own scheduler.
     pub alone_ns: Vec<u64>,
-    /// Visits from the beginning on, to the last there is, that would be among those above but for their pages, which had been
+    /// Visits from the beginning on, to the last there is, that would be among `waits_ns` but for their pages, which had been
     /// written since the mark: something else delayed them.
     pub delayed: usize,
+    /// Those that would be among `alone_ns`.
+    pub delayed_alone: usize,
 }
 
 /// The faults among `stalls` that begin from `start_ns` up to `end_ns`.
@@ -46,16 +48,14 @@ pub fn faults(stalls: &[Stall], gaps: &[Gap], realtime: bool, (start_ns, end_ns)
         if explained_ns >= half_ns {
             continue;
         }
-        if stall.earlier > 0 {
-            faults.delayed += 1;
-            continue;
-        }
-        if stall.start_ns >= end_ns {
-            continue;
-        }
         let stood_still = gone_ns >= half_ns || stall.len_ns < SEEN_NS;
-        let waits = if stood_still { &mut faults.waits_ns } else { &mut faults.alone_ns };
-        waits.push(stall.len_ns);
+        match (stall.earlier > 0, stood_still) {
+            (true, true) => faults.delayed += 1,
+            (true, false) => faults.delayed_alone += 1,
+            (false, _) if stall.start_ns >= end_ns => {}
+            (false, true) => faults.waits_ns.push(stall.len_ns),
+            (false, false) => faults.alone_ns.push(stall.len_ns),
+        }
     }
     faults
 }
@@ -136,6 +136,13 @@ mod tests {
             1,
             "the guest explains one"
         );
+    }
+
+    #[test]
+    fn a_delay_that_the_canary_did_not_see_is_counted_apart_as_such_a_wait_is() {
+        let stalls = [stall(100, 10, 1), stall(150, 10, 1), stall(200, 10, 1), stall(250, 10, 0)];
+        let found = faults(&stalls, &[gap(100, 10)], false, (0, 1_000 * MS));
+        assert_eq!((found.delayed, found.delayed_alone, found.alone_ns.len()), (1, 2, 1));
     }
 
     proptest! {

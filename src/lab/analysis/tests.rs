@@ -118,6 +118,17 @@ fn visits_that_were_late_for_another_reason_are_judged_by_pages_that_were_there(
     let delayed = faults.delayed_count.unwrap();
     assert!(faults.count == 75 && (1..25).contains(&delayed), "{faults:?}");
     assert_eq!(faults.at_least(), 75 - delayed);
+    let mut alone = data.clone();
+    alone.arrivals.retain(|arrival| !matches!(arrival.record.body, Body::Gap(_)));
+    let told = found(&alone);
+    assert_eq!((told.count, told.delayed_count), (0, Some(0)), "writers slept and vCPUs ran, both times");
+    for arrival in &mut alone.arrivals {
+        if let Body::Interval(interval) = &mut arrival.record.body {
+            interval.callbacks = Some(1);
+        }
+    }
+    let told = found(&alone);
+    assert_eq!((told.count, told.async_count, told.delayed_count), (75, 75, Some(delayed)), "they waited");
     let hello = data.arrivals.iter().find_map(|arrival| match &arrival.record.body {
         Body::Hello(hello) => Some(hello.plan.first_load()),
         _ => None,

@@ -144,7 +144,8 @@ fn counted(data: &RunData, axis: &Axis, stage: Option<Span>, judged: &Judged) ->
     };
     let found = faults(&judged.stalls, &judged.gaps, judged.realtime, (start_ns, end_ns));
     let has_callbacks = in_intervals(data, (start_ns, end_ns), |interval| interval.callbacks) > 0.0;
-    let alone = if has_callbacks { found.alone_ns } else { Vec::new() };
+    let (alone, late_alone) =
+        if has_callbacks { (found.alone_ns, found.delayed_alone) } else { (Vec::new(), 0) };
     let mut all: Vec<u64> = found.waits_ns.iter().chain(&alone).copied().collect();
     all.sort_unstable();
     let writes =
@@ -162,7 +163,7 @@ fn counted(data: &RunData, axis: &Axis, stage: Option<Span>, judged: &Judged) ->
         Body::Interval(interval) => interval.reads == 0,
         _ => true,
     });
-    let delayed = delayed::expected(plan, visits, found.delayed).filter(|_| is_steady);
+    let delayed = delayed::expected(plan, visits, found.delayed + late_alone).filter(|_| is_steady);
     let sum = |lengths: &[u64]| lengths.iter().fold(0u64, |sum, one| sum.saturating_add(*one));
     Ok(Faults {
         count: all.len() as u64,
