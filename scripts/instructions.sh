@@ -59,8 +59,8 @@ count() {
     local span_ms=$1
     shift
     run_counted -r max -d "${span_ms}ms" -i 1s "$@" || return 1
-    # Beside the first thread, which reports, the writer is the one that did the most.
-    awk '/^totals:/ && FILENAME !~ /-01$/ && $2 > most { most = $2 } END { print most + 0 }' \
+    # Beside the first thread, which waits for the second, which reports, the writer is the one that did the most.
+    awk '/^totals:/ && FILENAME !~ /-0[12]$/ && $2 > most { most = $2 } END { print most + 0 }' \
         "$scratch"/counts-* >"$scratch/most"
     sed -n 's/^{"type":"end".*"totals":{[^}]*"writes":\([0-9]*\).*/\1/p' "$scratch/records" | tail -n 1
     cat "$scratch/most"
@@ -88,7 +88,7 @@ per_visit() {
 tell() {
     run_counted -r 1000p/s -d "$1s" -i 100ms || return 1
     grep -c '^{"type":"interval"' "$scratch/records"
-    awk '/^totals:/ { print $2 }' "$scratch/counts-01"
+    awk '/^totals:/ { print $2 }' "$scratch/counts-02"
 }
 
 # per_interval: prints the instructions that one interval takes, with what gaps there were.
@@ -96,6 +96,8 @@ per_interval() {
     mapfile -t short < <(tell 2)
     mapfile -t long < <(tell 6)
     [ "${#short[@]}" -eq 2 ] && [ "${#long[@]}" -eq 2 ] && [ "${long[0]}" -gt "${short[0]}" ] || return 1
+    # A thread that does next to nothing is not the one that tells.
+    [ "$((long[1] - short[1]))" -gt "$(((long[0] - short[0]) * 1000))" ] || return 1
     echo $(((long[1] - short[1]) / (long[0] - short[0])))
 }
 

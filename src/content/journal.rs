@@ -18,8 +18,8 @@ use crate::units::{PAGE_BYTES, PageCount, PageIndex};
 const DELAY_S: u64 = 4;
 /// The most notes at a time. The ledger must not be behind by 32 768 visits of one page: those would seem to be ahead.
 const MOST_NOTES: u64 = 1 << 15;
-/// Notes take no more memory than the ledger: there is one for so many pages.
-const PAGES_A_NOTE: u64 = 4;
+/// Notes take at most twice the memory of the ledger: there is one for so many pages.
+const PAGES_A_NOTE: u64 = 2;
 /// The turns of a round. More of them would only have notes looked at more often.
 const PARTS: u64 = 8;
 /// Intervals in which a host counts what was dirtied, a second.

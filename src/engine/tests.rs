@@ -209,7 +209,7 @@ fn the_plan_knows_what_tables_and_stacks_take() {
     assert_eq!(plan::STAMP_TABLE_BYTES, kib(StampTally::bytes()));
     assert_eq!(plan::CANARY_TABLE_BYTES, kib(GapTally::bytes()));
     let kept = |pages| Ledger::bytes(PageCount(pages)) + Journal::bytes(PageCount(pages));
-    assert_eq!(plan::LEDGER_BYTES, kept(1 << 17) >> 17);
+    assert_eq!(plan::LEDGER_BYTES, kept(1 << 16) >> 16);
     assert!([1, 5, 4095, 1 << 30].iter().all(|pages| kept(*pages) <= plan::LEDGER_BYTES * pages));
     assert_eq!(plan::STACK_BYTES, threads::STACK_BYTES as u64);
 }

@@ -15,7 +15,7 @@ pub(super) struct Work {
     pub(super) visitor: Visitor,
     /// Whether each visit is timed.
     pub(super) timed: bool,
-    pub(super) drawn: Drawn,
+    pub(super) drawn: Box<Drawn>,
     pub(super) sums: Sums,
     /// Visits of the last batch that were too late for it, and are not given up yet because there were orders.
     pub(super) undone: usize,
@@ -56,10 +56,11 @@ pub(super) struct Drawn {
 }
 
 impl Drawn {
-    /// None.
-    pub(super) const fn none() -> Self {
+    /// None. On a stack they would spread over pages of which each batch dirties a few bytes.
+    #[inline(never)]
+    pub(super) fn none() -> Box<Self> {
         let (pages, only_reads) = ([PageIndex(0); BATCH], [false; BATCH]);
-        Self { pages, only_reads, count: 0, intended_ns: [u64::MAX; BATCH], held: None }
+        Box::new(Self { pages, only_reads, count: 0, intended_ns: [u64::MAX; BATCH], held: None })
     }
 
     /// Their pages and which of them only read stay as drawn, but they are due anew.

@@ -97,7 +97,7 @@ fn visit_until_called<C: Clock>(
     work: &mut Work,
 ) {
     loop {
-        let Drawn { pages, only_reads, count: drawn, intended_ns, held } = &mut work.drawn;
+        let Drawn { pages, only_reads, count: drawn, intended_ns, held } = &mut *work.drawn;
         let batch = held.take().unwrap_or_else(|| work.pacer.next(intended_ns));
         let count = batch.visits;
         if *drawn < count {

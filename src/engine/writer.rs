@@ -14,7 +14,7 @@ use crate::{
     clock::{Clock, Counting, Keeper, Monotonic},
     content::{Ledger, Palette, new_tag},
     pace::{Pacer, Part},
-    pattern::{Reads, pattern_at, writer_seed},
+    pattern::{AddressPattern, Reads, pattern_at, writer_seed},
     plan::{Checked, Load},
     probe::thread_cpu_ns,
     region::Slice,
@@ -186,26 +186,24 @@ impl Starting {
         let (tally, station, meter) =
             (Arc::new(VisitTally::new()), Arc::<Station>::default(), Arc::default());
         let stamps = plan.verify.then(|| Arc::new(StampTally::new()));
-        let own_stamps = stamps.clone();
         let (say, ready) = mpsc::sync_channel(1);
         let (orders, own_orders) = mpsc::channel();
         let (own_control, own_tally, own_station, own_meter) =
             (Arc::clone(control), Arc::clone(&tally), Arc::clone(&station), Arc::clone(&meter));
         let pages = slice.pages();
-        let (plan, own_name) = (plan.clone(), name.clone());
+        let recruit = Recruit {
+            plan: plan.clone(),
+            name: name.clone(),
+            cpu,
+            index,
+            tag,
+            slice,
+            stamps: stamps.clone(),
+            say,
+        };
         let body = move || {
             let _meter = MeterAtEnd(own_meter);
-            let settled = threads::settle_on(&own_name, cpu).map(|()| gettid());
-            let prepared = settled.and_then(|id| Ok((id, prepare(&plan, index, slice, tag, own_stamps)?)));
-            let (settled, visitor) = match prepared {
-                Ok((id, (visitor, filling_ns))) => (Ok((id, filling_ns)), Some(visitor)),
-                Err(error) => (Err(error), None),
-            };
-            // Nobody listens any more when another writer failed: stop is then what the gate says.
-            let _ = say.send(settled);
-            drop(say);
-            let Some((t0_ns, visitor)) = own_control.wait_at_gate().zip(visitor) else { return };
-            let mut work = work(&plan, t0_ns, (index, cpu), visitor);
+            let Some(mut work) = recruit.work(&own_control) else { return };
             worker::run(&clock, &own_control, (&own_tally, &own_station), &own_orders, &mut work);
             let limit_ns = Monotonic.now_ns().saturating_add(SWEEP_LIMIT_NS);
             work.visitor.sweep(&Monotonic, || Monotonic.now_ns() >= limit_ns, true);
@@ -230,6 +228,60 @@ impl Starting {
     }
 }
 
+/// What a writer's thread gets ready with.
+struct Recruit {
+    plan: Checked,
+    name: String,
+    cpu: u32,
+    index: u32,
+    tag: u64,
+    slice: Slice,
+    stamps: Option<Arc<StampTally>>,
+    say: mpsc::SyncSender<Result<(Pid, Range<u64>), EngineError>>,
+}
+
+impl Recruit {
+    /// Gets ready, says so, and waits at the gate. None when there is nothing to be done.
+    ///
+    /// What that takes of the stack, a page to fill memory from above all, is not to lie between frames of the writer's loop.
+    #[inline(never)]
+    fn work(self, control: &Control) -> Option<Work> {
+        let Self { plan, name, cpu, index, tag, slice, stamps, say } = self;
+        // Small, and made before the ledger: so it lies on a page with little else.
+        let (pattern, drawn) = (pattern(&plan, index, slice.pages()), Drawn::none());
+        let settled = threads::settle_on(&name, cpu).map(|()| gettid());
+        let prepared = settled.and_then(|id| Ok((id, prepare(&plan, index, slice, tag, stamps)?)));
+        let (settled, visitor) = match prepared {
+            Ok((id, (visitor, filling_ns))) => (Ok((id, filling_ns)), Some(visitor)),
+            Err(error) => (Err(error), None),
+        };
+        // Nobody listens any more when another writer failed: stop is then what the gate says.
+        let _ = say.send(settled);
+        drop(say);
+        let (t0_ns, mut visitor) = control.wait_at_gate().zip(visitor)?;
+        let first = plan.first_load();
+        let part = Part::of(&plan, &first, index).on(cpu);
+        visitor.set_pace(part.most_visits_per_s());
+        Some(Work {
+            pacer: Pacer::new(t0_ns, &part),
+            pattern,
+            reads: Reads::new(plan.lot(index).load(&first).visit_mix(), writer_seed(plan.seed, index)),
+            visitor,
+            timed: plan.latency,
+            drawn,
+            sums: Sums::default(),
+            undone: 0,
+        })
+    }
+}
+
+/// The pattern of the first load of the writer `index` of so many pages.
+fn pattern(plan: &Checked, index: u32, pages: PageCount) -> Box<dyn AddressPattern> {
+    let load = plan.lot(index).load(&plan.first_load());
+    let visits_per_s = load.visit_rate().pages_per_s().unwrap_or(0);
+    pattern_at(load.pattern, visits_per_s, pages, writer_seed(plan.seed, index))
+}
+
 /// Touches every page, so that no first touch falls into a measured visit. With the visitor comes when it filled them.
 fn prepare(
     plan: &Checked,
@@ -251,22 +303,4 @@ fn palette(plan: &Checked, load: &Load, index: u32, nonce: u64) -> Palette {
     // All writers and all loads have the same copies.
     let copies_seed = plan.seed ^ CONTENT_SEED;
     Palette::new(load.write_bytes, plan.verify, seed).of(load.content).with_copies(plan.dedup, copies_seed)
-}
-
-fn work(plan: &Checked, t0_ns: u64, (index, cpu): (u32, u32), mut visitor: Visitor) -> Work {
-    let (first, seed) = (plan.first_load(), writer_seed(plan.seed, index));
-    let load = plan.lot(index).load(&first);
-    let visits_per_s = load.visit_rate().pages_per_s().unwrap_or(0);
-    let part = Part::of(plan, &first, index).on(cpu);
-    visitor.set_pace(part.most_visits_per_s());
-    Work {
-        pacer: Pacer::new(t0_ns, &part),
-        pattern: pattern_at(load.pattern, visits_per_s, visitor.slice.pages(), seed),
-        reads: Reads::new(load.visit_mix(), seed),
-        visitor,
-        timed: plan.latency,
-        drawn: Drawn::none(),
-        sums: Sums::default(),
-        undone: 0,
-    }
 }

@@ -14,7 +14,7 @@ use crate::port::{PortError, Target};
 use crate::probe::{self, DisruptionProbe, PtpProbe};
 use crate::record::{Body, ClockStep, Corruption, End, EndReason, Gap, Heartbeat, Phase, Stall, SweepEnd};
 use crate::units::Nanos;
-use std::rc::Rc;
+use std::{panic::resume_unwind, rc::Rc, thread};
 
 /// What a run is told.
 #[derive(Debug, Clone)]
@@ -61,32 +61,52 @@ const STOPPED_NS: u64 = 50_000_000;
 
 /// Runs a plan to its end and reports it; what it returns is also the last record.
 ///
+/// That is done in a thread of its own, since the C library gives each a heap of its own: on the one that read the
+/// arguments, what is dirtied each interval would lie scattered among what they left behind.
+///
 /// # Errors
 /// When the run could not begin: nothing was dirtied then.
 pub fn run(options: &Options) -> Result<End, RunError> {
     let signals = Signals::take()?;
     let checked = plan::check(&options.plan, &probe::machine()?)?;
     let cpus = probe::cpus()?;
-    let opened = Audience::open(&options.targets)?;
-    let mut engine = Engine::start(&checked, &cpus)?;
+    thread::scope(|scope| {
+        let name = "sully-run".to_owned();
+        let perform = || perform(checked, &cpus, &options.targets, signals);
+        let run = thread::Builder::new().name(name.clone()).spawn_scoped(scope, perform);
+        let run = run.map_err(|cause| EngineError::Spawn { name, cause })?;
+        run.join().unwrap_or_else(|panic| resume_unwind(panic))
+    })
+}
+
+fn perform(checked: Checked, cpus: &[u32], targets: &[Target], signals: Signals) -> Result<End, RunError> {
+    let mut run = begin(checked, cpus, targets, signals)?;
+    let ending = run.work();
+    Ok(run.finish(ending))
+}
+
+/// What it takes of the stack is not to lie between frames that are dirtied each interval.
+#[inline(never)]
+fn begin(checked: Checked, cpus: &[u32], targets: &[Target], signals: Signals) -> Result<Box<Run>, RunError> {
+    let opened = Audience::open(targets)?;
+    let mut engine = Engine::start(&checked, cpus)?;
     if let Some(warning) = engine.warning() {
         boot::announce(warning);
     }
-    let first = hello(&checked, &cpus, engine.facts());
+    let first = hello(&checked, cpus, engine.facts());
     let start = Rc::new(engine.snapshot());
     let audience = Audience::new(opened, &start);
     // Where that is not allowed records are late when CPUs are scarce, and no less true.
     let _ = come_before_writers();
     let began_ns = engine.open_gate();
-    let mut run = Run::new(checked, engine, audience, signals, (began_ns, start));
+    let mut run = Box::new(Run::new(checked, engine, audience, signals, (began_ns, start)));
     run.audience.say(began_ns, &Body::Hello(Box::new(first)));
     if run.plan.baseline_ns > 0 {
         run.name_phase(began_ns, "baseline");
     } else {
         run.change_phase(began_ns, None);
     }
-    let ending = run.work();
-    Ok(run.finish(ending))
+    Ok(run)
 }
 
 /// Why the work ended.

@@ -16,13 +16,14 @@ pub struct Batch {
 
 /// Paces one writer.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a writer has one, among what else it works with")]
 pub enum Pacer {
     /// Rate 0: no visit is ever due.
     Idle,
     /// As fast as the writer can: no schedule, a visit is intended when it begins.
     Max,
     /// By an open-loop schedule.
-    Paced(Box<Paced>),
+    Paced(Paced),
 }
 
 /// The state of a paced writer.
@@ -57,7 +58,7 @@ impl Pacer {
             return Self::Max;
         }
         Schedule::new(t0_ns, part).map_or(Self::Idle, |schedule| {
-            Self::Paced(Box::new(Paced {
+            Self::Paced(Paced {
                 schedule,
                 starts: schedule.starts(),
                 catch_up: u64::from(part.catch_up.max(1)),
@@ -70,7 +71,7 @@ impl Pacer {
                 first_ns: t0_ns,
                 span_ns: 0,
                 not_before_ns: 0,
-            }))
+            })
         })
     }
 

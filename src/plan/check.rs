@@ -286,7 +286,7 @@ mod tests {
         let plan = Plan { memory: "2G".parse().unwrap(), ..Plan::default() };
         let message = check(&plan, &MACHINE).unwrap_err().to_string();
         assert!(
-            message.contains("2G") && message.contains("1.0 GiB") && message.contains("--memory 968M"),
+            message.contains("2G") && message.contains("1.0 GiB") && message.contains("--memory 967M"),
             "{message}"
         );
     }

@@ -14,7 +14,7 @@ pub const STAMP_TABLE_BYTES: u64 = 65 << 10;
 /// What one canary counts in.
 pub const CANARY_TABLE_BYTES: u64 = 99 << 10;
 /// What a writer of stamped pages remembers of each page of 4096 bytes, and at most notes of it.
-pub const LEDGER_BYTES: u64 = 4;
+pub const LEDGER_BYTES: u64 = 6;
 /// An entry of the page table for each page of 4096 bytes. Transparent huge pages have theirs in reserve, to be split.
 const ENTRY_BYTES: u64 = 8;
 

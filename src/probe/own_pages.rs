@@ -5,7 +5,11 @@
 
 use super::DirtyLog;
 use crate::units::PAGE_BYTES;
-use std::{fs, ops::Range};
+use std::{fs::File, io::Read, ops::Range};
+
+/// More than the list of this program's mappings takes, which is made room for once: what is freed just before an interval is counted
+/// would be dirtied in it.
+const MAPS_BYTES: usize = 16 * 1024;
 
 /// From one interval that is counted to the next.
 const EVERY_NS: u64 = 5_000_000_000;
@@ -18,12 +22,14 @@ pub struct OwnPages {
     /// Open while an interval is being counted.
     log: Option<DirtyLog>,
     next_ns: u64,
+    /// The program's mappings as read last.
+    maps: String,
 }
 
 impl OwnPages {
     /// Counts everything but what lies in `spared`, for the first time in the second interval.
-    pub const fn new(spared: Vec<Range<u64>>) -> Self {
-        Self { spared, log: None, next_ns: 0 }
+    pub fn new(spared: Vec<Range<u64>>) -> Self {
+        Self { spared, log: None, next_ns: 0, maps: String::with_capacity(MAPS_BYTES) }
     }
 
     /// An interval ends and another begins: returns the pages written in the one that ends, if it was counted, and sees
@@ -49,9 +55,14 @@ impl OwnPages {
         counted
     }
 
-    fn own_ranges(&self) -> Vec<Range<u64>> {
-        let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
-        let writable = maps.lines().filter_map(private_writable).collect();
+    /// None where they cannot be read.
+    fn own_ranges(&mut self) -> Vec<Range<u64>> {
+        self.maps.clear();
+        let read = File::open("/proc/self/maps").and_then(|mut maps| maps.read_to_string(&mut self.maps));
+        let writable = read.map_or_else(
+            |_| Vec::new(),
+            |_| self.maps.lines().filter_map(private_writable).collect::<Vec<_>>(),
+        );
         self.spared.iter().fold(writable, |own, spared| without(&own, spared))
     }
 }

@@ -1,27 +1,39 @@
 //! The cells of one histogram: one thread counts, any thread reads.
 
+// A count is kept in two words, so that the pages dirtied by counting are half as many: the lower 31 bits with one bit above
+// them, which tells their laps apart, and the number of laps, which hardly ever changes.
+// Laws: 1. the lap is noted after the count that began it, at the latest with the next count of the same cell;
+//       2. so a lap noted is never ahead of the bit, and behind it by at most one: whoever reads the lap first and the bit
+//          then has the exact count of some moment in between, without waiting;
+//       3. a reader is not held up for a whole lap between the two, 2^31 counts of one cell.
+
 use crate::histogram::{CELLS, cell_of};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Cumulative cells of one histogram.
 #[derive(Debug)]
 pub struct Cells {
-    counts: Box<[AtomicU64]>,
+    counts: Box<[AtomicU32]>,
+    /// Laps of the lower bits that are noted, of each cell.
+    laps: Box<[AtomicU32]>,
     /// A bit for each cell, set once it counts anything: most never do, and a reader passes them by.
-    used: Box<[AtomicU64]>,
+    used: Box<[AtomicU32]>,
 }
 
 /// How many words have a bit for each cell.
 const USED_WORDS: usize = CELLS.div_ceil(WORD_BITS);
-const WORD_BITS: usize = u64::BITS as usize;
+const WORD_BITS: usize = u32::BITS as usize;
+/// The bits of a count that make a lap.
+const LAP_BITS: u32 = 31;
+const IN_LAP: u32 = (1 << LAP_BITS) - 1;
 
 impl Cells {
     /// The memory they take, in bytes.
-    pub const BYTES: usize = (CELLS + USED_WORDS) * size_of::<AtomicU64>();
+    pub const BYTES: usize = (2 * CELLS + USED_WORDS) * size_of::<AtomicU32>();
 
     /// Empty cells, every page of them already touched.
     pub fn touched() -> Self {
-        Self { counts: zeros(CELLS), used: zeros(USED_WORDS) }
+        Self { counts: zeros(CELLS), laps: zeros(CELLS), used: zeros(USED_WORDS) }
     }
 
     /// Counts one value. Only one thread may do so.
@@ -29,10 +41,10 @@ impl Cells {
     pub fn record(&self, value_ns: u64) {
         let cell = cell_of(value_ns);
         let count = self.counts[cell].load(Ordering::Relaxed);
-        if count == 0 {
-            self.use_first(cell);
+        if count & IN_LAP == 0 {
+            self.begin_lap(cell);
         }
-        self.counts[cell].store(count.saturating_add(1), Ordering::Relaxed);
+        self.counts[cell].store(count.wrapping_add(1), Ordering::Release);
     }
 
     /// Whether anything has been counted.
@@ -40,16 +52,31 @@ impl Cells {
         self.used.iter().any(|word| word.load(Ordering::Relaxed) != 0)
     }
 
+    /// The first lap of a cell shows as its use, each later one is noted.
     #[cold]
-    fn use_first(&self, cell: usize) {
-        let word = &self.used[cell / WORD_BITS];
-        word.store(word.load(Ordering::Relaxed) | 1 << (cell % WORD_BITS), Ordering::Relaxed);
+    fn begin_lap(&self, cell: usize) {
+        let (word, bit) = (&self.used[cell / WORD_BITS], 1 << (cell % WORD_BITS));
+        let used = word.load(Ordering::Relaxed);
+        if used & bit == 0 {
+            word.store(used | bit, Ordering::Relaxed);
+        } else {
+            self.laps[cell].fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// How many values `cell` counted.
+    #[inline(always)]
+    fn count(&self, cell: usize) -> u64 {
+        let noted = self.laps[cell].load(Ordering::Acquire);
+        let count = self.counts[cell].load(Ordering::Acquire);
+        let behind = (count >> LAP_BITS) ^ (noted & 1);
+        (u64::from(noted) + u64::from(behind)) << LAP_BITS | u64::from(count & IN_LAP)
     }
 }
 
 /// Memory that is zero from the start may be the kernel's shared zero page until the first store.
-fn zeros(words: usize) -> Box<[AtomicU64]> {
-    let touched: Box<[AtomicU64]> = (0..words).map(|_| AtomicU64::new(1)).collect();
+fn zeros(words: usize) -> Box<[AtomicU32]> {
+    let touched: Box<[AtomicU32]> = (0..words).map(|_| AtomicU32::new(1)).collect();
     touched.iter().for_each(|word| word.store(0, Ordering::Relaxed));
     touched
 }
@@ -61,7 +88,7 @@ pub struct Sums<'a> {
     /// The next word of bits.
     next: usize,
     /// What is left of the one before it.
-    bits: u64,
+    bits: u32,
 }
 
 impl<'a> Sums<'a> {
@@ -89,7 +116,7 @@ impl Iterator for Sums<'_> {
         self.bits &= self.bits - 1;
         let mut sum = 0u64;
         for table in self.tables {
-            sum = sum.saturating_add(table.counts[cell].load(Ordering::Relaxed));
+            sum = sum.saturating_add(table.count(cell));
         }
         Some((cell, sum))
     }
@@ -122,5 +149,56 @@ mod tests {
             let found = Counts::of_cells(&Counts::default(), Sums::of(&tables));
             prop_assert_eq!(found, (counts.clone(), counts.count()));
         }
+
+        #[test]
+        fn a_count_goes_on_from_lap_to_lap_whenever_it_is_read(
+            laps in 0u32..5,
+            before in 1u32..4,
+            more in 1u32..8,
+        ) {
+            // As after so many counts of one value: all laps noted but the one that just began.
+            let (cells, cell) = (Cells::touched(), cell_of(700));
+            let start = ((u64::from(laps) + 1) << LAP_BITS) - u64::from(before);
+            cells.record(700);
+            cells.counts[cell].store(u32::try_from(start & u64::from(u32::MAX)).unwrap(), Ordering::Relaxed);
+            cells.laps[cell].store(laps, Ordering::Relaxed);
+            for counted in 0..=more {
+                let found: Vec<_> = Sums::of(&[&cells]).collect();
+                prop_assert_eq!(found, [(cell, start + u64::from(counted))]);
+                cells.record(700);
+            }
+        }
+    }
+    #[test]
+    fn a_reader_beside_the_writer_never_sees_a_lap_too_few_or_too_many() {
+        const LAPS: u64 = 5_000;
+        let (cells, cell) = (Cells::touched(), cell_of(700));
+        cells.record(700);
+        let (reads, mut wrong) = (AtomicU32::new(0), None);
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                for _ in 0..LAPS {
+                    // Between two counts the lower bits jump to the end of the lap; no reading sees that twice.
+                    let seen = reads.load(Ordering::Relaxed);
+                    while reads.load(Ordering::Relaxed).wrapping_sub(seen) < 2 {
+                        std::hint::spin_loop();
+                    }
+                    cells.counts[cell].fetch_or(IN_LAP, Ordering::Release);
+                    cells.record(700);
+                    cells.record(700);
+                }
+            });
+            let mut last = 0;
+            while !writer.is_finished() {
+                let count = cells.count(cell);
+                if count < last || count - last > 2 << LAP_BITS {
+                    wrong.get_or_insert((last, count));
+                }
+                last = count;
+                reads.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        assert_eq!(wrong, None, "a count, and one read after it");
+        assert_eq!(cells.count(cell), LAPS << LAP_BITS | 1);
     }
 }

@@ -4,7 +4,7 @@ use super::*;
 use proptest::prelude::*;
 
 /// Pages for which a journal has the most notes.
-const PAGES: PageCount = PageCount(MOST_NOTES * PAGES_A_NOTE);
+const PAGES: PageCount = PageCount(MOST_NOTES * 4);
 
 fn journal(every: u64, part_pages: u64) -> Journal {
     Journal { rounds: Some(Rounds { every, part_pages }), ..Journal::closed(PAGES) }
