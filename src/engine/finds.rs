@@ -3,7 +3,7 @@
 use crate::{
     content::Stamp,
     record::{Corruption, CorruptionKind, Stall},
-    tally::{Find, LongVisit},
+    tally::{Find, LongWait},
 };
 
 /// The record of a corrupt page.
@@ -23,8 +23,8 @@ pub(super) fn corruption(find: &Find) -> Corruption {
 }
 
 /// The record of a visit that took too long, of a writer on this CPU.
-pub(super) fn stall(cpu: u32, visit: &LongVisit) -> Stall {
-    let LongVisit { page, earlier, start_ns, len_ns } = *visit;
+pub(super) fn stall(cpu: u32, visit: &LongWait) -> Stall {
+    let LongWait { page, earlier, start_ns, len_ns } = *visit;
     Stall { cpu, start_ns, len_ns, page, earlier }
 }
 

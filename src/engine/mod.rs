@@ -8,7 +8,6 @@ mod diagnosis;
 mod error;
 mod finds;
 mod ground;
-mod lookback;
 mod order;
 mod realtime;
 mod snapshot;

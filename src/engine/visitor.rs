@@ -1,12 +1,12 @@
 //! What a visit does to a page: a word into a bare page, or a stamp checked and a new one in its place, and what more the
 //! content asks for; or a look.
 
-use super::{control::Control, lookback, stamps::Stamps};
+use super::{control::Control, stamps::Stamps};
 use crate::{
     clock::Clock,
-    content::{Palette, Stamp, Strokes, Touch},
+    content::{Palette, Strokes, Touch},
     region::{RegionError, Slice},
-    tally::LongVisit,
+    tally::LongWait,
     units::PageIndex,
 };
 
@@ -18,6 +18,9 @@ const TOGETHER: usize = 8;
 const SWEEP_STEP: u64 = 1024;
 /// How many pages ahead of its own a sweep asks for.
 const SWEEP_AHEAD: u64 = 16;
+
+/// From this length on a wait for a page is told, ns: the lowest threshold of a canary.
+const STALL_NS: u64 = 100_000;
 
 /// One writer's pages, and what it does to them.
 #[derive(Debug)]
@@ -186,19 +189,26 @@ impl Visitor {
         }
     }
 
-    /// Tells of the long visits of a batch that took long, where there was a mark.
-    #[cold]
-    pub(super) fn look_back(&self, pages: &[PageIndex], only_reads: &[bool], (start_ns, end_ns): (u64, u64)) {
+    /// Whether there was a mark, so that visits may have to wait for their pages.
+    pub(super) fn is_marked(&self) -> bool {
+        self.stamps.as_ref().is_some_and(|stamps| stamps.marked.is_some())
+    }
+
+    /// Loads the first word of `page`, where there was a mark, and tells of it if that took long.
+    ///
+    /// A visit may be long for much else: an interrupt, another thread, a page of the program's own. Of the short time that a
+    /// single load takes, next to nothing else falls into.
+    #[inline(never)]
+    pub(super) fn await_page<C: Clock>(&self, clock: &C, page: PageIndex) {
         let Some(Stamps { ledger, tally, marked: Some(marked), .. }) = &self.stamps else { return };
-        let began_ns = |index: usize| {
-            (!only_reads[index]).then(|| Stamp::of(&self.slice.words(pages[index])).visited_ns)
-        };
-        lookback::stalls(pages.len(), (start_ns, end_ns), began_ns, |index, start_ns, len_ns| {
-            // After a mark nothing is noted: the ledger knows of this batch.
-            let earlier = ledger.written_since(pages[index], marked).wrapping_sub(1);
-            let page = ledger.position(pages[index]);
-            tally.long(&LongVisit { page, earlier: u64::from(earlier), start_ns, len_ns });
-        });
+        let start_ns = clock.now_ns();
+        self.slice.read(page);
+        let len_ns = clock.now_ns().saturating_sub(start_ns);
+        if len_ns >= STALL_NS {
+            // After a mark nothing is noted: the ledger knows of each visit before this one.
+            let earlier = u64::from(ledger.written_since(page, marked));
+            tally.long(&LongWait { page: ledger.position(page), earlier, start_ns, len_ns });
+        }
     }
 
     /// From now on visits write what `palette` says.

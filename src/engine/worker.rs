@@ -3,7 +3,6 @@
 
 use super::{
     control::Control,
-    lookback::STALL_NS,
     order::{Order, Station},
     visitor::Visitor,
     work::{Drawn, Sums, Work},
@@ -121,9 +120,6 @@ fn visit_until_called<C: Clock>(
         let mut round = Round { control, tally, visitor: &mut work.visitor, sums: &mut work.sums, until_ns };
         let (done, end_ns) =
             if work.timed { round.timed(clock, start_ns, visits) } else { round.untimed(start_ns, visits) };
-        if end_ns.saturating_sub(start_ns) >= STALL_NS {
-            work.visitor.look_back(&pages[..done], &only_reads[..done], (start_ns, end_ns));
-        }
         work.visitor.catch_up();
         work.drawn.take(done);
         if done < count && !gives_up_rest(end_ns, (control, taken_up), tally, work, count - done) {
@@ -168,10 +164,11 @@ struct Round<'a> {
 }
 
 impl Round<'_> {
-    /// One stamp of time a visit: each ends when the next begins. Returns how many were done, and when that was.
+    /// One stamp of time a visit: each ends when the next begins. Where pages may have to come first, each visit begins with
+    /// the wait for its page, which is timed by itself. Returns how many were done, and when that was.
     #[inline]
     fn timed<C: Clock>(&mut self, clock: &C, start_ns: u64, visits: Visits<'_>) -> (usize, u64) {
-        if self.visitor.only_renews() && !visits.reads {
+        if self.visitor.only_renews() && !visits.reads && !self.visitor.is_marked() {
             let renew = |round: &mut Self, index: usize, now_ns: u64| {
                 round.visitor.renew(visits.pages, index, now_ns, round.control);
                 round.sums.writes += 1;
@@ -179,7 +176,11 @@ impl Round<'_> {
             };
             return self.chain(clock, start_ns, visits.intended_ns, renew);
         }
+        let may_wait = self.visitor.is_marked();
         self.chain(clock, start_ns, visits.intended_ns, |round, index, now_ns| {
+            if may_wait {
+                round.visitor.await_page(clock, visits.pages[index]);
+            }
             round.visit(visits, index, now_ns);
             round.count();
         })

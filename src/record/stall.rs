@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A visit that took longer than 100 us, after the host's last mark.
+/// A visit that waited for its page for 100 us or longer, after the host's last mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct Stall {
     /// The CPU its writer runs on.
     pub cpu: u32,
-    /// When the visit began, guest CLOCK_MONOTONIC.
+    /// When the wait began, guest CLOCK_MONOTONIC.
     pub start_ns: u64,
     /// How long it took.
     pub len_ns: u64,
@@ -19,7 +19,7 @@ pub struct Stall {
 }
 
 impl Stall {
-    /// When the visit ended, guest CLOCK_MONOTONIC (saturating: a guest may say anything).
+    /// When the wait ended, guest CLOCK_MONOTONIC (saturating: a guest may say anything).
     pub const fn end_ns(&self) -> u64 {
         self.start_ns.saturating_add(self.len_ns)
     }

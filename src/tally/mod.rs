@@ -12,7 +12,7 @@ mod visits;
 pub use cells::Cells;
 pub use gaps::{GapCounts, GapTally, RawGap};
 pub use ring::{RING_RECORDS, RING_WORDS, Ring};
-pub use stamps::{Find, LongVisit, StampCounts, StampTally, Told};
+pub use stamps::{Find, LongWait, StampCounts, StampTally, Told};
 pub use visits::{Latencies, VisitCounts, VisitTally};
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -45,14 +45,14 @@ pub struct Find {
     pub found: [u64; STAMP_WORDS],
 }
 
-/// A visit that took too long, as the writer found it.
+/// A visit that waited too long for its page, as the writer found it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LongVisit {
+pub struct LongWait {
     /// Its page's position in the whole region.
     pub page: u64,
     /// How often the page had been written since the last mark, before this visit.
     pub earlier: u64,
-    /// When it began.
+    /// When the wait began.
     pub start_ns: u64,
     /// How long it took.
     pub len_ns: u64,
@@ -63,8 +63,8 @@ pub struct LongVisit {
 pub enum Told {
     /// It was corrupt.
     Corrupt(Find),
-    /// Its visit took too long.
-    Long(LongVisit),
+    /// Its visit waited too long for it.
+    Long(LongWait),
 }
 
 /// Stands in the place of a corruption's kind.
@@ -177,10 +177,10 @@ impl StampTally {
         self.ring.push(words);
     }
 
-    /// Hands a visit that took too long to the reader. Only the writer itself calls this.
+    /// Hands a visit that waited too long to the reader. Only the writer itself calls this.
     #[cold]
-    pub fn long(&self, visit: &LongVisit) {
-        let LongVisit { page, earlier, start_ns, len_ns } = *visit;
+    pub fn long(&self, visit: &LongWait) {
+        let LongWait { page, earlier, start_ns, len_ns } = *visit;
         self.ring.push([page, LONG, earlier, start_ns, len_ns, 0, 0, 0]);
     }
 
@@ -189,7 +189,7 @@ impl StampTally {
         let [page, kind, generation, found @ ..] = self.ring.pop()?;
         if kind == LONG {
             let [start_ns, len_ns, ..] = found;
-            return Some(Told::Long(LongVisit { page, earlier: generation, start_ns, len_ns }));
+            return Some(Told::Long(LongWait { page, earlier: generation, start_ns, len_ns }));
         }
         let kind = CorruptionKind::ALL.into_iter().find(|known| *known as u64 == kind);
         let generation = u16::try_from(generation).unwrap_or(u16::MAX);
@@ -235,7 +235,7 @@ mod tests {
             tally.corrupt(&find(kind));
             assert_eq!(tally.take(), Some(Told::Corrupt(find(kind))));
         }
-        let visit = LongVisit { page: 7, earlier: 1, start_ns: 5, len_ns: u64::MAX };
+        let visit = LongWait { page: 7, earlier: 1, start_ns: 5, len_ns: u64::MAX };
         tally.long(&visit);
         assert_eq!(tally.take(), Some(Told::Long(visit)));
         assert_eq!((tally.take(), tally.counts(1).corruptions.sum()), (None, 5));
