@@ -22,9 +22,9 @@ pub(super) fn corruption(find: &Find) -> Corruption {
     Corruption { page: *page, kind: *kind, expected: format!("page {page}, visit {generation}"), found }
 }
 
-/// The record of a visit that took too long, of a writer on this CPU.
-pub(super) fn stall(cpu: u32, visit: &LongWait) -> Stall {
-    let LongWait { page, earlier, start_ns, len_ns } = *visit;
+/// The record of a visit that waited too long for its page, of a writer on this CPU.
+pub(super) fn stall(cpu: u32, wait: &LongWait) -> Stall {
+    let LongWait { page, earlier, start_ns, len_ns } = *wait;
     Stall { cpu, start_ns, len_ns, page, earlier }
 }
 

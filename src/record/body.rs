@@ -15,7 +15,7 @@ pub enum Body {
     Interval(Box<Interval>),
     /// One vCPU was away for longer than the threshold.
     Gap(Gap),
-    /// One visit took too long.
+    /// One visit waited too long for its page.
     Stall(Stall),
     /// One page did not hold what its writer had left there.
     Corruption(Corruption),

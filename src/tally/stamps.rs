@@ -179,8 +179,8 @@ impl StampTally {
 
     /// Hands a visit that waited too long to the reader. Only the writer itself calls this.
     #[cold]
-    pub fn long(&self, visit: &LongWait) {
-        let LongWait { page, earlier, start_ns, len_ns } = *visit;
+    pub fn long(&self, wait: &LongWait) {
+        let LongWait { page, earlier, start_ns, len_ns } = *wait;
         self.ring.push([page, LONG, earlier, start_ns, len_ns, 0, 0, 0]);
     }
 
@@ -235,9 +235,9 @@ mod tests {
             tally.corrupt(&find(kind));
             assert_eq!(tally.take(), Some(Told::Corrupt(find(kind))));
         }
-        let visit = LongWait { page: 7, earlier: 1, start_ns: 5, len_ns: u64::MAX };
-        tally.long(&visit);
-        assert_eq!(tally.take(), Some(Told::Long(visit)));
+        let wait = LongWait { page: 7, earlier: 1, start_ns: 5, len_ns: u64::MAX };
+        tally.long(&wait);
+        assert_eq!(tally.take(), Some(Told::Long(wait)));
         assert_eq!((tally.take(), tally.counts(1).corruptions.sum()), (None, 5));
     }
 

@@ -87,7 +87,7 @@ fn judged(injection: &str, told: &[Told]) {
 struct Told {
     stall_ns: f64,
     blocktime_ns: f64,
-    /// Faults by the history of their pages, without those that will have been something else, and the median of all their lengths.
+    /// Faults by the history of their pages, and the median of their lengths.
     faults: f64,
     p50_ns: f64,
     /// Pages of the load that QEMU asked for, and the median of their waits.
@@ -188,18 +188,15 @@ fn compared(data: &RunData, requests: &[Request], own: &BTreeMap<u64, u64>) -> T
         let earlier = told.entry(stall.page).or_insert(stall.earlier);
         *earlier = stall.earlier.min(*earlier);
     }
-    // As the guest's: no visit is a stall below 100 us.
+    // As the guest's: no wait is a stall below 100 us.
     let brief =
         asked.values().filter(|request| request.wait_ns.is_some_and(|wait_ns| wait_ns < STALL_NS)).count();
     let of = |fits: fn(Option<&u64>) -> bool| asked.keys().filter(|page| fits(told.get(page))).count();
     let note = format!(
-        "{} faults, {} of them delayed by something else, {} requests ({} more for other memory, {} in all by QEMU's count); of the requests {} were told as faults, {} as \
+        "{} faults, {} requests ({} more for other memory, {} in all by QEMU's count); of the requests {} were told as faults, {} as \
          stalls of pages written since the mark, {} not ({brief} took below 100 us); {had_come} more had come by the time QEMU \
          looked",
         faults.count,
-        faults
-            .delayed_count
-            .map_or_else(|| "nobody knows how many".into(), |delayed| format!("about {delayed}")),
         asked.len(),
         requests.iter().filter(|request| !request.had_come).count() - asked.len(),
         qemu_requests.unwrap(),
@@ -210,7 +207,7 @@ fn compared(data: &RunData, requests: &[Request], own: &BTreeMap<u64, u64>) -> T
     Told {
         stall_ns: guest_stall_ns.unwrap() as f64,
         blocktime_ns: qemu_vcpu_blocktime_ns.unwrap() as f64,
-        faults: faults.at_least() as f64,
+        faults: faults.count as f64,
         p50_ns: faults.p50_ns as f64,
         requests: asked.len() as f64,
         lasting: (asked.len() - brief) as f64,

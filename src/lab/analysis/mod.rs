@@ -4,7 +4,6 @@
 
 mod away;
 mod bootstrap;
-mod delayed;
 mod pooled;
 mod repeats;
 mod settling;

@@ -3,7 +3,6 @@
 use super::{away::availability, *};
 use crate::{
     lab::timeline::fixture::Story,
-    plan::{Load, PatternSpec},
     record::{Body, Gap, GapFeatures},
 };
 use proptest::prelude::*;
@@ -103,39 +102,25 @@ fn a_known_stream_of_faults_gives_the_known_numbers() {
 }
 
 #[test]
-fn visits_that_were_late_for_another_reason_are_judged_by_pages_that_were_there() {
+fn waits_that_no_canary_saw_are_faults_where_the_hypervisor_called_back_and_pages_written_since_the_mark_never()
+ {
     let mut data = Story::post_copy().run_data();
     let found = |data: &RunData| of(data).postcopy.unwrap().faults.unwrap();
-    assert_eq!(found(&data).delayed_count, Some(0));
     for arrival in &mut data.arrivals {
-        match &mut arrival.record.body {
-            Body::Hello(hello) => hello.plan.pattern = PatternSpec::Sequential,
-            Body::Stall(stall) => stall.earlier = u64::from(stall.page % 4 == 0),
-            _ => {}
+        if let Body::Stall(stall) = &mut arrival.record.body {
+            stall.earlier = u64::from(stall.page % 4 == 0);
         }
     }
-    let faults = found(&data);
-    let delayed = faults.delayed_count.unwrap();
-    assert!(faults.count == 75 && (1..25).contains(&delayed), "{faults:?}");
-    assert_eq!(faults.at_least(), 75 - delayed);
-    let mut alone = data.clone();
-    alone.arrivals.retain(|arrival| !matches!(arrival.record.body, Body::Gap(_)));
-    let told = found(&alone);
-    assert_eq!((told.count, told.delayed_count), (0, Some(0)), "writers slept and vCPUs ran, both times");
-    for arrival in &mut alone.arrivals {
+    assert_eq!(found(&data).count, 75);
+    data.arrivals.retain(|arrival| !matches!(arrival.record.body, Body::Gap(_)));
+    assert_eq!(found(&data).count, 0, "writers slept and vCPUs ran");
+    for arrival in &mut data.arrivals {
         if let Body::Interval(interval) = &mut arrival.record.body {
             interval.callbacks = Some(1);
         }
     }
-    let told = found(&alone);
-    assert_eq!((told.count, told.async_count, told.delayed_count), (75, 75, Some(delayed)), "they waited");
-    let hello = data.arrivals.iter().find_map(|arrival| match &arrival.record.body {
-        Body::Hello(hello) => Some(hello.plan.first_load()),
-        _ => None,
-    });
-    let changed = Load { pattern: PatternSpec::Random, ..hello.unwrap() };
-    data.arrivals.last_mut().unwrap().record.body = Body::Load(changed);
-    assert_eq!(found(&data).delayed_count, None, "nor where the pattern changed");
+    let told = found(&data);
+    assert_eq!((told.count, told.async_count), (75, 75), "they waited");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! After a switch to post-copy: the guest's waits beside QEMU's count of them.
 
-use super::{delayed, verdicts::Judged};
+use super::verdicts::Judged;
 use crate::{
     diagnose::faults,
     lab::{
@@ -56,16 +56,6 @@ pub struct Faults {
     pub async_ns: u64,
     /// Visits that wrote between the mark and the stop at most: so many faults may have been taken for none.
     pub unsure_count: u64,
-    /// How many of them will have been delayed by something else, judged by visits to pages that were there; null where that
-    /// cannot be told.
-    pub delayed_count: Option<u64>,
-}
-
-impl Faults {
-    /// How many there were for sure, as far as can be told.
-    pub fn at_least(&self) -> u64 {
-        self.count - self.delayed_count.unwrap_or(0)
-    }
 }
 
 /// The waits in `stage`. `fault_s` is the time of class `postcopy_fault` in it.
@@ -109,7 +99,7 @@ pub fn waits(
     let more = |count: u64, requests: u64| count > requests && apart(count, requests);
     match (&waits.faults, waits.qemu_requests) {
         // Fewer are as they should be: near half of the requests are for the kernel's pages.
-        (Some(told), Some(requests)) if more(told.at_least(), requests) => waits.disagreements.push(
+        (Some(told), Some(requests)) if more(told.count, requests) => waits.disagreements.push(
             "the guest's faults are over 10 % more than the pages QEMU asked for in all memory".into(),
         ),
         (None, Some(requests)) if apart(waits.guest_count, requests) => waits.disagreements.push(
@@ -134,36 +124,19 @@ fn counted(data: &RunData, axis: &Axis, stage: Option<Span>, judged: &Judged) ->
     else {
         return Err("the guest took no mark before the switch".into());
     };
-    let plans = data.arrivals.iter().filter_map(|arrival| match &arrival.record.body {
+    let mut plans = data.arrivals.iter().filter_map(|arrival| match &arrival.record.body {
         Body::Hello(hello) => Some(&hello.plan),
         _ => None,
     });
-    let mut stamped = plans.filter(|plan| plan.verify && plan.latency);
-    let Some(plan) = stamped.next() else {
+    if !plans.any(|plan| plan.verify && plan.latency) {
         return Err("pages without stamps, or visits that are not timed, have no history".into());
-    };
+    }
     let found = faults(&judged.stalls, &judged.gaps, judged.realtime, (start_ns, end_ns));
     let has_callbacks = in_intervals(data, (start_ns, end_ns), |interval| interval.callbacks) > 0.0;
-    let (alone, late_alone) =
-        if has_callbacks { (found.alone_ns, found.delayed_alone) } else { (Vec::new(), 0) };
+    let alone = if has_callbacks { found.alone_ns } else { Vec::new() };
     let mut all: Vec<u64> = found.waits_ns.iter().chain(&alone).copied().collect();
     all.sort_unstable();
-    let writes =
-        |from_ns, until_ns| in_intervals(data, (from_ns, until_ns), |interval| Some(interval.writes));
-    let before = writes(mark_ns, start_ns);
-    let visits = delayed::Visits {
-        earlier: writes(0, mark_ns),
-        before,
-        stage: writes(start_ns, end_ns),
-        all: writes(start_ns, u64::MAX),
-    };
-    // Another pattern in between has other first visits, and so has one of which some visits only read.
-    let is_steady = data.arrivals.iter().all(|arrival| match &arrival.record.body {
-        Body::Load(load) => load.pattern == plan.pattern,
-        Body::Interval(interval) => interval.reads == 0,
-        _ => true,
-    });
-    let delayed = delayed::expected(plan, visits, found.delayed + late_alone).filter(|_| is_steady);
+    let before = in_intervals(data, (mark_ns, start_ns), |interval| Some(interval.writes));
     let sum = |lengths: &[u64]| lengths.iter().fold(0u64, |sum, one| sum.saturating_add(*one));
     Ok(Faults {
         count: all.len() as u64,
@@ -174,7 +147,6 @@ fn counted(data: &RunData, axis: &Axis, stage: Option<Span>, judged: &Judged) ->
         async_count: alone.len() as u64,
         async_ns: sum(&alone),
         unsure_count: whole(before),
-        delayed_count: delayed.map(|delayed| whole(delayed).min(all.len() as u64)),
     })
 }
 

@@ -178,9 +178,6 @@ fn waits(analysis: &Analysis) -> Option<Table> {
         (Some(faults), _) => {
             let count = format!("{} (QEMU: {requests} pages asked for, in all memory)", faults.count);
             table.fact("guest: faults by page history", count);
-            if let Some(delayed) = faults.delayed_count.filter(|delayed| *delayed > 0) {
-                table.fact("guest: of them something else, about", delayed.to_string());
-            }
             let [p50, p99, max, total] =
                 [faults.p50_ns, faults.p99_ns, faults.max_ns, faults.total_ns].map(|ns| time(Some(ns)));
             table.fact("guest: faults' p50, p99, longest, sum", format!("{p50}, {p99}, {max}, {total}"));
