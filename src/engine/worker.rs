@@ -168,7 +168,8 @@ impl Round<'_> {
     /// the wait for its page, which is timed by itself. Returns how many were done, and when that was.
     #[inline]
     fn timed<C: Clock>(&mut self, clock: &C, start_ns: u64, visits: Visits<'_>) -> (usize, u64) {
-        if self.visitor.only_renews() && !visits.reads && !self.visitor.is_marked() {
+        let may_wait = self.visitor.is_marked();
+        if self.visitor.only_renews() && !visits.reads && !may_wait {
             let renew = |round: &mut Self, index: usize, now_ns: u64| {
                 round.visitor.renew(visits.pages, index, now_ns, round.control);
                 round.sums.writes += 1;
@@ -176,7 +177,6 @@ impl Round<'_> {
             };
             return self.chain(clock, start_ns, visits.intended_ns, renew);
         }
-        let may_wait = self.visitor.is_marked();
         self.chain(clock, start_ns, visits.intended_ns, |round, index, now_ns| {
             if may_wait {
                 round.visitor.await_page(clock, visits.pages[index]);

@@ -59,10 +59,10 @@ impl OwnPages {
     fn own_ranges(&mut self) -> Vec<Range<u64>> {
         self.maps.clear();
         let read = File::open("/proc/self/maps").and_then(|mut maps| maps.read_to_string(&mut self.maps));
-        let writable = read.map_or_else(
-            |_| Vec::new(),
-            |_| self.maps.lines().filter_map(private_writable).collect::<Vec<_>>(),
-        );
+        if read.is_err() {
+            return Vec::new();
+        }
+        let writable = self.maps.lines().filter_map(private_writable).collect();
         self.spared.iter().fold(writable, |own, spared| without(&own, spared))
     }
 }
