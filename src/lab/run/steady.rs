@@ -13,6 +13,8 @@ const SETTLED_NS: u64 = 1_000_000_000;
 const SETTLED_PERCENT: u64 = 98;
 /// A response p99 below this is undisturbed whatever the baseline says, in ns.
 const P99_FLOOR_NS: u64 = 1_000_000;
+/// Visits, in billionths, that may be done on the other side of an interval's border.
+const SLACK: u128 = 2_000_000_000;
 /// Intervals before the migration that are remembered: an hour at ten a second.
 const BEFORE_LIMIT: usize = 36_000;
 /// Phase of the unperturbed time at the start.
@@ -39,26 +41,43 @@ impl Steady {
 
 fn is_near_target(interval: &Interval) -> bool {
     // Without a target (as fast as the writers can) there is nothing to be near to.
-    let Some(target) = interval.target_pages_per_s else { return interval.writes + interval.reads > 0 };
-    let (done, asked) = done_and_asked(interval, target);
-    done.abs_diff(asked) * 100 <= asked * u128::from(STEADY_PERCENT)
+    let Some(work) = Work::of(interval) else { return interval.writes + interval.reads > 0 };
+    let apart = work.done.abs_diff(work.asked);
+    apart * 100 <= work.asked * u128::from(STEADY_PERCENT) || apart <= SLACK
 }
 
-/// Visits done and visits asked for in the interval, both times 10^9: what the schedule offered, which need not be at
-/// equal distances, or else what the target makes of the interval's length.
-fn done_and_asked(interval: &Interval, target: u64) -> (u128, u128) {
-    if let Some(offered) = interval.offered {
-        return (u128::from(interval.writes) * 1_000_000_000, u128::from(offered) * 1_000_000_000);
+/// Visits, in billionths.
+const fn scaled(visits: u64) -> u128 {
+    visits as u128 * 1_000_000_000
+}
+
+/// Visits that were done and visits that were asked for, both times 10^9. Either both count reads or neither does.
+#[derive(Debug, Clone, Copy)]
+struct Work {
+    done: u128,
+    asked: u128,
+}
+
+impl Work {
+    /// Held against what the schedule offered, which counts reads and need not come at equal distances; or else against what
+    /// the target, which counts writes, makes of the interval's length. None where nothing was asked for.
+    fn of(interval: &Interval) -> Option<Self> {
+        if let Some(offered) = interval.offered {
+            let done = interval.writes.saturating_add(interval.reads);
+            return Some(Self { done: scaled(done), asked: scaled(offered) });
+        }
+        let target = interval.target_pages_per_s?;
+        let length_ns = interval.end_ns.saturating_sub(interval.start_ns);
+        Some(Self { done: scaled(interval.writes), asked: u128::from(target) * u128::from(length_ns) })
     }
-    let length_ns = interval.end_ns.saturating_sub(interval.start_ns);
-    (u128::from(interval.writes) * 1_000_000_000, u128::from(target) * u128::from(length_ns))
 }
 
-/// Whether the load is back where it was before the migration: for one second in a row the rate reaches 98 % of the
-/// target, and nine intervals in ten have a response p99 at most twice as long as nine in ten had before the migration.
+/// Whether the load is back where it was before the migration: for one second in a row the writers do 98 % of what is
+/// asked for, and nine intervals in ten have a response p99 at most twice as long as nine in ten had before the migration.
+/// An interval whose p99 cannot be told is as good as its backlog.
 #[derive(Debug, Default)]
 pub struct Settling {
-    /// The response p99 of every interval before the migration.
+    /// The response p99 of every interval before the migration that had one.
     calm_p99_ns: Vec<u64>,
     window: VecDeque<Piece>,
     settled_at_ns: Option<u64>,
@@ -68,8 +87,7 @@ pub struct Settling {
 struct Piece {
     arrived_ns: u64,
     length_ns: u64,
-    done: u128,
-    asked: u128,
+    work: Option<Work>,
     calm: bool,
 }
 
@@ -77,15 +95,15 @@ impl Settling {
     /// An interval before the migration: what calm looks like.
     pub fn before(&mut self, interval: &Interval) {
         if self.calm_p99_ns.len() < BEFORE_LIMIT {
-            self.calm_p99_ns.push(interval.response_ns.p99.unwrap_or(0));
+            self.calm_p99_ns.extend(interval.response_ns.p99);
         }
     }
 
-    /// Twice what nine intervals in ten stayed below before the migration.
-    fn limit_ns(&mut self) -> u64 {
+    /// Twice what nine intervals in ten stayed below before the migration; none where none of them could tell.
+    fn limit_ns(&mut self) -> Option<u64> {
         self.calm_p99_ns.sort_unstable();
         let ninth = self.calm_p99_ns.len() * 9 / 10;
-        self.calm_p99_ns.get(ninth).map_or(0, |p99| p99.saturating_mul(2)).max(P99_FLOOR_NS)
+        self.calm_p99_ns.get(ninth).map(|p99| p99.saturating_mul(2).max(P99_FLOOR_NS))
     }
 
     /// An interval after the switch, which arrived at `arrived_ns`.
@@ -93,13 +111,14 @@ impl Settling {
         if self.settled_at_ns.is_some() {
             return;
         }
-        let target = interval.target_pages_per_s.unwrap_or(0);
-        let (done, asked) = done_and_asked(interval, target);
-        let limit_ns = self.limit_ns();
+        let work = Work::of(interval);
+        let calm = match interval.response_ns.p99.zip(self.limit_ns()) {
+            Some((p99_ns, limit_ns)) => p99_ns <= limit_ns,
+            None => is_up_to_date(interval),
+        };
         let length_ns = interval.end_ns.saturating_sub(interval.start_ns);
-        let calm = interval.response_ns.p99.unwrap_or(0) <= limit_ns;
-        self.window.push_back(Piece { arrived_ns, length_ns, done, asked, calm });
-        while self.length_ns() - self.window.front().map_or(0, |piece| piece.length_ns) >= SETTLED_NS {
+        self.window.push_back(Piece { arrived_ns, length_ns, work, calm });
+        while self.window.front().is_some_and(|first| self.length_ns() - first.length_ns >= SETTLED_NS) {
             self.window.pop_front();
         }
         if self.holds() {
@@ -117,11 +136,24 @@ impl Settling {
     }
 
     fn holds(&self) -> bool {
-        let sum = |of: fn(&Piece) -> u128| self.window.iter().map(of).sum::<u128>();
+        let sum =
+            |of: fn(&Work) -> u128| self.window.iter().filter_map(|piece| piece.work.as_ref().map(of)).sum();
+        let (done, asked): (u128, u128) = (sum(|work| work.done), sum(|work| work.asked));
         let calm = self.window.iter().filter(|piece| piece.calm).count();
         self.length_ns() >= SETTLED_NS
-            && sum(|piece| piece.done) * 100 >= sum(|piece| piece.asked) * u128::from(SETTLED_PERCENT)
+            && (done * 100 >= asked * u128::from(SETTLED_PERCENT) || done + SLACK >= asked)
             && calm * 10 >= self.window.len() * 9
+    }
+}
+
+/// Whether the writers are behind by less than a tenth of what the interval asked for, or by next to nothing. Without a
+/// schedule they cannot be behind, but they can stand still.
+fn is_up_to_date(interval: &Interval) -> bool {
+    match interval.offered.zip(interval.backlog) {
+        Some((offered, backlog)) => {
+            u128::from(backlog) * 10 <= u128::from(offered) || scaled(backlog) <= SLACK
+        }
+        None => interval.target_pages_per_s.is_some() || interval.writes + interval.reads > 0,
     }
 }
 
@@ -179,8 +211,9 @@ mod tests {
         let burst =
             |index, offered, writes| Interval { offered: Some(offered), ..interval(index, writes, 0) };
         assert!(steady(&[burst(0, 200, 199), burst(1, 0, 0), burst(2, 200, 190)]));
+        assert!(steady(&[burst(0, 200, 199), burst(1, 0, 1), burst(2, 200, 190)]), "one at the border");
         assert!(
-            !steady(&[burst(0, 200, 199), burst(1, 0, 1), burst(2, 200, 190)]),
+            !steady(&[burst(0, 200, 199), burst(1, 0, 3), burst(2, 200, 190)]),
             "late visits come in a pause"
         );
         assert!(!steady(&[burst(0, 200, 100), burst(1, 0, 0), burst(2, 200, 190)]));
@@ -199,6 +232,68 @@ mod tests {
         assert!(!steady(&[max(5), max(0), max(7)]));
         let silent = Interval { target_pages_per_s: Some(0), offered: Some(0), ..interval(0, 0, 0) };
         assert!(steady(&[silent.clone(), silent.clone(), silent]));
+    }
+
+    #[test]
+    fn reads_count_where_the_schedule_counts_them() {
+        for reads in [2, 25, 75, 99] {
+            let mixed = |index, share: u64| Interval {
+                reads: reads * share / 100,
+                offered: Some(100),
+                target_pages_per_s: Some((100 - reads) * 10),
+                ..interval(index, (100 - reads) * share / 100, 2_000_000)
+            };
+            assert!(steady(&[mixed(0, 100), mixed(1, 100), mixed(2, 100)]), "{reads} % only read");
+            assert!(!steady(&[mixed(0, 50), mixed(1, 50), mixed(2, 50)]), "half of it: {reads} % only read");
+            assert!(settling((0..12).map(|index| mixed(index, 100))).settled_at_ns().is_some(), "{reads} %");
+            assert!(settling((0..30).map(|index| mixed(index, 90))).settled_at_ns().is_none(), "{reads} %");
+        }
+    }
+
+    #[test]
+    fn a_rate_of_a_visit_now_and_then_is_steady_though_one_comes_late() {
+        let rare = |index, offered, writes| Interval { offered: Some(offered), ..interval(index, writes, 0) };
+        assert!(steady(&[rare(0, 1, 0), rare(1, 1, 2), rare(2, 1, 1)]));
+        assert!(!steady(&[rare(0, 1, 0), rare(1, 4, 0), rare(2, 1, 1)]));
+    }
+
+    #[test]
+    fn where_no_response_can_be_told_the_backlog_says_whether_the_load_is_back() {
+        let coarse = |index, writes, backlog| Interval {
+            response_ns: Latency { count: writes, ..Latency::default() },
+            backlog: Some(backlog),
+            ..interval(index, writes, 0)
+        };
+        let after = |backlog| {
+            let mut settling = Settling::default();
+            settling.before(&coarse(0, 100, 0));
+            for index in 1..=20 {
+                settling.after(index, &coarse(index, 100, backlog));
+            }
+            settling.settled_at_ns()
+        };
+        assert_eq!((after(0), after(500)), (Some(1), None), "as late as half a second");
+        // What could be told before and cannot be now is no response of 0.
+        assert_eq!(settling((0..20).map(|index| coarse(index, 100, 500))).settled_at_ns(), None);
+    }
+
+    #[test]
+    fn the_pauses_of_bursts_are_as_calm_as_they_were_before() {
+        let burst = |index: u64| match index % 10 {
+            0 | 1 => Interval { offered: Some(500), ..interval(index, 500, 2_000_000) },
+            _ => {
+                let silent = Interval { offered: Some(0), ..interval(index, 0, 0) };
+                Interval { response_ns: Latency::default(), ..silent }
+            }
+        };
+        assert!(settling((0..12).map(burst)).settled_at_ns().is_some());
+        let stands = |index| match burst(index) {
+            at if at.writes > 0 => {
+                Interval { writes: 0, backlog: Some(500), response_ns: Latency::default(), ..at }
+            }
+            at => at,
+        };
+        assert_eq!(settling((0..40).map(stands)).settled_at_ns(), None, "nothing of a burst was done");
     }
 
     fn settling(intervals: impl IntoIterator<Item = Interval>) -> Settling {
