@@ -1,21 +1,32 @@
 //! The fuzz targets without a fuzzer: every seed, and thousands of seeds spoilt by chance, the same ones each time.
+//!
+//! Each target runs in a process of its own, which the kernel gives so little memory that a reader which believes a length
+//! dies of it.
 #![cfg(feature = "host")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[path = "../fuzz/src/lib.rs"]
 mod targets;
 
+use nix::sys::resource::{Resource, setrlimit};
 use rand_xoshiro::{
     Xoshiro256PlusPlus,
     rand_core::{Rng, SeedableRng},
 };
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 use targets::{TARGETS, Target};
 
 /// Spoilt seeds for each target.
 const SPOILT: usize = 3000;
 /// The longest input that is made, in bytes.
 const LONGEST_BYTES: usize = 16 << 10;
+/// All the memory a target may take, the program itself and the seeds included. Zstandard's window alone may be 8 MiB.
+const MEMORY_BYTES: u64 = 96 << 20;
+/// Which target the process under the limit is to try.
+const TARGET_VARIABLE: &str = "SULLY_FUZZ_SEEDS_TARGET";
+/// A target that takes more than it may.
+const GREEDY: &str = "greedy";
 /// Words of the texts that are read, in the form of libFuzzer.
 const WORDS: &str = include_str!("../fuzz/words.dict");
 
@@ -80,16 +91,57 @@ fn spoil(input: &mut Vec<u8>, other: &[u8], words: &[Vec<u8>], numbers: &mut Xos
     input.truncate(LONGEST_BYTES);
 }
 
-/// Runs a target; what it cannot bear is kept in a file.
+/// Where the input under way is kept, so that it is there whatever becomes of the process.
+fn kept(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-find"))
+}
+
+/// Runs a target. What it cannot bear stays in its file.
 fn bears(name: &str, target: Target, input: &[u8], what: &str) {
-    if std::panic::catch_unwind(|| target(input)).is_err() {
-        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-find"));
-        std::fs::write(&kept, input).unwrap();
-        panic!("{name} cannot bear {what}; the bytes are in {}", kept.display());
+    std::fs::write(kept(name), input).unwrap();
+    assert!(std::panic::catch_unwind(|| target(input)).is_ok(), "{name} cannot bear {what}");
+}
+
+/// Tries a target in a process of its own, under the limit.
+fn under_the_limit(name: &str) -> Output {
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "the_target_of_the_others", "--ignored", "--nocapture", "--test-threads=1"]);
+    child.env(TARGET_VARIABLE, name).output().unwrap()
+}
+
+#[test]
+#[ignore = "the others run it, each for its target, in a process under a limit"]
+fn the_target_of_the_others() {
+    let name = std::env::var(TARGET_VARIABLE).expect("the others say which target");
+    setrlimit(Resource::RLIMIT_DATA, MEMORY_BYTES, MEMORY_BYTES).unwrap();
+    if name == GREEDY {
+        let bytes = usize::try_from(MEMORY_BYTES).unwrap();
+        assert_eq!(std::hint::black_box(vec![1u8; bytes]).len(), bytes);
+        return;
     }
+    bears_all_here(&name);
+}
+
+#[test]
+fn a_target_that_takes_more_memory_than_it_may_is_ended() {
+    let output = under_the_limit(GREEDY);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("memory allocation of"), "{said}");
 }
 
 fn bears_all(name: &str) {
+    let output = under_the_limit(name);
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{name} ({}): the bytes under way are in {}\n{said}",
+        output.status,
+        kept(name).display()
+    );
+}
+
+fn bears_all_here(name: &str) {
     let (_, target) = TARGETS.iter().find(|(known, _)| *known == name).unwrap();
     let seeds = seeds(name);
     for (path, seed) in &seeds {

@@ -1,27 +1,19 @@
 //! Counts taken from the cells at one moment: added, subtracted, asked for quantiles, packed for the wire.
 
-use super::{HIGHEST_NS, SIGNIFICANT_DIGITS, cell_of, highest_in_cell, lowest_in_cell, pack, runs::Runs};
-use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use hdrhistogram::{Histogram, serialization::Deserializer};
+use super::{
+    HIGHEST_NS, SIGNIFICANT_DIGITS, cell_of, highest_in_cell, lowest_in_cell, pack,
+    runs::Runs,
+    unpack::{self, HistogramError},
+};
+use hdrhistogram::Histogram;
 
 /// One histogram: how many values fell into each cell. A count beyond 2^63 - 1, the highest of the packed form, becomes that.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Counts(Runs);
 
-/// A packed histogram that cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum HistogramError {
-    /// Not base64 at all.
-    #[error("a packed histogram is not base64: {0}")]
-    Base64(#[from] base64::DecodeError),
-    /// Base64 of something that is no HdrHistogram, or of one too large to be ours.
-    #[error("a packed histogram is not an HdrHistogram V2: {0}")]
-    Format(String),
-}
-
 impl Counts {
     /// The longest packed text that is read, in bytes; a full histogram of ours takes less.
-    pub const PACKED_LIMIT_BYTES: usize = 64 * 1024;
+    pub const PACKED_LIMIT_BYTES: usize = unpack::PACKED_LIMIT_BYTES;
 
     /// Counts of the cells that are given, in ascending order and below [`CELLS`](super::CELLS), and how many that are in
     /// all. They take about as much memory as `like`, which was taken of the same cells before.
@@ -101,22 +93,6 @@ impl Counts {
         hdr
     }
 
-    /// From the field's own type; values outside our range count at its edge.
-    pub fn from_hdr(hdr: &Histogram<u64>) -> Self {
-        let mut values = hdr
-            .iter_recorded()
-            .map(|value| (cell_of(value.value_iterated_to()), value.count_at_value()))
-            .peekable();
-        let cells = std::iter::from_fn(|| {
-            let (cell, mut sum) = values.next()?;
-            while let Some((_, count)) = values.next_if(|(same, _)| *same == cell) {
-                sum = sum.saturating_add(count);
-            }
-            Some((cell, sum))
-        });
-        Self(Runs::of(0, cells))
-    }
-
     /// Packed for the wire: HdrHistogram V2 in a zlib stream, base64 (starts `HISTFA`).
     pub fn pack(&self) -> String {
         pack::pack(&self.0)
@@ -125,16 +101,9 @@ impl Counts {
     /// Reads what [`Self::pack`] or another HdrHistogram implementation wrote.
     ///
     /// # Errors
-    /// When the text is too long, not base64, or not an HdrHistogram V2.
+    /// When the text is too long, not base64, or not an HdrHistogram V2 that holds what it says.
     pub fn unpack(text: &str) -> Result<Self, HistogramError> {
-        if text.len() > Self::PACKED_LIMIT_BYTES {
-            return Err(HistogramError::Format(format!("{} bytes are too long", text.len())));
-        }
-        let bytes = BASE64.decode(text)?;
-        let hdr: Histogram<u64> = Deserializer::new()
-            .deserialize(&mut bytes.as_slice())
-            .map_err(|error| HistogramError::Format(format!("{error:?}")))?;
-        Ok(Self::from_hdr(&hdr))
+        unpack::unpack(text).map(Self)
     }
 }
 

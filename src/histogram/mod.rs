@@ -7,6 +7,8 @@ mod counts;
 mod layout;
 mod pack;
 mod runs;
+mod unpack;
 
-pub use counts::{Counts, HistogramError};
+pub use counts::Counts;
 pub use layout::{CELLS, HIGHEST_NS, SIGNIFICANT_DIGITS, cell_of, highest_in_cell, lowest_in_cell};
+pub use unpack::HistogramError;

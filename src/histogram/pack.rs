@@ -11,10 +11,10 @@ use base64::{engine::general_purpose::STANDARD as BASE64, write::EncoderStringWr
 use std::io::Write;
 
 /// What begins a V2 histogram, and one in a zlib stream; the sixteens say that counts have up to 64 bits.
-const COOKIE: u32 = 0x1c84_9303 | 0x10;
-const DEFLATED_COOKIE: u32 = 0x1c84_9304 | 0x10;
+pub(super) const COOKIE: u32 = 0x1c84_9303 | 0x10;
+pub(super) const DEFLATED_COOKIE: u32 = 0x1c84_9304 | 0x10;
 /// What comes before the counts.
-const HEADER_BYTES: usize = 40;
+pub(super) const HEADER_BYTES: usize = 40;
 /// What a zlib stream of one stored block has besides, a checksum at the end.
 const STREAM_BYTES: usize = 7 + CHECKSUM_BYTES;
 const CHECKSUM_BYTES: usize = 4;

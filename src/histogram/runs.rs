@@ -200,7 +200,7 @@ fn push(bytes: &mut Vec<u8>, mut value: u64) {
 
 /// Takes the first number of `bytes`.
 #[inline(always)]
-fn pull(bytes: &mut &[u8]) -> Option<u64> {
+pub(super) fn pull(bytes: &mut &[u8]) -> Option<u64> {
     match bytes.split_first()? {
         // Most are of one byte.
         (byte, rest) if *byte < 0x80 => {
