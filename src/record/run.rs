@@ -153,6 +153,8 @@ pub struct StreamAudit {
     pub unknown: u64,
     /// Records the guest gave up because the reader was slow.
     pub dropped_by_guest: u64,
+    /// Records that came when the file of records was as long as it may be.
+    pub unwritten: u64,
 }
 
 impl StreamAudit {

@@ -3,7 +3,7 @@
 use crate::lab::{
     analysis::Analysis,
     report::{comparison_json, json, text, write_html},
-    rundir::{ANALYSIS_FILE, COMPARISON_FILE, REPORT_FILE, RunData},
+    rundir::{ANALYSIS_FILE, COMPARISON_FILE, REPORT_FILE, ReadError, RunData},
     timeline::Timeline,
 };
 use anyhow::Context;
@@ -32,35 +32,37 @@ pub struct ReportArgs {
 /// Prints the report, and writes the page unless only text or JSON was asked for.
 ///
 /// # Errors
-/// When a directory holds no run, a file in it cannot be read, or the page cannot be written.
+/// When a directory holds no run, a file in it cannot be read, or the page cannot be written. The runs that can be read are
+/// reported on before that is said.
 pub fn run(args: &ReportArgs) -> anyhow::Result<()> {
-    let shown = made(args)?;
+    let (shown, unread) = made(args)?;
     match std::io::stdout().lock().write_all(shown.as_bytes()) {
         // Somebody read enough: `sully-lab report ... | head` is no failure.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("cannot print the report"),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+        written => written.context("cannot print the report")?,
     }
+    unread.map_or(Ok(()), |error| Err(error.into()))
 }
 
-/// What is to be printed, after the page was written where one is wanted.
-fn made(args: &ReportArgs) -> anyhow::Result<String> {
+/// What is to be printed, after the page was written where one is wanted, and what kept a run out of it.
+fn made(args: &ReportArgs) -> anyhow::Result<(String, Option<ReadError>)> {
     if args.json || args.text {
-        let runs = read(&args.dirs)?;
-        return if args.json { Ok(json(&runs)?) } else { Ok(text(&runs)) };
+        let Readable { runs, unread, .. } = Readable::of(&args.dirs)?;
+        return Ok((if args.json { json(&runs)? } else { text(&runs) }, unread));
     }
     explain(&args.dirs, &args.output.clone().unwrap_or_else(|| page_path(&args.dirs)))
 }
 
-/// The report of `dirs` as text, after its page was written where it goes by default.
+/// The report of `dirs` as text, after its page was written where it goes by default, and what kept a run out of it.
 ///
 /// # Errors
-/// When a directory holds no run, a file in it cannot be read, or the page cannot be written.
-pub fn told(dirs: &[PathBuf]) -> anyhow::Result<String> {
+/// When no directory holds a run that can be read, or the page cannot be written.
+pub fn told(dirs: &[PathBuf]) -> anyhow::Result<(String, Option<ReadError>)> {
     explain(dirs, &page_path(dirs))
 }
 
-fn explain(dirs: &[PathBuf], page: &Path) -> anyhow::Result<String> {
-    let runs = read(dirs)?;
+fn explain(dirs: &[PathBuf], page: &Path) -> anyhow::Result<(String, Option<ReadError>)> {
+    let Readable { dirs, runs, unread } = Readable::of(dirs)?;
     for (dir, data) in dirs.iter().zip(&runs) {
         write_analysis(dir, data)?;
     }
@@ -71,7 +73,7 @@ fn explain(dirs: &[PathBuf], page: &Path) -> anyhow::Result<String> {
         std::fs::write(&path, text)
             .with_context(|| format!("cannot write the comparison to '{}'", path.display()))?;
     }
-    Ok(format!("{}\nThe same with charts: {}\n", text(&runs), page.display()))
+    Ok((format!("{}\nThe same with charts: {}\n", text(&runs), page.display()), unread))
 }
 
 /// Writes `analysis.json` into a run directory that has none: the same run gives the same file.
@@ -85,8 +87,32 @@ fn write_analysis(dir: &Path, data: &RunData) -> anyhow::Result<()> {
     std::fs::write(&path, text).with_context(|| format!("cannot write the analysis to '{}'", path.display()))
 }
 
-fn read(dirs: &[PathBuf]) -> anyhow::Result<Vec<RunData>> {
-    Ok(dirs.iter().map(|dir| RunData::read(dir)).collect::<Result<_, _>>()?)
+/// What can be read of several directories: one that cannot does not keep the others from their page.
+struct Readable<'a> {
+    dirs: Vec<&'a Path>,
+    runs: Vec<RunData>,
+    /// What kept the first of the others out.
+    unread: Option<ReadError>,
+}
+
+impl<'a> Readable<'a> {
+    fn of(dirs: &'a [PathBuf]) -> Result<Self, ReadError> {
+        let mut found = Self { dirs: Vec::new(), runs: Vec::new(), unread: None };
+        for dir in dirs {
+            match RunData::read(dir) {
+                Ok(data) => {
+                    found.dirs.push(dir);
+                    found.runs.push(data);
+                }
+                Err(error) if found.unread.is_none() => found.unread = Some(error),
+                Err(error) => eprintln!("left out: {error}"),
+            }
+        }
+        match found.unread {
+            Some(error) if found.runs.is_empty() => Err(error),
+            _ => Ok(found),
+        }
+    }
 }
 
 /// Where the page goes by default: into the only run directory, or beside the first of several.
@@ -124,10 +150,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         write_dir(&Story::precopy().run_data(), dir.path());
         let (place, page) = (dir.path().to_str().unwrap(), dir.path().join(REPORT_FILE));
-        let told = made(&parsed(&[place, "--text"]).unwrap()).unwrap();
-        let figures = made(&parsed(&[place, "--json"]).unwrap()).unwrap();
+        let shown = |arguments: &[&str]| made(&parsed(arguments).unwrap()).unwrap().0;
+        let told = shown(&[place, "--text"]);
+        let figures = shown(&[place, "--json"]);
         assert!(told.starts_with("smoke/precopy\n") && figures.starts_with('[') && !page.exists());
-        let both = made(&parsed(&[place]).unwrap()).unwrap();
+        let both = shown(&[place]);
         assert!(both.starts_with(&told) && both.contains(page.to_str().unwrap()) && page.exists());
         let analysis = std::fs::read_to_string(dir.path().join(ANALYSIS_FILE)).unwrap();
         assert!(serde_json::from_str::<serde_json::Value>(&analysis).is_ok_and(|found| found["schema"] == 1));
@@ -144,6 +171,24 @@ mod tests {
         let text = std::fs::read_to_string(dir.path().join(COMPARISON_FILE)).unwrap();
         let found: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!((&found["schema"], &found["groups"][0]["runs"]), (&1.into(), &2.into()));
+    }
+
+    #[test]
+    fn a_run_that_cannot_be_read_does_not_keep_the_others_from_their_page() {
+        let dir = tempfile::tempdir().unwrap();
+        let places = ["a", "b", "c"].map(|name| dir.path().join(name));
+        for place in &places {
+            write_dir(&Story::precopy().run_data(), place);
+        }
+        std::fs::write(places[1].join("records.ndjson"), "no record\n").unwrap();
+        let (told, unread) =
+            made(&parsed(&places.each_ref().map(|place| place.to_str().unwrap())).unwrap()).unwrap();
+        assert_eq!(told.lines().filter(|line| *line == "smoke/precopy").count(), 2, "{told}");
+        let error = unread.unwrap().to_string();
+        assert!(error.contains("b/records.ndjson', line 1"), "{error}");
+        assert!(dir.path().join(REPORT_FILE).exists() && places[2].join(ANALYSIS_FILE).exists());
+        // None at all is an error at once.
+        assert!(made(&parsed(&[places[1].to_str().unwrap()]).unwrap()).is_err());
     }
 
     #[test]

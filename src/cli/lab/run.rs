@@ -100,13 +100,17 @@ pub fn scenarios(args: &ScenariosArgs) -> ExitCode {
 fn after_runs(results: &[RunResult]) -> anyhow::Result<()> {
     let dirs: Vec<PathBuf> = results.iter().map(|result| result.dir.clone()).collect();
     for dir in &dirs {
-        write_html(&[RunData::read(dir)?], &page_path(std::slice::from_ref(dir)))?;
+        // What cannot be read is said below, and the others have their pages.
+        if let Ok(data) = RunData::read(dir) {
+            write_html(&[data], &page_path(std::slice::from_ref(dir)))?;
+        }
     }
-    println!("\n{}", told(&dirs)?);
+    let (text, unread) = told(&dirs)?;
+    println!("\n{text}");
     for RunResult { dir, run } in results {
         println!("{}", conclusion(dir, run));
     }
-    Ok(())
+    unread.map_or(Ok(()), |error| Err(error.into()))
 }
 
 async fn run_all(args: &RunArgs, scenarios: &[Scenario]) -> anyhow::Result<Vec<RunResult>> {

@@ -95,7 +95,7 @@ fn stream(data: &RunData) -> String {
     let sound = if audit.is_sound() { "sound" } else { "NOT sound" };
     let more = |count: u64, what: &str| if count > 0 { format!(", {count} {what}") } else { String::new() };
     format!(
-        "{sound}: {} records, {} missing, {} double, {} torn{}{}{}",
+        "{sound}: {} records, {} missing, {} double, {} torn{}{}{}{}",
         audit.records,
         audit.holes,
         audit.doubles,
@@ -103,6 +103,7 @@ fn stream(data: &RunData) -> String {
         more(audit.unknown, "of unknown type"),
         more(audit.replayed, "sent again on request"),
         more(audit.dropped_by_guest, "given up by the guest"),
+        more(audit.unwritten, "not kept: the file was full"),
     )
 }
 

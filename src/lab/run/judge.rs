@@ -128,7 +128,12 @@ fn corruption(facts: &Facts<'_>, reasons: &mut Vec<String>) {
 }
 
 fn stream(facts: &Facts<'_>, reasons: &mut Vec<String>) {
-    let StreamAudit { records, holes, doubles, torn, .. } = facts.stream;
+    let StreamAudit { records, holes, doubles, torn, unwritten, .. } = facts.stream;
+    if unwritten > 0 {
+        reasons.push(format!(
+            "{unwritten} of {records} records came when the file of records was full: a longer load.interval makes fewer"
+        ));
+    }
     if !facts.stream.is_sound() {
         reasons.push(format!(
             "the guest's records did not arrive whole: of {records}, {holes} are missing, {doubles} came twice, \
@@ -215,6 +220,12 @@ mod tests {
     #[test]
     fn records_that_are_missing_are_judged() {
         assert!(reason(|_, _, stream| stream.holes = 3).contains("3 are missing"));
+    }
+
+    #[test]
+    fn records_that_found_no_room_are_judged() {
+        let reason = reason(|_, _, stream| stream.unwritten = 3);
+        assert!(reason.starts_with("3 of 100 records") && reason.contains("load.interval"), "{reason}");
     }
 
     #[test]

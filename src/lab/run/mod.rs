@@ -20,7 +20,7 @@ use crate::lab::migrate::MigrationEnd;
 use crate::lab::rundir::RunWriter;
 use crate::lab::scenario::{GUEST_PATH, Scenario};
 use crate::lab::vm::{Sockets, ram_for};
-use crate::record::{ClockPair, MilestoneName, Provenance, Run};
+use crate::record::{ClockPair, MilestoneName, Provenance, Run, StreamAudit};
 use account::Account;
 use anyhow::Context as _;
 use judge::{Facts, Trouble, judge};
@@ -132,7 +132,7 @@ fn finish(
     migration: Option<MigrationEnd>,
     trouble: Option<&Trouble>,
 ) -> anyhow::Result<RunResult> {
-    let stream = account.audit.found();
+    let stream = StreamAudit { unwritten: account.writer.unwritten(), ..account.audit.found() };
     let verdict = judge(&Facts {
         scenario,
         trouble,

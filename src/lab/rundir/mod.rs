@@ -1,8 +1,10 @@
 //! A run directory: everything a report is made from, and nothing else.
 
+mod limits;
 mod read;
 mod write;
 
+pub use limits::Limits;
 pub use read::{ReadError, RunData};
 pub use write::{RunWriter, WriteError};
 

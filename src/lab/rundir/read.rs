@@ -1,6 +1,6 @@
 //! Reads a run directory back: whole where it is whole, and saying so where it is not.
 
-use super::{DESTINATION_CONSOLE_FILE, QEMU_FILE, RECORDS_FILE, RUN_FILE, SOURCE_CONSOLE_FILE};
+use super::{DESTINATION_CONSOLE_FILE, Limits, QEMU_FILE, RECORDS_FILE, RUN_FILE, SOURCE_CONSOLE_FILE};
 use crate::record::{Arrival, QemuLine, Run};
 use serde::de::DeserializeOwned;
 use std::{
@@ -9,10 +9,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The longest line that is read, in bytes; the longest a guest may send is a quarter of it.
-const LINE_LIMIT_BYTES: u64 = 1 << 20;
-/// The largest file that is read, in bytes: a day of records, one a second.
-const FILE_LIMIT_BYTES: u64 = 1 << 28;
 /// How much of a console's end is kept: bytes read, and lines of them.
 const CONSOLE_TAIL_BYTES: u64 = 16 * 1024;
 const CONSOLE_TAIL_LINES: usize = 20;
@@ -71,7 +67,9 @@ pub enum ReadError {
         source: serde_json::Error,
     },
     /// More than can be held in memory.
-    #[error("'{path}'{place}: longer than {limit_bytes} bytes, which no run writes; is it the right file?")]
+    #[error(
+        "'{path}'{place}: longer than {limit_bytes} bytes, where sully-lab stops writing; is it the right file?"
+    )]
     TooLong {
         /// The file.
         path: PathBuf,
@@ -103,10 +101,21 @@ impl RunData {
     /// # Errors
     /// When `dir` holds no `run.json`, a file cannot be read, or a line in it is not what it should be.
     pub fn read(dir: &Path) -> Result<Self, ReadError> {
-        let run = read_run(dir)?;
+        Self::read_within(&Limits::ALL, dir)
+    }
+
+    /// The same for a directory that was written within other limits.
+    pub(super) fn read_within(limits: &Limits, dir: &Path) -> Result<Self, ReadError> {
+        let run = read_run(limits, dir)?;
         let mut remarks = Vec::new();
-        let arrivals = read_lines(&dir.join(RECORDS_FILE), "a guest record", &mut remarks)?;
-        let qemu = read_lines(&dir.join(QEMU_FILE), "a line about QEMU", &mut remarks)?;
+        let arrivals = read_lines(limits, &dir.join(RECORDS_FILE), "a guest record", &mut remarks)?;
+        let qemu = read_lines(limits, &dir.join(QEMU_FILE), "a line about QEMU", &mut remarks)?;
+        if run.stream.unwritten > 0 {
+            remarks.push(format!(
+                "{} records came when {RECORDS_FILE} was full ({} bytes) and are not in it: gaps and stalls first",
+                run.stream.unwritten, limits.file_bytes
+            ));
+        }
         Ok(Self {
             dir_name: name_of(dir),
             run,
@@ -125,18 +134,18 @@ fn name_of(dir: &Path) -> String {
     absolute.file_name().unwrap_or(absolute.as_os_str()).to_string_lossy().into_owned()
 }
 
-fn read_run(dir: &Path) -> Result<Run, ReadError> {
+fn read_run(limits: &Limits, dir: &Path) -> Result<Run, ReadError> {
     let path = dir.join(RUN_FILE);
     let mut text = Vec::new();
     match File::open(&path) {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             return Err(ReadError::NotARun { dir: dir.to_path_buf(), hint: hint(dir) });
         }
-        opened => opened.and_then(|file| file.take(LINE_LIMIT_BYTES + 1).read_to_end(&mut text)),
+        opened => opened.and_then(|file| file.take(limits.line_bytes + 1).read_to_end(&mut text)),
     }
     .map_err(|source| ReadError::Io { path: path.clone(), source })?;
-    if text.len() as u64 > LINE_LIMIT_BYTES {
-        return Err(ReadError::TooLong { path, place: String::new(), limit_bytes: LINE_LIMIT_BYTES });
+    if text.len() as u64 > limits.line_bytes {
+        return Err(ReadError::TooLong { path, place: String::new(), limit_bytes: limits.line_bytes });
     }
     // The schema is looked at first: a later one may have made other fields of the rest.
     let malformed = |source: serde_json::Error| ReadError::Line {
@@ -173,6 +182,7 @@ fn hint(dir: &Path) -> String {
 
 /// Every line of `path` as a `T`.
 fn read_lines<T: DeserializeOwned>(
+    limits: &Limits,
     path: &Path,
     expected: &'static str,
     remarks: &mut Vec<String>,
@@ -186,19 +196,20 @@ fn read_lines<T: DeserializeOwned>(
         }
         opened => opened.map_err(io_error)?,
     };
-    if file.metadata().map_err(io_error)?.len() > FILE_LIMIT_BYTES {
-        return Err(too_long(String::new(), FILE_LIMIT_BYTES));
+    if file.metadata().map_err(io_error)?.len() > limits.file_bytes {
+        return Err(too_long(String::new(), limits.file_bytes));
     }
     let (mut reader, mut found, mut text) = (BufReader::new(file), Vec::new(), Vec::new());
     for line in 1u64.. {
         text.clear();
-        let length = reader.by_ref().take(LINE_LIMIT_BYTES).read_until(b'\n', &mut text).map_err(io_error)?;
+        let length =
+            reader.by_ref().take(limits.line_bytes + 1).read_until(b'\n', &mut text).map_err(io_error)?;
         if length == 0 {
             break;
         }
         let whole = text.last() == Some(&b'\n');
-        if !whole && length as u64 == LINE_LIMIT_BYTES {
-            return Err(too_long(format!(", line {line}"), LINE_LIMIT_BYTES));
+        if length as u64 > limits.line_bytes {
+            return Err(too_long(format!(", line {line}"), limits.line_bytes));
         }
         match serde_json::from_slice(&text) {
             Ok(value) => found.push(value),

@@ -2,8 +2,10 @@
 
 mod hlog;
 
-use super::{DESTINATION_CONSOLE_FILE, HLOG_FILE, QEMU_FILE, RECORDS_FILE, RUN_FILE, SOURCE_CONSOLE_FILE};
-use crate::record::{Arrival, QemuLine, Run, Side};
+use super::{
+    DESTINATION_CONSOLE_FILE, HLOG_FILE, Limits, QEMU_FILE, RECORDS_FILE, RUN_FILE, SOURCE_CONSOLE_FILE,
+};
+use crate::record::{Arrival, Body, QemuBody, QemuLine, Run, Side};
 use serde::Serialize;
 use std::{
     fs::{self, File},
@@ -35,8 +37,10 @@ impl WriteError {
 #[derive(Debug)]
 pub struct RunWriter {
     dir: PathBuf,
+    limits: Limits,
     records: Stream,
     qemu: Stream,
+    unwritten: u64,
 }
 
 impl RunWriter {
@@ -45,11 +49,16 @@ impl RunWriter {
     /// # Errors
     /// The directory or a file in it cannot be made.
     pub fn create(out: &Path, scenario: &str) -> Result<Self, WriteError> {
+        Self::create_within(Limits::ALL, out, scenario)
+    }
+
+    /// The same with other limits.
+    pub(super) fn create_within(limits: Limits, out: &Path, scenario: &str) -> Result<Self, WriteError> {
         fs::create_dir_all(out).map_err(WriteError::at(out))?;
         let dir = numbered(out, &scenario.replace('/', "-"))?;
         let records = Stream::create(&dir.join(RECORDS_FILE))?;
         let qemu = Stream::create(&dir.join(QEMU_FILE))?;
-        Ok(Self { dir, records, qemu })
+        Ok(Self { dir, limits, records, qemu, unwritten: 0 })
     }
 
     /// Where it is.
@@ -65,20 +74,36 @@ impl RunWriter {
         })
     }
 
-    /// Writes a guest record.
+    /// Writes a guest record, as long as the file is one that is read again; [`Self::unwritten`] counts the others.
     ///
     /// # Errors
     /// The disk is full, or gone.
     pub fn record(&mut self, arrival: &Arrival) -> Result<(), WriteError> {
-        self.records.line(arrival)
+        let is_detail = matches!(arrival.record.body, Body::Gap(_) | Body::Stall(_));
+        let is_written = self.records.line(&self.limits, arrival, is_detail)?;
+        self.unwritten += u64::from(!is_written);
+        Ok(())
     }
 
-    /// Writes what QEMU said or was told.
+    /// How many guest records came when there was no room for them any more.
+    pub const fn unwritten(&self) -> u64 {
+        self.unwritten
+    }
+
+    /// Writes what QEMU said or was told. Of an event that is longer than a line may be its name and time are kept; when the
+    /// file is full, nothing is.
     ///
     /// # Errors
     /// The disk is full, or gone.
     pub fn qemu(&mut self, line: &QemuLine) -> Result<(), WriteError> {
-        self.qemu.line(line)
+        if !self.qemu.line(&self.limits, line, false)?
+            && let QemuBody::Event { event, qemu_real_us, .. } = &line.body
+        {
+            let (event, qemu_real_us) = (event.clone(), *qemu_real_us);
+            let body = QemuBody::Event { event, qemu_real_us, data: serde_json::Value::Null };
+            self.qemu.line(&self.limits, &QemuLine { body, ..*line }, false)?;
+        }
+        Ok(())
     }
 
     /// Gives everything so far to the kernel, so that it is there whatever becomes of this process.
@@ -99,7 +124,7 @@ impl RunWriter {
         let hlog = self.dir.join(HLOG_FILE);
         hlog::write(&self.dir.join(RECORDS_FILE), &hlog, run.clock).map_err(WriteError::at(&hlog))?;
         let (path, draft) = (self.dir.join(RUN_FILE), self.dir.join(format!(".{RUN_FILE}.draft")));
-        let written = write_whole(&draft, run).and_then(|()| fs::rename(&draft, &path));
+        let written = write_whole(&self.limits, &draft, run).and_then(|()| fs::rename(&draft, &path));
         written.map_err(WriteError::at(&path))?;
         Ok(self.dir)
     }
@@ -110,17 +135,30 @@ impl RunWriter {
 struct Stream {
     path: PathBuf,
     file: BufWriter<File>,
+    written_bytes: u64,
+    line: Vec<u8>,
 }
 
 impl Stream {
     fn create(path: &Path) -> Result<Self, WriteError> {
         let file = File::create_new(path).map_err(WriteError::at(path))?;
-        Ok(Self { path: path.to_owned(), file: BufWriter::with_capacity(64 << 10, file) })
+        let file = BufWriter::with_capacity(64 << 10, file);
+        Ok(Self { path: path.to_owned(), file, written_bytes: 0, line: Vec::new() })
     }
 
-    fn line(&mut self, value: &impl Serialize) -> Result<(), WriteError> {
-        let written = serde_json::to_writer(&mut self.file, value).map_err(io::Error::from);
-        written.and_then(|()| self.file.write_all(b"\n")).map_err(WriteError::at(&self.path))
+    /// Writes a line, unless a reader of the file would refuse it. Whether it did.
+    fn line(&mut self, limits: &Limits, value: &impl Serialize, is_detail: bool) -> Result<bool, WriteError> {
+        self.line.clear();
+        let encoded = serde_json::to_writer(&mut self.line, value).map_err(io::Error::from);
+        encoded.map_err(WriteError::at(&self.path))?;
+        self.line.push(b'\n');
+        let line_bytes = self.line.len() as u64;
+        if !limits.allow(self.written_bytes, line_bytes, is_detail) {
+            return Ok(false);
+        }
+        self.file.write_all(&self.line).map_err(WriteError::at(&self.path))?;
+        self.written_bytes += line_bytes;
+        Ok(true)
     }
 
     fn flush(&mut self) -> Result<(), WriteError> {
@@ -143,10 +181,15 @@ fn numbered(out: &Path, name: &str) -> Result<PathBuf, WriteError> {
     }
 }
 
-fn write_whole(path: &Path, run: &Run) -> io::Result<()> {
+fn write_whole(limits: &Limits, path: &Path, run: &Run) -> io::Result<()> {
+    let mut text = serde_json::to_vec_pretty(run)?;
+    text.push(b'\n');
+    if text.len() as u64 > limits.line_bytes {
+        let message = format!("it would have {} bytes, and {} are read", text.len(), limits.line_bytes);
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
     let mut file = File::create(path)?;
-    serde_json::to_writer_pretty(&mut file, run)?;
-    file.write_all(b"\n")?;
+    file.write_all(&text)?;
     file.sync_all()
 }
 

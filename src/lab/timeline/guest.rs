@@ -59,7 +59,8 @@ impl<'a> Guest<'a> {
         let watched = !gaps.is_empty() || intervals.iter().any(|at| at.interval.gaps.is_some());
         let canaries = super::axis::canaries(data).filter(|_| watched);
         let stream = &data.run.stream;
-        Self { intervals, gaps, canaries, gaps_dropped: stream.dropped_by_guest > 0 || stream.holes > 0 }
+        let gaps_dropped = stream.dropped_by_guest > 0 || stream.holes > 0 || stream.unwritten > 0;
+        Self { intervals, gaps, canaries, gaps_dropped }
     }
 
     /// The share of vCPU time that was lost in each interval, 0 to 1; empty where nobody looked for gaps.

@@ -129,3 +129,70 @@ fn a_place_that_cannot_be_written_is_named_with_the_way_out() {
     let message = RunWriter::create(Path::new("/proc/nowhere"), "x").unwrap_err().to_string();
     assert!(message.contains("/proc/nowhere") && message.contains("--out"), "{message}");
 }
+
+/// Limits of a few records.
+const SMALL: Limits = Limits { line_bytes: 20_000, file_bytes: 30_000, reserve_bytes: 10_000 };
+
+fn gap(seq: u64) -> Arrival {
+    use crate::record::{Gap, GapClass, GapFeatures};
+    let gap =
+        Gap { cpu: 0, start_ns: seq, len_ns: 1, class: GapClass::Unknown, features: GapFeatures::default() };
+    let record = Record { session: SessionId(1), seq, mono_ns: seq, body: Body::Gap(gap) };
+    Arrival { host_ns: seq, side: Side::Source, record }
+}
+
+#[test]
+fn a_run_of_more_records_than_are_read_is_written_up_to_there_and_read_again_whole() {
+    use crate::lab::rundir::RunData;
+    let out = tempfile::tempdir().unwrap();
+    let mut writer = RunWriter::create_within(SMALL, out.path(), "x").unwrap();
+    for seq in 0..1000 {
+        writer.record(&gap(seq)).unwrap();
+    }
+    let gaps_unwritten = writer.unwritten();
+    // Gaps leave room for what nothing else can stand for.
+    for seq in 1000..1010 {
+        writer.record(&interval(seq, 0, 5)).unwrap();
+    }
+    assert!(gaps_unwritten > 0 && writer.unwritten() == gaps_unwritten, "{}", writer.unwritten());
+    for seq in 1010..2000 {
+        writer.record(&interval(seq, 0, 5)).unwrap();
+    }
+    let unwritten = writer.unwritten();
+    assert!(unwritten > gaps_unwritten);
+    let stream = StreamAudit { unwritten, ..StreamAudit::default() };
+    let dir = writer.finish(&Run { stream, ..run() }).unwrap();
+    let data = RunData::read_within(&SMALL, &dir).unwrap();
+    assert_eq!(data.arrivals.len() as u64 + unwritten, 2000);
+    assert!(
+        data.remarks.iter().any(|remark| remark.starts_with(&unwritten.to_string())),
+        "{:?}",
+        data.remarks
+    );
+    let length = fs::metadata(dir.join(RECORDS_FILE)).unwrap().len();
+    assert!((SMALL.file_bytes - 2000..=SMALL.file_bytes).contains(&length), "{length}");
+    // One byte more is refused: both sides have one limit.
+    let less = Limits { file_bytes: length - 1, ..SMALL };
+    assert!(RunData::read_within(&less, &dir).is_err());
+}
+
+#[test]
+fn a_line_is_written_exactly_as_long_as_one_is_read() {
+    use crate::lab::rundir::RunData;
+    let out = tempfile::tempdir().unwrap();
+    let event = |data: &str| QemuLine {
+        host_ns: 1,
+        side: Side::Source,
+        body: QemuBody::Event { event: "LONG".into(), qemu_real_us: 7, data: data.into() },
+    };
+    let mut writer = RunWriter::create_within(SMALL, out.path(), "x").unwrap();
+    let envelope_bytes = serde_json::to_vec(&event("")).unwrap().len() + 1;
+    let line_bytes = usize::try_from(SMALL.line_bytes).unwrap();
+    let longest = event(&"x".repeat(line_bytes - envelope_bytes));
+    writer.qemu(&longest).unwrap();
+    writer.qemu(&event(&"x".repeat(line_bytes - envelope_bytes + 1))).unwrap();
+    let dir = writer.finish(&run()).unwrap();
+    let read = RunData::read_within(&SMALL, &dir).unwrap().qemu;
+    let body = QemuBody::Event { event: "LONG".into(), qemu_real_us: 7, data: serde_json::Value::Null };
+    assert_eq!(read, [longest, QemuLine { host_ns: 1, side: Side::Source, body }]);
+}
