@@ -79,9 +79,21 @@ impl Ledger {
         into.copy_from_slice(&self.generations);
     }
 
-    /// How often the page was written since `then` was copied.
+    /// How often the page was written since `then` was copied; at most 65 535, which stands for all that is more.
     pub fn written_since(&self, page: PageIndex, then: &[u16]) -> u16 {
         self.generation(page).wrapping_sub(then.get(index(page)).copied().unwrap_or(0))
+    }
+
+    /// To be told after each write that `then` is held against, with what had been written before it: where the count has come
+    /// full circle, the page's entry is moved on, so that it stays the highest there is and never looks like none.
+    #[inline]
+    pub fn saturate(&self, page: PageIndex, then: &mut [u16], before: u16) {
+        if before == u16::MAX
+            && self.written_since(page, then) == 0
+            && let Some(entry) = then.get_mut(index(page))
+        {
+            *entry = entry.wrapping_add(1);
+        }
     }
 
     /// What a visit may note instead of telling it here at once: none of a page that is not sound even by what is known of it.
@@ -214,6 +226,27 @@ mod tests {
         let meeting = ledger.meet(PageIndex(0), &[0; STAMP_WORDS], 1, 5);
         assert_eq!((meeting.corrupt, meeting.again), (Some(CorruptionKind::Zeroed), false));
         assert_eq!(ledger.check(PageIndex(0), &meeting.stamp), Ok(()));
+    }
+
+    #[test]
+    fn a_page_that_is_written_over_and_over_is_never_taken_for_one_that_was_not() {
+        let (mut ledger, page) = (ledger(), PageIndex(2));
+        let mut stamp = ledger.filled(page);
+        for _ in 0..7 {
+            stamp = ledger.meet(page, &stamp, 1, 5).stamp;
+        }
+        let mut then = vec![0; 8];
+        ledger.copy_to(&mut then);
+        for writes in 0..200_000u32 {
+            let before = ledger.written_since(page, &then);
+            assert_eq!(u32::from(before), writes.min(65_535));
+            // A visit that only reads, or stores what was there, moves nothing on.
+            ledger.saturate(page, &mut then, before);
+            assert_eq!(ledger.written_since(page, &then), before);
+            stamp = ledger.meet(page, &stamp, 1, 5).stamp;
+            ledger.saturate(page, &mut then, before);
+        }
+        assert_eq!(ledger.written_since(PageIndex(3), &then), 0);
     }
 
     proptest! {

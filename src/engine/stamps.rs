@@ -20,7 +20,8 @@ pub(super) struct Stamps {
     pub(super) ledger: Ledger,
     journal: Journal,
     pub(super) tally: Arc<StampTally>,
-    /// How often each page had been written at the last mark; none before the first.
+    /// How often each page had been written at the last mark, or later where that is more than can be told of; none before the
+    /// first.
     pub(super) marked: Option<Box<[u16]>>,
 }
 
@@ -99,7 +100,12 @@ impl Stamps {
         now_ns: u64,
     ) {
         self.report(page, kind, found, self.ledger.generation(page));
-        let meeting = self.ledger.meet(page, &found, 0, now_ns);
+        let Self { ledger, marked, .. } = self;
+        let before = marked.as_ref().map_or(0, |marked| ledger.written_since(page, marked));
+        let meeting = ledger.meet(page, &found, 0, now_ns);
+        if let Some(marked) = marked {
+            ledger.saturate(page, marked, before);
+        }
         slice.put(page, &meeting.stamp);
     }
 

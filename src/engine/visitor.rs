@@ -10,7 +10,7 @@ use crate::{
     units::PageIndex,
 };
 
-/// Stamps are asked for so many at a time, one such group ahead of the visits. One by one would cost twice the time of
+/// Pages are asked for so many at a time, one such group ahead of the visits. One by one would cost twice the time of
 /// a visit: most of it is the walk through the page tables, and the processor takes several walks at once only when
 /// they are asked for one right after the other.
 const TOGETHER: usize = 8;
@@ -61,12 +61,11 @@ impl Visitor {
         }
     }
 
-    /// Asks for the pages at the front of a batch.
+    /// Asks for the pages at the front of a batch. Stores into bare pages are asked for as well: one that is timed waits for
+    /// the walk through the page tables, and that alone takes longer than a stamp does.
     #[inline]
     pub(super) fn approach(&self, pages: &[PageIndex]) {
-        if self.stamps.is_some() {
-            self.ask(pages.iter().take(TOGETHER));
-        }
+        self.ask(pages.iter().take(TOGETHER));
     }
 
     /// Asks for the next group of pages, once for every group that visits have come to.
@@ -119,6 +118,7 @@ impl Visitor {
         } else if self.stamps.is_some() {
             self.renew(pages, index, now_ns, control);
         } else {
+            self.ask_ahead(pages, index);
             self.slice.write(pages[index], self.strokes.draw());
         }
     }
@@ -126,9 +126,7 @@ impl Visitor {
     /// A visit that does more, or less, than to write a stamp or a new first word.
     #[inline(never)]
     fn visit_at_length(&mut self, pages: &[PageIndex], index: usize, now_ns: u64, control: &Control) {
-        if self.stamps.is_some() {
-            self.ask_ahead(pages, index);
-        }
+        self.ask_ahead(pages, index);
         let (page, slice, palette) = (pages[index], &mut self.slice, &mut self.palette);
         let touch = palette.touch(page);
         match (&mut self.stamps, touch) {
@@ -156,9 +154,7 @@ impl Visitor {
     #[inline]
     pub(super) fn read(&mut self, pages: &[PageIndex], index: usize, now_ns: u64) {
         let page = pages[index];
-        if self.stamps.is_some() {
-            self.ask_ahead(pages, index);
-        }
+        self.ask_ahead(pages, index);
         match &mut self.stamps {
             None => {
                 self.slice.read(page);
@@ -194,20 +190,31 @@ impl Visitor {
         self.stamps.as_ref().is_some_and(|stamps| stamps.marked.is_some())
     }
 
-    /// Loads the first word of `page`, where there was a mark, and tells of it if that took long.
+    /// Loads the first word of `page`, where there was a mark, and tells of it if that took long. Returns how often the page was
+    /// written since the mark, for [`Self::saturate`].
     ///
     /// A visit may be long for much else: an interrupt, another thread, a page of the program's own. Of the short time that a
     /// single load takes, next to nothing else falls into.
     #[inline(never)]
-    pub(super) fn await_page<C: Clock>(&self, clock: &C, page: PageIndex) {
-        let Some(Stamps { ledger, tally, marked: Some(marked), .. }) = &self.stamps else { return };
+    pub(super) fn await_page<C: Clock>(&self, clock: &C, page: PageIndex) -> u16 {
+        let Some(Stamps { ledger, tally, marked: Some(marked), .. }) = &self.stamps else { return 0 };
         let start_ns = clock.now_ns();
         self.slice.read(page);
         let len_ns = clock.now_ns().saturating_sub(start_ns);
+        // After a mark nothing is noted: the ledger knows of each visit before this one.
+        let earlier = ledger.written_since(page, marked);
         if len_ns >= STALL_NS {
-            // After a mark nothing is noted: the ledger knows of each visit before this one.
-            let earlier = u64::from(ledger.written_since(page, marked));
+            let earlier = u64::from(earlier);
             tally.long(&LongWait { page: ledger.position(page), earlier, start_ns, len_ns });
+        }
+        earlier
+    }
+
+    /// After a visit that found its page written so often since the mark: a count at its highest stays there.
+    #[inline]
+    pub(super) fn saturate(&mut self, page: PageIndex, earlier: u16) {
+        if let Some(Stamps { ledger, marked: Some(marked), .. }) = &mut self.stamps {
+            ledger.saturate(page, marked, earlier);
         }
     }
 

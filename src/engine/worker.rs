@@ -178,10 +178,12 @@ impl Round<'_> {
             return self.chain(clock, start_ns, visits.intended_ns, renew);
         }
         self.chain(clock, start_ns, visits.intended_ns, |round, index, now_ns| {
-            if may_wait {
-                round.visitor.await_page(clock, visits.pages[index]);
-            }
+            let page = visits.pages[index];
+            let earlier = if may_wait { round.visitor.await_page(clock, page) } else { 0 };
             round.visit(visits, index, now_ns);
+            if may_wait {
+                round.visitor.saturate(page, earlier);
+            }
             round.count();
         })
     }

@@ -14,7 +14,7 @@ pub struct Stall {
     pub len_ns: u64,
     /// The page's position in the whole region, from 0.
     pub page: u64,
-    /// Visits that wrote the page between the last mark and this one.
+    /// Visits that wrote the page between the last mark and this one; 65 535 stands for that many or more.
     pub earlier: u64,
 }
 

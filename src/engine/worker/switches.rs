@@ -168,6 +168,31 @@ fn a_wait_for_a_page_after_a_mark_is_told_with_how_often_the_page_was_written_si
 }
 
 #[test]
+fn a_page_written_65_536_times_since_a_mark_is_not_taken_for_one_never_written() {
+    let mark = Order::Mark(vec![0; usize::try_from(PAGES).unwrap()].into());
+    let one_page = Order::Change(Box::new(Change {
+        pattern: Some(pattern(PatternSpec::Sequential, PageCount(1), 1)),
+        ..changed(T0_NS + MS, leg("max"), None)
+    }));
+    // A visit takes 150 ns, so 65 536 take 10 ms.
+    let pauses = (0..60).map(|number| T0_NS + 3 * MS + number * MS * 7 / 10 + number * 50);
+    let clock = pauses.fold(Fake::new(T0_NS, 50), |clock, at_ns| clock.with_pause(at_ns, 300_000));
+    let orders = vec![(T0_NS + MS, one_page), (T0_NS + 2 * MS, mark)];
+    let outcome = load(clock, leg("max"), orders, T0_NS + 50 * MS);
+    let earlier: Vec<u64> = outcome
+        .told
+        .iter()
+        .filter_map(|told| match told {
+            Told::Long(wait) => Some(wait.earlier),
+            Told::Corrupt(_) => None,
+        })
+        .collect();
+    assert!(outcome.visits > 2 * 65_536 && earlier.len() >= 18, "{}, {earlier:?}", outcome.visits);
+    let counted = earlier.iter().filter(|earlier| (1..65_535).contains(*earlier)).count();
+    assert!(earlier.is_sorted() && counted >= 3 && earlier.last() == Some(&65_535), "{earlier:?}");
+}
+
+#[test]
 fn a_visit_that_only_reads_waits_for_its_page_as_well() {
     let pauses = (0..30).map(|number| T0_NS + 8 * MS + number * MS / 2 + number * 50);
     let clock = pauses.fold(Fake::new(T0_NS, 50), |clock, at_ns| clock.with_pause(at_ns, 300_000));
