@@ -73,6 +73,11 @@ fn no_file_is_longer_than_400_lines() {
 }
 
 #[test]
+fn every_stream_of_random_numbers_has_a_seed_of_its_own() {
+    none(&rules::seeds_used_twice(&project()));
+}
+
+#[test]
 fn half_of_the_files_have_at_most_150_lines() {
     let median = rules::median_lines(&project());
     assert!(median <= rules::MEDIAN_LINES, "the median is {median} lines");

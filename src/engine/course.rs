@@ -87,6 +87,12 @@ impl Course {
         self.last.load
     }
 
+    /// The number of the load that comes next; the first was 0.
+    #[expect(clippy::cast_possible_truncation, reason = "at most MOST_LEGS")]
+    pub(super) fn next_number(&self) -> u32 {
+        self.gone.wrapping_add(self.legs.len() as u32)
+    }
+
     /// Whether another load finds room, when every writer has taken up so many.
     pub(super) fn has_room(&mut self, taken_up: u32) -> bool {
         let gone = taken_up.wrapping_sub(self.gone) as usize;

@@ -205,8 +205,8 @@ impl Engine {
         if !course.has_room(taken_up.unwrap_or(0)) {
             return Err(EngineError::Behind);
         }
-        let (at_ns, before) = (Monotonic.now_ns(), course.now());
-        self.writers.iter().for_each(|writer| writer.change(&self.plan, (&before, &load), at_ns));
+        let (at_ns, before, number) = (Monotonic.now_ns(), course.now(), course.next_number());
+        self.writers.iter().for_each(|writer| writer.change(&self.plan, (&before, &load), (number, at_ns)));
         course.change(at_ns, load);
         self.control.call();
         Ok(())
@@ -367,6 +367,8 @@ impl Drop for Engine {
 
 #[cfg(test)]
 mod injection;
+#[cfg(test)]
+mod streams;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -137,6 +137,41 @@ fn another_content_takes_hold_as_visits_write_it() {
     assert_eq!(engine.failure(), None);
 }
 
+/// What the first pages hold that the second of these two loads has written, one page a visit from the first page on.
+fn written_by_the_second_load(seed: u64, wait_ns: u64) -> Vec<u8> {
+    const PAGES_WRITTEN: u32 = 40;
+    let plan = Checked { verify: false, write_bytes: 4096, seed, ..checked("0", 1) };
+    let mut engine = Engine::start(&plan, &probe::cpus().unwrap()).unwrap();
+    let t0_ns = engine.open_gate();
+    engine.change(Load { content: ContentSpec::Compress(50), ..plan.load() }).unwrap();
+    // At another time in each run.
+    Monotonic.sleep_until(t0_ns + wait_ns);
+    let rate = Rate::PagesPerSecond(1000);
+    let load =
+        Load { rate, pattern: plan::PatternSpec::Sequential, content: ContentSpec::Random, ..plan.load() };
+    engine.change(load).unwrap();
+    let end_ns = Monotonic.now_ns() + 20_000_000_000;
+    while engine.writers[0].tally.counts().writes < u64::from(PAGES_WRITTEN) {
+        assert!(Monotonic.now_ns() < end_ns && engine.failure().is_none());
+        Monotonic.sleep_until(Monotonic.now_ns() + 1_000_000);
+    }
+    let writes = engine.stop().writes();
+    assert!(writes < 2048, "a lap is over: {writes}");
+    let mut bytes = [0; 4096].repeat(PAGES_WRITTEN as usize);
+    std::fs::File::open("/proc/self/mem").unwrap().read_exact_at(&mut bytes, engine.ground.base()).unwrap();
+    bytes
+}
+
+#[test]
+fn what_a_later_load_writes_follows_from_the_seed_and_its_number() {
+    let one = written_by_the_second_load(5, 3_000_000);
+    assert!(one == written_by_the_second_load(5, 20_000_000), "the same seed, the same loads, other times");
+    assert!(one != written_by_the_second_load(6, 3_000_000), "another seed");
+    // A number written twice would be one load's content written by another.
+    let pages: std::collections::BTreeSet<&[u8]> = one.chunks(4096).collect();
+    assert_eq!(pages.len(), 40);
+}
+
 #[test]
 fn every_page_is_counted_once_an_interval_however_late_the_sampler_reads() {
     let memory = plan::MemoryAmount::Bytes(ByteSize::mib(4));

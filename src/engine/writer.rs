@@ -60,8 +60,9 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Has it go on with the load `to` instead of `from`, as from `at_ns` on. Never waits; to be followed by a call.
-    pub(super) fn change(&self, plan: &Checked, (from, to): (&Load, &Load), at_ns: u64) {
+    /// Has it go on with the load `to` instead of `from`, the load of this `number` (the first is 0), as from `at_ns` on. Never
+    /// waits; to be followed by a call.
+    pub(super) fn change(&self, plan: &Checked, (from, to): (&Load, &Load), (number, at_ns): (u32, u64)) {
         let (index, seed) = (self.index, writer_seed(plan.seed, self.index));
         let (lot, part) = (plan.lot(index), Part::of(plan, to, index).on(self.on));
         let (from, to) = (&lot.load(from), &lot.load(to));
@@ -75,7 +76,7 @@ impl Writer {
             own_visits_per_s: part.most_visits_per_s(),
             reads: (from.visit_mix() != to.visit_mix()).then(|| Reads::new(to.visit_mix(), seed)),
             palette: ((from.write_bytes, from.content) != (to.write_bytes, to.content))
-                .then(|| palette(plan, to, index, at_ns)),
+                .then(|| palette(plan, to, index, number)),
         };
         // A writer that has ended has nobody to tell.
         let _ = self.orders.send(Order::Change(Box::new(change)));
@@ -108,7 +109,7 @@ impl Writer {
 
     /// The CPU time it has taken. Costs the writer nothing.
     pub(super) fn cpu_ns(&self) -> u64 {
-        let ended = || self.cpu.ended_ns.load(Ordering::Relaxed);
+        let ended = || self.cpu.ended_ns.load(Ordering::Acquire);
         match ended() {
             0 => thread_cpu_ns(self.id).unwrap_or_else(ended),
             total_ns => total_ns,
@@ -127,7 +128,7 @@ struct MeterAtEnd(Arc<Meter>);
 
 impl Drop for MeterAtEnd {
     fn drop(&mut self) {
-        self.0.ended_ns.store(thread_cpu_ns(gettid()).unwrap_or(0), Ordering::Relaxed);
+        self.0.ended_ns.store(thread_cpu_ns(gettid()).unwrap_or(0), Ordering::Release);
     }
 }
 
@@ -297,9 +298,10 @@ fn prepare(
     Ok((visitor, begin_ns..Monotonic.now_ns()))
 }
 
-/// What pages hold and visits write in a region's `load`; `nonce` keeps what a later load writes apart from what an earlier one did.
-fn palette(plan: &Checked, load: &Load, index: u32, nonce: u64) -> Palette {
-    let seed = writer_seed(plan.seed, index) ^ CONTENT_SEED ^ nonce;
+/// What pages hold and visits write in a region's `load`, the run's load of this `number`: that keeps what a later one writes
+/// apart from what an earlier one did, and the same in every run of the same loads.
+fn palette(plan: &Checked, load: &Load, index: u32, number: u32) -> Palette {
+    let seed = writer_seed(plan.seed, index) ^ CONTENT_SEED ^ u64::from(number);
     // All writers and all loads have the same copies.
     let copies_seed = plan.seed ^ CONTENT_SEED;
     Palette::new(load.write_bytes, plan.verify, seed).of(load.content).with_copies(plan.dedup, copies_seed)

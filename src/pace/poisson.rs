@@ -18,7 +18,7 @@ use rand_xoshiro::{
 /// A block has at least so many visits of all writers together.
 const BLOCK_VISITS: u64 = 1_000;
 /// Separates the random times from the plan's other random numbers.
-const PACE_SEED: u64 = 0x7375_6c6c_7921_0002;
+const PACE_SEED: u64 = 0x7375_6c6c_7921_0003;
 
 /// The arrivals of one writer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -199,3 +199,25 @@ fn at_each(file: &File, text: &str, hits: impl Iterator<Item = usize>, what: &st
 fn without_spaces(code: &str) -> String {
     code.split_whitespace().collect()
 }
+
+/// Constants that keep streams of random numbers apart (`..._SEED`), of which two are the same.
+pub fn seeds_used_twice(tree: &Tree) -> Vec<String> {
+    let mut known: Vec<(String, String)> = Vec::new();
+    let mut offences = Vec::new();
+    for file in tree.sources() {
+        for (line, number) in file.code.lines().zip(1..) {
+            let Some((name, value)) = line.split_once("_SEED: u64 = ") else { continue };
+            let name = name.rsplit(' ').next().unwrap_or(name);
+            let value = value.trim_end_matches(';').to_owned();
+            let place = format!("{}:{number}: {name}_SEED", file.path);
+            match known.iter().find(|(_, known)| *known == value) {
+                Some((other, _)) => offences.push(format!("{place} is the seed of {other}")),
+                None => known.push((place, value)),
+            }
+        }
+    }
+    if known.len() < 3 {
+        offences.push(format!("only {} seeds were found: is that all there are?", known.len()));
+    }
+    offences
+}
