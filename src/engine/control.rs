@@ -42,7 +42,7 @@ impl Control {
     pub(super) fn stop(&self) {
         // Under the gate's lock, so that no thread is between looking and waiting.
         let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        self.orders.store(STOP, Ordering::Relaxed);
+        self.orders.store(STOP, Ordering::Release);
         drop(gate);
         self.changed.notify_all();
     }
@@ -54,16 +54,19 @@ impl Control {
     }
 
     /// How many orders the writers have been given: a change tells them to look.
+    ///
+    /// Acquire, to the Release of [`Self::call`]: a writer that sees the count finds the order in its channel. Were it not so,
+    /// it could look before the order shows and then wait for the next change.
     #[inline]
     pub(super) fn orders(&self) -> u32 {
-        self.orders.load(Ordering::Relaxed)
+        self.orders.load(Ordering::Acquire)
     }
 
-    /// Every writer has got another order. Only the thread that may also stop calls this.
+    /// Every writer has got another order, sent before. Only the thread that may also stop calls this.
     pub(super) fn call(&self) {
         if !self.stopped() {
             // What the order is travels in a channel of its own; a count that comes full circle is no stop.
-            self.orders.store((self.orders() + 1) % STOP, Ordering::Relaxed);
+            self.orders.store((self.orders() + 1) % STOP, Ordering::Release);
         }
     }
 
