@@ -1,6 +1,11 @@
 //! How many different pages an interval wrote, from outside: the closed forms beside the counts of the records.
 
-use super::{intervals, records, sully};
+use super::{intervals, records, spawn, sully};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use sully::clock::{Clock, Monotonic};
 
 /// Writes and different pages of each whole interval of a run by one writer. The last one is cut off by the end.
 fn counts(load: &str) -> Vec<(u64, u64)> {
@@ -75,4 +80,32 @@ fn an_interval_of_a_lap_and_more_meets_all_pages() {
         assert!(near * 2 > counts.len(), "{pattern}: {counts:?}");
         assert!(counts.iter().all(|(_, unique)| *unique <= 1024), "{pattern}: {counts:?}");
     }
+}
+
+#[test]
+fn an_interval_around_a_stop_tells_its_different_pages_as_every_other_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("out");
+    let sleep = |span_us: u64| Monotonic.sleep_until(Monotonic.now_ns() + span_us * 1000);
+    let load = "run -m 16M -r 5000p/s -p random -t 1 --baseline 0s -i 20ms -d 8s --report";
+    let mut child = spawn(&format!("{load} file:{}", path.display()));
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+    while !std::fs::read_to_string(&path).is_ok_and(|text| text.contains("\"interval\"")) {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before its first interval");
+        sleep(10_000);
+    }
+    // When it goes on an interval is due at once: many a stop falls into the look that ends it.
+    for stop in 0..60 {
+        kill(pid, Signal::SIGSTOP).unwrap();
+        sleep(60_000);
+        kill(pid, Signal::SIGCONT).unwrap();
+        sleep(50 + stop * 20);
+    }
+    assert!(child.wait().unwrap().success());
+    let records = records(&path);
+    let intervals = intervals(&records);
+    let long = intervals.iter().filter(|interval| interval.end_ns - interval.start_ns > 50_000_000).count();
+    let untold = intervals.iter().filter(|interval| interval.pages_unique.is_none()).count();
+    assert_eq!(untold, 0, "of {} intervals, {long} of them around stops", intervals.len());
+    assert!(long >= 5, "{long} intervals around stops");
 }
