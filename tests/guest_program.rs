@@ -13,6 +13,8 @@ mod integrity;
 mod memory;
 #[path = "guest_program/pacing.rs"]
 mod pacing;
+#[path = "guest_program/targets.rs"]
+mod targets;
 
 use assert_cmd::Command;
 use nix::sys::signal::{Signal, kill};

@@ -1,5 +1,6 @@
 //! Everybody a run reports to: its streams, or the table on the terminal.
 
+use super::boot;
 use super::desk::Desk;
 use super::hello::new_session;
 use super::session::{Asked, Session};
@@ -15,6 +16,7 @@ use crate::units::Nanos;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::mman::{MlockAllFlags, mlockall};
 use nix::sys::time::TimeSpec;
+use std::io::{IsTerminal, stdout};
 use std::os::fd::AsFd;
 use std::rc::Rc;
 
@@ -50,7 +52,10 @@ impl Audience {
         let id = new_session();
         let open = |target| Port::open(target).map(|port| (port, Session::new(id)));
         let streams = targets.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-        let terminal = if streams.is_empty() { Some(Port::open(&Target::Stdout)?) } else { None };
+        // Where people look on, they are shown the table, whatever else hears of the run; a VM's console is too slow for that.
+        let is_watched = stdout().is_terminal() && !boot::is_init() && !targets.contains(&Target::Stdout);
+        let terminal =
+            if streams.is_empty() || is_watched { Some(Port::open(&Target::Stdout)?) } else { None };
         let _ = mlockall(MlockAllFlags::MCL_CURRENT);
         Ok(Opened { streams, terminal })
     }
@@ -141,7 +146,7 @@ impl Audience {
     }
 
     /// Sends what is left to everybody who reads, until `limit_ns` or a further signal. The first target that could
-    /// not take it, and why.
+    /// not take it, and why; that nobody reads a VM's port is only said.
     pub fn flush(&mut self, signals: &Signals, limit_ns: u64) -> Option<String> {
         let mut failure = None;
         loop {
@@ -160,10 +165,18 @@ impl Audience {
                 }
             }
             if !waiting || now_ns >= limit_ns || signals.received().is_some() {
-                return failure;
+                break;
             }
             self.wait(signals, limit_ns.min(now_ns.saturating_add(FLUSH_STEP.0)));
         }
+        for unread in self.streams.iter_mut().filter_map(Stream::unread) {
+            if unread.is_lost {
+                failure = failure.or(Some(unread.text));
+            } else {
+                boot::announce(&unread.text);
+            }
+        }
+        failure
     }
 }
 
@@ -190,7 +203,6 @@ impl Terminal {
         if !self.waiting.is_empty() {
             return Ok(false);
         }
-        self.port.finish();
-        self.port.is_written().map_err(|error| format!("the table cannot be printed: {error}"))
+        self.port.finish(now_ns).map_err(|error| format!("the table cannot be printed: {error}"))
     }
 }

@@ -4,7 +4,7 @@ use super::run::Options;
 use crate::clock::cycles;
 use crate::engine::{self, EngineError};
 use crate::plan::{self, Backing, ClockChoice, Fault, Machine, Numa, PageSize, Plan};
-use crate::port::{Port, Target, list_port_names};
+use crate::port::{Port, Target, ports_here};
 use crate::probe::{self, ProbeError};
 use crate::region::examine_file;
 use crate::units::ByteSize;
@@ -194,20 +194,22 @@ fn clock(choice: ClockChoice) -> Line {
     line("clock", Mark::Poor, text)
 }
 
-/// One line for each virtio-serial port to report to; without any, what ports there are.
+/// One line for each report target; without a virtio-serial port among them, what ports there are.
 fn ports(targets: &[Target]) -> Vec<Line> {
-    let virtio = targets.iter().filter(|target| matches!(target, Target::Virtio(_)));
-    let mut lines: Vec<Line> = virtio
-        .map(|target| match Port::open(target) {
-            Ok(_) => line("port", Mark::Ok, target.to_string()),
-            Err(error) => line("port", Mark::Fault, error.to_string()),
-        })
-        .collect();
-    if lines.is_empty() {
-        let text = format!("none asked for; here: [{}]", list_port_names().join(", "));
-        lines.push(line("port", Mark::Ok, text));
+    let mut lines: Vec<Line> = targets.iter().map(examined).collect();
+    if lines.iter().all(|line| line.name != "port") {
+        lines.push(line("port", Mark::Ok, format!("none asked for; here: {}", ports_here())));
     }
     lines
+}
+
+fn examined(target: &Target) -> Line {
+    let name = if matches!(target, Target::Virtio(_)) { "port" } else { "report" };
+    match Port::examine(target) {
+        Ok(None) => line(name, Mark::Ok, target.to_string()),
+        Ok(Some(note)) => line(name, Mark::Poor, format!("{target}\n{note}")),
+        Err(error) => line(name, Mark::Fault, error.to_string()),
+    }
 }
 
 fn oom() -> Line {
@@ -258,7 +260,7 @@ mod tests {
         plan.kind.numa = Some(Numa::Node(4711));
         plan.kind.backing = Backing::File("/nonexistent/region".into());
         let text = text(plan, &["virtio:org.none.0", "file:/nonexistent/records"]);
-        for name in ["memory", "numa", "writers", "backing", "port", "plan"] {
+        for name in ["memory", "numa", "writers", "backing", "port", "report", "plan"] {
             assert_eq!(marks(&text, name), ["FAULT"], "{name}\n{text}");
         }
         for remedy in ["at most --memory", "leave --numa out", "virtserialport", "100ms"] {

@@ -18,6 +18,8 @@ impl Signals {
     pub fn take() -> nix::Result<Self> {
         let set: SigSet = Self::ENDING.into_iter().collect();
         set.thread_block()?;
+        // A file that may grow no more (ulimit -f) is an error like a full disk, and no reason to be killed.
+        SigSet::from(Signal::SIGXFSZ).thread_block()?;
         SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).map(Self)
     }
 

@@ -4,7 +4,7 @@ use super::desk::Desk;
 use super::session::{Asked, Session};
 use crate::engine::Snapshot;
 use crate::plan::Checked;
-use crate::port::{Port, PortError, Sent};
+use crate::port::{Port, PortError, Sent, Target};
 use crate::record::{Body, End};
 use nix::poll::PollFlags;
 use std::os::fd::BorrowedFd;
@@ -18,6 +18,15 @@ pub struct Stream {
     /// What the last accepted interval ended with: the next one begins there, so no count is ever lost.
     base: Rc<Snapshot>,
     failed: bool,
+}
+
+/// Records that no reader took.
+#[derive(Debug)]
+pub struct Unread {
+    /// Whether the run failed with it: a port of a VM may do without a reader.
+    pub is_lost: bool,
+    /// How many of which target.
+    pub text: String,
 }
 
 impl Stream {
@@ -118,8 +127,23 @@ impl Stream {
         if self.failed {
             return Ok(true);
         }
-        self.port.finish();
-        self.port.is_written().inspect_err(|_| self.failed = true)
+        self.port.finish(now_ns).inspect_err(|_| self.failed = true)
+    }
+
+    /// What of the session was never taken, once the run is over and no more time is given; none where all was.
+    pub fn unread(&mut self) -> Option<Unread> {
+        if self.is_done() {
+            return None;
+        }
+        let (has_reader, outbox) = (self.has_reader(), self.session.outbox());
+        let (sent, all) = (outbox.sent_end(), outbox.next_seq());
+        let target = self.port.target();
+        // A port of a VM need not have a reader: nobody may be there to ask. Of every other target records were asked for.
+        let is_lost = has_reader || !matches!(target, Target::Virtio(_));
+        let why =
+            if has_reader { "its reader is too slow" } else { "nobody reads there; start the reader first" };
+        let text = format!("report target {target} took {sent} of {all} records: {why}");
+        Some(Unread { is_lost, text })
     }
 
     /// Whether somebody seems to read.

@@ -1,6 +1,6 @@
 //! The table on the terminal, for runs without a report target: one line an interval.
 
-use crate::record::{End, Interval};
+use crate::record::{End, GapSummary, Interval};
 use crate::units::{ByteSize, Nanos, PAGE_BYTES, decimal};
 use std::fmt::Write as _;
 
@@ -35,10 +35,7 @@ impl Table {
             span(interval.service_ns.max),
             span(interval.response_ns.p99),
             span(interval.response_ns.max),
-            interval
-                .gaps
-                .filter(|gaps| gaps.count > 0)
-                .map_or_else(|| "-".into(), |gaps| Nanos(gaps.max_ns).human()),
+            interval.gaps.as_ref().map_or_else(|| "-".into(), longest),
         );
         text
     }
@@ -86,6 +83,14 @@ const HEADING: &str = concat!(
     "    time  phase        asked  achieved       p50      p99      max       p99      max       gap\n",
 );
 
+/// The longest gap; where there is none, that there is none above what a canary counts as one.
+fn longest(gaps: &GapSummary) -> String {
+    match gaps.count {
+        0 => format!("<{}", Nanos(gaps.threshold_ns).human()),
+        _ => Nanos(gaps.max_ns).human(),
+    }
+}
+
 fn pages_per_s(pages: u64, span_ns: u64) -> u64 {
     let per_s = u128::from(pages) * 1_000_000_000 / u128::from(span_ns.max(1));
     u64::try_from(per_s).unwrap_or(u64::MAX)
@@ -102,7 +107,7 @@ fn span(span_ns: Option<u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{GapSummary, Latency};
+    use crate::record::Latency;
 
     fn interval() -> Interval {
         let latency = Latency {
@@ -154,6 +159,16 @@ mod tests {
         }
         let ends = |line: &str| line.chars().count();
         assert_eq!(ends(heading), ends(row), "{text}");
+    }
+
+    #[test]
+    fn no_gap_is_told_from_gaps_that_nobody_looked_for() {
+        let last = |gaps| {
+            let text = Table::default().interval(&Interval { gaps, ..interval() });
+            text.trim_end().rsplit("  ").next().unwrap().trim().to_owned()
+        };
+        let none = GapSummary { count: 0, total_ns: 0, max_ns: 0, threshold_ns: 100_000 };
+        assert_eq!((last(Some(none)), last(None)), ("<100 µs".into(), "-".into()));
     }
 
     #[test]

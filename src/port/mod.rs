@@ -4,14 +4,17 @@
 //! of its own does it.
 
 mod backoff;
+mod error;
+mod examine;
 mod open;
 mod relay;
 mod target;
 mod virtio;
 
-pub use open::{Port, PortError, Sent};
+pub use error::PortError;
+pub use open::{Port, Sent};
 pub use target::{DEFAULT_PORT_NAME, Target};
-pub use virtio::list_port_names;
+pub use virtio::ports_here;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::BorrowedFd;

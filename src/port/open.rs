@@ -1,8 +1,11 @@
 //! An open port: takes the bytes it can take now, gives the bytes that are there, never waits.
 
 use super::backoff::Backoff;
+use super::error::{failure, no_such_port, unopened};
 use super::relay::{Relay, Sink};
-use super::{Target, readiness, virtio};
+use super::{PortError, Target, readiness, virtio};
+use crate::region::claim;
+use crate::units::Nanos;
 use nix::{
     poll::{PollFlags, PollTimeout},
     sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket},
@@ -10,45 +13,13 @@ use nix::{
 use std::{
     fs::{File, OpenOptions},
     io::{self, ErrorKind, Read, Write},
+    net::Shutdown,
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd},
         unix::{fs::OpenOptionsExt, net::UnixStream},
     },
     path::Path,
 };
-
-/// A report target that cannot be used, or no longer.
-#[derive(Debug, thiserror::Error)]
-pub enum PortError {
-    /// It cannot be opened.
-    #[error("report target {target} cannot be opened: {source}")]
-    Open {
-        /// Which.
-        target: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// There is no such virtio-serial port.
-    #[error(
-        "there is no virtio-serial port named '{name}'; ports here: {found}. \
-         Give the VM one (-device virtio-serial-pci -device virtserialport,name={name},...), \
-         or use another --report target"
-    )]
-    NoSuchPort {
-        /// What was looked for.
-        name: String,
-        /// What is there.
-        found: String,
-    },
-    /// It was open and failed.
-    #[error("report target {target} failed: {source}")]
-    Failed {
-        /// Which.
-        target: String,
-        /// Why.
-        source: io::Error,
-    },
-}
 
 /// What became of bytes that were handed to a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +38,13 @@ pub struct Port {
     target: Target,
     channel: Channel,
     retry: Backoff,
+    /// How long to wait for a socket's reader to close, once nothing more is sent.
+    closed_by_ns: Option<u64>,
 }
+
+/// How long the reader of a socket may take to close it once it has everything: what it says meanwhile is taken in, or
+/// the kernel would answer it with a reset.
+const CLOSE_LIMIT: Nanos = Nanos::from_secs(1);
 
 #[derive(Debug)]
 enum Channel {
@@ -87,7 +64,7 @@ impl Port {
     /// # Errors
     /// When the file cannot be created or the virtio-serial port is not there.
     pub fn open(target: &Target) -> Result<Self, PortError> {
-        let failed = |source| PortError::Open { target: target.to_string(), source };
+        let failed = |source| unopened(target, source);
         let relay = |sink| Relay::start(sink).map(Channel::Relay).map_err(failed);
         let channel = match target {
             Target::Stdout => relay(Sink::Stdout)?,
@@ -98,7 +75,7 @@ impl Port {
             }
             Target::Unix(path) => dial(path).map_or(Channel::Unconnected, Channel::Socket),
         };
-        Ok(Self { target: target.clone(), channel, retry: Backoff::default() })
+        Ok(Self { target: target.clone(), channel, retry: Backoff::default(), closed_by_ns: None })
     }
 
     /// What can be polled; none while unconnected.
@@ -162,22 +139,33 @@ impl Port {
         }
     }
 
-    /// Nothing more will be sent.
-    pub fn finish(&mut self) {
-        if let Channel::Relay(relay) = &mut self.channel {
-            relay.finish();
-        }
-    }
-
-    /// Whether all that was sent before [`Self::finish`] is where it belongs, as far as this side can know.
+    /// Nothing more will be sent. Whether all that was is where it belongs, as far as this side can know; to be asked
+    /// again until it is.
     ///
     /// # Errors
-    /// When it could not be written.
-    pub fn is_written(&mut self) -> Result<bool, PortError> {
-        match &mut self.channel {
-            Channel::Relay(relay) => relay.has_ended().map_err(|source| failure(&self.target, source)),
-            Channel::Virtio(_) | Channel::Socket(_) | Channel::Unconnected => Ok(true),
-        }
+    /// When it could not be written, or a reader closed its socket before it had read all.
+    pub fn finish(&mut self, now_ns: u64) -> Result<bool, PortError> {
+        let result = match &mut self.channel {
+            Channel::Relay(relay) => {
+                relay.finish();
+                relay.has_ended()
+            }
+            Channel::Socket(socket) => {
+                let limit_ns = *self.closed_by_ns.get_or_insert_with(|| {
+                    // It can only fail when the reader is gone, which is found out below.
+                    let _ = socket.shutdown(Shutdown::Write);
+                    now_ns.saturating_add(CLOSE_LIMIT.0)
+                });
+                is_closed(socket).map(|is_closed| is_closed || now_ns >= limit_ns)
+            }
+            Channel::Virtio(_) | Channel::Unconnected => Ok(true),
+        };
+        result.map_err(|source| failure(&self.target, source))
+    }
+
+    /// Where it leads.
+    pub fn target(&self) -> &Target {
+        &self.target
     }
 
     /// A socket's other end comes back, and so may a device: they are tried again. All else is gone for good.
@@ -212,20 +200,31 @@ impl Port {
     }
 }
 
-fn failure(target: &Target, source: io::Error) -> PortError {
-    PortError::Failed { target: target.to_string(), source }
-}
-
-fn no_such_port(name: &str) -> PortError {
-    let names = virtio::list_port_names();
-    let found = if names.is_empty() { "none".into() } else { names.join(", ") };
-    PortError::NoSuchPort { name: name.into(), found }
-}
-
-/// O_NONBLOCK so that a FIFO nobody reads is an error at once instead of a wait.
+/// O_NONBLOCK so that a FIFO nobody reads is an error at once instead of a wait. Emptied only once it is this run's own.
 fn create(path: &Path) -> io::Result<File> {
     let flags = libc::O_NONBLOCK;
-    OpenOptions::new().write(true).create(true).truncate(true).custom_flags(flags).open(path)
+    let file = OpenOptions::new().write(true).create(true).truncate(false).custom_flags(flags).open(path)?;
+    claim(&file)?;
+    if file.metadata()?.is_file() {
+        file.set_len(0)?;
+    }
+    Ok(file)
+}
+
+/// Whether the other end of the socket has closed it; what it said before is taken in.
+fn is_closed(socket: &mut UnixStream) -> io::Result<bool> {
+    let mut unheard = [0; 512];
+    loop {
+        match socket.read(&mut unheard) {
+            Ok(0) => return Ok(true),
+            Ok(_) => {}
+            Err(error) if is_transient(&error) => return Ok(false),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+                return Err(io::Error::new(error.kind(), "its reader closed it before it had read all"));
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 fn open_device(path: &Path) -> io::Result<File> {
@@ -256,9 +255,9 @@ mod tests {
         std::fs::write(&path, "old content").unwrap();
         let mut port = Port::open(&Target::File(path.clone())).unwrap();
         assert_eq!(port.send(0, b"whole\n").unwrap(), Sent::Bytes(6));
-        port.finish();
+        port.finish(0).unwrap();
         readiness(port.pollable().unwrap(), PollFlags::POLLIN, PollTimeout::from(20_000u16));
-        assert!(port.is_written().unwrap());
+        assert!(port.finish(0).unwrap());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "whole\n");
     }
 
@@ -276,6 +275,58 @@ mod tests {
     fn a_file_that_cannot_be_created_is_named() {
         let error = Port::open(&Target::File("/nonexistent/dir/out".into())).unwrap_err().to_string();
         assert!(error.contains("file:/nonexistent/dir/out"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_another_run_writes_is_neither_emptied_nor_shared() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = Target::File(dir.path().join("out"));
+        let mut first = Port::open(&target).unwrap();
+        first.send(0, b"mine\n").unwrap();
+        let message = Port::open(&target).unwrap_err().to_string();
+        assert!(message.contains("writes it already") && message.contains("name a file"), "{message}");
+        first.finish(0).unwrap();
+        readiness(first.pollable().unwrap(), PollFlags::POLLIN, PollTimeout::from(20_000u16));
+        assert!(first.finish(0).unwrap());
+        assert_eq!(std::fs::read_to_string(dir.path().join("out")).unwrap(), "mine\n");
+    }
+
+    #[test]
+    fn a_reader_that_answers_the_last_record_gets_no_reset() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let listener = UnixListener::bind(&path).unwrap();
+        let mut port = Port::open(&Target::Unix(path)).unwrap();
+        let (mut host, _) = listener.accept().unwrap();
+        port.send(0, b"end").unwrap();
+        host.write_all(b"acknowledged").unwrap();
+        assert!(!port.finish(0).unwrap(), "the reader has not closed yet");
+        host.write_all(b"once more").unwrap();
+        assert!(!port.finish(CLOSE_LIMIT.0 - 1).unwrap());
+        assert!(port.finish(CLOSE_LIMIT.0).unwrap(), "it need not close");
+        drop(port);
+        let mut heard = String::new();
+        host.read_to_string(&mut heard).unwrap();
+        assert_eq!(heard, "end");
+    }
+
+    #[test]
+    fn a_reader_that_closes_with_records_unread_is_told_from_one_that_read_all() {
+        let end = |reads: bool| {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("s");
+            let listener = UnixListener::bind(&path).unwrap();
+            let mut port = Port::open(&Target::Unix(path)).unwrap();
+            let (mut host, _) = listener.accept().unwrap();
+            port.send(0, b"end").unwrap();
+            if reads {
+                host.read_exact(&mut [0; 3]).unwrap();
+            }
+            drop(host);
+            port.finish(0).map_err(|error| error.to_string())
+        };
+        assert_eq!(end(true), Ok(true));
+        assert!(end(false).unwrap_err().contains("before it had read all"));
     }
 
     #[test]

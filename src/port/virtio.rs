@@ -26,9 +26,19 @@ fn find_in(udev: &Path, sysfs: &Path, name: &str) -> Option<PathBuf> {
         .map(|(device, _)| Path::new("/dev").join(device))
 }
 
-/// The names of all virtio-serial ports of this machine.
-pub fn list_port_names() -> Vec<String> {
-    named_ports(Path::new(SYSFS_DIR)).into_iter().map(|(_, name)| name).collect()
+/// Whether the kernel's list cannot be seen, as in some containers. Where it can, it is there with or without ports.
+pub(super) fn is_hidden() -> bool {
+    !Path::new("/sys/class").is_dir()
+}
+
+/// The names of all virtio-serial ports of this machine, for people.
+pub fn ports_here() -> String {
+    let names: Vec<String> = named_ports(Path::new(SYSFS_DIR)).into_iter().map(|(_, name)| name).collect();
+    match names.is_empty() {
+        true if is_hidden() => "not to be seen (/sys is hidden)".into(),
+        true => "none".into(),
+        false => names.join(", "),
+    }
 }
 
 /// Device and name of every port below `sysfs`, in order.

@@ -1,9 +1,10 @@
 //! The file that backs a region: created or grown to size, never cut, and never overwritten unless it fits exactly.
 
-use super::RegionError;
+use super::{RegionError, claim};
 use crate::plan::PageSize;
 use crate::units::{ByteSize, PAGE_BYTES};
 use nix::libc::HUGETLBFS_MAGIC;
+use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::statfs::{FsType, statfs};
 use nix::unistd::{AccessFlags, access};
 use std::fs::{File, OpenOptions};
@@ -19,7 +20,15 @@ const BLOCK_BYTES: u64 = 512;
 /// # Errors
 /// What is wrong with it, with the way out.
 pub fn examine_file(path: &Path, bytes: u64, pages: PageSize) -> Result<(), RegionError> {
+    examine(path, bytes, pages)?;
+    let claimed = File::open(path).map_or(Ok(()), |file| claim(&file));
+    claimed.map_err(|cause| RegionError::File { path: path.into(), cause })
+}
+
+/// The same whoever uses it now.
+fn examine(path: &Path, bytes: u64, pages: PageSize) -> Result<(), RegionError> {
     let failed = |cause: io::Error| RegionError::File { path: path.into(), cause };
+    let wrong = |why| Err(RegionError::FileSystem { path: PathBuf::from(path), why });
     let (is_there, found, held_bytes) = match fs::metadata(path) {
         Ok(metadata) if metadata.is_file() => {
             (true, metadata.len(), metadata.blocks().saturating_mul(BLOCK_BYTES))
@@ -39,8 +48,10 @@ pub fn examine_file(path: &Path, bytes: u64, pages: PageSize) -> Result<(), Regi
     if found != 0 && found != bytes {
         return Err(RegionError::FileInUse { path: path.into(), found, asked: bytes });
     }
+    if getrlimit(Resource::RLIMIT_FSIZE).is_ok_and(|(limit, _)| limit < bytes && found < bytes) {
+        return wrong("it may not be so large (ulimit -f); raise that limit, or lower --memory".into());
+    }
     let system = statfs(directory).map_err(|errno| failed(errno.into()))?;
-    let wrong = |why| Err(RegionError::FileSystem { path: PathBuf::from(path), why });
     let block_bytes = system.block_size().unsigned_abs();
     let is_pooled = system.filesystem_type() == FsType(HUGETLBFS_MAGIC);
     let page_bytes = if is_pooled { block_bytes } else { PAGE_BYTES };
@@ -65,11 +76,12 @@ pub fn examine_file(path: &Path, bytes: u64, pages: PageSize) -> Result<(), Regi
 
 /// Opens the file at `path`, `bytes` long; with it comes what was made for that.
 pub(super) fn open(path: &Path, bytes: u64, pages: PageSize) -> Result<(File, Made), RegionError> {
-    examine_file(path, bytes, pages)?;
+    examine(path, bytes, pages)?;
     let failed = |cause| RegionError::File { path: path.into(), cause };
     let before = fs::metadata(path).map(|metadata| metadata.len()).ok();
     let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
     let file = opened.map_err(failed)?;
+    claim(&file).map_err(failed)?;
     let made = Made(match before {
         None => Some(Undo::Remove(path.into())),
         Some(0) => Some(Undo::Empty(path.into())),
@@ -181,6 +193,22 @@ mod tests {
             assert!(message.contains("8192") && message.contains(&asked.to_string()), "{message}");
             assert!(message.contains("--memory 8K"), "{message}");
         }
+    }
+
+    #[test]
+    fn a_file_that_another_run_has_is_left_alone_until_that_is_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("region");
+        let (first, mut made) = open(&path, 8192, PageSize::Base).unwrap();
+        for message in [
+            refused(&path, 8192, PageSize::Base),
+            examine_file(&path, 8192, PageSize::Base).unwrap_err().to_string(),
+        ] {
+            assert!(message.contains("writes it already") && message.contains("a new one"), "{message}");
+        }
+        made.keep();
+        drop(first);
+        assert!(open(&path, 8192, PageSize::Base).is_ok());
     }
 
     #[test]

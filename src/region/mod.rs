@@ -1,6 +1,8 @@
 //! The memory the hypervisor sees: mapped as asked, dealt to writers in slices, and the only stores into it.
 
 mod ahead;
+mod claim;
+mod cut;
 mod error;
 mod facts;
 mod file;
@@ -8,6 +10,7 @@ mod line;
 mod map;
 mod slice;
 
+pub use claim::claim;
 pub use error::RegionError;
 pub use facts::Found;
 pub use file::examine_file;
@@ -20,7 +23,7 @@ use crate::{
 use file::Made;
 use map::{Mapping, SMALL_PAGE};
 use nix::errno::Errno;
-use std::{ops::Range, sync::Arc};
+use std::{fs::File, ops::Range, sync::Arc};
 
 /// Memory of one kind.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub struct Region {
     kind: MemoryKind,
     nodes: Vec<u32>,
     made: Made,
+    /// Open as long as the region is there: nobody else is to use it.
+    _file: Option<File>,
 }
 
 impl Region {
@@ -58,6 +63,7 @@ impl Region {
         let (file, made) = match &kind.backing {
             Backing::File(path) => {
                 let (file, made) = file::open(path, bytes, kind.pages)?;
+                cut::watch();
                 (Some(file), made)
             }
             Backing::Anon | Backing::Shared => (None, Made::nothing()),
@@ -65,7 +71,7 @@ impl Region {
         let mapping = Arc::new(Mapping::new(length, kind, file.as_ref())?);
         mapping.prepare(kind, nodes)?;
         let slices = slice::deal(&mapping, pages, writers, PageCount::in_bytes(kind.pages.bytes()));
-        Ok((Self { mapping, pages, kind: kind.clone(), nodes: nodes.to_vec(), made }, slices))
+        Ok((Self { mapping, pages, kind: kind.clone(), nodes: nodes.to_vec(), made, _file: file }, slices))
     }
 
     /// The backing file stays after the region is gone. Until this is said, one that was made for the region goes with

@@ -256,7 +256,7 @@ fn a_file_system_that_fills_up_is_an_error_and_no_signal() {
     let path = directory.path().join("region");
     let kind = kind("4k", &format!("file:{}", path.display()));
     let (_region, slices) = Region::map_as(PageCount(2048), 1, &kind, &[]).unwrap();
-    fs::File::options().write(true).open(&path).unwrap().set_len(4 << 20).unwrap();
+    File::options().write(true).open(&path).unwrap().set_len(4 << 20).unwrap();
     match slices[0].populate(512 * 2) {
         Ok(()) => skip("this kernel cannot touch memory for us (before 5.14)"),
         Err(error) => assert!(error.to_string().contains("--memory"), "{error}"),
