@@ -1,10 +1,11 @@
 #!/bin/sh
-# Fetches a kernel package for the guest image, and installs nothing.
+# Fetches the packages of a kernel for the guest image, and installs nothing.
 #
 # usage: fetch-kernel.sh DIR
 #
-# Prints the path of the kernel package; on Ubuntu, which keeps modules apart, the path of the package with the
-# modules in a second line. What DIR holds already is kept: a second run needs no network.
+# Prints the paths of the packages, a line each: one on Debian 12 and 13; several where kernel, modules and the list of
+# what is built in are apart (Ubuntu, Debian from 14 on). All of them go to `sully-lab image --kernel`.
+# What DIR holds already is kept: a second run needs no network.
 set -eu
 
 die() {
@@ -20,6 +21,12 @@ dir=$(CDPATH='' cd -- "$1" && pwd) || die "cannot enter the directory '$1'"
 newest() {
     apt-cache depends "$1" 2>/dev/null |
         awk '$1 ~ /Depends:$/ && $2 ~ /^linux-image-[0-9]/ { print $2; exit }'
+}
+
+# The packages that hold what kernel package $1 does not hold itself.
+parts() {
+    apt-cache depends "$1" 2>/dev/null |
+        awk '$1 ~ /Depends:$/ && $2 ~ /^linux-(binary|modules|base)-[0-9]/ { print $2 }'
 }
 
 # The file of package $1 (a pattern) in the directory; the last of several, nothing when there is none.
@@ -50,8 +57,9 @@ without_apt() {
     [ -n "$image" ] || die "$1"
     printf '%s\n' "$image"
     release=${image##*/linux-image-}
-    modules=$(kept "linux-modules-${release%%_*}")
-    [ -z "$modules" ] || printf '%s\n' "$modules"
+    for part in binary modules base; do
+        kept "linux-$part-${release%%_*}"
+    done
     exit 0
 }
 
@@ -61,17 +69,15 @@ command -v apt-cache >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1 ||
 arch=$(dpkg --print-architecture)
 [ "$arch" = amd64 ] || die "this machine is $arch, and the guest image is made for amd64; $manual"
 
-# Debian's kernel for virtual machines is one package; Ubuntu's is an image and its modules.
-image=$(newest linux-image-cloud-amd64)
-packages=$image
-if [ -z "$image" ]; then
-    image=$(newest linux-image-virtual)
-    packages="$image linux-modules-${image#linux-image-}"
-fi
+# The kernels for virtual machines: Debian's, then Ubuntu's.
+for meta in linux-image-cloud-amd64 linux-image-virtual; do
+    image=$(newest "$meta")
+    [ -z "$image" ] || break
+done
 [ -n "$image" ] ||
     without_apt "apt knows neither linux-image-cloud-amd64 nor linux-image-virtual; run 'apt-get update', or $manual"
 
-for package in $packages; do
+for package in $image $(parts "$image"); do
     [ -n "$(kept "$package")" ] || download "$package"
     kept "$package"
 done

@@ -10,13 +10,14 @@ pub struct ImageArgs {
     /// Directory for vmlinuz, initramfs and image.json; made when missing
     #[arg(short, long, value_name = "DIR")]
     pub out: PathBuf,
-    /// Kernel: a bzImage, a kernel package (.deb), or its unpacked tree [default: the host's kernel]
-    #[arg(long, value_name = "FILE")]
-    pub kernel: Option<PathBuf>,
-    /// Modules: /lib/modules/RELEASE, a tree with one release, a flat directory, or a .deb [default: those
+    /// Kernel: a bzImage, the packages of one kernel (.deb, several from Debian 14 on), a directory of them, or an
+    /// unpacked tree [default: the host's kernel]
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub kernel: Vec<PathBuf>,
+    /// Modules: /lib/modules/RELEASE, a tree with one release, a flat directory, or packages (.deb) [default: those
     /// that belong to the kernel]
-    #[arg(long, value_name = "DIR")]
-    pub modules: Option<PathBuf>,
+    #[arg(long, value_name = "DIR", num_args = 1..)]
+    pub modules: Vec<PathBuf>,
     /// Guest program, statically linked [default: sully beside this program, or ../guest/sully]
     #[arg(long, value_name = "FILE")]
     pub guest: Option<PathBuf>,

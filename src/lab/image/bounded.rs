@@ -20,3 +20,13 @@ pub(super) fn read_file(path: &Path, limit_bytes: u64) -> anyhow::Result<Vec<u8>
     ensure!(bytes.len() as u64 <= limit_bytes, "'{}' has more than {limit_bytes} bytes", path.display());
     Ok(bytes)
 }
+
+/// The first bytes of a file, at most `most_bytes`.
+///
+/// # Errors
+/// A file that cannot be read.
+pub(super) fn read_head(path: &Path, most_bytes: u64) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most_bytes).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

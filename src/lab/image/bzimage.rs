@@ -1,7 +1,8 @@
-//! Recognises an x86 bzImage and reads the release it was built as.
+//! Recognises an x86 bzImage, reads the release it was built as, and finds the compressed kernel in it.
 
+use super::identify::what_is;
 use super::plain::plain;
-use anyhow::{bail, ensure};
+use anyhow::bail;
 
 /// Where the setup header keeps its magic.
 const MAGIC_OFFSET: usize = 0x202;
@@ -11,18 +12,41 @@ const VERSION_POINTER: usize = 0x20e;
 const VERSION_BASE: usize = 0x200;
 /// Longest version text looked at; the kernel's own limit for a release is 64.
 const VERSION_BYTES: usize = 256;
+/// Where it keeps the number of sectors before the code, and, from protocol 2.08 on, where and how long the payload is.
+const SETUP_SECTORS: usize = 0x1f1;
+const PROTOCOL: usize = 0x206;
+const PROTOCOL_WITH_PAYLOAD: u16 = 0x208;
+const PAYLOAD_OFFSET: usize = 0x248;
+const PAYLOAD_LENGTH: usize = 0x24c;
+const SECTOR_BYTES: usize = 512;
+/// What 0 stands for, in kernels that are older than the field.
+const USUAL_SETUP_SECTORS: u8 = 4;
+
+/// What a kernel is expected to be.
+const EXPECTED: &str = "expected a bzImage: /boot/vmlinuz-RELEASE, or arch/x86/boot/bzImage of a kernel tree";
 
 /// The release (`uname -r`) of a bzImage, where it says one.
 ///
 /// # Errors
 /// Bytes that are no bzImage, with what they may be instead.
 pub(super) fn release(image: &[u8]) -> anyhow::Result<Option<String>> {
-    let expected = "expected a bzImage: /boot/vmlinuz-RELEASE, or arch/x86/boot/bzImage of a kernel tree";
-    if image.starts_with(b"\x7fELF") {
-        bail!("it is an ELF file (an uncompressed vmlinux?); {expected}");
+    if image.get(MAGIC_OFFSET..MAGIC_OFFSET + 4) != Some(MAGIC) {
+        bail!("it is {}; {EXPECTED}", what_is(image));
     }
-    ensure!(image.get(MAGIC_OFFSET..MAGIC_OFFSET + 4) == Some(MAGIC), "no 'HdrS' at 0x202; {expected}");
     Ok(version_text(image).and_then(|text| text.split_whitespace().next().map(str::to_owned)))
+}
+
+/// The compressed kernel within a bzImage, where its header says where that is.
+pub(super) fn payload(image: &[u8]) -> Option<&[u8]> {
+    let protocol = u16::from_le_bytes(*image.get(PROTOCOL..)?.first_chunk()?);
+    let sectors = match *image.get(SETUP_SECTORS)? {
+        0 => USUAL_SETUP_SECTORS,
+        sectors => sectors,
+    };
+    let code = image.get((usize::from(sectors) + 1) * SECTOR_BYTES..)?;
+    let field = |at: usize| usize::try_from(u32::from_le_bytes(*image.get(at..)?.first_chunk()?)).ok();
+    let rest = code.get(field(PAYLOAD_OFFSET)?..)?;
+    (protocol >= PROTOCOL_WITH_PAYLOAD).then(|| rest.get(..field(PAYLOAD_LENGTH)?))?
 }
 
 /// The version text, such as `6.1.0-56-cloud-amd64 (builder) #1 SMP ...`.
@@ -51,6 +75,27 @@ pub(super) mod tests {
         image
     }
 
+    /// A bzImage with this payload.
+    pub(crate) fn bzimage_with(version: &str, payload: &[u8]) -> Vec<u8> {
+        let mut image = bzimage(version);
+        let length = u32::try_from(payload.len()).unwrap();
+        image[SETUP_SECTORS] = 1;
+        image[PROTOCOL..PROTOCOL + 2].copy_from_slice(&0x20f_u16.to_le_bytes());
+        image[PAYLOAD_OFFSET..PAYLOAD_OFFSET + 4].copy_from_slice(&8_u32.to_le_bytes());
+        image[PAYLOAD_LENGTH..PAYLOAD_LENGTH + 4].copy_from_slice(&length.to_le_bytes());
+        image.extend([0; 8]);
+        image.extend(payload);
+        image
+    }
+
+    #[test]
+    fn the_payload_lies_where_the_header_says() {
+        let image = bzimage_with("6.1.0", b"packed");
+        assert_eq!(payload(&image), Some(b"packed".as_slice()));
+        assert_eq!(payload(&image[..image.len() - 1]), None, "cut short");
+        assert_eq!(payload(&bzimage("6.1.0")), None, "a protocol from before the field");
+    }
+
     #[test]
     fn the_release_is_the_first_word_of_the_version() {
         let image = bzimage("6.1.0-56-cloud-amd64 (builder) #1 SMP");
@@ -67,7 +112,9 @@ pub(super) mod tests {
 
     #[test]
     fn what_is_no_kernel_is_refused_with_what_was_expected() {
-        for (bytes, hint) in [(b"\x7fELF".as_slice(), "vmlinux"), (b"MZ", "HdrS"), (&[0; 4096], "HdrS")] {
+        for (bytes, hint) in
+            [(b"MZ".as_slice(), "'HdrS'"), (&[0; 4096], "'HdrS'"), (b"#!/bin/sh\n", "script")]
+        {
             let text = release(bytes).unwrap_err().to_string();
             assert!(text.contains(hint) && text.contains("/boot/vmlinuz"), "{text}");
         }
@@ -81,6 +128,7 @@ pub(super) mod tests {
                 image[MAGIC_OFFSET..MAGIC_OFFSET + 4].copy_from_slice(MAGIC);
             }
             let _ = release(&image);
+            let _ = payload(&image);
         }
     }
 }

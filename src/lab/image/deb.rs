@@ -1,5 +1,6 @@
 //! A Debian package as the archive that it is: read from its beginning to its end, and unpacked nowhere.
 
+use super::control::{self, Control};
 use super::{ar, tar, unpack};
 use anyhow::{Context, bail};
 use std::fs::File;
@@ -29,13 +30,24 @@ pub(super) fn member(package: &Path, wanted: &str, limit_bytes: u64) -> anyhow::
     bail!("'{}' holds no '{wanted}' any more", package.display())
 }
 
+/// What a package says of itself.
+///
+/// # Errors
+/// A file that cannot be opened, or that is no package.
+pub(super) fn control(path: &Path) -> anyhow::Result<Control> {
+    control::read(BufReader::with_capacity(1 << 16, open(path)?))
+}
+
 /// The files of a package, one after another.
 ///
 /// # Errors
 /// A file that cannot be opened, or that is no package.
 pub(super) fn files(path: &Path) -> anyhow::Result<tar::Archive<impl Read>> {
-    let file = File::open(path).with_context(|| format!("cannot open '{}'", path.display()))?;
-    files_in(BufReader::with_capacity(1 << 16, file), LARGEST_DATA_BYTES)
+    files_in(BufReader::with_capacity(1 << 16, open(path)?), LARGEST_DATA_BYTES)
+}
+
+fn open(path: &Path) -> anyhow::Result<File> {
+    File::open(path).with_context(|| format!("cannot open '{}'", path.display()))
 }
 
 /// The files of the package that `input` holds, as far as `limit_bytes` of unpacked archive go.

@@ -3,11 +3,17 @@
 mod ar;
 mod bounded;
 mod bzimage;
+mod choose;
+mod control;
 mod deb;
+mod drivers;
 #[cfg(test)]
 mod elf_tests;
+mod identify;
 mod initramfs;
 mod kernel;
+mod kernels;
+mod lz4;
 mod modinfo;
 mod order;
 mod package;
@@ -24,21 +30,13 @@ mod tree;
 mod unpack;
 
 use super::wrong::given;
-use anyhow::{Context, ensure};
-use kernel::Kernel;
-use order::{Found, Module};
+use anyhow::Context;
 use program::Program;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-use supply::Supply;
 
 pub use survey::{Survey, survey_module, survey_package};
 
-/// What the guest cannot do without: the bus that QEMU puts virtio devices on, and the port for its records.
-const WANTED: [&str; 2] = ["virtio_pci", "virtio_console"];
-/// What it is glad of where the kernel has it: clocks that show the hypervisor's time. Where there is no such device the
-/// guest goes on without.
-const WELCOME: [&str; 2] = ["ptp_kvm", "ptp_vmclock"];
 /// A guest program beyond this was built for debugging: unpacking it slows every boot.
 const LARGE_PROGRAM_BYTES: usize = 8 << 20;
 
@@ -56,10 +54,12 @@ pub struct Request {
     pub out: PathBuf,
     /// The guest program; without it, the one that lies beside the running program.
     pub guest: Option<PathBuf>,
-    /// A bzImage, a kernel package (`.deb`), or the tree of an unpacked one; without it, the host's kernel.
-    pub kernel: Option<PathBuf>,
-    /// `/lib/modules/RELEASE`, a tree with one release, a flat directory of modules, or a `.deb`.
-    pub modules: Option<PathBuf>,
+    /// A bzImage, the packages (`.deb`) of one kernel, a directory of them, or the tree of an unpacked one; without any, the
+    /// host's kernel.
+    pub kernel: Vec<PathBuf>,
+    /// `/lib/modules/RELEASE`, a tree with one release, a flat directory of modules, or a `.deb`; without any, the modules
+    /// that lie with the kernel.
+    pub modules: Vec<PathBuf>,
 }
 
 /// What was built.
@@ -109,10 +109,9 @@ pub struct Manifest {
 /// that is wanted and not to be found. Each says what was looked at and the way out.
 pub fn build(request: &Request) -> anyhow::Result<Built> {
     let program = given(program::find(request.guest.as_deref()))?;
-    let (kernel, supply) = given(source::gather(request.kernel.as_deref(), request.modules.as_deref()))?;
-    let modules = given(supply.as_ref().map(|supply| choose(supply, &kernel)).transpose())?;
-    let warnings = warnings(&program, &kernel, modules.is_none());
-    let modules = modules.unwrap_or_default();
+    let (kernel, supply) = given(source::gather(&request.kernel, &request.modules))?;
+    let choose::Chosen { modules, mut warnings } = given(choose::choose(supply.as_ref(), &kernel))?;
+    warnings.extend(warnings_of(&program));
     let initramfs = initramfs::pack(&program.bytes, &modules)?;
     let manifest = Manifest {
         builder: concat!("sully-lab ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -149,53 +148,9 @@ pub fn initramfs_with(path: &Path, name: &str, contents: &[u8]) -> anyhow::Resul
     initramfs::append(image, name, contents)
 }
 
-/// The modules that the guest needs, in loading order, made sure to be this kernel's.
-fn choose(supply: &Supply, kernel: &Kernel) -> anyhow::Result<Vec<Module>> {
-    let mut find = |name: &str| {
-        if supply.is_builtin(name) {
-            return Ok(Some(Found::BuiltIn));
-        }
-        let Some(bytes) = supply.module(name)? else {
-            return Ok(None);
-        };
-        let info =
-            modinfo::read(&bytes).with_context(|| format!("the module {name} of {}", supply.searched))?;
-        Ok(Some(Found::Module { bytes, info }))
-    };
-    let mut modules = order::resolve(&WANTED, &mut find).with_context(|| {
-        format!(
-            "the modules in {} do not make a working guest; give others with --modules DIR (/lib/modules/RELEASE \
-             or a .deb); if the kernel has what is missing built in, a file 'modules.builtin' there must say so",
-            supply.searched
-        )
-    })?;
-    order::add_welcome(&WELCOME, &mut find, &mut modules)?;
-    for module in &modules {
-        let (Some(theirs), Some(ours)) = (&module.release, &kernel.release) else {
-            continue;
-        };
-        ensure!(
-            theirs == ours,
-            "the module {} of {} is for the kernel {theirs}, but '{}' is {ours}; give the modules of that release \
-             with --modules DIR",
-            module.name,
-            supply.searched,
-            kernel.label
-        );
-    }
-    Ok(modules)
-}
-
-/// What may go wrong when the image boots.
-fn warnings(program: &Program, kernel: &Kernel, is_bare: bool) -> Vec<String> {
+/// What may go wrong when this program boots.
+fn warnings_of(program: &Program) -> Vec<String> {
     let mut warnings = Vec::new();
-    if is_bare {
-        warnings.push(format!(
-            "no modules: '{}' must have {} built in; if it has not, give them with --modules DIR",
-            kernel.label,
-            WANTED.join(" and ")
-        ));
-    }
     if program.version.is_none() {
         warnings.push(format!("'{}' does not say that it is sully's guest program", program.path.display()));
     }

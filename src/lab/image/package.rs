@@ -1,5 +1,6 @@
 //! Finds a kernel and its modules in a Debian package.
 
+use super::control::Control;
 use super::kernel::{Kernel, LARGEST_KERNEL_BYTES};
 use super::supply::{BUILTIN_LIST, BUILTIN_MODINFO, LARGEST_MODULE_BYTES, Stored, Supply, name_of};
 use super::{deb, tar};
@@ -14,8 +15,13 @@ const KEPT_BYTES: u64 = 32 << 20;
 /// What is most likely needed.
 const KEPT_PREFIXES: [&str; 2] = ["virtio", "ptp"];
 
+/// The architecture of the packages that an image is made from.
+const ARCHITECTURES: [&str; 2] = ["amd64", "all"];
+
 /// What a package holds.
 pub(super) struct Contents {
+    /// What it says of itself.
+    pub(super) control: Control,
     /// The kernel, when there is one.
     pub(super) kernel: Option<Kernel>,
     /// The modules; empty when there are none.
@@ -27,7 +33,17 @@ pub(super) struct Contents {
 /// # Errors
 /// No package or a damaged one, or one with several kernels.
 pub(super) fn open(path: &Path) -> anyhow::Result<Contents> {
-    let read = || collect(deb::files(path)?, path);
+    let read = || {
+        let control = deb::control(path)?;
+        if let Some(machine) = &control.architecture {
+            ensure!(
+                ARCHITECTURES.contains(&machine.as_str()),
+                "it is a package for {machine}, and the image is for {}",
+                ARCHITECTURES[0]
+            );
+        }
+        Ok(Contents { control, ..collect(deb::files(path)?, path)? })
+    };
     read().with_context(|| format!("cannot read the package '{}'", path.display()))
 }
 
@@ -36,7 +52,11 @@ pub(super) fn open(path: &Path) -> anyhow::Result<Contents> {
 /// # Errors
 /// A damaged package, or one with several kernels.
 pub(super) fn collect<R: Read>(mut archive: tar::Archive<R>, path: &Path) -> anyhow::Result<Contents> {
-    let mut found = Contents { kernel: None, modules: Supply::new(format!("'{}'", path.display()), None) };
+    let mut found = Contents {
+        control: Control::default(),
+        kernel: None,
+        modules: Supply::new(format!("'{}'", path.display()), None),
+    };
     let mut room_bytes = KEPT_BYTES;
     while let Some(entry) = archive.next_entry()? {
         if !entry.is_file {
@@ -100,18 +120,30 @@ fn file_name(path: &Path) -> String {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::{ar, bzimage, elf_tests};
+    use super::super::{ar, bzimage, control, elf_tests};
     use super::*;
     use std::path::PathBuf;
 
     /// Writes a package of these files, gzip-compressed.
     pub(crate) fn write(directory: &Path, name: &str, files: &[(&str, &[u8])]) -> PathBuf {
+        write_with(directory, name, "", files)
+    }
+
+    /// Writes a package of these files that says this of itself.
+    pub(crate) fn write_with(
+        directory: &Path,
+        name: &str,
+        control: &str,
+        files: &[(&str, &[u8])],
+    ) -> PathBuf {
         let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         std::io::Write::write_all(&mut packed, &tar::tests::archive(files)).unwrap();
         let data = packed.finish().unwrap();
         let path = directory.join(name);
-        std::fs::write(&path, ar::tests::archive(&[("debian-binary", b"2.0\n"), ("data.tar.gz", &data)]))
-            .unwrap();
+        let control = control::tests::member(control);
+        let members: [(&str, &[u8]); 3] =
+            [("debian-binary", b"2.0\n"), ("control.tar", &control), ("data.tar.gz", &data)];
+        std::fs::write(&path, ar::tests::archive(&members)).unwrap();
         path
     }
 
@@ -138,6 +170,17 @@ pub(super) mod tests {
             assert_eq!(found.modules.module("other_one").unwrap().unwrap(), b"other");
             assert!(found.modules.is_builtin("virtio_ring"));
         }
+    }
+
+    #[test]
+    fn a_package_for_another_machine_is_named_as_such() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = write_with(directory.path(), "linux.deb", "Architecture: arm64\n", &[]);
+        let text = format!("{:#}", open(&path).err().unwrap());
+        assert!(
+            text.contains("linux.deb") && text.contains("a package for arm64") && text.contains("amd64"),
+            "{text}"
+        );
     }
 
     #[test]

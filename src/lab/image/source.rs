@@ -1,35 +1,41 @@
 //! Finds the kernel of an image and the modules that belong to it.
 
+use super::identify::what_is;
 use super::kernel::Kernel;
+use super::kernels::{modules_below, modules_beside, of_tree};
 use super::supply::Supply;
-use super::{deb, package, tree};
-use anyhow::{Context, bail};
+use super::{bounded, deb, package, tree};
+use anyhow::{Context, bail, ensure};
 use std::path::{Path, PathBuf};
 
 /// How to come by a kernel where the host has none to give.
-const WAY_OUT: &str = "guest-image/fetch-kernel.sh DIR fetches Debian's; give its path with --kernel FILE";
+const WAY_OUT: &str =
+    "guest-image/fetch-kernel.sh DIR fetches Debian's; give what it prints with --kernel FILE";
+/// What `--kernel` takes.
+const EXPECTED: &str =
+    "expected a bzImage, kernel packages (.deb), a directory of them, or the tree of an unpacked one";
+/// How the packages of Linux are called, before its release.
+const PACKAGES_OF_LINUX: [&str; 5] =
+    ["linux-image-", "linux-binary-", "linux-modules-", "linux-base-", "linux-headers-"];
+/// How many bytes of a file show what it is.
+const HEAD_BYTES: u64 = 64 << 10;
 
 /// The kernel that was asked for, and its modules: those asked for, else those that lie with the kernel, else none.
 ///
 /// # Errors
 /// No kernel, or modules that cannot be read.
-pub(super) fn gather(
-    kernel: Option<&Path>,
-    modules: Option<&Path>,
-) -> anyhow::Result<(Kernel, Option<Supply>)> {
+pub(super) fn gather(kernel: &[PathBuf], modules: &[PathBuf]) -> anyhow::Result<(Kernel, Option<Supply>)> {
     let (kernel, own) = match kernel {
-        None => of_host(&host_release()?, Path::new("/"))?,
-        Some(path) if !path.exists() => bail!(
-            "there is no '{}'; expected a bzImage, a kernel package (.deb) or its unpacked tree; {WAY_OUT}",
-            path.display()
-        ),
-        Some(path) if path.is_dir() => of_tree(path)?,
-        Some(path) if deb::is_package(path) => of_package(path)?,
-        Some(path) => (Kernel::read(path)?, None),
+        [] => of_host(&host_release()?, Path::new("/"))?,
+        [one] => of_path(one)?,
+        several => of_packages(several)?,
     };
-    let modules = match modules {
-        Some(path) => Some(modules_of(path, kernel.release.as_deref())?),
-        None => own.map(|own| own.open(&kernel)).transpose()?,
+    let release = kernel.release.as_deref();
+    let modules = match (modules, own) {
+        ([], None) => None,
+        ([], Some(Own::Packages(supply))) => Some(supply),
+        ([], Some(Own::Directory(path))) => tree::find(&path, release)?,
+        (asked, _) => Some(modules_of(asked, release)?),
     };
     Ok((kernel, modules))
 }
@@ -37,55 +43,107 @@ pub(super) fn gather(
 /// The modules that lie with a kernel, opened only when no others are asked for.
 enum Own {
     Directory(PathBuf),
-    Package(Supply),
+    Packages(Supply),
 }
 
-impl Own {
-    fn open(self, kernel: &Kernel) -> anyhow::Result<Supply> {
-        match self {
-            Self::Directory(path) => tree::open(&path, kernel.release.as_deref()),
-            Self::Package(supply) => Ok(supply),
+/// What was asked for with `--modules`.
+fn modules_of(paths: &[PathBuf], kernel_release: Option<&str>) -> anyhow::Result<Supply> {
+    let mut all = Supply::default();
+    for path in paths {
+        let supply = if deb::is_package(path) {
+            let modules = package::open(path)?.modules;
+            ensure!(!modules.is_empty(), "the package '{}' holds no kernel modules", path.display());
+            modules
+        } else {
+            ensure!(!path.is_file(), "'{}' is {}; {}", path.display(), shown(path), tree::EXPECTED);
+            tree::open(path, kernel_release)?
+        };
+        all.merge(supply)?;
+    }
+    Ok(all)
+}
+
+/// What a single `--kernel` names.
+fn of_path(path: &Path) -> anyhow::Result<(Kernel, Option<Own>)> {
+    ensure!(path.exists(), "there is no '{}'; {EXPECTED}; {WAY_OUT}", path.display());
+    if deb::is_package(path) {
+        return of_packages(&[path.to_path_buf()]);
+    }
+    if !path.is_dir() {
+        let kernel = Kernel::read(path)?;
+        let modules = modules_beside(path, kernel.release.as_deref());
+        return Ok((kernel, modules.map(Own::Directory)));
+    }
+    if let Some(kernel) = of_tree(path)? {
+        return Ok((kernel, Some(Own::Directory(path.to_path_buf()))));
+    }
+    let packages: Vec<_> = tree::sorted(path)?.into_iter().filter(|path| deb::is_package(path)).collect();
+    ensure!(
+        !packages.is_empty(),
+        "'{}' holds no boot/vmlinuz-RELEASE, no lib/modules/RELEASE/vmlinuz and no packages; {WAY_OUT}",
+        path.display()
+    );
+    of_packages(&packages)
+}
+
+/// The one kernel in these packages, and all their modules.
+fn of_packages(paths: &[PathBuf]) -> anyhow::Result<(Kernel, Option<Own>)> {
+    let mut kernels: Vec<(&PathBuf, Kernel)> = Vec::new();
+    let (mut supply, mut names, mut needed) = (Supply::default(), Vec::new(), Vec::new());
+    for path in paths {
+        ensure!(path.exists(), "there is no '{}'; {EXPECTED}; {WAY_OUT}", path.display());
+        ensure!(
+            deb::is_package(path),
+            "'{}' is {}; where --kernel names several files, each is a package (.deb)",
+            path.display(),
+            shown(path)
+        );
+        let contents = package::open(path)?;
+        names.extend(contents.control.name);
+        needed.extend(contents.control.depends);
+        kernels.extend(contents.kernel.map(|kernel| (path, kernel)));
+        // With two kernels the modules are of two releases as well: the message about the kernels is the better one.
+        if kernels.len() < 2 {
+            supply.merge(contents.modules)?;
         }
     }
+    needed
+        .retain(|name| PACKAGES_OF_LINUX.iter().any(|kind| name.starts_with(kind)) && !names.contains(name));
+    if kernels.len() > 1 {
+        let places: Vec<_> = kernels.iter().map(|(path, _)| format!("'{}'", path.display())).collect();
+        bail!(
+            "there are several kernels, in {}; give the packages of one with --kernel",
+            places.join(" and ")
+        );
+    }
+    let Some((_, kernel)) = kernels.pop() else {
+        bail!("{} holds no kernel; {}", supply.searched, where_it_is(&names, &needed));
+    };
+    supply.needed_packages = needed;
+    Ok((kernel, Some(Own::Packages(supply))))
 }
 
-fn modules_of(path: &Path, kernel_release: Option<&str>) -> anyhow::Result<Supply> {
-    if !deb::is_package(path) {
-        return tree::open(path, kernel_release);
+/// The packages that hold what those of these `names` have not got, as far as it can be told from what they need.
+fn where_it_is(names: &[String], needed: &[String]) -> String {
+    let all = "give all of them: --kernel FILE FILE ..., or the directory they lie in";
+    if !needed.is_empty() {
+        let list = needed.join(" ");
+        return format!("it needs {list}: fetch them (apt-get download) and {all}");
     }
-    let modules = package::open(path)?.modules;
-    if modules.is_empty() {
-        bail!("the package '{}' holds no kernel modules", path.display());
-    }
-    Ok(modules)
+    let release =
+        names.iter().find_map(|name| PACKAGES_OF_LINUX.iter().find_map(|kind| name.strip_prefix(kind)));
+    release.map_or_else(
+        || WAY_OUT.to_owned(),
+        |release| {
+            format!("that is in linux-image-{release}, from Debian 14 on in linux-binary-{release}; {all}")
+        },
+    )
 }
 
-fn of_package(path: &Path) -> anyhow::Result<(Kernel, Option<Own>)> {
-    let contents = package::open(path)?;
-    let kernel = contents.kernel.with_context(|| {
-        format!("the package '{}' holds no kernel (boot/vmlinuz-RELEASE); {WAY_OUT}", path.display())
-    })?;
-    Ok((kernel, Some(Own::Package(contents.modules))))
-}
-
-/// A tree with one `boot/vmlinuz-RELEASE`, such as an unpacked kernel package.
-fn of_tree(root: &Path) -> anyhow::Result<(Kernel, Option<Own>)> {
-    let boot = root.join("boot");
-    let mut kernels: Vec<_> = std::fs::read_dir(&boot)
-        .with_context(|| format!("'{}' has no directory 'boot' with a kernel; {WAY_OUT}", root.display()))?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz")))
-        .collect();
-    kernels.sort();
-    match kernels.as_slice() {
-        [only] => Ok((Kernel::read(only)?, Some(Own::Directory(root.to_path_buf())))),
-        [] => bail!("'{}' holds no vmlinuz-RELEASE; {WAY_OUT}", boot.display()),
-        several => bail!(
-            "'{}' holds several kernels: {}; give one of them with --kernel",
-            boot.display(),
-            several.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
-        ),
-    }
+/// What a file is that is not what was expected.
+fn shown(path: &Path) -> String {
+    bounded::read_head(path, HEAD_BYTES)
+        .map_or_else(|error| format!("unreadable ({error:#})"), |head| what_is(&head))
 }
 
 fn host_release() -> anyhow::Result<String> {
@@ -108,8 +166,7 @@ fn of_host(release: &str, root: &Path) -> anyhow::Result<(Kernel, Option<Own>)> 
     let kernel = Kernel::read(path).with_context(|| {
         format!("the host's kernel '{}' is of no use (readable by root only?); {WAY_OUT}", path.display())
     })?;
-    let modules = root.join("lib/modules").join(release);
-    Ok((kernel, modules.is_dir().then_some(Own::Directory(modules))))
+    Ok((kernel, modules_below(root, release).map(Own::Directory)))
 }
 
 #[cfg(test)]
@@ -145,7 +202,7 @@ mod tests {
     #[test]
     fn a_bare_kernel_brings_no_modules() {
         let root = root_with(&[("bzImage", &bzimage("6.1.0"))]);
-        let (kernel, modules) = gather(Some(&root.path().join("bzImage")), None).unwrap();
+        let (kernel, modules) = gather(&[root.path().join("bzImage")], &[]).unwrap();
         assert!(kernel.label == "bzImage" && modules.is_none());
     }
 
@@ -155,20 +212,20 @@ mod tests {
             ("boot/vmlinuz-6.1.0", &bzimage("6.1.0")),
             ("lib/modules/6.1.0/modules.builtin", b"kernel/virtio.ko\n"),
         ]);
-        let (kernel, modules) = gather(Some(root.path()), None).unwrap();
+        let (kernel, modules) = gather(&[root.path().to_path_buf()], &[]).unwrap();
         assert_eq!(kernel.label, "vmlinuz-6.1.0");
         assert!(modules.unwrap().is_builtin("virtio"));
-        std::fs::write(root.path().join("boot/vmlinuz-6.2.0"), b"").unwrap();
-        let text = gather(Some(root.path()), None).err().unwrap().to_string();
+        std::fs::write(root.path().join("boot/vmlinuz-6.2.0"), bzimage("6.2.0")).unwrap();
+        let text = gather(&[root.path().to_path_buf()], &[]).err().unwrap().to_string();
         assert!(text.contains("several kernels") && text.contains("vmlinuz-6.2.0"), "{text}");
     }
 
     #[test]
     fn a_file_that_is_no_kernel_is_named_with_what_was_expected() {
         let root = root_with(&[("notes.txt", b"text")]);
-        let text = format!("{:#}", gather(Some(&root.path().join("notes.txt")), None).err().unwrap());
+        let text = format!("{:#}", gather(&[root.path().join("notes.txt")], &[]).err().unwrap());
         assert!(text.contains("notes.txt") && text.contains("expected a bzImage"), "{text}");
-        let text = format!("{:#}", gather(Some(&root.path().join("absent")), None).err().unwrap());
+        let text = format!("{:#}", gather(&[root.path().join("absent")], &[]).err().unwrap());
         assert!(text.contains("absent"), "{text}");
     }
 }

@@ -4,7 +4,7 @@ use super::bounded::read_file;
 use super::modinfo::canonical;
 use super::plain::plain;
 use super::{deb, unpack};
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -32,8 +32,12 @@ pub(super) struct Supply {
     pub(super) searched: String,
     /// The release that the modules belong to, as their directory is called.
     pub(super) release: Option<String>,
+    /// The packages that those searched need and that were not given.
+    pub(super) needed_packages: Vec<String>,
     files: BTreeMap<String, Stored>,
     builtin: BTreeSet<String>,
+    /// Whether a list says what is built in: what it does not name is not.
+    has_builtin_list: bool,
 }
 
 impl Supply {
@@ -46,14 +50,40 @@ impl Supply {
         self.files.entry(name).or_insert(stored);
     }
 
+    /// Adds what another package holds of the same kernel.
+    ///
+    /// # Errors
+    /// Modules of another release.
+    pub(super) fn merge(&mut self, other: Self) -> anyhow::Result<()> {
+        if let (Some(ours), Some(theirs)) = (&self.release, &other.release) {
+            ensure!(
+                ours == theirs,
+                "{} has modules of {ours}, and {} has modules of {theirs}; give the packages of one release",
+                self.searched,
+                other.searched
+            );
+        }
+        if !self.searched.is_empty() {
+            self.searched.push_str(", ");
+        }
+        self.searched.push_str(&other.searched);
+        self.release = self.release.take().or(other.release);
+        self.has_builtin_list |= other.has_builtin_list;
+        self.builtin.extend(other.builtin);
+        other.files.into_iter().for_each(|(name, stored)| self.add(name, stored));
+        Ok(())
+    }
+
     /// Adds the names in `modules.builtin`: a path a line, such as `kernel/drivers/virtio/virtio.ko`.
     pub(super) fn add_builtin_list(&mut self, text: &[u8]) {
+        self.has_builtin_list = true;
         let lines = text.split(|byte| *byte == b'\n').map(plain);
         self.builtin.extend(lines.filter_map(|line| name_of(&line)));
     }
 
     /// Adds the names in `modules.builtin.modinfo`: `module.key=value`, each closed by a NUL.
     pub(super) fn add_builtin_modinfo(&mut self, bytes: &[u8]) {
+        self.has_builtin_list = true;
         let statements = bytes.split(|byte| *byte == 0).map(plain);
         self.builtin.extend(statements.filter_map(|text| Some(canonical(text.split_once('.')?.0))));
     }
@@ -63,9 +93,19 @@ impl Supply {
         self.files.is_empty() && self.builtin.is_empty()
     }
 
-    /// Whether the kernel has this module built in.
+    /// Whether there is a list of what the kernel has built in.
+    pub(super) fn lists_builtin(&self) -> bool {
+        self.has_builtin_list
+    }
+
+    /// Whether the list says that the kernel has this module built in.
     pub(super) fn is_builtin(&self, name: &str) -> bool {
         self.builtin.contains(name)
+    }
+
+    /// Whether there is a module of this name.
+    pub(super) fn has_module(&self, name: &str) -> bool {
+        self.files.contains_key(name)
     }
 
     /// The uncompressed module, or nothing when there is none of this name.
@@ -131,6 +171,26 @@ mod tests {
             assert!(supply.is_builtin(name), "{name}");
         }
         assert!(!supply.is_builtin("virtio_net") && !supply.is_empty());
+    }
+
+    #[test]
+    fn packages_of_one_kernel_become_one_supply_and_those_of_two_are_refused() {
+        let of = |release: &str| Supply::new(format!("'{release}.deb'"), Some(release.into()));
+        let mut all = Supply::default();
+        all.merge(Supply::new("'image.deb'".into(), None)).unwrap();
+        let (mut modules, mut base) = (of("7.2"), of("7.2"));
+        modules.add("ptp_kvm".into(), Stored::Kept(b"module".to_vec()));
+        base.add_builtin_list(b"kernel/virtio.ko\n");
+        all.merge(modules).unwrap();
+        assert!(!all.lists_builtin());
+        all.merge(base).unwrap();
+        assert!(all.lists_builtin() && all.is_builtin("virtio") && all.module("ptp_kvm").unwrap().is_some());
+        assert_eq!(
+            (all.searched.as_str(), all.release.as_deref()),
+            ("'image.deb', '7.2.deb', '7.2.deb'", Some("7.2"))
+        );
+        let text = all.merge(of("6.1")).unwrap_err().to_string();
+        assert!(text.contains("7.2") && text.contains("6.1.deb"), "{text}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a kernel package or a module says, from its bytes alone: the way into the readers of the image builder for
 //! whoever tests them with bytes of any kind.
 
-use super::{deb, modinfo, package, unpack};
+use super::{control, deb, modinfo, package, unpack};
 use std::path::Path;
 
 /// What was found.
@@ -11,7 +11,7 @@ pub struct Survey {
     pub kernel_release: Option<String>,
     /// The release that the modules, or the module, were built for.
     pub modules_release: Option<String>,
-    /// The modules that a module needs, by name.
+    /// The modules that a module needs, or the packages that a package needs, by name.
     pub depends: Vec<String>,
 }
 
@@ -20,9 +20,10 @@ pub struct Survey {
 /// # Errors
 /// Bytes that are no package, a damaged one, one with several kernels, or more than `limit_bytes` when unpacked.
 pub fn survey_package(bytes: &[u8], limit_bytes: u64) -> anyhow::Result<Survey> {
+    let said = control::read(bytes)?;
     let found = package::collect(deb::files_in(bytes, limit_bytes)?, Path::new("package.deb"))?;
     let kernel_release = found.kernel.and_then(|kernel| kernel.release);
-    Ok(Survey { kernel_release, modules_release: found.modules.release, depends: Vec::new() })
+    Ok(Survey { kernel_release, modules_release: found.modules.release, depends: said.depends })
 }
 
 /// Reads a module, compressed or not.

@@ -1,6 +1,7 @@
 //! Tests of the whole builder on small made inputs: every way to give a kernel, and every way to go wrong.
 
 use super::bzimage::tests::bzimage;
+use super::choose::WANTED;
 use super::elf_tests::{module, program};
 use super::*;
 
@@ -48,8 +49,8 @@ impl Ground {
         build(&Request {
             out: self.path("image"),
             guest: Some(self.path("sully")),
-            kernel: Some(self.path(kernel)),
-            modules: modules.map(|name| self.path(name)),
+            kernel: kernel.split(' ').map(|name| self.path(name)).collect(),
+            modules: modules.into_iter().map(|name| self.path(name)).collect(),
         })
     }
 
@@ -118,8 +119,9 @@ fn kernel_and_modules_may_come_from_two_packages() {
         &[("boot/vmlinuz-6.1.0-9", &bzimage(RELEASE))],
     );
     assert_eq!(ground.build("linux-image.deb", Some("linux-modules.deb")).unwrap().modules, WANTED);
-    let text = ground.error("linux-image.deb", None);
-    assert!(text.contains("virtio_pci") && text.contains("--modules DIR"), "{text}");
+    assert_eq!(ground.build("linux-image.deb linux-modules.deb", None).unwrap().modules, WANTED);
+    let built = ground.build("linux-image.deb", None).unwrap();
+    assert!(built.warnings[0].contains("cannot tell whether 'linux-image.deb' has virtio_pci"), "{built:?}");
     let text = ground.error("linux-modules.deb", None);
     assert!(text.contains("holds no kernel"), "{text}");
     let text = ground.error("linux-image.deb", Some("linux-image.deb"));
@@ -141,7 +143,12 @@ fn a_wanted_module_that_is_nowhere_is_named_with_the_place_and_the_way_out() {
     std::fs::remove_file(ground.path("lib/modules/6.1.0-9/kernel/char/virtio_console.ko")).unwrap();
     let text = ground.error("vmlinuz", Some("lib/modules"));
     assert!(text.contains("virtio_console is neither there nor built in"), "{text}");
-    assert!(text.contains("lib/modules/6.1.0-9") && text.contains("--modules DIR"), "{text}");
+    assert!(
+        text.contains("no port for its records")
+            && text.contains("lib/modules/6.1.0-9")
+            && text.contains("--modules DIR"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -183,4 +190,91 @@ fn a_program_that_is_not_ours_draws_a_warning() {
     ground.put("sully", &program(false));
     let built = ground.build("vmlinuz", None).unwrap();
     assert!(built.warnings.iter().any(|warning| warning.contains("does not say")), "{:?}", built.warnings);
+}
+
+#[test]
+fn the_packages_of_debian_14_make_an_image_together_and_alone_say_what_is_missing() {
+    let ground = Ground::new();
+    let root = ground.root.path();
+    let control = |name: &str, depends: &str| {
+        format!("Package: linux-{name}-{RELEASE}\nArchitecture: amd64\nDepends: {depends}\n")
+    };
+    let place = |name: &str| format!("./usr/lib/modules/{RELEASE}/{name}");
+    let depends = format!(
+        "dracut | x, linux-base-{RELEASE} (= 1), linux-binary-{RELEASE} (= 1), linux-modules-{RELEASE}"
+    );
+    package::tests::write_with(root, "image.deb", &control("image", &depends), &[("./usr/share/doc/x", b"")]);
+    let kernel = drivers::tests::kernel(RELEASE, &["virtio-pci", "virtio_console"]);
+    let base = control("binary", &format!("linux-base-{RELEASE}"));
+    package::tests::write_with(root, "binary.deb", &base, &[(&place("vmlinuz"), &kernel)]);
+    let modules = [("kernel/ptp_kvm.ko", module("ptp_kvm", &[], RELEASE))];
+    let files = modules.each_ref().map(|(name, bytes)| (place(name), bytes.as_slice()));
+    let files: Vec<(&str, &[u8])> = files.iter().map(|(path, bytes)| (path.as_str(), *bytes)).collect();
+    package::tests::write_with(root, "modules.deb", &control("modules", "kmod"), &files);
+    let list: &[u8] = b"kernel/virtio_pci.ko\nkernel/virtio_console.ko\n";
+    package::tests::write_with(root, "base.deb", &control("base", ""), &[(&place("modules.builtin"), list)]);
+
+    let text = ground.error("image.deb", None);
+    assert!(
+        text.contains("holds no kernel") && text.contains(&format!("linux-binary-{RELEASE} linux-mod")),
+        "{text}"
+    );
+    let text = ground.error("modules.deb base.deb", None);
+    assert!(text.contains(&format!("from Debian 14 on in linux-binary-{RELEASE}")), "{text}");
+    // With the list, and without it: the kernel itself says what it has built in.
+    for packages in ["image.deb binary.deb modules.deb base.deb", "binary.deb modules.deb"] {
+        let built = ground.build(packages, None).unwrap();
+        assert_eq!((built.modules.as_slice(), built.warnings.len()), (["ptp_kvm".to_owned()].as_slice(), 0));
+    }
+    assert_eq!(ground.build("binary.deb", None).unwrap().warnings, Vec::<String>::new());
+    let directory = ground.path("debs");
+    std::fs::create_dir(&directory).unwrap();
+    for name in ["image.deb", "binary.deb", "modules.deb", "base.deb"] {
+        std::fs::rename(ground.path(name), directory.join(name)).unwrap();
+    }
+    assert_eq!(ground.build("debs", None).unwrap().modules, ["ptp_kvm"]);
+    let text = ground.error("debs vmlinuz", None);
+    assert!(text.contains("each is a package"), "{text}");
+}
+
+#[test]
+fn a_kernel_that_has_no_port_built_in_makes_no_image() {
+    let ground = Ground::new();
+    ground.put("bare", &drivers::tests::kernel(RELEASE, &["virtio-pci"]));
+    let text = ground.error("bare", None);
+    assert!(
+        text.contains("virtio_console is neither there nor built in") && text.contains("no modules"),
+        "{text}"
+    );
+    assert!(!ground.path("image").exists());
+    ground.put("bare", &drivers::tests::kernel(RELEASE, &["virtio-pci", "virtio_console"]));
+    assert_eq!(ground.build("bare", None).unwrap().warnings, Vec::<String>::new());
+}
+
+#[test]
+fn the_kernel_of_fedora_arch_and_suse_brings_the_modules_beside_it() {
+    let ground = Ground::new();
+    std::fs::remove_file(ground.path("vmlinuz")).unwrap();
+    let place = format!("usr/lib/modules/{RELEASE}");
+    ground.put(&format!("{place}/vmlinuz"), &bzimage(RELEASE));
+    ground.put(&format!("{place}/modules.order"), b"");
+    for name in WANTED {
+        ground.put(&format!("{place}/kernel/drivers/{name}.ko"), &module(name, &[], RELEASE));
+    }
+    let mmio = module("virtio_mmio", &[], RELEASE);
+    ground.put(&format!("{place}/kernel/drivers/virtio_mmio.ko"), &mmio);
+    // The kernel itself, the directory of its release, and the tree without a `boot`.
+    for kernel in [format!("{place}/vmlinuz"), place, String::new()] {
+        let built = ground.build(&kernel, None).unwrap();
+        assert_eq!(built.modules, ["virtio_pci", "virtio_console", "virtio_mmio"], "{kernel}");
+        assert_eq!(built.warnings, Vec::<String>::new(), "{kernel}");
+    }
+}
+
+#[test]
+fn a_kernel_for_machines_without_pci_is_taken_with_a_warning() {
+    let ground = Ground::new();
+    ground.put("bare", &drivers::tests::kernel(RELEASE, &["virtio-mmio", "virtio_console"]));
+    let built = ground.build("bare", None).unwrap();
+    assert!(built.warnings[0].contains("virtio_mmio") && built.warnings.len() == 1, "{built:?}");
 }

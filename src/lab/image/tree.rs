@@ -15,7 +15,8 @@ const MOST_FLAT_MODULES: usize = 1024;
 const LARGEST_LIST_BYTES: u64 = 16 << 20;
 
 /// What `--modules` takes, for messages.
-const EXPECTED: &str = "expected /lib/modules/RELEASE, a directory around one, .ko files, or a .deb";
+pub(super) const EXPECTED: &str =
+    "expected /lib/modules/RELEASE, a directory around one, .ko files, or a .deb";
 
 /// The modules in `directory`. Where it holds several releases, that of the kernel is taken.
 ///
@@ -23,9 +24,17 @@ const EXPECTED: &str = "expected /lib/modules/RELEASE, a directory around one, .
 /// No modules, or several releases none of which is the kernel's.
 pub(super) fn open(directory: &Path, kernel_release: Option<&str>) -> anyhow::Result<Supply> {
     ensure!(directory.is_dir(), "'{}' is no directory of kernel modules; {EXPECTED}", directory.display());
+    find(directory, kernel_release)?
+        .with_context(|| format!("'{}' holds no kernel modules; {EXPECTED}", directory.display()))
+}
+
+/// The same, or nothing where there are no modules and no list of what is built in.
+///
+/// # Errors
+/// Several releases none of which is the kernel's, or what cannot be read.
+pub(super) fn find(directory: &Path, kernel_release: Option<&str>) -> anyhow::Result<Option<Supply>> {
     let supply = if is_release(directory) { release(directory) } else { below(directory, kernel_release) }?;
-    ensure!(!supply.is_empty(), "'{}' holds no kernel modules; {EXPECTED}", directory.display());
-    Ok(supply)
+    Ok(Some(supply).filter(|supply| !supply.is_empty()))
 }
 
 /// The modules of the one release below `directory`, or those right in it.
@@ -49,7 +58,7 @@ fn below(directory: &Path, kernel_release: Option<&str>) -> anyhow::Result<Suppl
 }
 
 /// Whether this is a `/lib/modules/RELEASE`.
-fn is_release(directory: &Path) -> bool {
+pub(super) fn is_release(directory: &Path) -> bool {
     ["kernel", BUILTIN_LIST, BUILTIN_MODINFO, "modules.order", "modules.dep"]
         .iter()
         .any(|name| directory.join(name).exists())
@@ -141,7 +150,7 @@ fn module_name(path: &Path) -> Option<String> {
 }
 
 /// The paths in a directory, in the order of their names, so that one tree always gives one image.
-fn sorted(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
+pub(super) fn sorted(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let failed = || format!("cannot read the directory '{}'", directory.display());
     let entries = std::fs::read_dir(directory).with_context(failed)?;
     let mut paths = entries
