@@ -193,8 +193,14 @@ fn init() -> ! {
 }
 
 fn read_kernel_line() -> Result<(GuestCommand, Options), String> {
-    let command = Cli::try_parse().map_err(|error| error.to_string())?.command;
-    options(std::env::args_os().collect(), command)
+    let typed = without_devices(std::env::args_os());
+    let command = Cli::try_parse_from(typed.clone()).map_err(|error| error.to_string())?.command;
+    options(typed, command)
+}
+
+/// QEMU's microvm adds its devices to the end of the kernel command line, which is behind `--`: they are not meant for init.
+fn without_devices(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    words.filter(|word| !word.as_encoded_bytes().starts_with(b"virtio_mmio.device=")).collect()
 }
 
 /// What `command`, which was read from `typed`, asks for, its plan file taken into account.
@@ -267,6 +273,12 @@ mod tests {
 
     fn options(line: &str) -> Options {
         Cli::try_parse_from(line.split(' ')).unwrap().command.args().options()
+    }
+
+    #[test]
+    fn the_devices_that_a_hypervisor_appends_are_not_taken_for_words_of_the_command_line() {
+        let line = "/init run -d 1s virtio_mmio.device=512@0xfeb00e00:12".split(' ').map(OsString::from);
+        assert_eq!(without_devices(line), ["/init", "run", "-d", "1s"]);
     }
 
     #[test]
