@@ -118,7 +118,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// An EFI program of this machine with one section.
-    fn efi(machine: u16, section: &[u8; 8]) -> Vec<u8> {
+    fn efi(machine: u16, section: [u8; 8]) -> Vec<u8> {
         let mut bytes = vec![0; 0x80];
         bytes[..2].copy_from_slice(b"MZ");
         bytes[0x3c] = 0x80;
@@ -149,8 +149,8 @@ mod tests {
             (&gzip(&tar::tests::archive(&[("usr/lib/modules/6.1/vmlinuz", b"x")])), "tar -xf"),
             (b"\xfd7zXZ\0", "unxz"),
             (b"BZh9", "bunzip2"),
-            (&efi(0x8664, b".linux\0\0"), "unified kernel image (UKI) for x86_64"),
-            (&efi(0xaa64, b".text\0\0\0"), "an EFI program for arm64"),
+            (&efi(0x8664, *b".linux\0\0"), "unified kernel image (UKI) for x86_64"),
+            (&efi(0xaa64, *b".text\0\0\0"), "an EFI program for arm64"),
             (&arm, "a kernel for arm64"),
             (&elf_tests::program(false), "vmlinux"),
             (&elf_tests::module("virtio", &[], "6.1.0"), "--modules"),
@@ -173,7 +173,7 @@ mod tests {
         ) {
             let _ = what_is(&tail);
             let _ = what_is(&[COMPRESSIONS[kind].0, &tail].concat());
-            let mut program = efi(0x8664, b".linux\0\0");
+            let mut program = efi(0x8664, *b".linux\0\0");
             if let Some(byte) = program.get_mut(at) {
                 *byte = value;
             }
