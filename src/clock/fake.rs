@@ -22,13 +22,17 @@ pub struct Fake {
     running_ns: Arc<AtomicU64>,
     step_ns: u64,
     pauses: Arc<[Pause]>,
+    /// It shows whole ticks of this length only; 1 for all there is.
+    tick_ns: u64,
+    /// Sleeps end with a tick of this length.
+    timer_ns: u64,
 }
 
 impl Fake {
     /// A clock that shows `start_ns` and moves by `step_ns` (at least 1) with each reading.
     pub fn new(start_ns: u64, step_ns: u64) -> Self {
         let running_ns = Arc::new(AtomicU64::new(start_ns));
-        Self { running_ns, step_ns: step_ns.max(1), pauses: Arc::new([]) }
+        Self { running_ns, step_ns: step_ns.max(1), pauses: Arc::new([]), tick_ns: 1, timer_ns: 1 }
     }
 
     /// The same clock on a machine that stands still for `len_ns` when the time is `at_ns`.
@@ -38,6 +42,18 @@ impl Fake {
     pub fn with_pause(self, at_ns: u64, len_ns: u64) -> Self {
         let pauses = self.pauses.iter().copied().chain([Pause { at_ns, len_ns }]).collect();
         Self { pauses, ..self }
+    }
+
+    /// The same clock where timers are as coarse as ticks of `timer_ns`.
+    #[must_use]
+    pub fn waking(self, timer_ns: u64) -> Self {
+        Self { timer_ns, ..self }
+    }
+
+    /// The same clock where both timers and what it shows are as coarse as ticks of `tick_ns`.
+    #[must_use]
+    pub fn ticking(self, tick_ns: u64) -> Self {
+        Self { tick_ns, ..self }.waking(tick_ns)
     }
 
     /// Lets `span_ns` of running time pass.
@@ -54,10 +70,12 @@ impl Fake {
 
 impl Clock for Fake {
     fn now_ns(&self) -> u64 {
-        self.shown_ns(self.running_ns.fetch_add(self.step_ns, Ordering::SeqCst))
+        let shown_ns = self.shown_ns(self.running_ns.fetch_add(self.step_ns, Ordering::SeqCst));
+        shown_ns - shown_ns % self.tick_ns
     }
 
     fn sleep_until(&self, deadline_ns: u64) {
+        let deadline_ns = deadline_ns.next_multiple_of(self.timer_ns);
         // A sleep may be crossed by a pause; it then ends with the pause, late.
         loop {
             let running = self.running_ns.load(Ordering::SeqCst);

@@ -1,6 +1,6 @@
 //! Keeps the cycle counter in step with CLOCK_MONOTONIC, and gives it up for good once it is not.
 
-use super::{Clock, ClockFailure, Counting, Monotonic, line::Line, shared::Shared};
+use super::{Clock, ClockFailure, Counting, Monotonic, Resolution, line::Line, resolution, shared::Shared};
 use std::sync::Arc;
 
 /// The counter and the clock are read so often, and the tightest pair is taken.
@@ -44,17 +44,29 @@ pub struct Keeper {
     /// None where the counter is not to be trusted, from the start or any more.
     last: Option<Pair>,
     line: Option<Line>,
+    /// Of CLOCK_MONOTONIC.
+    monotonic: Resolution,
 }
 
 impl Keeper {
     /// Looks at the counter for the first time, where it is to be used. All clocks show CLOCK_MONOTONIC until its pace is
-    /// known, and for good where there is none.
+    /// known, and for good where there is none. Takes up to 100 ms where that clock is coarse.
     pub fn new(is_used: bool) -> Self {
-        Self::from(is_used.then(Pair::read).flatten())
+        Self::from(is_used.then(Pair::read).flatten(), resolution(&Monotonic))
     }
 
-    pub(super) fn from(first: Option<Pair>) -> Self {
-        Self { shared: Arc::default(), last: first, line: None }
+    pub(super) fn from(first: Option<Pair>, monotonic: Resolution) -> Self {
+        Self { shared: Arc::default(), last: first, line: None, monotonic }
+    }
+
+    /// What the clock that stamps now tells apart.
+    pub fn resolution(&self) -> Resolution {
+        if self.line.is_some() { resolution(&self.clock()) } else { self.monotonic }
+    }
+
+    /// The steps in which times are told now; 0 where the counter tells them, whose steps are its cycles.
+    pub fn step_ns(&self) -> u64 {
+        if self.line.is_some() { 0 } else { self.monotonic.step_ns }
     }
 
     /// A clock for a thread.

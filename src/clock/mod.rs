@@ -7,6 +7,7 @@ mod counting;
 mod fake;
 mod keeper;
 mod line;
+mod resolution;
 mod shared;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod tsc;
@@ -14,6 +15,7 @@ mod tsc;
 pub use counting::Counting;
 pub use fake::Fake;
 pub use keeper::Keeper;
+pub use resolution::{Resolution, resolution, timer_step_ns};
 pub use shared::ClockFailure;
 
 use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};

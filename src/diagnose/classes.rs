@@ -27,6 +27,9 @@ pub struct Verdict {
 
 /// A gap of at least so much that is alone is a blackout, ns: 20 ms, less what a canary may find too short.
 const LONE_NS: u64 = 19_000_000;
+/// Canaries that wake with a tick tell how long a stop was to a tick on each side. From so many ticks on that is enough to
+/// know a throttle by its sleeps, or a blackout.
+const TICKS_ENOUGH: u64 = 5;
 /// Steal is counted in ticks of 10 ms: judged over this time at least, ns.
 pub const STEAL_SPAN_NS: u64 = 1_000_000_000;
 /// Another gap is near a lone one within this time, ns.
@@ -51,7 +54,12 @@ pub fn verdicts_of(seen: &Seen<'_>) -> Vec<Verdict> {
     verdicts(seen, &Groups::of(seen), None)
 }
 
-/// The stops of the whole VM in what was seen, without what the guest itself did.
+/// Whether canaries tell how long a stop of `len_ns` was, and not just that it was some ticks long.
+fn is_resolved(len_ns: u64, seen: &Seen<'_>) -> bool {
+    len_ns >= seen.tick_ns.saturating_mul(TICKS_ENOUGH)
+}
+
+/// The stops of the whole VM in what was seen that were long enough for the canaries to measure, without what the guest itself did.
 ///
 /// One is as long as the canaries' gaps on average, but for those that something else made longer. Of one canary each gap
 /// may be one. A canary that then waited in the guest's own queue was stopped for less.
@@ -66,7 +74,7 @@ fn stops(seen: &Seen<'_>, groups: &Groups<'_>) -> Vec<Stop> {
         }
         let mean_ns = sum_ns.checked_div(count)?;
         let len_ns = mean_ns.min(least_ns.saturating_add(APART_NS));
-        (len_ns > 0).then_some(Stop { end_ns, len_ns })
+        (len_ns > 0 && is_resolved(len_ns, seen)).then_some(Stop { end_ns, len_ns })
     };
     groups.iter().filter(|group| groups.is_stop(group)).filter_map(stop).collect()
 }
@@ -78,11 +86,12 @@ fn stops(seen: &Seen<'_>, groups: &Groups<'_>) -> Vec<Stop> {
 /// and no other canary was there to say otherwise.
 fn waits(seen: &Seen<'_>, groups: &Groups<'_>) -> Vec<Stop> {
     if seen.canaries != 1 {
-        return seen.pending.iter().map(net).collect();
+        return seen.pending.iter().map(net).filter(|stop| is_resolved(stop.len_ns, seen)).collect();
     }
     let of_queue = |index: &usize| groups.explained(*index) == Some(GapClass::GuestSched);
     let stop = |gap: &Gap| Stop { end_ns: gap.end_ns(), len_ns: gap.len_ns };
-    (0..seen.gaps.len()).filter(of_queue).map(|index| stop(&seen.gaps[index])).collect()
+    let waits = (0..seen.gaps.len()).filter(of_queue).map(|index| stop(&seen.gaps[index]));
+    waits.filter(|stop| is_resolved(stop.len_ns, seen)).collect()
 }
 
 /// A verdict on each gap, given the throttle that was found.
@@ -132,7 +141,7 @@ fn whole(
     throttle: Option<&Throttle>,
 ) -> (GapClass, f64) {
     if let Some(throttle) = throttle
-        && fits(gap.len_ns, throttle)
+        && fits(gap.len_ns, throttle, seen.tick_ns)
     {
         return (GapClass::Throttle, throttle.score_percent.min(100) as f64 / 100.0);
     }
@@ -140,7 +149,11 @@ fn whole(
         (GapClass::Throttle, 0.95)
     } else if was_stopped(gap, seen) {
         (GapClass::Blackout, 0.95)
-    } else if !seen.is_hosted && gap.len_ns >= LONE_NS && is_alone(gap, (groups, group), seen) {
+    } else if !seen.is_hosted
+        && gap.len_ns >= LONE_NS
+        && is_resolved(gap.len_ns, seen)
+        && is_alone(gap, (groups, group), seen)
+    {
         (GapClass::Blackout, 0.5)
     } else if seen.canaries < 2 {
         single(gap, seen)

@@ -27,6 +27,8 @@ pub struct Seen<'a> {
     pub is_hosted: bool,
     /// Whether the canaries run under SCHED_FIFO: then no other task of the guest can have kept them waiting for long.
     pub realtime: bool,
+    /// The ticks that canaries wake with; 0 where they wake when they ask to.
+    pub tick_ns: u64,
 }
 
 /// Something the host knows, on the guest's clock.

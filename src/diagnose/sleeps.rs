@@ -11,14 +11,15 @@ const LEVEL_NEAR_NS: u64 = 150_000_000;
 /// A canary sees each sleep of a throttle that lasts longer, ns.
 const LEAST_SLEEP_NS: u64 = 2_000_000;
 
-/// Whether a stop of `len_ns` is one of a throttle's sleeps.
-pub(super) fn fits(len_ns: u64, throttle: &Throttle) -> bool {
+/// Whether a stop of `len_ns`, as canaries saw it that wake with ticks of `tick_ns`, is one of a throttle's sleeps.
+pub(super) fn fits(len_ns: u64, throttle: &Throttle, tick_ns: u64) -> bool {
     let sleep_ns = match throttle.law {
         ThrottleLaw::Qemu => throttle.period_ns.saturating_sub(SLICE_NS),
         ThrottleLaw::Unknown => throttle.period_ns / 100 * throttle.percent.min(100),
     };
     // Half a canary's period and the latency of a wake; and more where the vCPU had something else to do at first.
-    let (less_ns, more_ns) = ((sleep_ns / 10).max(1_200_000), (sleep_ns / 10).max(2_200_000));
+    let share_ns = (sleep_ns / 10).max(tick_ns);
+    let (less_ns, more_ns) = (share_ns.max(1_200_000), share_ns.max(2_200_000));
     (sleep_ns.saturating_sub(less_ns)..=sleep_ns.saturating_add(more_ns)).contains(&len_ns)
 }
 
@@ -28,7 +29,7 @@ pub(super) fn is_throttled(gap: &Gap, seen: &Seen<'_>) -> bool {
         let HostEventKind::Throttled(percent @ 1..=99) = event.kind else { return false };
         let period_ns = SLICE_NS * 100 / (100 - percent);
         let throttle = Throttle { percent, period_ns, law: ThrottleLaw::Qemu, score_percent: 100 };
-        event.overlap_ns(gap, LEVEL_NEAR_NS) > 0 && fits(gap.len_ns, &throttle)
+        event.overlap_ns(gap, LEVEL_NEAR_NS) > 0 && fits(gap.len_ns, &throttle, seen.tick_ns)
     })
 }
 
@@ -41,7 +42,7 @@ pub(super) fn among<'a>(
 ) -> impl Iterator<Item = usize> + 'a {
     let sleeps = Sleeps::of(seen.gaps);
     let fits = move |gap: &Gap| {
-        throttle.is_some_and(|throttle| fits(gap.len_ns, throttle)) || is_throttled(gap, seen)
+        throttle.is_some_and(|throttle| fits(gap.len_ns, throttle, seen.tick_ns)) || is_throttled(gap, seen)
     };
     waits.iter().copied().filter(move |index| {
         let gap = &seen.gaps[*index];

@@ -15,6 +15,10 @@
 //! times the p99.99 of the lateness in it. Always from 100 us to 1 ms: on a busy or emulated host those quantiles
 //! alone can be tens of ms, and a threshold as high would hide every sleep of a throttle.
 //!
+//! **Ticks.** Where timers wake with the kernel's tick alone (no high-resolution timers), every 1 to 10 ms, a canary wakes with each
+//! tick. A wake is then due a tick after the one before, and late by what comes on top of it. The threshold is one and a
+//! half ticks: a canary judges nothing shorter than it can see.
+//!
 //! **Features.** Only when a gap fires are the thread's counters read; the base they are compared with is renewed
 //! every tenth wake and with each gap, and the next deadline is set after that, so that reading is no gap itself.
 //!
@@ -23,11 +27,11 @@
 
 use super::{EngineError, control::Control, realtime::become_realtime, threads};
 use crate::{
-    clock::{Clock, Monotonic},
+    clock::{Clock, Monotonic, timer_step_ns},
     histogram::Counts,
     pace::{BEAT_NS, Beats},
     probe::{ThreadCounters, ThreadProbe},
-    record::GapFeatures,
+    record::{self, GapFeatures},
     tally::{GapTally, RawGap},
 };
 use std::{
@@ -55,6 +59,8 @@ pub(super) struct Canary {
     pub(super) tally: Arc<GapTally>,
     /// Whether it runs under SCHED_FIFO.
     pub(super) realtime: bool,
+    /// From one wake to the next where it asks at once.
+    pub(super) timer_step_ns: u64,
     /// None once it has been joined or given up.
     pub(super) thread: Option<JoinHandle<()>>,
 }
@@ -62,7 +68,13 @@ pub(super) struct Canary {
 /// A canary that may still be rehearsing.
 struct Starting {
     canary: Canary,
-    ready: mpsc::Receiver<Result<bool, EngineError>>,
+    ready: mpsc::Receiver<Result<(bool, u64), EngineError>>,
+}
+
+/// The ticks that `canaries` found timers to wake with; 0 where they wake when they are asked to. The quickest tells: all CPUs have
+/// the same kind of timers, and a busy host makes some of them seem slow.
+pub(super) fn tick_ns(canaries: &[Canary]) -> u64 {
+    canaries.iter().map(|canary| canary.timer_step_ns).min().map_or(0, record::tick_ns)
 }
 
 /// Starts a canary on each of `cpus` and returns when all have rehearsed (together: it takes as long as one) and wait
@@ -80,7 +92,10 @@ pub(super) fn start(
 fn started(starting: Starting, control: &Control) -> Result<Canary, EngineError> {
     let Starting { mut canary, ready } = starting;
     match (ready.recv(), canary.thread.take()) {
-        (Ok(settled), thread) => Ok(Canary { realtime: settled?, thread, ..canary }),
+        (Ok(settled), thread) => {
+            let (realtime, timer_step_ns) = settled?;
+            Ok(Canary { realtime, timer_step_ns, thread, ..canary })
+        }
         (Err(_), Some(thread)) => Err(threads::died(thread, control)),
         (Err(_), None) => Ok(canary),
     }
@@ -94,16 +109,22 @@ fn start_one(cpu: u32, baseline_ns: u64, control: &Arc<Control>) -> Result<Start
     let body = move || {
         let settled = threads::settle_on(&own_name, cpu).map(|()| become_realtime());
         let probe = ThreadProbe::open();
-        own_tally.set_threshold(rehearse(&Monotonic, Beats::of(cpu), &own_control));
+        let timer_step_ns = timer_step_ns(&Monotonic);
+        own_tally.set_threshold(match record::tick_ns(timer_step_ns) {
+            0 => rehearse(&Monotonic, Beats::of(cpu), &own_control),
+            tick_ns => least_ns(tick_ns).max(THRESHOLD_CEILING_NS),
+        });
         // Nobody listens any more when another canary failed: stop is then what the gate says.
-        let _ = say.send(settled);
+        let _ = say.send(settled.map(|realtime| (realtime, timer_step_ns)));
         drop(say);
         let Some(t0_ns) = own_control.wait_at_gate() else { return };
-        let watch = Watch::new(t0_ns, baseline_ns, own_tally.threshold());
-        run(&Monotonic, Beats::of(cpu), (&own_control, &probe, &own_tally), watch);
+        let wakes = Wakes { beats: Beats::of(cpu), tick_ns: own_control.tick_ns() };
+        let watch = Watch::new(t0_ns, baseline_ns, own_tally.threshold(), wakes);
+        run(&Monotonic, (&own_control, &probe, &own_tally), watch);
     };
     let thread = threads::spawn(&name, control, body)?;
-    Ok(Starting { canary: Canary { cpu, tally, realtime: false, thread: Some(thread) }, ready })
+    let canary = Canary { cpu, tally, realtime: false, timer_step_ns: 0, thread: Some(thread) };
+    Ok(Starting { canary, ready })
 }
 
 /// The threshold that fits a clock on which this thread wakes without any load.
@@ -122,18 +143,43 @@ fn rehearse<C: Clock>(clock: &C, beats: Beats, control: &Control) -> u64 {
     threshold_ns(&lateness, 0.99)
 }
 
-/// Watches until told to stop.
-fn run<C: Clock>(
-    clock: &C,
+/// When a canary wakes.
+#[derive(Debug, Clone, Copy)]
+struct Wakes {
     beats: Beats,
-    (control, probe, tally): (&Control, &ThreadProbe, &GapTally),
-    mut watch: Watch,
-) {
+    /// The ticks that its timers wake with; 0 where they wake at each beat.
+    tick_ns: u64,
+}
+
+impl Wakes {
+    /// Until when to sleep at `now_ns`, and when the wake is due then.
+    fn next_ns(self, now_ns: u64) -> (u64, u64) {
+        if self.tick_ns > 0 {
+            // In the middle between two ticks: the one that wakes comes no sooner and no later, whatever is asked for.
+            return (now_ns.saturating_add(self.tick_ns / 2), now_ns.saturating_add(self.tick_ns));
+        }
+        let beat_ns = self.beats.next_ns(now_ns);
+        (beat_ns, beat_ns)
+    }
+
+    /// From one to the next.
+    fn period_ns(self) -> u64 {
+        self.tick_ns.max(BEAT_NS)
+    }
+}
+
+/// Where timers wake with ticks of `tick_ns` no shorter lateness is judged.
+fn least_ns(tick_ns: u64) -> u64 {
+    tick_ns / 2 * 3
+}
+
+/// Watches until told to stop.
+fn run<C: Clock>(clock: &C, (control, probe, tally): (&Control, &ThreadProbe, &GapTally), mut watch: Watch) {
     let mut base = Base::read(control, probe);
     let mut wakes = 0;
-    let mut deadline_ns = beats.next_ns(clock.now_ns());
+    let (mut until_ns, mut deadline_ns) = watch.wakes.next_ns(clock.now_ns());
     loop {
-        clock.sleep_until(deadline_ns);
+        clock.sleep_until(until_ns);
         let now_ns = clock.now_ns();
         if control.stopped() {
             return;
@@ -147,7 +193,7 @@ fn run<C: Clock>(
             let features;
             (features, base) = base.turn(control, probe);
             held_base = base;
-            let len_ns = length_ns(late_ns, features.run_delay_ns);
+            let len_ns = length_ns(late_ns, features.run_delay_ns, watch.wakes.period_ns());
             tally.record(&RawGap { start_ns: now_ns.saturating_sub(len_ns), len_ns, features });
         } else if reads {
             base = Base::read(control, probe);
@@ -161,7 +207,7 @@ fn run<C: Clock>(
             (features, base) = held_base.turn(control, probe);
             tally.record(&RawGap { start_ns: now_ns, len_ns, features });
         }
-        deadline_ns = beats.next_ns(done_ns);
+        (until_ns, deadline_ns) = watch.wakes.next_ns(done_ns);
     }
 }
 
@@ -190,9 +236,9 @@ impl Base {
 }
 
 /// How long the gap was in which a canary came so late, having waited so long in the guest's own run queue.
-fn length_ns(late_ns: u64, run_delay_ns: Option<u64>) -> u64 {
+fn length_ns(late_ns: u64, run_delay_ns: Option<u64>, period_ns: u64) -> u64 {
     let was_awake = run_delay_ns.is_some_and(|waited_ns| waited_ns >= late_ns.div_ceil(2));
-    if was_awake { late_ns } else { late_ns.saturating_add(late_ns.min(BEAT_NS / 2)) }
+    if was_awake { late_ns } else { late_ns.saturating_add(late_ns.min(period_ns / 2)) }
 }
 
 /// Judges how late a canary woke.
@@ -201,12 +247,14 @@ struct Watch {
     baseline_end_ns: u64,
     /// The lateness seen so far, until the baseline is over.
     baseline: Option<Counts>,
+    wakes: Wakes,
 }
 
 impl Watch {
-    fn new(t0_ns: u64, baseline_ns: u64, threshold_ns: u64) -> Self {
+    fn new(t0_ns: u64, baseline_ns: u64, threshold_ns: u64, wakes: Wakes) -> Self {
         Self {
-            threshold_ns,
+            threshold_ns: threshold_ns.max(least_ns(wakes.tick_ns)),
+            wakes,
             baseline_end_ns: t0_ns.saturating_add(baseline_ns),
             baseline: Some(Counts::default()),
         }
@@ -219,7 +267,7 @@ impl Watch {
             && let Some(baseline) = self.baseline.take()
             && baseline.count() >= BASELINE_WAKES
         {
-            self.threshold_ns = threshold_ns(&baseline, 0.9999);
+            self.threshold_ns = threshold_ns(&baseline, 0.9999).max(least_ns(self.wakes.tick_ns));
         }
         if let Some(baseline) = &mut self.baseline {
             baseline.record_n(late_ns, 1);

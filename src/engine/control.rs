@@ -2,7 +2,7 @@
 
 use std::sync::{
     Condvar, Mutex, OnceLock, PoisonError,
-    atomic::{AtomicU32, Ordering},
+    atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
 /// What the count of orders says when every thread is to end.
@@ -19,6 +19,8 @@ pub(super) struct Control {
     failure: OnceLock<String>,
     /// Counts the intervals; stamps say in which one a page was visited last.
     epoch: AtomicU32,
+    /// The ticks with which timers wake; 0 where they wake when they are asked to. Set before the gate opens.
+    tick_ns: AtomicU64,
     /// Counts the moments from which on stores of any thread may fault for our own sake.
     faults_made: AtomicU32,
 }
@@ -28,6 +30,16 @@ impl Control {
     pub(super) fn open(&self, t0_ns: u64) {
         *self.gate.lock().unwrap_or_else(PoisonError::into_inner) = Some(t0_ns);
         self.changed.notify_all();
+    }
+
+    /// Timers wake with ticks of so many ns. To be said before the gate opens.
+    pub(super) fn set_tick(&self, tick_ns: u64) {
+        self.tick_ns.store(tick_ns, Ordering::Relaxed);
+    }
+
+    /// The ticks with which timers wake, once the gate is open; 0 where they wake when they are asked to.
+    pub(super) fn tick_ns(&self) -> u64 {
+        self.tick_ns.load(Ordering::Relaxed)
     }
 
     /// Waits until the gate opens, and returns t0; none when it is stop and the gate never opened.

@@ -31,9 +31,16 @@ pub(super) struct Diagnosis {
     steal: VecDeque<(u64, u64)>,
     time: TimeByClass,
     throttle: Option<Throttle>,
+    /// The ticks that canaries wake with; 0 where they wake when they ask to.
+    tick_ns: u64,
 }
 
 impl Diagnosis {
+    /// Of canaries that wake with ticks of so many ns.
+    pub(super) fn of_ticks(tick_ns: u64) -> Self {
+        Self { tick_ns, ..Self::default() }
+    }
+
     /// Takes in the gaps that came since the last call, and steal as it is now, and judges them in the light of what
     /// came before, but for those that ended just now. `now_ns` is before the calls that read them. A gap has its class
     /// from then on.
@@ -82,6 +89,7 @@ impl Diagnosis {
             gaps,
             pending: &self.waiting,
             steal_ns: stolen.map(|(first, last)| last.1.saturating_sub(first.1).saturating_mul(1_000_000)),
+            tick_ns: self.tick_ns,
             ..Seen::default()
         };
         let (throttle, told) = judged(&seen);

@@ -25,7 +25,7 @@ pub use snapshot::Snapshot;
 pub use threads::rehearse;
 
 use crate::{
-    clock::{Clock, ClockFailure, Keeper, Monotonic, read_cost_ns},
+    clock::{Clock, ClockFailure, Keeper, Monotonic, Resolution},
     content::{Journal, Ledger},
     diagnose::classify,
     pace::{BEAT_NS, Part, Schedule},
@@ -132,6 +132,9 @@ impl Engine {
             return Err(EngineError::NotResident(engine.memory.clone()));
         }
         engine.canaries = canary::start(cpus, plan.baseline_ns, &engine.control)?;
+        let tick_ns = canary::tick_ns(&engine.canaries);
+        engine.control.set_tick(tick_ns);
+        engine.diagnosis = Diagnosis::of_ticks(tick_ns);
         engine.ground.keep_files();
         engine.callbacks_seen = engine.callbacks.read();
         engine.steal_seen_ms = engine.steal.as_ref().and_then(StealProbe::read_ms);
@@ -142,6 +145,7 @@ impl Engine {
 
     /// What the engine is made of. Measures the clock: takes about a millisecond.
     pub fn facts(&self) -> Facts {
+        let Resolution { step_ns, read_ns } = self.clock.resolution();
         let tallies = self.writers.len() * VisitTally::bytes();
         let first = self.plan.first_load();
         let schedules = (0..self.plan.threads)
@@ -157,7 +161,9 @@ impl Engine {
             clock: ClockFacts {
                 kind: if self.clock.hz().is_some() { "tsc" } else { "monotonic" }.into(),
                 hz: self.clock.hz().unwrap_or(1_000_000_000),
-                read_ns: read_cost_ns(&self.clock.clock()),
+                read_ns,
+                step_ns: Some(step_ns),
+                timer_step_ns: self.canaries.iter().map(|canary| canary.timer_step_ns).min(),
                 clocksource: clocksource(),
             },
             self_facts: SelfFacts {
@@ -167,7 +173,7 @@ impl Engine {
                     .map(|canary| canary.tally.threshold())
                     .max()
                     .unwrap_or(0),
-                canary_period_ns: BEAT_NS,
+                canary_period_ns: self.control.tick_ns().max(BEAT_NS),
                 canary_realtime: self.canaries.iter().all(|canary| canary.realtime),
                 tables_bytes: (tables_bytes + stamps) as u64 + ledgers,
             },
@@ -206,7 +212,10 @@ impl Engine {
             return Err(EngineError::Behind);
         }
         let (at_ns, before, number) = (Monotonic.now_ns(), course.now(), course.next_number());
-        self.writers.iter().for_each(|writer| writer.change(&self.plan, (&before, &load), (number, at_ns)));
+        let tick_ns = self.control.tick_ns();
+        for writer in &self.writers {
+            writer.change(&self.plan, (&before, &load), (number, at_ns), tick_ns);
+        }
         course.change(at_ns, load);
         self.control.call();
         Ok(())
@@ -270,6 +279,7 @@ impl Engine {
             callbacks: self.callbacks_seen,
             diagnosis: &self.diagnosis,
             own_pages_dirtied: self.own_pages_dirtied,
+            clock_step_ns: self.clock.step_ns(),
         };
         snapshot::take(&sources, self.stopped_ns.unwrap_or_else(|| Monotonic.now_ns()), last)
     }

@@ -11,7 +11,7 @@ use crate::{
     histogram::Counts,
     plan::{Checked, Load},
     probe::process_cpu_ns,
-    record::{End, EndReason, Interval, Latency, SelfCost, Status, Throttle, Totals},
+    record::{End, EndReason, Interval, Latency, SelfCost, Status, Throttle, Totals, is_resolved},
     tally::{GapCounts, Latencies, StampCounts},
 };
 use std::collections::BTreeMap;
@@ -43,6 +43,8 @@ pub struct Snapshot {
     throttle: Option<Throttle>,
     /// Of the interval that ends with it, where that was counted.
     own_pages_dirtied: Option<u64>,
+    /// The steps of the clock that stamps.
+    clock_step_ns: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -90,6 +92,8 @@ pub(super) struct Sources<'a> {
     pub(super) callbacks: Option<u64>,
     /// Of the interval that ends with the snapshot, where that was counted.
     pub(super) own_pages_dirtied: Option<u64>,
+    /// The steps of the clock that stamps.
+    pub(super) clock_step_ns: u64,
 }
 
 /// Loads everything once, for the time `at_ns`, which is now or just past. What is counted meanwhile may or may not
@@ -115,7 +119,7 @@ pub(super) fn take(sources: &Sources<'_>, at_ns: u64, last: &Snapshot) -> Snapsh
         }
         due.add(Due::new(offered, counts.writes + counts.reads, counts.missed));
         let open = counts.open_since_ns.map(|since_ns| at_ns.saturating_sub(since_ns));
-        open_ns = open_ns.max(open.filter(|open_ns| *open_ns > 0));
+        open_ns = open_ns.max(open.filter(|open_ns| is_resolved(*open_ns, sources.clock_step_ns)));
         writes += counts.writes;
         reads += counts.reads;
     }
@@ -143,6 +147,7 @@ pub(super) fn take(sources: &Sources<'_>, at_ns: u64, last: &Snapshot) -> Snapsh
         lost: sources.diagnosis.time(),
         throttle: sources.diagnosis.throttle(),
         own_pages_dirtied: sources.own_pages_dirtied,
+        clock_step_ns: sources.clock_step_ns,
     }
 }
 
@@ -253,9 +258,10 @@ impl Snapshot {
 
     /// Of service and of response, each in short and packed. One after the other: they take the same memory.
     fn latencies_since(&self, earlier: &Self) -> ((Latency, String), (Latency, String)) {
+        let step_ns = self.clock_step_ns.max(earlier.clock_step_ns);
         let of = |now: &Counts, then: &Counts| {
             let fresh = now.since(then);
-            (Latency::from(&fresh), fresh.pack())
+            (Latency::of(&fresh, step_ns), fresh.pack())
         };
         let (now, then) = (&self.latencies, &earlier.latencies);
         (of(&now.service, &then.service), of(&now.response, &then.response))

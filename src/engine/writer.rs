@@ -60,11 +60,17 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Has it go on with the load `to` instead of `from`, the load of this `number` (the first is 0), as from `at_ns` on. Never
-    /// waits; to be followed by a call.
-    pub(super) fn change(&self, plan: &Checked, (from, to): (&Load, &Load), (number, at_ns): (u32, u64)) {
+    /// Has it go on with the load `to` instead of `from`, the load of this `number` (the first is 0), as from `at_ns` on, with timers
+    /// that wake with ticks of `tick_ns`. Never waits; to be followed by a call.
+    pub(super) fn change(
+        &self,
+        plan: &Checked,
+        (from, to): (&Load, &Load),
+        (number, at_ns): (u32, u64),
+        tick_ns: u64,
+    ) {
         let (index, seed) = (self.index, writer_seed(plan.seed, self.index));
-        let (lot, part) = (plan.lot(index), Part::of(plan, to, index).on(self.on));
+        let (lot, part) = (plan.lot(index), Part::of(plan, to, index).on(self.on, tick_ns));
         let (from, to) = (&lot.load(from), &lot.load(to));
         let visits_per_s = to.visit_rate().pages_per_s().unwrap_or(0);
         let change = Change {
@@ -261,7 +267,7 @@ impl Recruit {
         drop(say);
         let (t0_ns, mut visitor) = control.wait_at_gate().zip(visitor)?;
         let first = plan.first_load();
-        let part = Part::of(&plan, &first, index).on(cpu);
+        let part = Part::of(&plan, &first, index).on(cpu, control.tick_ns());
         visitor.set_pace(part.most_visits_per_s());
         Some(Work {
             pacer: Pacer::new(t0_ns, &part),

@@ -16,11 +16,15 @@
 //! writer sleeps until shortly before and spins for the rest, a hundredth of the time to the next visit, at most
 //! [`SPIN_LIMIT_NS`].
 //!
+//! **Ticks.** Timers may wake with the kernel's tick alone, every 1 to 10 ms (no high-resolution timers). Beats are then as long as a tick, and a
+//! writer asks to be woken a tick before its beat: so visits run ahead and none is late because of the timer. All batches of a beat are
+//! done at once, since there is no waking within it.
+//!
 //! **Backlog.** What a stall delayed is repaid by running through the schedule faster, at most as many times as
 //! `--catch-up` says: a batch that covers a span of the schedule holds the next one back for that part of the span.
-//! Lateness of up to half a beat is made up at once: a wake-up a little late must not cost rate for ever. Where a backlog is
+//! Lateness of up to half a beat, or a tick, is made up at once: a wake-up a little late must not cost rate for ever. Where a backlog is
 //! never repaid (a factor of 1) beats are half as long, so that a late one and the next make no burst of more than a ms.
-//! To shed is to give up, when a batch begins, all visits more than [`PATIENCE_NS`] late, and within a batch the rest of it once
+//! To shed is to give up, when a batch begins, all visits more than [`PATIENCE_NS`] (and a tick) late, and within a batch the rest of it once
 //! that is twice as late.
 
 mod beats;

@@ -35,6 +35,8 @@ pub struct Paced {
     beats: Beats,
     /// Their length.
     beat_ns: u64,
+    /// The ticks with which timers wake; 0 where they wake when they are asked to.
+    tick_ns: u64,
     /// When the beat began whose visits were handed out last.
     beat_at_ns: u64,
     /// None: late visits are never given up.
@@ -57,15 +59,17 @@ impl Pacer {
         if part.rate == Rate::Max {
             return Self::Max;
         }
+        let shortest_ns = if part.catch_up > 1 { BEAT_NS } else { BEAT_NS / 2 };
         Schedule::new(t0_ns, part).map_or(Self::Idle, |schedule| {
             Self::Paced(Paced {
                 schedule,
                 starts: schedule.starts(),
                 catch_up: u64::from(part.catch_up.max(1)),
                 beats: Beats::of(part.cpu),
-                beat_ns: if part.catch_up > 1 { BEAT_NS } else { BEAT_NS / 2 },
+                beat_ns: shortest_ns.max(part.tick_ns),
+                tick_ns: part.tick_ns,
                 beat_at_ns: u64::MAX,
-                patience_ns: (part.backlog == BacklogPolicy::Shed).then_some(PATIENCE_NS),
+                patience_ns: (part.backlog == BacklogPolicy::Shed).then_some(PATIENCE_NS + part.tick_ns),
                 sifted: false,
                 past: 0,
                 first_ns: t0_ns,
@@ -128,16 +132,23 @@ impl Paced {
         }
         self.past += visits as u64;
         self.span_ns = due_ns - self.first_ns;
-        let (begin_ns, spin_ns) = if visits > 1 && self.beat_at_ns != goes_on_ns {
+        let is_beat = visits > 1 && (self.beat_at_ns != goes_on_ns || self.tick_ns > 0);
+        let (begin_ns, spin_ns) = if is_beat {
             (self.beat_at_ns, 0)
         } else {
             (self.first_ns, (self.span_ns / 100).min(SPIN_LIMIT_NS))
         };
-        Batch { visits, release_ns: begin_ns.max(self.not_before_ns), spin_ns }
+        // Asked for a tick before, a timer wakes with one that is no later.
+        let begin_ns = begin_ns.saturating_sub(self.tick_ns);
+        let spin_ns = if self.tick_ns > 0 { 0 } else { spin_ns };
+        // What is held back by less than a tick would be by a whole one.
+        let not_before_ns = self.not_before_ns.saturating_sub(self.tick_ns);
+        Batch { visits, release_ns: begin_ns.max(not_before_ns), spin_ns }
     }
 
     fn released(&mut self, now_ns: u64, batch: &Batch) -> u64 {
-        let began_ns = batch.release_ns.max(now_ns.saturating_sub(BEAT_NS / 2));
+        let at_once_ns = self.tick_ns.max(BEAT_NS / 2);
+        let began_ns = batch.release_ns.max(self.not_before_ns).max(now_ns.saturating_sub(at_once_ns));
         self.not_before_ns = began_ns.saturating_add(self.span_ns / self.catch_up);
         let Some(patience_ns) = self.patience_ns else { return u64::MAX };
         let sifted = std::mem::take(&mut self.sifted);

@@ -26,10 +26,12 @@ pub struct Part {
     pub writers: u32,
     /// The CPU it is on, whose beats it keeps.
     pub cpu: u32,
+    /// The ticks with which timers wake there; 0 where they wake when they are asked to.
+    pub tick_ns: u64,
 }
 
 impl Part {
-    /// The part of writer number `writer` of `plan` in `load`, on the first CPU.
+    /// The part of writer number `writer` of `plan` in `load`, on the first CPU, with timers that wake when they are asked to.
     pub fn of(plan: &Checked, load: &Load, writer: u32) -> Self {
         let lot = plan.lot(writer);
         let load = lot.load(load);
@@ -44,6 +46,7 @@ impl Part {
             writer: lot.writer,
             writers: lot.writers,
             cpu: 0,
+            tick_ns: 0,
         }
     }
 
@@ -54,10 +57,10 @@ impl Part {
         Some(most.div_ceil(u64::from(self.writers.max(1))))
     }
 
-    /// The same on another CPU.
+    /// The same on another CPU, whose timers wake with ticks of so many ns.
     #[must_use]
-    pub const fn on(self, cpu: u32) -> Self {
-        Self { cpu, ..self }
+    pub const fn on(self, cpu: u32, tick_ns: u64) -> Self {
+        Self { cpu, tick_ns, ..self }
     }
 
     /// The whole of a rate at constant pace, repaid at the usual factor.
@@ -73,6 +76,7 @@ impl Part {
             writer: 0,
             writers: 1,
             cpu: 0,
+            tick_ns: 0,
         }
     }
 }

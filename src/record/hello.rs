@@ -44,9 +44,26 @@ pub struct ClockFacts {
     pub hz: u64,
     /// What one reading costs, the median of many, rounded.
     pub read_ns: u64,
+    /// The smallest step it was seen to take, as measured; where its own is less than a reading costs, about that cost. Latencies
+    /// that are no longer are not told. Absent from an earlier version's guest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_ns: Option<u64>,
+    /// From one wake of a timer to the next where it is asked for at once, as measured: a ms and more where timers wake with the
+    /// kernel's tick alone, and then writers and canaries do. Absent from an earlier version's guest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timer_step_ns: Option<u64>,
     /// The guest kernel's clocksource; absent where it cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clocksource: Option<String>,
+}
+
+/// Timers that wake no sooner than this one after the other wake with the kernel's tick alone, ns.
+const TICK_FLOOR_NS: u64 = 800_000;
+
+/// The ticks that timers wake with, of which one came no sooner than `timer_step_ns` after another; 0 where they wake when they are
+/// asked to.
+pub const fn tick_ns(timer_step_ns: u64) -> u64 {
+    if timer_step_ns < TICK_FLOOR_NS { 0 } else { timer_step_ns }
 }
 
 /// The memory of all regions, as found after it was filled and before the first visit.

@@ -25,8 +25,8 @@ pub use corruption::{Corruption, CorruptionCounts, CorruptionKind};
 pub use end::{End, EndReason, Totals};
 pub use envelope::{Record, SessionId};
 pub use gap::{Gap, GapClass, GapFeatures};
-pub use hello::{ClockFacts, Hello, MemoryFacts, SelfFacts};
-pub use interval::{GapSummary, Interval, Latency, SelfCost, Throttle, ThrottleLaw};
+pub use hello::{ClockFacts, Hello, MemoryFacts, SelfFacts, tick_ns};
+pub use interval::{GapSummary, Interval, Latency, SelfCost, Throttle, ThrottleLaw, is_resolved};
 #[cfg(feature = "host")]
 pub use migration::{MigrationSample, QemuBody, QemuLine, RamSample, Side};
 #[cfg(feature = "host")]

@@ -3,6 +3,7 @@
 use super::*;
 
 const MS: u64 = 1_000_000;
+const FINE: Resolution = Resolution { step_ns: 20, read_ns: 20 };
 
 /// A counter of 2 GHz that shows `cycles` at `mono_ns`, read in 60 ns.
 fn pair(cycles: u64, mono_ns: u64) -> Pair {
@@ -11,7 +12,7 @@ fn pair(cycles: u64, mono_ns: u64) -> Pair {
 
 /// A keeper and a clock of a counter of 2 GHz that agrees with the true time; both begin at 1 s.
 fn steady() -> (Keeper, Counting) {
-    let mut keeper = Keeper::from(Some(pair(0, 1000 * MS)));
+    let mut keeper = Keeper::from(Some(pair(0, 1000 * MS)), FINE);
     assert_eq!(keeper.on(pair(600 * MS, 1300 * MS)), None);
     let clock = keeper.clock();
     assert_eq!(read(&clock, 600 * MS, 1300 * MS), 1300 * MS);
@@ -26,7 +27,7 @@ fn read(clock: &Counting, cycles: u64, mono_ns: u64) -> u64 {
 #[test]
 fn without_a_counter_or_before_the_first_check_the_clock_shows_the_true_time() {
     for first in [None, Some(pair(0, 0))] {
-        let keeper = Keeper::from(first);
+        let keeper = Keeper::from(first, FINE);
         let clock = keeper.clock();
         assert_eq!([5, 7, 7].map(|mono_ns| read(&clock, 0, mono_ns)), [5, 7, 7]);
         assert_eq!(keeper.hz(), None);
@@ -143,7 +144,7 @@ fn time_stands_until_it_has_caught_up_when_the_clock_was_ahead() {
 
 #[test]
 fn pairs_that_took_long_or_came_soon_change_nothing() {
-    let mut keeper = Keeper::from(Some(pair(0, 0)));
+    let mut keeper = Keeper::from(Some(pair(0, 0)), FINE);
     assert_eq!(keeper.on(Pair { width_ns: 50_000, ..pair(200 * MS, 100 * MS) }), None);
     assert_eq!(keeper.on(pair(2000, 1000)), None);
     assert_eq!(keeper.hz(), None);

@@ -223,7 +223,7 @@ proptest! {
         let stalls = [Stall { cpu: 0, start_ns: length_ns, len_ns: end_ns, page: 0, earlier: 0 }];
         let seen = Seen {
             end_ns, length_ns, canaries, gaps: &gaps, pending: &gaps, steal_ns, events: &events, stalls: &stalls, is_hosted: narrow,
-            realtime: !narrow,
+            realtime: !narrow, tick_ns: length_ns % 3 * MS,
         };
         let found = judged(&seen).1;
         prop_assert_eq!(found.len(), gaps.len());
@@ -234,4 +234,34 @@ proptest! {
         let lost: u64 = time.lost().map(|(_, ns)| ns).sum();
         prop_assert_eq!(lost + time.running_ns(wall_ns, 4), wall_ns * 4);
     }
+}
+
+/// Gaps of two canaries that wake with ticks of 4 ms, where stops of `len_ms` come every `period_ms`: each seems to begin in the middle
+/// between two ticks.
+fn ticking(len_ms: u64, period_ms: u64) -> Vec<Gap> {
+    let stops = (0..3_000 / period_ms).map(|number| {
+        let (from_ms, to_ms) = (number * period_ms + 1, number * period_ms + 1 + len_ms);
+        (from_ms.next_multiple_of(4) - 2, to_ms.next_multiple_of(4))
+    });
+    stops.flat_map(|(from_ms, to_ms)| [0, 1].map(|cpu| gap(cpu, from_ms, to_ms - from_ms))).collect()
+}
+
+#[test]
+fn no_throttle_is_told_of_sleeps_that_ticks_are_too_coarse_to_measure_and_one_is_of_longer_ones() {
+    for (len_ms, period_ms, percent) in
+        [(4, 12, None), (8, 20, None), (40, 50, Some(80)), (90, 100, Some(90))]
+    {
+        let gaps = ticking(len_ms, period_ms);
+        let found = judged(&Seen { tick_ns: 4 * MS, ..seen(&gaps) });
+        assert_eq!(found.0.map(|throttle| throttle.percent), percent, "{len_ms} of {period_ms} ms");
+        let are_throttle = found.1.iter().all(|verdict| verdict.class == GapClass::Throttle);
+        assert_eq!(are_throttle, percent.is_some(), "{len_ms} of {period_ms} ms");
+    }
+}
+
+#[test]
+fn a_lone_gap_of_two_ticks_is_no_blackout() {
+    let gaps = [0, 1].map(|cpu| gap(cpu, 1_000, 25));
+    let class = |tick_ns| judged(&Seen { tick_ns, ..seen(&gaps) }).1[0].class;
+    assert_eq!((class(0), class(10 * MS)), (GapClass::Blackout, GapClass::VmPause));
 }

@@ -38,6 +38,7 @@ fn scheduled(at_ns: u64, visits: &[u64], due: Due, rate: &str) -> Snapshot {
         lost: TimeByClass::default(),
         throttle: None,
         own_pages_dirtied: None,
+        clock_step_ns: 0,
     }
 }
 
@@ -110,4 +111,22 @@ fn intervals_add_up_to_the_end_however_they_are_cut() {
     assert_eq!((end.totals.elapsed_ns, end.records_dropped), (4000, 3));
     let merged = points[4].interval_since(&points[1], &plan, "run");
     assert_eq!((merged.writes, merged.reads), (6, 9));
+}
+
+#[test]
+fn a_clock_that_became_coarse_within_an_interval_tells_no_latency_below_its_step() {
+    let plan = checked(Rate::PagesPerSecond(10));
+    let earlier = snapshot(1000, &[], Due::default());
+    let mut later = snapshot(3000, &[900, 900, 40_000_000], Due::new(3, 3, 0));
+    later.clock_step_ns = 4_000_000;
+    for (now, then) in
+        [(&later, &earlier), (&snapshot(3000, &[900, 900, 40_000_000], Due::new(3, 3, 0)), &later)]
+    {
+        let then = Snapshot { clock_step_ns: then.clock_step_ns, ..earlier.clone() };
+        let told = now.interval_since(&then, &plan, "run").service_ns;
+        assert_eq!((told.count, told.p50), (3, None));
+        assert!(told.max.is_some_and(|max_ns| max_ns >= 40_000_000), "{told:?}");
+    }
+    let end = later.end(&earlier, EndReason::Stop, None, 0);
+    assert_eq!(end.response_ns.p50, None);
 }

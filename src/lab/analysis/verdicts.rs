@@ -7,7 +7,7 @@ use crate::{
         rundir::RunData,
         timeline::{Axis, PhaseName, Timeline},
     },
-    record::{Body, Gap, Interval, QemuBody, Side, Stall},
+    record::{Body, Gap, Interval, QemuBody, Side, Stall, tick_ns},
 };
 
 /// Gaps are judged so much at a time: over less steal says nothing, ns.
@@ -33,13 +33,16 @@ pub struct Judged {
 /// Judges every gap of the run.
 pub fn judged(data: &RunData, axis: &Axis, timeline: &Timeline, canaries: usize) -> Judged {
     let (mut gaps, mut stalls, mut intervals) = (Vec::new(), Vec::new(), Vec::new());
-    let mut realtime = false;
+    let (mut realtime, mut ticks_ns) = (false, 0);
     for arrival in &data.arrivals {
         match &arrival.record.body {
             Body::Gap(gap) => gaps.push(gap.clone()),
             Body::Stall(stall) => stalls.push(*stall),
             Body::Interval(interval) => intervals.push(&**interval),
-            Body::Hello(hello) => realtime = hello.self_facts.canary_realtime,
+            Body::Hello(hello) => {
+                realtime = hello.self_facts.canary_realtime;
+                ticks_ns = hello.clock.timer_step_ns.map_or(0, tick_ns);
+            }
             _ => {}
         }
     }
@@ -67,6 +70,7 @@ pub fn judged(data: &RunData, axis: &Axis, timeline: &Timeline, canaries: usize)
             events: &events,
             is_hosted: true,
             realtime,
+            tick_ns: ticks_ns,
         };
         let told = verdicts_of(&seen);
         found.extend(told.into_iter().skip(inside.start - first).take(inside.len()));

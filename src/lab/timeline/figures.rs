@@ -44,19 +44,24 @@ pub fn figures(guest: &Guest<'_>, span: Span, unreadable: &mut usize) -> Figures
     let inside: Vec<&IntervalAt<'_>> =
         guest.intervals.iter().filter(|at| span.contains(at.span.middle_s())).collect();
     let (asked_pages_per_s, achieved_pages_per_s) = rates(&inside);
+    let step_ns = guest.clock_step_ns;
     Figures {
         span,
         intervals: inside.len(),
         asked_pages_per_s,
         achieved_pages_per_s,
-        service_ns: merged(inside.iter().map(|at| &at.interval.service_hist), unreadable),
-        response_ns: merged(inside.iter().map(|at| &at.interval.response_hist), unreadable),
+        service_ns: merged(inside.iter().map(|at| &at.interval.service_hist), step_ns, unreadable),
+        response_ns: merged(inside.iter().map(|at| &at.interval.response_hist), step_ns, unreadable),
         gaps: gaps(guest, span, &inside),
     }
 }
 
-/// The distribution of all these histograms together; none where nothing was counted.
-fn merged<'a>(packed: impl Iterator<Item = &'a String>, unreadable: &mut usize) -> Option<Latency> {
+/// The distribution of all these histograms together, by a clock of such steps; none where nothing was counted.
+fn merged<'a>(
+    packed: impl Iterator<Item = &'a String>,
+    step_ns: u64,
+    unreadable: &mut usize,
+) -> Option<Latency> {
     let mut sum = Counts::default();
     for histogram in packed {
         match Counts::unpack(histogram) {
@@ -64,7 +69,7 @@ fn merged<'a>(packed: impl Iterator<Item = &'a String>, unreadable: &mut usize) 
             Err(_) => *unreadable += 1,
         }
     }
-    (!sum.is_empty()).then(|| Latency::from(&sum))
+    (!sum.is_empty()).then(|| Latency::of(&sum, step_ns))
 }
 
 /// Asked (the mean over time, none where any interval asked for `max`) and achieved.

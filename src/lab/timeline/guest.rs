@@ -35,12 +35,14 @@ pub struct Guest<'a> {
     pub canaries: Option<usize>,
     /// Whether gap records were given up, so that only the intervals' sums are complete.
     pub gaps_dropped: bool,
+    /// The steps of the clock that stamped, the coarsest that was told; 0 where none was.
+    pub clock_step_ns: u64,
 }
 
 impl<'a> Guest<'a> {
     /// What the guest of this run said.
     pub fn of(data: &'a RunData, axis: &Axis) -> Self {
-        let (mut intervals, mut gaps) = (Vec::new(), Vec::new());
+        let (mut intervals, mut gaps, mut clock_step_ns) = (Vec::new(), Vec::new(), 0);
         for arrival in &data.arrivals {
             match &arrival.record.body {
                 Body::Interval(interval) => {
@@ -51,6 +53,7 @@ impl<'a> Guest<'a> {
                     let span = axis.guest_span(gap.start_ns, gap.end_ns());
                     gaps.extend(span.map(|span| GapAt { span, cpu: gap.cpu }));
                 }
+                Body::Hello(hello) => clock_step_ns = hello.clock.step_ns.unwrap_or(0).max(clock_step_ns),
                 _ => {}
             }
         }
@@ -60,7 +63,7 @@ impl<'a> Guest<'a> {
         let canaries = super::axis::canaries(data).filter(|_| watched);
         let stream = &data.run.stream;
         let gaps_dropped = stream.dropped_by_guest > 0 || stream.holes > 0 || stream.unwritten > 0;
-        Self { intervals, gaps, canaries, gaps_dropped }
+        Self { intervals, gaps, canaries, gaps_dropped, clock_step_ns }
     }
 
     /// The share of vCPU time that was lost in each interval, 0 to 1; empty where nobody looked for gaps.

@@ -6,6 +6,7 @@ use crate::units::Nanos;
 use proptest::prelude::*;
 
 mod mean;
+mod ticks;
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -31,7 +32,10 @@ fn carry_out(part: &Part, pauses: &[(u64, u64)], end_ns: u64) -> Vec<Done> {
     let (mut now_ns, mut done) = (0u64, Vec::new());
     loop {
         let batch = pacer.next(&mut intended_ns);
-        now_ns = now_ns.max(batch.release_ns);
+        // What has to be waited for begins with a tick.
+        if now_ns < batch.release_ns {
+            now_ns = batch.release_ns.next_multiple_of(part.tick_ns.max(1));
+        }
         for (begin_ns, back_ns) in pauses {
             now_ns = if (*begin_ns..*back_ns).contains(&now_ns) { *back_ns } else { now_ns };
         }
@@ -158,13 +162,15 @@ fn every_visit_is_accounted_for(paced: &Part, pauses: &[(u64, u64)]) -> Result<(
     let mut past = 0;
     for done in carry_out(paced, &spans, SECOND_NS) {
         past += done.visits + done.missed;
-        prop_assert!(past <= schedule.offered(done.at_ns + BEAT_NS), "ahead by more than a batch");
+        let ahead_ns = BEAT_NS.max(2 * paced.tick_ns);
+        prop_assert!(past <= schedule.offered(done.at_ns + ahead_ns), "ahead by more than a batch");
+        let patience_ns = PATIENCE_NS + paced.tick_ns;
         if done.missed > 0 {
             // All that was too late is gone, and nothing else.
-            prop_assert_eq!(past, schedule.offered(done.at_ns - PATIENCE_NS));
+            prop_assert_eq!(past, schedule.offered(done.at_ns - patience_ns));
         }
         if shed {
-            prop_assert!(past >= schedule.offered(done.at_ns - PATIENCE_NS.min(done.at_ns)));
+            prop_assert!(past >= schedule.offered(done.at_ns - patience_ns.min(done.at_ns)));
         } else {
             prop_assert_eq!(done.missed, 0);
         }
@@ -189,6 +195,11 @@ fn any_pace() -> impl Strategy<Value = PaceSpec> {
     let burst = (1u64..2_000, 1u64..2_000)
         .prop_map(|(on, off)| PaceSpec::Burst { on: Nanos::from_ms(on), off: Nanos::from_ms(off) });
     prop_oneof![Just(PaceSpec::Constant), Just(PaceSpec::Poisson), burst]
+}
+
+/// Of kernels that tick 1000, 250 and 100 times a second, or need not.
+fn any_tick() -> impl Strategy<Value = u64> {
+    prop::sample::select(vec![0, 0, 1_000_000, 4_000_250, 10_000_000])
 }
 
 proptest! {
@@ -219,11 +230,11 @@ proptest! {
     /// Whatever happens, no visit runs ahead by more than a batch, and nothing is lost or done twice.
     #[test]
     fn offered_is_done_and_missed_and_behind_at_any_time(
-        rate in 100u64..20_000, pace in any_pace(), shed in any::<bool>(), catch_up in 1u32..=100,
+        rate in 100u64..20_000, pace in any_pace(), shed in any::<bool>(), catch_up in 1u32..=100, tick_ns in any_tick(),
         pauses in prop::collection::vec((0u64..100_000_000, 1u64..80_000_000), 0..6)
     ) {
         let backlog = if shed { BacklogPolicy::Shed } else { BacklogPolicy::Repay };
-        every_visit_is_accounted_for(&Part { pace, backlog, catch_up, ..part(rate) }, &pauses)?;
+        every_visit_is_accounted_for(&Part { pace, backlog, catch_up, tick_ns, ..part(rate) }, &pauses)?;
     }
 
     #[test]
