@@ -10,7 +10,7 @@ page=target/fidelity.md
 repeats=${REPEATS:-1}
 mkdir -p "$(dirname "$log")" || exit 1
 export SULLY_TEST_GUEST=$PWD/target/guest/sully SULLY_TEST_LAB=$PWD/target/release/sully-lab SULLY_TEST_IMAGE=$PWD/target/image
-export SULLY_FIDELITY=${LONG:+long}
+export SULLY_FIDELITY=${LONG:+long} SULLY_TEST_REQUIRE=1
 SULLY_FIDELITY=${SULLY_FIDELITY:-short}
 : >"$log"
 

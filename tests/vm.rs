@@ -5,6 +5,8 @@
 #![cfg(feature = "host")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod parts;
+
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -14,12 +16,7 @@ use sully::lab::hostclock;
 
 /// The program and the image, or a skip that is heard.
 fn lab_and_image(test: &str) -> Option<(PathBuf, PathBuf)> {
-    let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.exists());
-    let both = variable("SULLY_TEST_LAB").zip(variable("SULLY_TEST_IMAGE"));
-    if both.is_none() {
-        eprintln!("SKIPPED: {test}: set SULLY_TEST_LAB and SULLY_TEST_IMAGE (make test does)");
-    }
-    both
+    parts::lab_and_image().inspect_err(|why| eprintln!("SKIPPED: {test}: {why}")).ok()
 }
 
 fn lab(program: &Path, image: &Path, out: &Path, arguments: &str) -> Command {

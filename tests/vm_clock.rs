@@ -6,6 +6,7 @@
 #![cfg(feature = "host")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod parts;
 #[path = "vm_clock/records.rs"]
 mod records;
 #[path = "vm_clock/tamper.rs"]

@@ -5,6 +5,8 @@
 #![cfg(feature = "host")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod parts;
+
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -54,10 +56,9 @@ fn random(from: f64, to: f64) -> f64 {
 }
 
 fn agrees(test: &str, pattern: &str, different: fn(f64, f64) -> f64) {
-    let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.exists());
-    let Some((program, image)) = variable("SULLY_TEST_LAB").zip(variable("SULLY_TEST_IMAGE")) else {
-        eprintln!("SKIPPED: {test}: set SULLY_TEST_LAB and SULLY_TEST_IMAGE (make test does)");
-        return;
+    let (program, image) = match parts::lab_and_image() {
+        Ok(both) => both,
+        Err(why) => return eprintln!("SKIPPED: {test}: {why}"),
     };
     let all_rates = std::env::var_os("SULLY_TEST_ALL_RATES").is_some();
     let rates: &[u64] = if all_rates { &[4_000, 6_000, 9_000] } else { &[6_000] };

@@ -12,6 +12,7 @@ mod machine;
 mod migrations;
 #[path = "fidelity/page_requests.rs"]
 mod page_requests;
+mod parts;
 #[path = "fidelity/postcopy.rs"]
 mod postcopy;
 #[path = "fidelity/say.rs"]

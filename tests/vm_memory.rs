@@ -3,6 +3,8 @@
 //! It needs the built image and program, as `tests/vm.rs` does. `SULLY_TEST_MEMORY_SECONDS` has it run longer.
 #![cfg(feature = "host")]
 
+mod parts;
+
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -26,10 +28,9 @@ content = "compress:50"
 #[test]
 fn three_quarters_of_a_small_guest_are_dirtied_in_two_regions_and_nobody_is_killed() {
     let test = "three_quarters_of_a_small_guest_are_dirtied_in_two_regions_and_nobody_is_killed";
-    let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.exists());
-    let Some((program, image)) = variable("SULLY_TEST_LAB").zip(variable("SULLY_TEST_IMAGE")) else {
-        eprintln!("SKIPPED: {test}: set SULLY_TEST_LAB and SULLY_TEST_IMAGE (make test does)");
-        return;
+    let (program, image) = match parts::lab_and_image() {
+        Ok(both) => both,
+        Err(why) => return eprintln!("SKIPPED: {test}: {why}"),
     };
     let dir = tempfile::tempdir().unwrap();
     let (plan, out) = (dir.path().join("plan.toml"), dir.path().join("runs"));

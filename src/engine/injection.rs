@@ -197,19 +197,24 @@ fn where_nothing_was_injected_nothing_is_found_and_all_pages_are_swept() {
 
 #[test]
 fn a_shuffle_visits_as_many_different_pages_as_it_makes_visits_in_an_interval() {
-    let plan = checked(PatternSpec::Shuffle, 8);
-    let mut engine = Engine::start(&plan, &probe::cpus().unwrap()).unwrap();
-    let begin = engine.snapshot();
-    let t0_ns = engine.open_gate();
-    Monotonic.sleep_until(t0_ns + 20_000_000);
-    let middle = engine.snapshot();
-    let end = engine.stop();
-    let first = middle.interval_since(&begin, &plan, "run");
-    // However late this test is looked at: up to a whole lap, every visit is one of another page.
-    if first.writes <= PAGES / 2 {
-        assert_eq!(first.pages_unique, Some(first.writes));
-    }
-    assert!(first.pages_unique.unwrap() <= first.writes.min(PAGES));
-    let both = end.interval_since(&begin, &plan, "run");
-    assert_eq!(both.pages_unique, None, "an interval over two epochs does not pretend to know");
+    let plan = sized(8, "5000p/s", PatternSpec::Shuffle, 8);
+    // Up to a whole lap every visit is one of another page. A lap takes 0.4 s: on a busy machine the look may come later.
+    let is_within_a_lap = (0..5).any(|_| {
+        let mut engine = Engine::start(&plan, &probe::cpus().unwrap()).unwrap();
+        let begin = engine.snapshot();
+        let t0_ns = engine.open_gate();
+        Monotonic.sleep_until(t0_ns + 20_000_000);
+        let middle = engine.snapshot();
+        let end = engine.stop();
+        let first = middle.interval_since(&begin, &plan, "run");
+        assert!(first.pages_unique.unwrap() <= first.writes.min(PAGES));
+        let both = end.interval_since(&begin, &plan, "run");
+        assert_eq!(both.pages_unique, None, "an interval over two epochs does not pretend to know");
+        let is_within_a_lap = (1..=PAGES / 2).contains(&first.writes);
+        if is_within_a_lap {
+            assert_eq!(first.pages_unique, Some(first.writes));
+        }
+        is_within_a_lap
+    });
+    assert!(is_within_a_lap, "none of five looks came within a lap");
 }

@@ -29,6 +29,7 @@ fn guest_sched(row: &Row<'_>, form: &str, report: &Report, from_ns: u64) {
     let share = report.tell(form, "guest_sched", GapClass::GuestSched, (from_ns, until_ns));
     let note = format!("of {lost_ms} ms in gaps; {share:.0} % of the time told as guest_sched");
     row.got(explained, "%", &note, explained >= 95.0 && lost_ms > 0);
+    assert!(lost_ms > 0 && explained >= 50.0, "{}: {explained:.0} % {note}", row.injection);
     assert!(report.throttles(from_ns, until_ns).len() <= report.intervals.len() / 4, "{}", row.injection);
 }
 
@@ -89,6 +90,34 @@ fn v5_a_stop_of_the_whole_guest_is_common_to_all_canaries() {
 }
 
 fn v5(form: Form, len_ms: u64) {
+    let injection = format!("SIGSTOP of {len_ms} ms, {}", form.name());
+    let row = Row { test: "V5", injection, demand: "blackout on all canaries, ends within 1 ms" };
+    let mut found = Vec::new();
+    // A busy machine may hide one; none in all of three tries is a failure.
+    for _ in 0..3 {
+        found = v5_once(form, len_ms);
+        if found.iter().any(|seen| seen.is_blackout) {
+            break;
+        }
+    }
+    let skews: Vec<f64> = found.iter().filter_map(|seen| seen.skew_ms).collect();
+    let offs: Vec<f64> = found.iter().flat_map(|seen| seen.off_ms.clone()).collect();
+    let common = found.iter().filter(|seen| seen.is_blackout).count();
+    let (Some(skew), Some(off)) = (median(&skews), median(&offs)) else {
+        row.none("no stop was seen by all canaries, in none of three tries");
+        panic!("{}: no stop was seen by all canaries in any of three tries", row.injection);
+    };
+    let worst = skews.iter().copied().fold(0.0, f64::max);
+    let note = format!(
+        "apart, median (worst {worst:.2}); {common} of {} told as blackout on all canaries, length off by {off:.2} ms",
+        found.len()
+    );
+    row.got(skew, "ms", &note, common == found.len() && worst <= 1.0);
+    assert!(common > 0 && off <= 25.0, "{len_ms} ms: {note}");
+}
+
+/// One run with stops of this length.
+fn v5_once(form: Form, len_ms: u64) -> Vec<Seen> {
     let rounds = seconds(2, 5);
     let plan: Vec<(u64, u64)> =
         (0..rounds).map(|round| (round * (len_ms * MS + 1500 * MS) + 1200 * MS, len_ms * MS)).collect();
@@ -96,25 +125,10 @@ fn v5(form: Form, len_ms: u64) {
     let load = form.begin();
     let (report, stops) = stopped(run_s, plan);
     drop(load);
-    let found: Vec<Seen> = stops.iter().map(|stop| Seen::of(stop, &report)).collect();
-    let skews: Vec<f64> = found.iter().filter_map(|seen| seen.skew_ms).collect();
-    let offs: Vec<f64> = found.iter().flat_map(|seen| seen.off_ms.clone()).collect();
-    let common = found.iter().filter(|seen| seen.is_blackout).count();
     for stop in &stops {
         report.tell(form.name(), "blackout", GapClass::Blackout, (stop.from_ns, stop.to_ns + 100 * MS));
     }
-    let injection = format!("SIGSTOP of {len_ms} ms, {}", form.name());
-    let row = Row { test: "V5", injection, demand: "blackout on all canaries, ends within 1 ms" };
-    let (Some(skew), Some(off)) = (median(&skews), median(&offs)) else {
-        return row.none("no stop was seen by all canaries");
-    };
-    let worst = skews.iter().copied().fold(0.0, f64::max);
-    let note = format!(
-        "apart, median (worst {worst:.2}); {common} of {} told as blackout on all canaries, length off by {off:.2} ms",
-        stops.len()
-    );
-    row.got(skew, "ms", &note, common == stops.len() && worst <= 1.0);
-    assert!(off <= 25.0, "{len_ms} ms: {offs:?}");
+    stops.iter().map(|stop| Seen::of(stop, &report)).collect()
 }
 
 /// What the canaries saw of one stop.
@@ -199,8 +213,10 @@ fn v8_memory_that_was_reclaimed_is_the_guests_own_doing() {
                     let share = report.tell("quiet", "guest_fault", GapClass::GuestFault, span);
                     let note = format!("told as guest_fault; {count} of {gaps} gaps");
                     row.got(share, "%", &note, share >= 95.0 && count > 0);
+                    assert!(count > 0, "{}: {note}", row.injection);
                 } else {
                     row.got(count as f64, "gaps", &format!("with a fault, of {gaps}"), count == 0);
+                    assert!(count <= 10, "{}: {count} of {gaps} gaps", row.injection);
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! One VM under the lab's own tools: its guest's records with the host's stamps, and QEMU's word beside them.
 
-use super::say::Row;
+use super::{parts, say::Row};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,12 +17,7 @@ pub const SECOND: u64 = 1_000_000_000;
 
 /// The program and the image that `make test` and `make fidelity` name, or a skip that is heard.
 pub fn lab_and_image(row: &Row<'_>) -> Option<(PathBuf, PathBuf)> {
-    let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.exists());
-    let both = variable("SULLY_TEST_LAB").zip(variable("SULLY_TEST_IMAGE"));
-    if both.is_none() {
-        row.skipped("set SULLY_TEST_LAB and SULLY_TEST_IMAGE (make fidelity does)");
-    }
-    both
+    parts::lab_and_image().inspect_err(|why| row.skipped(why)).ok()
 }
 
 /// Whether the long forms are asked for.

@@ -1,7 +1,7 @@
 //! V14, V18 and the sum: what one stop does to the two latencies, what we cost, and that no time is lost or told twice.
 
-use super::guest::{Guest, MS, SECOND};
-use super::say::Row;
+use super::guest::{Guest, MS, Report, SECOND};
+use super::say::{Row, median};
 use super::stops::{is_long, periodic, qemu_law, seconds, span, stop};
 use super::{alone, stopped};
 use sully::clock::{Clock, Monotonic};
@@ -48,56 +48,74 @@ fn v14(catch_up: u64) {
 }
 
 #[test]
-fn v18_a_canary_costs_little_of_its_cpu() {
+fn v18_a_canary_costs_little_more_than_a_thread_that_sleeps_as_often() {
     let _alone = alone();
-    let guest = Guest::start(&format!("-r 2000p/s -t 1 -i 1s -d {}s", seconds(4, 20)));
-    let canaries: Vec<u32> = guest
-        .threads()
-        .into_iter()
-        .filter(|(_, name)| name.starts_with("canary"))
-        .map(|(id, _)| id)
-        .collect();
-    let ran_ns = || -> Vec<u64> {
-        let stat =
-            |id| std::fs::read_to_string(format!("/proc/{}/task/{id}/schedstat", guest.pid())).unwrap();
-        canaries.iter().map(|id| stat(id).split(' ').next().unwrap().parse().unwrap()).collect()
-    };
-    let (begin_ns, before) = (Monotonic.now_ns(), ran_ns());
-    Monotonic.sleep_until(begin_ns + span(seconds(3, 18)));
-    let (end_ns, after) = (Monotonic.now_ns(), ran_ns());
-    let report = guest.end();
-    let costs = before
-        .iter()
-        .zip(&after)
-        .map(|(before, after)| 100.0 * (after - before) as f64 / (end_ns - begin_ns) as f64);
-    let worst = costs.fold(0.0, f64::max);
-    let injection = format!("nothing; {} canaries for {} s", canaries.len(), (end_ns - begin_ns) / SECOND);
-    let row = Row { test: "V18", injection, demand: "a canary takes at most 2 % of its CPU" };
-    let note =
-        format!("CPU time of the dearest; {:.2} a thread that sleeps as often and does nothing", sleeper());
-    row.got(worst, "%", &note, worst <= 2.0);
-    assert!(worst > 0.0 && worst <= 10.0, "{worst} %");
+    // In turn, so that a machine busy with something else makes both dear.
+    let (mut ratios, mut canaries, mut sleepers) = (Vec::new(), Vec::new(), Vec::new());
+    let mut own_pages = Vec::new();
+    let rounds = seconds(3, 5);
+    for _ in 0..rounds {
+        let (canary, report) = canary_cost(seconds(3, 10));
+        let sleeper = sleeper_cost(seconds(2, 6));
+        ratios.push(canary / sleeper);
+        canaries.push(canary);
+        sleepers.push(sleeper);
+        own_pages.extend(report.intervals.iter().filter_map(|one| one.self_cost.pages_dirtied));
+    }
+    let ratio = median(&ratios).unwrap();
+    let injection = format!("nothing; canaries and a thread that sleeps as often, {rounds} times in turn");
+    let row =
+        Row { test: "V18", injection, demand: "a canary takes at most 1.3 times what the thread takes" };
+    let note = format!(
+        "the median of {ratios:.2?}; canaries {:.2} % of a CPU, the thread {:.2} %",
+        median(&canaries).unwrap(),
+        median(&sleepers).unwrap()
+    );
+    row.got(ratio, "times", &note, ratio <= 1.3);
+    // No noise makes a canary dearer by half three times, or cost nothing.
+    assert!((0.3..=1.6).contains(&ratio), "{note}");
     let row = Row {
         test: "V18",
         injection: "nothing; pages dirtied by the program itself".into(),
         demand: "at most 1 % of those generated, or 64 an interval",
     };
-    let own = report.intervals.iter().filter_map(|interval| interval.self_cost.pages_dirtied).max();
-    match own {
-        Some(pages) => row.got(pages as f64, "pages", "an interval of 1 s, at most", pages <= 64),
+    let own: Vec<f64> = own_pages.into_iter().map(|pages| pages as f64).collect();
+    match median(&own) {
+        Some(pages) => row.got(pages, "pages", "an interval of 1 s, the median", pages <= 64.0),
         None => row.none("the program does not count them"),
     }
 }
 
+/// What a canary of a guest that is left alone takes of its CPU, in percent, the mean of all; and the guest's report.
+fn canary_cost(run_s: u64) -> (f64, Report) {
+    let guest = Guest::start(&format!("-r 2000p/s -t 1 -i 1s -d {}s", run_s + 1));
+    let threads = guest.threads().into_iter();
+    let canaries: Vec<u32> =
+        threads.filter(|(_, name)| name.starts_with("canary")).map(|(id, _)| id).collect();
+    assert!(!canaries.is_empty(), "the guest has no canaries");
+    let ran_ns = || -> u64 {
+        let stat = |id| {
+            let path = format!("/proc/{}/task/{id}/schedstat", guest.pid());
+            std::fs::read_to_string(path).unwrap().split(' ').next().unwrap().parse::<u64>().unwrap()
+        };
+        canaries.iter().map(stat).sum()
+    };
+    let (begin_ns, before) = (Monotonic.now_ns(), ran_ns());
+    Monotonic.sleep_until(begin_ns + span(run_s));
+    let (end_ns, after) = (Monotonic.now_ns(), ran_ns());
+    let cost = 100.0 * (after - before) as f64 / (end_ns - begin_ns) as f64 / canaries.len() as f64;
+    (cost, guest.end())
+}
+
 /// What a thread takes of its CPU here that does nothing but sleep as often as a canary, in percent.
-fn sleeper() -> f64 {
+fn sleeper_cost(run_s: u64) -> f64 {
     let ran_ns = || {
         let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
         stat.split(' ').next().unwrap().parse::<u64>().unwrap()
     };
     let (begin_ns, before) = (Monotonic.now_ns(), ran_ns());
     let mut now_ns = begin_ns;
-    while now_ns < begin_ns + 2 * SECOND {
+    while now_ns < begin_ns + span(run_s) {
         Monotonic.sleep_until(now_ns + BEAT_NS);
         now_ns = Monotonic.now_ns();
     }

@@ -2,7 +2,7 @@
 
 use super::guest::{Guest, MS};
 use super::say::{Row, median};
-use super::stops::{Form, is_long, kept_time, periodic, qemu_law, random, seconds, span};
+use super::stops::{Form, is_long, kept_time, periodic, qemu_law, random, seconds, span, stop};
 use super::{alone, stopped};
 use sully::record::GapClass;
 
@@ -17,6 +17,18 @@ struct Told {
 }
 
 impl Told {
+    /// Tries three times, until a throttle is told. None when the rhythm was kept in none of them.
+    fn within_three(form: Form, sleep_ns: u64, period_ns: u64, run_s: u64) -> Option<Self> {
+        let mut last = None;
+        for _ in 0..3 {
+            last = Self::of(form, sleep_ns, period_ns, run_s).or(last);
+            if last.as_ref().is_some_and(|told: &Self| !told.percents.is_empty()) {
+                break;
+            }
+        }
+        last
+    }
+
     /// None when the rhythm was not kept.
     fn of(form: Form, sleep_ns: u64, period_ns: u64, run_s: u64) -> Option<Self> {
         let load = form.begin();
@@ -74,11 +86,14 @@ fn v1(form: Form, percent: u64) {
     let injection = format!("SIGSTOP by QEMU's law, {percent} %, {}", form.name());
     let row = Row { test: "V1", injection, demand };
     let (sleep_ns, period_ns) = qemu_law(percent);
-    let Some(told) = Told::of(form, sleep_ns, period_ns, seconds(4, 12)) else {
+    let Some(told) = Told::within_three(form, sleep_ns, period_ns, seconds(4, 12)) else {
         return row.skipped(NOT_KEPT);
     };
     let Some(middle) = median(&told.percents) else {
-        return row.none(&format!("none in {} intervals", told.windows));
+        row.none(&format!("none in {} intervals, and in none of three tries", told.windows));
+        // A canary is on time once a ms: what sleeps for less hides between two beats.
+        assert!(sleep_ns < MS, "{percent} % {}: no throttle was told in any of three tries", form.name());
+        return;
     };
     let off = (middle - percent as f64).abs();
     let holds = told.worst(percent) <= most && (form == Form::Loaded || off <= 1.0);
@@ -93,13 +108,13 @@ fn v2_another_law_is_told_by_sleep_over_period() {
     for percent in percents {
         let injection = format!("SIGSTOP for {percent} of every 100 ms");
         let row = Row { test: "V2", injection, demand: "median within 2 points" };
-        let Some(told) = Told::of(Form::Quiet, percent * MS, 100 * MS, seconds(4, 12)) else {
+        let Some(told) = Told::within_three(Form::Quiet, percent * MS, 100 * MS, seconds(4, 12)) else {
             row.skipped(NOT_KEPT);
             continue;
         };
         let Some(middle) = median(&told.percents) else {
-            row.none(&format!("none in {} intervals", told.windows));
-            continue;
+            row.none(&format!("none in {} intervals, and in none of three tries", told.windows));
+            panic!("{percent} of every 100 ms: no throttle was told in any of three tries");
         };
         let off = (middle - *percent as f64).abs();
         row.got(middle, "%", &told.note(*percent), off <= 2.0);
@@ -126,6 +141,8 @@ fn v2_stops_at_random_are_never_called_a_throttle() {
         let row = Row { test: "V2", injection, demand: "no throttle" };
         row.got(told.len() as f64, "verdicts", &note, told.is_empty());
         assert!(told.len() <= 2, "{len_ms} ms: {told:?}");
+        // What is no throttle was seen all the same.
+        assert!(share >= 50.0, "{len_ms} ms: {share:.0} % told as vm_pause: {note}");
     }
 }
 
@@ -134,15 +151,23 @@ fn v3_nothing_is_called_a_throttle_when_nothing_is_injected() {
     let _alone = alone();
     for form in Form::ALL {
         let run_s = seconds(5, 600);
-        let guest = Guest::start(&format!("-r 2000p/s -t 2 -i 200ms -d {run_s}s"));
+        let guest = Guest::start(&format!("-r 2000p/s -t 2 -i 200ms -d {}s", run_s + 6));
         let load = form.begin();
+        // Whoever keeps silent about nothing must speak of something: at the end there is a throttle.
+        let (sleep_ns, period_ns) = qemu_law(50);
+        let rhythm = periodic(sleep_ns, period_ns, span(4));
+        let plan = rhythm.into_iter().map(|(at_ns, len_ns)| (at_ns + span(run_s), len_ns)).collect();
+        let stops = stop(guest.pid(), plan);
         let report = guest.end();
         drop(load);
-        let told = report.throttles(0, u64::MAX);
+        let told = report.throttles(0, stops[0].from_ns);
+        let spoke = report.throttles(stops[0].from_ns, u64::MAX).len();
         let injection = format!("nothing, {}, {run_s} s", form.name());
         let row = Row { test: "V3", injection, demand: "no throttle" };
-        let note = format!("in {} intervals, {} gaps", report.intervals.len(), report.gaps.len());
-        row.got(told.len() as f64, "verdicts", &note, told.is_empty());
-        assert!(told.len() <= report.intervals.len() / 4, "{}: {told:?}", form.name());
+        let windows = report.windows(0, stops[0].from_ns);
+        let note = format!("in {windows} intervals; {spoke} under the throttle after them");
+        row.got(told.len() as f64, "verdicts", &note, told.is_empty() && spoke > 0);
+        assert!(told.len() <= windows / 4, "{}: {told:?}", form.name());
+        assert!(windows as u64 >= run_s && (spoke > 0 || !kept_time(&stops, period_ns)), "{note}");
     }
 }

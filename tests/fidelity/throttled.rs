@@ -4,7 +4,7 @@ use super::machine::{MS, Machine, SECOND, is_long, lab_and_image};
 use super::run;
 use super::say::{self, Row, median};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 use sully::lab::hostclock;
 use sully::record::{Interval, Throttle, ThrottleLaw};
 
@@ -34,17 +34,29 @@ fn v9_real_auto_converge_is_told_level_by_level() {
         // `make test` has no time for both.
         let cpus: &[u32] = if std::env::var_os("SULLY_FIDELITY").is_some() { &[1, 2] } else { &[2] };
         for cpus in cpus {
-            let mut machine = Machine::boot(&image, *cpus, "-m 16M -r 40M/s --baseline 2s -i 100ms").await;
-            machine.listen(if is_long() { 60 } else { 6 } * SECOND).await;
-            let migrates_ns = hostclock::mono_ns();
-            let levels = auto_converge(&mut machine).await;
-            before(&machine, *cpus, migrates_ns);
-            for level in levels {
-                told(&machine, *cpus, level);
+            // A guest may get so little of a busy machine that nothing can be told; not three times.
+            let mut is_told = false;
+            for _ in 0..3 {
+                is_told = one_run(&image, *cpus).await;
+                if is_told {
+                    break;
+                }
             }
-            machine.end().await;
+            assert!(is_told, "{cpus} vCPU: no level of auto-converge was told in any of three tries");
         }
     });
+}
+
+/// Whether any level was told in one migration.
+async fn one_run(image: &Path, cpus: u32) -> bool {
+    let mut machine = Machine::boot(image, cpus, "-m 16M -r 40M/s --baseline 2s -i 100ms").await;
+    machine.listen(if is_long() { 60 } else { 6 } * SECOND).await;
+    let migrates_ns = hostclock::mono_ns();
+    let levels = auto_converge(&mut machine).await;
+    before(&machine, cpus, migrates_ns);
+    let count = levels.into_iter().filter(|level| told(&machine, cpus, *level)).count();
+    machine.end().await;
+    count > 0
 }
 
 /// Migrates to nowhere until the throttle is at its end; the levels that lasted.
@@ -99,7 +111,8 @@ fn before(machine: &Machine, cpus: u32, migrates_ns: u64) {
     row.got(told as f64, "verdicts", &format!("in {} intervals", calm.len()), told == 0);
 }
 
-fn told(machine: &Machine, cpus: u32, level: Level) {
+/// Whether the level was told.
+fn told(machine: &Machine, cpus: u32, level: Level) -> bool {
     let intervals = machine.intervals();
     let under = |from_ns: u64| {
         let within = move |end_ns: u64| (from_ns..=level.to_ns).contains(&end_ns);
@@ -126,10 +139,11 @@ fn told(machine: &Machine, cpus: u32, level: Level) {
     let row = Row { test: "V9", injection, demand: "median within 2, each within 3, onset 1.5 s" };
     let Some(middle) = median(&percents) else {
         let intervals = whole().count();
-        return row.none(&match intervals {
+        row.none(&match intervals {
             0 => "the guest got so little of its CPU that no interval came in time".to_owned(),
             _ => format!("none in {intervals} intervals"),
         });
+        return false;
     };
     let onset_s = onset.map_or(f64::INFINITY, |(end_ns, _)| (end_ns - level.from_ns) as f64 / 1e9);
     // Before its first interval comes a guest can say nothing.
@@ -143,6 +157,7 @@ fn told(machine: &Machine, cpus: u32, level: Level) {
     let holds = (middle - level.percent as f64).abs() <= 2.0 && worst <= 3.0 && onset_s <= 1.5;
     row.got(middle, "%", &note, holds);
     assert!((middle - level.percent as f64).abs() <= 15.0, "{}: {percents:?}", row.injection);
+    true
 }
 
 /// The percent to a tenth of a point, where the law lets the period say it.

@@ -17,8 +17,10 @@ fn off(load: &str, pages_per_s: f64) -> f64 {
 fn the_mean_rate_is_within_a_thousandth_of_the_one_asked_for() {
     for (pages_per_s, pace) in [(2_000, "constant"), (25_600, "constant"), (25_600, "poisson")] {
         let load = format!("-r {pages_per_s}p/s --pace {pace}");
-        // A machine busy with something else may take the last ms away: one run of four has to be right.
-        let right = (0..4).map(|_| off(&load, f64::from(pages_per_s)).abs()).find(|off| *off <= 0.001);
-        assert!(right.is_some(), "{load}: none of four runs had the rate");
+        let mut offs: Vec<f64> = (0..5).map(|_| off(&load, f64::from(pages_per_s))).collect();
+        offs.sort_by(f64::total_cmp);
+        // A machine busy with something else may take the last ms of a run away, and never adds a visit.
+        assert!(offs[2].abs() <= 0.001, "{load}: the median of {offs:?}");
+        assert!(offs[4] <= 0.001, "{load}: more than was asked for, {offs:?}");
     }
 }

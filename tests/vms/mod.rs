@@ -16,12 +16,7 @@ const RAM_BYTES: u64 = (256 << 20) + (8 << 10);
 
 /// The program and the image, or a skip that is heard.
 pub fn lab_and_image(test: &str) -> Option<(PathBuf, PathBuf)> {
-    let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.exists());
-    let both = variable("SULLY_TEST_LAB").zip(variable("SULLY_TEST_IMAGE"));
-    if both.is_none() {
-        eprintln!("SKIPPED: {test}: set SULLY_TEST_LAB and SULLY_TEST_IMAGE (make test does)");
-    }
-    both
+    super::parts::lab_and_image().inspect_err(|why| eprintln!("SKIPPED: {test}: {why}")).ok()
 }
 
 /// Runs a test that waits for VMs.
