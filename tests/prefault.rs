@@ -76,7 +76,9 @@ fn the_region_is_made_and_filled_at_a_fair_share_of_what_memset_does() {
             "prefault: {mib} MiB {content}, {threads} writers on {cpus} CPUs: {ours:.2} GB/s, \
              memset {memset:.2} GB/s, ratio {ratio:.2}"
         );
-        // An unoptimized build makes content at a tenth of the speed.
-        assert!(ratio > if cfg!(debug_assertions) { 0.005 } else { 0.25 }, "{ratio}");
+        // An unoptimized build makes random content at a third of the speed: 0.20 and 0.30 on two busy CPUs, where zeros came
+        // to 0.64 and 0.98.
+        let least = if cfg!(debug_assertions) && content == "random" { 0.06 } else { 0.2 };
+        assert!(ratio > least, "{content}, {threads} writers: {ratio:.2}, at least {least}");
     }
 }

@@ -9,7 +9,7 @@ mod parts;
 
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Pages of the region: 256 MiB.

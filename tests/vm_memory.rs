@@ -6,7 +6,6 @@
 mod parts;
 
 use serde_json::Value;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// What a kernel says when it ends a program for want of memory.
