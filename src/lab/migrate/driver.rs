@@ -1,5 +1,6 @@
 //! The state machine that drives one migration.
 
+mod postcopy;
 mod prepare;
 
 use super::setup::Step;
@@ -7,6 +8,7 @@ use super::{Action, Input, MigrationEnd, MigrationResult};
 use crate::lab::scenario::{MigrationSpec, Scenario, Trigger};
 use crate::record::{MigrationSample, Milestone, MilestoneName, Side};
 use crate::units::Nanos;
+use postcopy::Postcopy;
 use serde_json::Value;
 use std::collections::VecDeque;
 
@@ -38,16 +40,6 @@ pub struct Driver {
     /// A side that has not answered yet is not asked again.
     asked: [bool; 2],
     actions: Vec<Action>,
-}
-
-/// How far the switch to post-copy has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Postcopy {
-    Not,
-    /// QEMU was told to.
-    Ordered,
-    /// The guest runs, or may run, at the destination.
-    Active,
 }
 
 #[derive(Debug)]
@@ -109,8 +101,10 @@ impl Driver {
             (Input::Sample(side, sample), _) => self.sample(side, *sample),
             (Input::Event { side, name, data }, _) => self.event(now_ns, side, &name, &data),
             (Input::VmExited { side, how }, _) => self.exited(side, &how),
+            (Input::Marked, _) => self.marked(now_ns),
             (Input::Cancel, _) => self.give_up(MigrationResult::Cancelled, "it was cancelled".into()),
         }
+        self.release_postcopy();
         std::mem::take(&mut self.actions)
     }
 
@@ -125,7 +119,7 @@ impl Driver {
                 if let Trigger::After(time) = self.spec.postcopy_after
                     && self.elapsed_ns(self.started_ns) >= time.0
                 {
-                    self.order_postcopy();
+                    self.prepare_postcopy();
                 }
                 self.query_all();
             }
@@ -156,12 +150,17 @@ impl Driver {
         let status = sample.status.clone().unwrap_or_default();
         let passes = sample.ram.as_ref().and_then(|ram| ram.dirty_sync_count).unwrap_or(0);
         let error = sample.error.clone();
+        let fetched = sample.ram.as_ref().is_some_and(|ram| ram.postcopy_bytes > Some(0));
         self.peak_throttle_percent = self.peak_throttle_percent.max(sample.cpu_throttle_percent);
         self.last[index(side)] = Some(sample);
         match side {
             Side::Source => {
                 if status == "active" && passes >= 2 {
                     self.first_pass_done();
+                }
+                // Without migration events a short post-copy can lie between two answers.
+                if fetched {
+                    self.postcopy_began();
                 }
                 self.status(&status, error.as_deref());
             }
@@ -209,8 +208,10 @@ impl Driver {
 
     /// What the source says of the migration, by event or by answer.
     fn status(&mut self, status: &str, error: Option<&str>) {
+        if status.starts_with("postcopy-") {
+            self.postcopy_began();
+        }
         match (status, &self.phase) {
-            ("postcopy-active", Phase::Running) => self.postcopy = Postcopy::Active,
             ("completed", Phase::Running | Phase::Cancelling { .. }) => {
                 self.milestone(self.now_ns, MilestoneName::Completed);
                 self.phase = Phase::Figures { since_ns: self.now_ns };
@@ -259,21 +260,6 @@ impl Driver {
         self.finish(MigrationResult::Failed, Some(reason));
     }
 
-    fn first_pass_done(&mut self) {
-        if self.spec.postcopy_after == Trigger::FirstPass {
-            self.order_postcopy();
-        }
-    }
-
-    fn order_postcopy(&mut self) {
-        let running = matches!(self.phase, Phase::Running);
-        if running && self.spec.postcopy && self.postcopy == Postcopy::Not {
-            self.postcopy = Postcopy::Ordered;
-            self.milestone(self.now_ns, MilestoneName::PostcopyStart);
-            self.execute(Side::Source, "migrate-start-postcopy", Value::Null);
-        }
-    }
-
     /// Ends a migration that still runs; the guest comes back to the source where that is possible.
     fn give_up(&mut self, result: MigrationResult, reason: String) {
         match self.phase {
@@ -293,7 +279,7 @@ impl Driver {
             sample.status.as_deref() == Some("completed") && sample.downtime_ms.is_some_and(|time| time > 0)
         });
         let blocktime = || destination.as_ref().is_some_and(|sample| sample.postcopy_blocktime_ms.is_some());
-        source && (self.postcopy == Postcopy::Not || !self.blocktime || blocktime())
+        source && (self.postcopy != Postcopy::Active || !self.blocktime || blocktime())
     }
 
     fn finish(&mut self, result: MigrationResult, reason: Option<String>) {
@@ -311,7 +297,7 @@ impl Driver {
 
     fn query_all(&mut self) {
         self.query(Side::Source);
-        if self.postcopy >= Postcopy::Ordered {
+        if self.postcopy.is_ordered() {
             self.query(Side::Destination);
         }
     }

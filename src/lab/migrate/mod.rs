@@ -56,6 +56,8 @@ pub enum Input {
         /// How it ended and what it said last.
         how: String,
     },
+    /// The guest put a mark into its stream.
+    Marked,
     /// Somebody wants it to end.
     Cancel,
 }
@@ -74,6 +76,8 @@ pub enum Action {
     },
     /// Ask `query-migrate`, and hand in the sample.
     Query(Side),
+    /// Have the guest put this mark into its stream, and hand in that it did.
+    Mark(&'static str),
     /// Write down that this happened.
     Milestone(Milestone),
     /// Write down what the reader of a report should know.

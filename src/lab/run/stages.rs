@@ -28,12 +28,6 @@ const PING_PERIOD: Nanos = Nanos::from_secs(1);
 /// What may be added to a migration's own limit: preparing, giving up, the last figures.
 const MIGRATION_SLACK: Nanos = Nanos::from_secs(60);
 
-/// The order to switch to post-copy.
-const POSTCOPY: &str = "migrate-start-postcopy";
-/// How long it may wait for the guest's mark, and how long all writers take to take a mark up.
-const MARK_LIMIT: Nanos = Nanos::from_secs(2);
-const TAKEN_UP: Nanos = Nanos::from_ms(50);
-
 /// What came of the stages.
 #[derive(Debug, Default)]
 pub struct Played {
@@ -60,7 +54,7 @@ pub async fn play(
         migration: None,
         restarts,
         next_ping_ns: 0,
-        held: None,
+        marked_ns: None,
     };
     let trouble = stage.all().await.err();
     Played { migration: stage.migration, trouble }
@@ -75,14 +69,8 @@ struct Stage<'a, 'w> {
     migration: Option<MigrationEnd>,
     restarts: Restarts,
     next_ping_ns: u64,
-    held: Option<Held>,
-}
-
-/// An order to switch to post-copy that waits for the guest's mark.
-struct Held {
-    side: Side,
-    arguments: serde_json::Value,
-    since_ns: u64,
+    /// The last mark of the guest that the driver knows of.
+    marked_ns: Option<u64>,
 }
 
 impl Stage<'_, '_> {
@@ -152,7 +140,6 @@ impl Stage<'_, '_> {
                 return Err(Trouble::Judged(vec!["the migration neither ended nor could be ended".into()]));
             }
             let happening = self.next().await?;
-            self.let_go();
             input = self.input(happening);
         }
     }
@@ -160,15 +147,12 @@ impl Stage<'_, '_> {
     /// Does what the driver wants.
     fn act(&mut self, action: Action) -> Option<MigrationEnd> {
         match action {
-            Action::Execute { side, command, arguments } if command == POSTCOPY => {
-                let mark = Command::Mark { id: None, text: "post-copy is about to be ordered".into() };
+            Action::Mark(text) => {
+                let mark = Command::Mark { id: None, text: text.into() };
                 self.pair.offer_guest(self.account.home, &mark);
-                self.held = Some(Held { side, arguments, since_ns: hostclock::mono_ns() });
             }
             Action::Execute { side, command, arguments } => self.pair.execute(side, command, arguments),
             Action::Query(side) => self.pair.execute(side, "query-migrate", serde_json::Value::Null),
-            // It is ordered as soon as the guest is prepared for it.
-            Action::Milestone(milestone) if milestone.name == MilestoneName::PostcopyStart => {}
             Action::Milestone(milestone) => self.account.milestone(milestone.name, milestone.host_ns),
             Action::Note(note) => self.account.notes.push(note),
             Action::Finish(end) => return Some(*end),
@@ -176,25 +160,8 @@ impl Stage<'_, '_> {
         None
     }
 
-    /// Orders the switch to post-copy that waits for the guest's mark: from the mark on the guest keeps the history of its
-    /// pages, and a mark that came after the switch would make it fetch pages for that. It is waited for a little while.
-    fn let_go(&mut self) {
-        let Some(Held { since_ns, .. }) = &self.held else { return };
-        let now_ns = hostclock::mono_ns();
-        let marked =
-            |marked_ns: u64| marked_ns >= *since_ns && now_ns >= marked_ns.saturating_add(TAKEN_UP.0);
-        let is_marked = self.account.guest.marked_ns.is_some_and(marked);
-        if !is_marked && now_ns < since_ns.saturating_add(MARK_LIMIT.0) {
-            return;
-        }
-        if let Some(Held { side, arguments, .. }) = self.held.take() {
-            self.account.milestone(MilestoneName::PostcopyStart, now_ns);
-            self.pair.execute(side, POSTCOPY, arguments);
-        }
-    }
-
     /// What happened, as the driver takes it.
-    fn input(&self, happening: Happening) -> Option<(u64, Input)> {
+    fn input(&mut self, happening: Happening) -> Option<(u64, Input)> {
         let now_ns = hostclock::mono_ns();
         Some(match happening {
             Happening::Tick => (now_ns, Input::Tick),
@@ -212,6 +179,10 @@ impl Stage<'_, '_> {
             Happening::Exited(side, exit) => {
                 let cause = console::cause(&self.account.writer.console(side));
                 (now_ns, Input::VmExited { side, how: format!("{}{cause}", one_line(&exit)) })
+            }
+            Happening::Port(_) if self.account.guest.marked_ns != self.marked_ns => {
+                self.marked_ns = self.account.guest.marked_ns;
+                (self.marked_ns?, Input::Marked)
             }
             Happening::Port(_) | Happening::Interrupted => return None,
         })

@@ -1,5 +1,6 @@
 //! Before a migration runs: both sides say what they can do, then are told what to do, one command at a time.
 
+use super::postcopy::START_POSTCOPY;
 use super::{Driver, Phase, index, word};
 use crate::lab::migrate::setup::{agree, names, steps};
 use crate::lab::migrate::{Action, MigrationResult};
@@ -54,6 +55,9 @@ impl Driver {
         {
             step.arguments = otherwise;
             return self.tell();
+        }
+        if command == START_POSTCOPY {
+            self.postcopy_refused();
         }
         let hint = match command {
             "migrate-set-capabilities" if self.spec.postcopy => {

@@ -1,5 +1,7 @@
 //! Transcripts: what QEMU says on the left, what the driver does on the right.
 
+mod postcopy;
+
 use super::*;
 use crate::lab::migrate::sample;
 use serde_json::json;
@@ -11,6 +13,7 @@ struct Play {
     driver: Driver,
     now_ns: u64,
     said: Vec<String>,
+    milestones: Vec<(MilestoneName, u64)>,
     end: Option<MigrationEnd>,
 }
 
@@ -18,7 +21,13 @@ impl Play {
     fn new(change: impl FnOnce(&mut MigrationSpec)) -> Self {
         let mut scenario = Scenario::default();
         change(&mut scenario.migration);
-        Self { driver: Driver::new(&scenario, "unix:/m"), now_ns: SECOND, said: Vec::new(), end: None }
+        Self {
+            driver: Driver::new(&scenario, "unix:/m"),
+            now_ns: SECOND,
+            said: Vec::new(),
+            milestones: Vec::new(),
+            end: None,
+        }
     }
 
     fn hand(&mut self, input: Input) {
@@ -26,7 +35,11 @@ impl Play {
             self.said.push(match action {
                 Action::Execute { side, command, .. } => format!("{} {command}", word(side)),
                 Action::Query(side) => format!("{} ?", word(side)),
-                Action::Milestone(milestone) => format!("* {:?}", milestone.name),
+                Action::Milestone(milestone) => {
+                    self.milestones.push((milestone.name, milestone.host_ns));
+                    format!("* {:?}", milestone.name)
+                }
+                Action::Mark(_) => "mark".into(),
                 Action::Note(note) => format!("note {note}"),
                 Action::Finish(end) => {
                     let line = format!("{:?}", end.result);
@@ -160,43 +173,6 @@ fn auto_converge_remembers_its_highest_level() {
     play.event(Side::Destination, "RESUME", json!({}));
     play.says(Side::Source, &json!({"status": "completed", "downtime": 5}));
     assert_eq!(play.end().peak_throttle_percent, Some(70));
-}
-
-#[test]
-fn post_copy_is_ordered_once_after_the_first_pass_and_both_sides_are_asked_from_then_on() {
-    let mut play = Play::prepared(|spec| spec.postcopy = true);
-    play.heard();
-    play.event(Side::Source, "MIGRATION_PASS", json!({"pass": 1}));
-    assert!(play.heard().is_empty());
-    play.event(Side::Source, "MIGRATION_PASS", json!({"pass": 2}));
-    play.says(Side::Source, &active(2));
-    assert_eq!(play.heard(), ["* PostcopyStart", "source migrate-start-postcopy"]);
-    play.tick(1);
-    assert_eq!(play.heard(), ["source ?", "destination ?"]);
-    play.event(Side::Destination, "RESUME", json!({}));
-    play.says(Side::Source, &json!({"status": "postcopy-active"}));
-    play.says(Side::Destination, &json!({"status": "postcopy-active"}));
-    assert_eq!(play.heard(), ["* Resume"]);
-    play.says(Side::Source, &json!({"status": "completed", "downtime": 2}));
-    assert_eq!(play.heard(), ["* Completed", "source ?", "destination ?"], "the blocktime is missing");
-    play.says(Side::Destination, &json!({"status": "completed", "postcopy-blocktime": 77}));
-    assert_eq!(play.heard(), ["Completed"]);
-    assert!(play.end().postcopy);
-    assert_eq!(play.end().destination.as_ref().and_then(|last| last.postcopy_blocktime_ms), Some(77));
-}
-
-#[test]
-fn post_copy_after_a_time_waits_for_that_time() {
-    let mut play = Play::prepared(|spec| {
-        spec.postcopy = true;
-        spec.postcopy_after = Trigger::After(Nanos::from_secs(5));
-    });
-    play.heard();
-    play.says(Side::Source, &active(3));
-    play.tick(4);
-    assert!(!play.heard().contains(&"source migrate-start-postcopy".to_owned()));
-    play.tick(1);
-    assert!(play.heard().contains(&"source migrate-start-postcopy".to_owned()));
 }
 
 #[test]
