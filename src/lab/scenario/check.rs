@@ -10,6 +10,8 @@ const GUEST_FLOOR_BYTES: u64 = 96 << 20;
 const LONGEST: Nanos = Nanos::from_secs(24 * 3600);
 /// The shortest interval `sully run` takes.
 const INTERVAL_FLOOR: Nanos = Nanos::from_ms(20);
+/// The longest the lab can do with: a load is steady after three of them, which are waited for a minute.
+const INTERVAL_CEILING: Nanos = Nanos::from_secs(10);
 
 /// Every fault of the scenario as a sentence that names the value and the way out.
 pub fn check(scenario: &Scenario) -> Vec<String> {
@@ -32,6 +34,11 @@ pub fn check(scenario: &Scenario) -> Vec<String> {
     }
     if scenario.expect.postcopy == Some(true) && !migration.postcopy {
         faults.push("expect.postcopy = true cannot be met: set migration.postcopy = true".into());
+    }
+    if scenario.expect.corruption == Some(true) && !load.verify {
+        faults.push(
+            "expect.corruption = true cannot be met: pages are checked with load.verify = true only".into(),
+        );
     }
     if scenario.expect.throttled == Some(true) && !migration.auto_converge {
         faults.push("expect.throttled = true cannot be met: set migration.auto_converge = true".into());
@@ -139,9 +146,15 @@ fn times(scenario: &Scenario, faults: &mut Vec<String>) {
     if load.interval < INTERVAL_FLOOR {
         faults.push(format!("load.interval = {} is too short: at least {INTERVAL_FLOOR}", load.interval));
     }
+    if load.interval > INTERVAL_CEILING {
+        faults.push(format!(
+            "load.interval = {} is too long: the lab looks at several before and after the migration, each of at most \
+             {INTERVAL_CEILING}",
+            load.interval
+        ));
+    }
     let times = [
         ("load.baseline", load.baseline),
-        ("load.interval", load.interval),
         ("migration.downtime_limit", migration.downtime_limit),
         ("migration.timeout", migration.timeout),
         ("migration.settle", migration.settle),
@@ -174,6 +187,7 @@ mod tests {
         scenario.load.reads = "100%".parse().unwrap();
         scenario.load.content = "delta:5".parse().unwrap();
         scenario.load.dedup = "5%".parse().unwrap();
+        scenario.load.interval = Nanos::from_secs(3600);
         let faults = check(&scenario).join("\n");
         for part in [
             "../etc",
@@ -181,6 +195,7 @@ mod tests {
             "--content delta:5",
             "--dedup 5%",
             "load.write_bytes = 12",
+            "load.interval = 1h is too long",
             "vm.cpus = 0",
             "load.memory = 300M",
             "preempt",

@@ -13,66 +13,89 @@ pub enum Kind {
     Truth,
 }
 
-/// Every key there is, as `--set` spells it.
-pub const KEYS: [(&str, Kind); 42] = [
-    ("name", Kind::Text),
-    ("summary", Kind::Text),
-    ("vm.memory", Kind::Text),
-    ("vm.cpus", Kind::Number),
-    ("vm.ram_workaround", Kind::Truth),
-    ("load.memory", Kind::Text),
-    ("load.pages", Kind::Text),
-    ("load.backing", Kind::Text),
-    ("load.numa", Kind::Text),
-    ("load.lock", Kind::Truth),
-    ("load.rate", Kind::Text),
-    ("load.pattern", Kind::Text),
-    ("load.pace", Kind::Text),
-    ("load.backlog", Kind::Text),
-    ("load.catch_up", Kind::Number),
-    ("load.reads", Kind::Text),
-    ("load.write_bytes", Kind::Number),
-    ("load.content", Kind::Text),
-    ("load.dedup", Kind::Text),
-    ("load.verify", Kind::Truth),
-    ("load.clock", Kind::Text),
-    ("load.threads", Kind::Number),
-    ("load.baseline", Kind::Text),
-    ("load.interval", Kind::Text),
-    ("load.seed", Kind::Number),
-    ("load.plan", Kind::Text),
-    ("migration.bandwidth", Kind::Text),
-    ("migration.downtime_limit", Kind::Text),
-    ("migration.auto_converge", Kind::Truth),
-    ("migration.throttle_initial", Kind::Number),
-    ("migration.throttle_increment", Kind::Number),
-    ("migration.throttle_max", Kind::Number),
-    ("migration.postcopy", Kind::Truth),
-    ("migration.postcopy_after", Kind::Text),
-    ("migration.preempt", Kind::Truth),
-    ("migration.timeout", Kind::Text),
-    ("migration.settle", Kind::Text),
-    ("collect.restarts", Kind::Number),
-    ("expect.outcome", Kind::Text),
-    ("expect.max_downtime", Kind::Text),
-    ("expect.throttled", Kind::Truth),
-    ("expect.postcopy", Kind::Truth),
+/// Every key there is, as `--set` spells it, what it holds, and the form of that beyond its kind.
+pub const KEYS: [(&str, Kind, &str); 43] = [
+    ("name", Kind::Text, "letters, digits, - _ . and / such as my/scenario"),
+    ("summary", Kind::Text, "a sentence"),
+    ("vm.memory", Kind::Text, "a size such as 256M"),
+    ("vm.cpus", Kind::Number, "1 to 255"),
+    ("vm.ram_workaround", Kind::Truth, ""),
+    ("load.memory", Kind::Text, "a size or a share such as 64M or 75%"),
+    ("load.pages", Kind::Text, "4k or thp"),
+    ("load.backing", Kind::Text, "anon or shared"),
+    ("load.numa", Kind::Text, "a node's number or interleave"),
+    ("load.lock", Kind::Truth, ""),
+    ("load.rate", Kind::Text, "a rate such as 80M/s, or max"),
+    ("load.pattern", Kind::Text, "a pattern such as shuffle or hotspot:10%/90%"),
+    ("load.pace", Kind::Text, "constant, poisson or burst:ON/OFF"),
+    ("load.backlog", Kind::Text, "repay or shed"),
+    ("load.catch_up", Kind::Number, "1 to 100"),
+    ("load.reads", Kind::Text, "a share such as 25%"),
+    ("load.write_bytes", Kind::Number, "a multiple of 8 from 8 to 4096"),
+    ("load.content", Kind::Text, "a content such as random, zero or compress:50"),
+    ("load.dedup", Kind::Text, "a share such as 25%"),
+    ("load.verify", Kind::Truth, ""),
+    ("load.clock", Kind::Text, "auto, tsc or monotonic"),
+    ("load.threads", Kind::Number, "1 to 1024"),
+    ("load.baseline", Kind::Text, "a time such as 4s"),
+    ("load.interval", Kind::Text, "a time such as 100ms"),
+    ("load.seed", Kind::Number, "0 or more"),
+    ("load.plan", Kind::Text, "the name of a plan file"),
+    ("migration.bandwidth", Kind::Text, "bytes a second such as 30M/s"),
+    ("migration.downtime_limit", Kind::Text, "a time such as 300ms"),
+    ("migration.auto_converge", Kind::Truth, ""),
+    ("migration.throttle_initial", Kind::Number, "1 to 99 percent"),
+    ("migration.throttle_increment", Kind::Number, "1 to 99 percentage points"),
+    ("migration.throttle_max", Kind::Number, "1 to 99 percent"),
+    ("migration.postcopy", Kind::Truth, ""),
+    ("migration.postcopy_after", Kind::Text, "first-pass, or a time after the start such as 5s"),
+    ("migration.preempt", Kind::Truth, ""),
+    ("migration.timeout", Kind::Text, "a time such as 120s"),
+    ("migration.settle", Kind::Text, "a time such as 10s"),
+    ("collect.restarts", Kind::Number, "how often, such as 3"),
+    ("expect.outcome", Kind::Text, "completed, failed or any"),
+    ("expect.max_downtime", Kind::Text, "a time such as 500ms"),
+    ("expect.throttled", Kind::Truth, ""),
+    ("expect.postcopy", Kind::Truth, ""),
+    ("expect.corruption", Kind::Truth, ""),
 ];
 
 /// What `key` holds, where there is such a key.
 pub fn kind_of(key: &str) -> Option<Kind> {
-    KEYS.iter().find(|(name, _)| *name == key).map(|(_, kind)| *kind)
+    KEYS.iter().find(|(name, ..)| *name == key).map(|(_, kind, _)| *kind)
+}
+
+/// What `key` takes, to be said of a value that it does not.
+pub fn expectation(key: &str) -> String {
+    let Some((_, kind, form)) = KEYS.iter().find(|(name, ..)| *name == key) else { return String::new() };
+    match kind {
+        Kind::Text => format!("{key} takes a text: {form}"),
+        Kind::Number => format!("{key} takes a whole number: {form}"),
+        Kind::Truth => format!("{key} takes true or false, for example {key}=true"),
+    }
 }
 
 /// Whether `key` is a section, such as `vm`.
 pub fn is_section(key: &str) -> bool {
-    KEYS.iter().any(|(name, _)| name.split_once('.').is_some_and(|(section, _)| section == key))
+    KEYS.iter().any(|(name, ..)| name.split_once('.').is_some_and(|(section, _)| section == key))
 }
+
+/// Words that others have for what takes several keys here.
+const MEANT: [(&str, &str); 4] = [
+    ("method", METHOD),
+    ("mode", METHOD),
+    ("type", METHOD),
+    ("throttle", "migration.auto_converge, or migration.throttle_initial"),
+];
+const METHOD: &str = "migration.auto_converge or migration.postcopy (without both it is plain pre-copy)";
 
 /// What to say to a key there is not: the nearest right one, and all of its section.
 pub fn hint(wrong: &str) -> String {
     let mut hint = String::new();
-    if let Some(nearest) = nearest(wrong, candidates()) {
+    let last = wrong.rsplit('.').next().unwrap_or(wrong);
+    if let Some((_, meant)) = MEANT.iter().find(|(word, _)| *word == last) {
+        let _ = write!(hint, "did you mean {meant}? ");
+    } else if let Some(nearest) = nearest(wrong, candidates()) {
         let _ = write!(hint, "did you mean {nearest}? ");
     }
     let section = wrong.split_once('.').map(|(section, _)| section).filter(|section| is_section(section));
@@ -86,11 +109,11 @@ pub fn hint(wrong: &str) -> String {
 
 /// The one of `names` that `wrong` was most likely meant to be.
 pub fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let last = |text: &str| text.rsplit('.').next().map(str::to_owned).unwrap_or_default();
+    let last = |text: &str| text.rsplit(['.', '/']).next().map(str::to_owned).unwrap_or_default();
     let likeness = |name: &str| {
-        // A right key in the wrong section is the likeliest slip of all.
+        // A right key in the wrong section, or a name without its first part, is the likeliest slip of all.
         let whole = strsim::jaro_winkler(wrong, name);
-        if last(wrong) == last(name) { whole.max(0.95) } else { whole }
+        whole.max(0.95 * strsim::jaro_winkler(&last(wrong), &last(name)))
     };
     names
         .map(|name| (likeness(name), name))
@@ -102,12 +125,12 @@ pub fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<
 /// Every key and every section.
 fn candidates() -> impl Iterator<Item = &'static str> {
     let sections = ["vm", "load", "migration", "collect", "expect"];
-    KEYS.iter().map(|(name, _)| *name).chain(sections)
+    KEYS.iter().map(|(name, ..)| *name).chain(sections)
 }
 
 fn in_section(section: &str) -> impl Iterator<Item = &'static str> {
     KEYS.iter()
-        .map(|(name, _)| *name)
+        .map(|(name, ..)| *name)
         .filter(move |name| name.split_once('.').is_some_and(|(own, _)| own == section))
 }
 
@@ -130,6 +153,7 @@ mod tests {
                 max_downtime: Some(Nanos(1)),
                 throttled: Some(true),
                 postcopy: Some(true),
+                corruption: Some(true),
                 ..ExpectSpec::default()
             },
             ..Scenario::default()
@@ -162,10 +186,21 @@ mod tests {
     }
 
     #[test]
+    fn every_key_says_its_form() {
+        for (key, kind, form) in KEYS {
+            assert_eq!(form.is_empty(), kind == Kind::Truth, "{key}");
+            assert!(expectation(key).starts_with(key));
+        }
+    }
+
+    #[test]
     fn a_slip_is_answered_with_what_was_meant() {
         assert!(hint("load.rat").contains("did you mean load.rate?"));
         assert!(hint("migration.rate").contains("did you mean load.rate?"));
         assert!(hint("migration.autoconverge").contains("did you mean migration.auto_converge?"));
+        assert!(
+            hint("migration.method").contains("did you mean migration.auto_converge or migration.postcopy")
+        );
         assert!(
             hint("qqq").starts_with("expected one of name, summary, vm, load, migration, collect, expect")
         );

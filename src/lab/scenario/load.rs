@@ -1,11 +1,16 @@
 //! From a name, a file and `--set` to a scenario; every error repeats the input and shows the way out.
 
-use super::keys::{Kind, hint, is_section, kind_of, nearest};
+use super::change::{changed, said};
+use super::keys::{Kind, expectation, hint, is_section, kind_of, nearest};
+use super::precedence::settle;
 use super::{BUILTIN, Scenario, check::check, plan_file::carry};
-use crate::units::{self, printable};
+use crate::units;
 use std::fmt::Write as _;
 use std::{fs, path::Path};
-use toml::de::{DeTable, DeValue};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
 
 /// The largest scenario file that is read, in bytes.
 const FILE_LIMIT_BYTES: u64 = 1 << 20;
@@ -51,12 +56,21 @@ pub enum ScenarioError {
     },
 }
 
+/// A scenario as it will be carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    /// Every value of it.
+    pub scenario: Scenario,
+    /// Which values went before others, in sentences.
+    pub notes: Vec<String>,
+}
+
 /// The scenario called `name` (a built-in one, or a TOML file), with `KEY=VALUE` overrides applied.
 ///
 /// # Errors
 /// When there is none, when its text is no scenario, when an override does not fit, or when the values do not go
 /// together.
-pub fn find(name: &str, overrides: &[String]) -> Result<Scenario, ScenarioError> {
+pub fn find(name: &str, overrides: &[String]) -> Result<Resolved, ScenarioError> {
     let builtin = BUILTIN.iter().find(|builtin| builtin.name == name);
     let mut scenario = match builtin {
         Some(builtin) => read(builtin.toml, builtin.name)?,
@@ -67,7 +81,8 @@ pub fn find(name: &str, overrides: &[String]) -> Result<Scenario, ScenarioError>
         carry(&mut scenario.load, Path::new("."))
             .map_err(|message| ScenarioError::Override { assignment: shown(assignment), message })?;
     }
-    together(scenario, name)
+    let set: Vec<&str> = overrides.iter().filter_map(|text| Some(text.split_once('=')?.0.trim())).collect();
+    together(scenario, name, &set)
 }
 
 /// The scenario that `text` holds; `origin` names it in errors.
@@ -75,13 +90,19 @@ pub fn find(name: &str, overrides: &[String]) -> Result<Scenario, ScenarioError>
 /// # Errors
 /// When the text is no TOML, has a key or value that does not fit, or values that do not go together.
 pub fn parse(text: &str, origin: &str) -> Result<Scenario, ScenarioError> {
-    together(read(text, origin)?, origin)
+    together(read(text, origin)?, origin, &[]).map(|resolved| resolved.scenario)
 }
 
-fn together(scenario: Scenario, origin: &str) -> Result<Scenario, ScenarioError> {
-    let faults = check(&scenario);
+/// Decides between the plan's values and those beside it, but for the keys that were `set`, and checks the outcome.
+fn together(mut scenario: Scenario, origin: &str, set: &[&str]) -> Result<Resolved, ScenarioError> {
+    let settled = settle(&mut scenario, set);
+    let mut faults = check(&scenario);
+    let notes = settled.unwrap_or_else(|more| {
+        faults.extend(more);
+        Vec::new()
+    });
     if faults.is_empty() {
-        return Ok(scenario);
+        return Ok(Resolved { scenario, notes });
     }
     let message = faults.join("; ");
     Err(ScenarioError::Wrong { origin: origin.into(), place: String::new(), message })
@@ -122,13 +143,57 @@ fn read(text: &str, origin: &str) -> Result<Scenario, ScenarioError> {
         place: start.map(|start| place(text, start)).unwrap_or_default(),
         message,
     };
-    let from_toml =
-        |error: &toml::de::Error| wrong(error.span().map(|span| span.start), in_one_line(error.message()));
-    let table = DeTable::parse(text).map_err(|error| from_toml(&error))?;
+    let from_toml = |error: &toml::de::Error, key: Option<&str>| {
+        wrong(error.span().map(|span| span.start), said(error.message(), key))
+    };
+    let table = DeTable::parse(text).map_err(|error| from_toml(&error, None))?;
     if let Some((start, key)) = unknown_key(table.get_ref()) {
         return Err(wrong(Some(start), format!("there is no key '{}': {}", shown(&key), hint(&key))));
     }
-    toml::from_str(text).map_err(|error| from_toml(&error))
+    let values = values(table.get_ref());
+    if let Some((key, value)) = values.iter().find(|(key, value)| !is_of_kind(key, value.get_ref())) {
+        let given = shown(text.get(value.span()).unwrap_or_default());
+        return Err(wrong(
+            Some(value.span().start),
+            format!("{key} = {given} cannot be: {}", in_a_file(key)),
+        ));
+    }
+    toml::from_str(text).map_err(|error: toml::de::Error| {
+        let at = error.span().unwrap_or_default();
+        let key = values.iter().find(|(_, value)| value.span().contains(&at.start)).map(|(key, _)| &**key);
+        from_toml(&error, key)
+    })
+}
+
+/// What a key takes, as a file writes it.
+fn in_a_file(key: &str) -> String {
+    let quotes = if kind_of(key) == Some(Kind::Text) { ", in quotes" } else { "" };
+    expectation(key).replace(&format!("{key}=true"), &format!("{key} = true")) + quotes
+}
+
+fn is_of_kind(key: &str, value: &DeValue<'_>) -> bool {
+    match kind_of(key) {
+        Some(Kind::Text) => matches!(value, DeValue::String(_)),
+        Some(Kind::Number) => matches!(value, DeValue::Integer(_)),
+        Some(Kind::Truth) => matches!(value, DeValue::Boolean(_)),
+        None => true,
+    }
+}
+
+/// Every value with its key as `--set` spells it.
+fn values<'a, 'b>(table: &'a DeTable<'b>) -> Vec<(String, &'a Spanned<DeValue<'b>>)> {
+    let mut found = Vec::new();
+    for (key, value) in table {
+        match value.get_ref() {
+            DeValue::Table(section) => found.extend(
+                section
+                    .iter()
+                    .map(|(inner, value)| (format!("{}.{}", key.get_ref(), inner.get_ref()), value)),
+            ),
+            _ => found.push((key.get_ref().to_string(), value)),
+        }
+    }
+    found
 }
 
 /// The first key that a scenario does not have, and where it stands.
@@ -160,33 +225,10 @@ fn set(scenario: &Scenario, assignment: &str) -> Result<Scenario, ScenarioError>
         .split_once('=')
         .ok_or_else(|| wrong("expected KEY=VALUE, for example load.rate=80M/s".into()))?;
     let (key, text) = (key.trim(), text.trim());
-    let kind =
-        kind_of(key).ok_or_else(|| wrong(format!("there is no key '{}': {}", shown(key), hint(key))))?;
-    let value = value_of(kind, text).ok_or_else(|| wrong(expectation(key, kind)))?;
-    let mut table: toml::Table = scenario.to_toml().parse().map_err(|error| wrong(format!("{error}")))?;
-    let target = match key.split_once('.') {
-        Some((section, _)) => table.get_mut(section).and_then(toml::Value::as_table_mut),
-        None => Some(&mut table),
-    };
-    let name = key.rsplit('.').next().unwrap_or(key).to_owned();
-    target.ok_or_else(|| wrong("that section is missing".into()))?.insert(name, value);
-    table.try_into().map_err(|error: toml::de::Error| wrong(in_one_line(error.message())))
-}
-
-fn value_of(kind: Kind, text: &str) -> Option<toml::Value> {
-    match kind {
-        Kind::Text => Some(toml::Value::String(text.trim_matches('"').to_owned())),
-        Kind::Number => text.parse().ok().map(toml::Value::Integer),
-        Kind::Truth => text.parse().ok().map(toml::Value::Boolean),
+    if kind_of(key).is_none() {
+        return Err(wrong(format!("there is no key '{}': {}", shown(key), hint(key))));
     }
-}
-
-fn expectation(key: &str, kind: Kind) -> String {
-    match kind {
-        Kind::Number => format!("{key} takes a whole number, for example {key}=2"),
-        Kind::Truth => format!("{key} takes true or false, for example {key}=true"),
-        Kind::Text => format!("{key} takes a text"),
-    }
+    changed(scenario, key, text).map_err(wrong)
 }
 
 /// `:line:column` of a byte of the text, counted from 1.
@@ -197,11 +239,6 @@ fn place(text: &str, start: usize) -> String {
     let mut place = String::new();
     let _ = write!(place, ":{line}:{column}");
     place
-}
-
-/// What the reader of TOML says, which repeats what was given as it is: fit for a terminal, and not too long.
-fn in_one_line(message: &str) -> String {
-    message.replace('\n', ", ").chars().take(2000).map(printable).collect()
 }
 
 /// What was given, without control characters and not too long.

@@ -1,17 +1,20 @@
 //! A scenario: which VM, which load, which migration, and what is expected of it. TOML on disk.
 
+mod arguments;
 mod bandwidth;
 mod builtin;
+mod change;
 mod check;
 mod keys;
 mod load;
 mod pacing;
 mod plan_file;
+mod precedence;
 mod trigger;
 
 pub use bandwidth::Bandwidth;
 pub use builtin::{BUILTIN, Builtin};
-pub use load::{ScenarioError, find, parse};
+pub use load::{Resolved, ScenarioError, find, parse};
 pub use trigger::Trigger;
 
 use crate::plan::{
@@ -20,7 +23,6 @@ use crate::plan::{
 };
 use crate::units::{ByteSize, Nanos, Rate, Share};
 use serde::{Deserialize, Serialize};
-use std::fmt::Write as _;
 
 /// Where the guest finds the plan of its load.
 pub const GUEST_PATH: &str = "/plan.toml";
@@ -103,8 +105,8 @@ pub struct LoadSpec {
     pub interval: Nanos,
     /// Where the page sequence starts from.
     pub seed: u64,
-    /// The text of a plan file for the guest, or the name of one. What else the load says goes before it where it is not
-    /// as usual; baseline and interval always do.
+    /// The text of a plan file for the guest, or the name of one. What it says goes before what a scenario says; only
+    /// `--set` goes before it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
 }
@@ -161,6 +163,9 @@ pub struct ExpectSpec {
     /// Whether the migration must (or must not) have gone through post-copy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub postcopy: Option<bool>,
+    /// Whether the guest must have found corrupt pages: a proof that it can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub corruption: Option<bool>,
 }
 
 /// How a migration must end.
@@ -244,78 +249,13 @@ impl Default for MigrationSpec {
 
 impl Default for ExpectSpec {
     fn default() -> Self {
-        Self { outcome: ExpectedOutcome::Completed, max_downtime: None, throttled: None, postcopy: None }
-    }
-}
-
-impl LoadSpec {
-    /// The guest program's arguments: what follows `--` on the kernel command line.
-    pub fn guest_arguments(&self) -> String {
-        let threads = self.threads.map(|threads| format!(" -t {threads}")).unwrap_or_default();
-        let reads = match self.reads.millionths() {
-            0 => String::new(),
-            _ => format!(" --reads {}", self.reads),
-        };
-        let verify = if self.verify { "" } else { " --verify off" };
-        let clock = match self.clock {
-            ClockChoice::Auto => String::new(),
-            _ => format!(" --clock {}", self.clock),
-        };
-        // Beside a plan only what is not as usual: it goes before the plan.
-        let (usual, planned) = (Self::default(), self.plan.is_some());
-        let said = |is_usual: bool, text: String| if planned && is_usual { String::new() } else { text };
-        let plan = if planned { format!(" --plan {GUEST_PATH}") } else { String::new() };
-        format!(
-            "run{plan}{}{}{}{}{reads} --baseline {} -i {}{}{threads}{}{}{verify}{clock} --report virtio",
-            said(self.planned_memory().is_some(), format!(" -m {}", self.memory)),
-            self.kind_arguments(),
-            said(self.rate == usual.rate, format!(" -r {}", self.rate)),
-            said(self.pattern == usual.pattern, format!(" -p {}", self.pattern)),
-            self.baseline,
-            self.interval,
-            said(self.seed == usual.seed, format!(" --seed {}", self.seed)),
-            self.pacing_arguments(),
-            self.content_arguments()
-        )
-    }
-}
-
-impl LoadSpec {
-    /// The options of the kind of memory, where it is not the usual one.
-    fn kind_arguments(&self) -> String {
-        let usual = Self::default();
-        let mut arguments = String::new();
-        if self.pages != usual.pages {
-            let _ = write!(arguments, " --pages {}", self.pages);
+        Self {
+            outcome: ExpectedOutcome::Completed,
+            max_downtime: None,
+            throttled: None,
+            postcopy: None,
+            corruption: None,
         }
-        if self.backing != usual.backing {
-            let _ = write!(arguments, " --backing {}", self.backing);
-        }
-        if let Some(numa) = self.numa {
-            let _ = write!(arguments, " --numa {numa}");
-        }
-        if self.lock {
-            arguments.push_str(" --lock");
-        }
-        arguments
-    }
-}
-
-impl LoadSpec {
-    /// The options of what visits write and pages hold, where it is not the usual.
-    fn content_arguments(&self) -> String {
-        let usual = Self::default();
-        let mut arguments = String::new();
-        if self.write_bytes != usual.write_bytes {
-            let _ = write!(arguments, " -w {}", self.write_bytes);
-        }
-        if self.content != usual.content {
-            let _ = write!(arguments, " -c {}", self.content);
-        }
-        if self.dedup != usual.dedup {
-            let _ = write!(arguments, " --dedup {}", self.dedup);
-        }
-        arguments
     }
 }
 
@@ -329,43 +269,6 @@ impl Scenario {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_the_guest_is_told_are_options_of_sully_run() {
-        let load = LoadSpec { threads: Some(2), ..LoadSpec::default() };
-        assert_eq!(
-            load.guest_arguments(),
-            "run -m 64M -r 60M/s -p shuffle --baseline 4s -i 100ms --seed 1 -t 2 --report virtio"
-        );
-        let load = LoadSpec {
-            pattern: "hotspot:10%/90%/5p/s".parse().unwrap(),
-            reads: "25%".parse().unwrap(),
-            write_bytes: 4096,
-            content: "compress:50".parse().unwrap(),
-            dedup: "5%".parse().unwrap(),
-            verify: false,
-            clock: ClockChoice::Tsc,
-            ..LoadSpec::default()
-        };
-        let arguments = load.guest_arguments();
-        assert!(arguments.contains(" -p hotspot:10%/90%/5p/s --reads 25% --baseline"), "{arguments}");
-        assert!(
-            arguments.contains(" -w 4096 -c compress:50 --dedup 5% --verify off --clock tsc "),
-            "{arguments}"
-        );
-    }
-
-    #[test]
-    fn a_kind_of_memory_reaches_the_guest() {
-        let load = LoadSpec {
-            pages: PageSize::Transparent,
-            backing: Backing::Shared,
-            lock: true,
-            ..LoadSpec::default()
-        };
-        let arguments = load.guest_arguments();
-        assert!(arguments.starts_with("run -m 64M --pages thp --backing shared --lock -r "), "{arguments}");
-    }
 
     #[test]
     fn the_defaults_print_as_toml_and_load_back() {

@@ -5,9 +5,8 @@ use crate::plan::pace_faults;
 use std::fmt::Write as _;
 
 impl LoadSpec {
-    /// The guest program's pacing arguments, each with a space before it; none where all is as usual.
-    pub(super) fn pacing_arguments(&self) -> String {
-        let usual = Self::default();
+    /// The guest program's pacing arguments, each with a space before it; none where all is as `usual`.
+    pub(super) fn pacing_arguments(&self, usual: &Self) -> String {
         let mut arguments = String::new();
         if self.pace != usual.pace {
             let _ = write!(arguments, " --pace {}", self.pace);
@@ -31,11 +30,12 @@ impl LoadSpec {
 
 #[cfg(test)]
 mod tests {
+    use super::LoadSpec;
     use crate::lab::scenario::parse;
 
     #[test]
     fn the_guest_is_told_what_differs_from_the_usual() {
-        let told = |load: &str| parse(load, "x").unwrap().load.pacing_arguments();
+        let told = |load: &str| parse(load, "x").unwrap().load.pacing_arguments(&LoadSpec::default());
         assert_eq!(told(""), "");
         assert_eq!(
             told("[load]\npace = \"burst:1s/3s\"\nbacklog = \"shed\"\ncatch_up = 9\n"),

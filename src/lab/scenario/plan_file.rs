@@ -50,21 +50,20 @@ pub(super) fn faults(scenario: &Scenario) -> Vec<String> {
 
 impl LoadSpec {
     /// The memory that it asks for when `available_bytes` are there.
-    pub(super) fn memory_bytes(&self, available_bytes: u64) -> u64 {
+    pub fn memory_bytes(&self, available_bytes: u64) -> u64 {
         let Some(amounts) = self.planned_memory() else { return self.memory.bytes(available_bytes) };
         amounts.iter().map(|amount| amount.bytes(available_bytes)).fold(0, u64::saturating_add)
     }
 
     /// What the plan asks for, where the memory is the plan's to say: of each region, or of its one. None where the plan
-    /// says nothing of it, or the scenario something else, which goes before it.
+    /// says nothing of it, or `--set` something else, which goes before it.
     pub(super) fn planned_memory(&self) -> Option<Vec<MemoryAmount>> {
         let file = PlanFile::parse(self.plan.as_ref()?).ok()?;
         if !file.regions.is_empty() {
             return Some(file.regions.iter().filter_map(|region| region.memory).collect());
         }
         let flag = file.flags.iter().find(|(flag, _)| *flag == "memory")?;
-        let is_usual = self.memory == Self::default().memory;
-        flag.1.parse().ok().filter(|_| is_usual).map(|amount| vec![amount])
+        flag.1.parse().ok().filter(|amount| *amount == self.memory).map(|amount| vec![amount])
     }
 }
 
@@ -81,9 +80,9 @@ mod tests {
         fs::write(dir.path().join("mine.toml"), "[load]\nplan = \"busy.toml\"\n").unwrap();
         let held = Some("rate = \"1M/s\"\n".to_owned());
         let mine = dir.path().join("mine.toml").display().to_string();
-        assert_eq!(find(&mine, &[]).unwrap().load.plan, held, "seen from the scenario");
+        assert_eq!(find(&mine, &[]).unwrap().scenario.load.plan, held, "seen from the scenario");
         let set = format!("load.plan={}", file.display());
-        let scenario = find("smoke/precopy", &[set, "load.seed=2".into()]).unwrap();
+        let scenario = find("smoke/precopy", &[set, "load.seed=2".into()]).unwrap().scenario;
         assert_eq!(scenario.load.plan, held);
         assert_eq!(parse(&scenario.to_toml(), "again").unwrap(), scenario);
         let missing = find("smoke/precopy", &["load.plan=/nonexistent".into()]).unwrap_err().to_string();
@@ -112,13 +111,15 @@ mod tests {
 
     #[test]
     fn the_guest_is_told_the_plan_and_what_the_scenario_says_beside_it() {
+        let told = |load: &str, plan: &str| {
+            let text = format!("[load]\n{load}plan = \"\"\"{plan}\"\"\"\n");
+            parse(&text, "x").unwrap().load.guest_arguments()
+        };
         let plan = "rate = \"1M/s\"\n";
-        let load = LoadSpec { plan: Some(plan.into()), ..LoadSpec::default() };
-        let told = "run --plan /plan.toml -m 64M --baseline 4s -i 100ms --report virtio";
-        assert_eq!(load.guest_arguments(), told);
-        let plan = Some(format!("{plan}memory = \"32M\"\n"));
-        let load = LoadSpec { plan, seed: 7, numa: Some("0".parse().unwrap()), ..LoadSpec::default() };
-        let told = "run --plan /plan.toml --numa 0 --baseline 4s -i 100ms --seed 7 --report virtio";
-        assert_eq!(load.guest_arguments(), told);
+        assert_eq!(told("", plan), "run --plan /plan.toml -m 64M --baseline 4s -i 100ms --report virtio");
+        assert_eq!(
+            told("seed = 7\nnuma = \"0\"\n", &format!("{plan}memory = \"32M\"\n")),
+            "run --plan /plan.toml --numa 0 --baseline 4s -i 100ms --seed 7 --report virtio"
+        );
     }
 }

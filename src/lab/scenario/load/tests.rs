@@ -31,6 +31,32 @@ fn a_wrong_value_is_answered_with_its_place_and_the_grammar() {
     assert!(message(&format!("[expect]\noutcome = \"{}\"\n", "x".repeat(100_000))).len() < 3000);
 }
 
+/// A value of the wrong kind for each key, in a file and after `--set`: the key is named, and what it takes.
+#[test]
+fn a_value_of_the_wrong_kind_is_answered_with_what_the_key_takes_whatever_the_key() {
+    for (key, kind, form) in crate::lab::scenario::keys::KEYS {
+        let wrong = if kind == Kind::Text { "256" } else { "\"often\"" };
+        let text = match key.split_once('.') {
+            Some((section, name)) => format!("[{section}]\n{name} = {wrong}\n"),
+            None => format!("{key} = {wrong}\n"),
+        };
+        let said = message(&text);
+        let form = if kind == Kind::Truth { "true or false" } else { form };
+        assert!(said.contains(&format!("{key} = {wrong} cannot be")) && said.contains(form), "{said}");
+        if kind != Kind::Text {
+            let said = find("smoke/precopy", &[format!("{key}=often")]).unwrap_err().to_string();
+            assert!(
+                said.starts_with(&format!("--set {key}=often: {key} takes")) && said.contains(form),
+                "{said}"
+            );
+        }
+        if kind == Kind::Number {
+            let said = find("smoke/precopy", &[format!("{key}=-1")]).unwrap_err().to_string();
+            assert!(said.contains(form), "{said}");
+        }
+    }
+}
+
 #[test]
 fn what_is_left_out_has_its_default() {
     let scenario = parse("[load]\nrate = \"80M/s\"\n", "my.toml").unwrap();
@@ -40,8 +66,8 @@ fn what_is_left_out_has_its_default() {
 
 #[test]
 fn an_override_changes_one_value_and_keeps_the_others() {
-    let set = |assignment: &str| find("smoke/post-copy", &[assignment.to_owned()]).unwrap();
-    let plain = find("smoke/post-copy", &[]).unwrap();
+    let set = |assignment: &str| find("smoke/post-copy", &[assignment.to_owned()]).unwrap().scenario;
+    let plain = find("smoke/post-copy", &[]).unwrap().scenario;
     assert_eq!(set("load.rate=80M/s").load.rate, Rate::PagesPerSecond(80 * 256));
     assert_eq!(set("load.rate=0").load.rate, Rate::PagesPerSecond(0));
     assert_eq!(set("load.threads=1").load.threads, Some(1));
@@ -72,6 +98,10 @@ fn an_unknown_scenario_is_answered_with_the_nearest_and_the_list_command() {
     let said = find("smoke/pre-copy", &[]).unwrap_err().to_string();
     assert!(said.contains("'smoke/pre-copy'") && said.contains("did you mean smoke/precopy?"), "{said}");
     assert!(said.contains("sully-lab scenarios"), "{said}");
+    for (slip, meant) in [("precopy", "smoke/precopy"), ("postcopy", "smoke/post-copy")] {
+        let said = find(slip, &[]).unwrap_err().to_string();
+        assert!(said.contains(&format!("did you mean {meant}?")), "{said}");
+    }
     assert!(find("zzz", &[]).unwrap_err().to_string().contains("built in are smoke/precopy"));
 }
 
@@ -80,7 +110,7 @@ fn a_file_is_taken_by_its_path_and_named_by_it() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("tiny.toml");
     fs::write(&path, "[load]\nmemory = \"1M\"\n").unwrap();
-    let scenario = find(&path.to_string_lossy(), &[]).unwrap();
+    let scenario = find(&path.to_string_lossy(), &[]).unwrap().scenario;
     assert_eq!(scenario.name, "tiny");
 }
 
