@@ -1,9 +1,11 @@
 //! A run directory: everything a report is made from, and nothing else.
 
+mod find;
 mod limits;
 mod read;
 mod write;
 
+pub use find::{FoundRuns, find_runs};
 pub use limits::Limits;
 pub use read::{ReadError, RunData};
 pub use write::{RunWriter, WriteError};

@@ -92,6 +92,13 @@ pub enum ReadError {
     },
 }
 
+impl ReadError {
+    /// `dir` is no run directory.
+    pub(super) fn not_a_run(dir: &Path) -> Self {
+        Self::NotARun { dir: dir.to_path_buf(), hint: hint(dir) }
+    }
+}
+
 impl RunData {
     /// Reads the run directory `dir`.
     ///
@@ -106,7 +113,18 @@ impl RunData {
 
     /// The same for a directory that was written within other limits.
     pub(super) fn read_within(limits: &Limits, dir: &Path) -> Result<Self, ReadError> {
-        let run = read_run(limits, dir)?;
+        Self::of_within(limits, dir, read_run(limits, dir)?)
+    }
+
+    /// What is in `dir` of a run whose `run.json` is known, be it there or not.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or a line in it is not what it should be.
+    pub fn of(dir: &Path, run: Run) -> Result<Self, ReadError> {
+        Self::of_within(&Limits::ALL, dir, run)
+    }
+
+    fn of_within(limits: &Limits, dir: &Path, run: Run) -> Result<Self, ReadError> {
         let mut remarks = Vec::new();
         let arrivals = read_lines(limits, &dir.join(RECORDS_FILE), "a guest record", &mut remarks)?;
         let qemu = read_lines(limits, &dir.join(QEMU_FILE), "a line about QEMU", &mut remarks)?;
@@ -139,7 +157,7 @@ fn read_run(limits: &Limits, dir: &Path) -> Result<Run, ReadError> {
     let mut text = Vec::new();
     match File::open(&path) {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Err(ReadError::NotARun { dir: dir.to_path_buf(), hint: hint(dir) });
+            return Err(ReadError::not_a_run(dir));
         }
         opened => opened.and_then(|file| file.take(limits.line_bytes + 1).read_to_end(&mut text)),
     }
@@ -173,7 +191,7 @@ fn hint(dir: &Path) -> String {
         inside.filter(|path| path.join(RUN_FILE).is_file()).map(|path| path.display().to_string()).collect();
     runs.sort();
     if runs.is_empty() {
-        return "give one of those".into();
+        return "give one of those, or a directory that has some in it".into();
     }
     let more = if runs.len() > 4 { " ..." } else { "" };
     runs.truncate(4);

@@ -5,7 +5,7 @@ mod hlog;
 use super::{
     DESTINATION_CONSOLE_FILE, HLOG_FILE, Limits, QEMU_FILE, RECORDS_FILE, RUN_FILE, SOURCE_CONSOLE_FILE,
 };
-use crate::record::{Arrival, Body, QemuBody, QemuLine, Run, Side};
+use crate::record::{Arrival, Body, ClockPair, QemuBody, QemuLine, Run, Side};
 use serde::Serialize;
 use std::{
     fs::{self, File},
@@ -115,18 +115,33 @@ impl RunWriter {
         self.qemu.flush()
     }
 
-    /// Writes the histogram log and, last and whole or not at all, `run.json`.
+    /// Writes what is left of the records, and the histogram log; one that cannot be written whole is removed, so that there
+    /// is room for `run.json`.
     ///
     /// # Errors
     /// The disk is full, or gone.
-    pub fn finish(mut self, run: &Run) -> Result<PathBuf, WriteError> {
+    pub fn close(&mut self, clock: ClockPair) -> Result<(), WriteError> {
         self.flush()?;
         let hlog = self.dir.join(HLOG_FILE);
-        hlog::write(&self.dir.join(RECORDS_FILE), &hlog, run.clock).map_err(WriteError::at(&hlog))?;
-        let (path, draft) = (self.dir.join(RUN_FILE), self.dir.join(format!(".{RUN_FILE}.draft")));
-        let written = write_whole(&self.limits, &draft, run).and_then(|()| fs::rename(&draft, &path));
-        written.map_err(WriteError::at(&path))?;
-        Ok(self.dir)
+        hlog::write(&self.dir.join(RECORDS_FILE), &hlog, clock).map_err(|cause| {
+            let _ = fs::remove_file(&hlog);
+            WriteError::at(&hlog)(cause)
+        })
+    }
+
+    /// Writes `run.json`, last and whole or not at all.
+    ///
+    /// # Errors
+    /// The disk is full, or gone.
+    pub fn finish(self, run: &Run) -> Result<PathBuf, WriteError> {
+        let Self { dir, limits, .. } = self;
+        let (path, draft) = (dir.join(RUN_FILE), dir.join(format!(".{RUN_FILE}.draft")));
+        let written = write_whole(&limits, &draft, run).and_then(|()| fs::rename(&draft, &path));
+        written.map_err(|cause| {
+            let _ = fs::remove_file(&draft);
+            WriteError::at(&path)(cause)
+        })?;
+        Ok(dir)
     }
 }
 

@@ -4,7 +4,7 @@ use crate::histogram::Counts;
 use crate::record::{Arrival, Body, ClockPair, Interval, Side};
 use hdrhistogram::serialization::{
     V2DeflateSerializer,
-    interval_log::{IntervalLogWriterBuilder, Tag},
+    interval_log::{IntervalLogWriterBuilder, IntervalLogWriterError, Tag},
 };
 use std::{
     fs::File,
@@ -38,8 +38,10 @@ pub fn write(records: &Path, hlog: &Path, clock: ClockPair) -> io::Result<()> {
         for (name, packed) in tagged(interval) {
             let (Ok(counts), Some(tag)) = (Counts::unpack(packed), Tag::new(name)) else { continue };
             let (start, length) = (Duration::from_nanos(start), Duration::from_nanos(length));
-            log.write_histogram(&counts.to_hdr(), start, length, Some(tag))
-                .map_err(|error| io::Error::other(format!("{error:?}")))?;
+            log.write_histogram(&counts.to_hdr(), start, length, Some(tag)).map_err(|error| match error {
+                IntervalLogWriterError::IoError(cause) => cause,
+                IntervalLogWriterError::SerializeError(cause) => io::Error::other(cause.to_string()),
+            })?;
         }
         Ok(())
     })?;
