@@ -9,6 +9,7 @@ mod setup;
 
 pub use driver::Driver;
 pub use sample::sample;
+pub use setup::{agree, capability_hint, names};
 
 use crate::record::{MigrationSample, Milestone, Side};
 use serde_json::Value;

@@ -83,6 +83,15 @@ pub fn agree(spec: &MigrationSpec, source: &[String], destination: &[String]) ->
     agreement
 }
 
+/// What may stand behind a refusal of the capabilities.
+pub const fn capability_hint(spec: &MigrationSpec) -> &'static str {
+    if spec.postcopy {
+        "; post-copy needs userfaultfd: run as root or set the sysctl vm.unprivileged_userfaultfd=1"
+    } else {
+        ""
+    }
+}
+
 /// The commands in their order; the last one starts the migration.
 pub fn steps(spec: &MigrationSpec, enabled: &[&str], uri: &str) -> Vec<Step> {
     let list: Vec<Value> = enabled.iter().map(|name| json!({"capability": name, "state": true})).collect();

@@ -225,7 +225,8 @@ impl Account {
         }
     }
 
-    fn keep_fault(&mut self, written: Result<(), WriteError>) {
+    /// Keeps the first error of writing.
+    pub fn keep_fault(&mut self, written: Result<(), WriteError>) {
         if let Err(error) = written {
             self.fault.get_or_insert(error);
         }

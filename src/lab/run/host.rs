@@ -3,24 +3,28 @@
 use crate::lab::image::{INITRAMFS_FILE, KERNEL_FILE, MANIFEST_FILE};
 use crate::lab::qmp::QemuVersion;
 use crate::lab::vm::{
+    VmError,
     accel::{Chosen, Trial, Wanted, choose},
     locate,
 };
 use crate::lab::wrong::given;
 use crate::record::{Accelerator, Provenance};
 use crate::units::ByteSize;
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use std::{
     fs,
     path::{Path, PathBuf},
     thread,
 };
 
+/// Where images are looked for when none is named: where `sully-lab image` is told to put one, and where `make image` does.
+pub const IMAGES: [&str; 2] = ["sully-image", "target/image"];
+
 /// What the user said about it.
 #[derive(Debug, Clone)]
 pub struct HostRequest {
-    /// The image directory.
-    pub image: PathBuf,
+    /// The image directory, where it is not one of [`IMAGES`].
+    pub image: Option<PathBuf>,
     /// QEMU, where it is not the one on PATH.
     pub qemu: Option<PathBuf>,
     /// How the guest's CPUs are to be run.
@@ -41,16 +45,47 @@ pub struct Host {
     guest_kernel: String,
 }
 
-/// Whether a file of the image is there.
-fn is_there(file: &Path, image: &Path) -> anyhow::Result<()> {
-    ensure!(
-        file.is_file(),
-        "there is no guest image in {dir}: {file} is missing; build one with `sully-lab image -o {dir}`, \
-         or name another with --image DIR",
-        dir = image.display(),
-        file = file.display(),
-    );
-    Ok(())
+/// The files of the image in `directory`, both readable.
+fn files_of(directory: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
+    let (kernel, initramfs) = (directory.join(KERNEL_FILE), directory.join(INITRAMFS_FILE));
+    for file in [&kernel, &initramfs] {
+        let dir = directory.display();
+        ensure!(
+            file.is_file(),
+            "there is no guest image in {dir}: {file} is missing; build one with \
+             `sully-lab image -o {dir} --kernel linux-image-*.deb`, or name another with --image DIR",
+            file = file.display(),
+        );
+        fs::File::open(file).with_context(|| {
+            format!(
+                "the guest image in {dir} cannot be read: {}; name another with --image DIR",
+                file.display()
+            )
+        })?;
+    }
+    Ok((kernel, initramfs))
+}
+
+/// The image that is named, or else the first there is.
+fn image(named: Option<&Path>) -> anyhow::Result<PathBuf> {
+    if let Some(named) = named {
+        return Ok(named.to_owned());
+    }
+    let here = IMAGES.map(Path::new).into_iter().find(|image| image.join(KERNEL_FILE).is_file());
+    here.map(Path::to_owned).with_context(|| {
+        format!(
+            "there is no guest image in {}: build one with `make image`, or with \
+             `sully-lab image -o {} --kernel linux-image-*.deb`, or name one with --image DIR",
+            IMAGES.join(" or "),
+            IMAGES[0]
+        )
+    })
+}
+
+/// An error about QEMU is the user's to mend where the user named it.
+fn about_qemu<T>(request: &HostRequest, result: Result<T, VmError>) -> anyhow::Result<T> {
+    let result = result.map_err(anyhow::Error::from);
+    if request.qemu.is_some() { given(result) } else { result }
 }
 
 impl Host {
@@ -59,13 +94,13 @@ impl Host {
     /// # Errors
     /// When one of them is missing or does not work; each says the way out.
     pub async fn prepare(request: &HostRequest) -> anyhow::Result<Self> {
-        let (kernel, initramfs) = (request.image.join(KERNEL_FILE), request.image.join(INITRAMFS_FILE));
-        given([&kernel, &initramfs].into_iter().try_for_each(|file| is_there(file, &request.image)))?;
-        let qemu = locate::find(request.qemu.as_deref())?;
-        let version = locate::version(&qemu).await?;
+        let image = given(image(request.image.as_deref()))?;
+        let (kernel, initramfs) = given(files_of(&image))?;
+        let qemu = about_qemu(request, locate::find(request.qemu.as_deref()))?;
+        let version = about_qemu(request, locate::version(&qemu).await)?;
         let trial = Trial { qemu: qemu.clone(), kernel: kernel.clone(), initramfs: initramfs.clone() };
         let chosen = choose(request.wanted, &trial).await?;
-        let guest_kernel = guest_kernel(&request.image);
+        let guest_kernel = guest_kernel(&image);
         Ok(Self { kernel, initramfs, qemu, version, chosen, guest_kernel })
     }
 
@@ -130,6 +165,7 @@ fn guest_kernel(image: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::wrong::WrongInput;
 
     #[test]
     fn the_processor_is_named_as_the_kernel_names_it() {
@@ -137,12 +173,36 @@ mod tests {
         assert_eq!(cpu_model("processor: 0\n"), "");
     }
 
+    fn refused(request: &HostRequest) -> anyhow::Error {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(Host::prepare(request)).unwrap_err()
+    }
+
+    #[test]
+    fn what_was_named_and_is_not_there_is_the_users_to_mend_be_it_image_or_qemu() {
+        let image = tempfile::tempdir().unwrap();
+        let named = |qemu: &str| HostRequest {
+            image: Some(image.path().into()),
+            qemu: Some(qemu.into()),
+            wanted: Wanted::Tcg,
+        };
+        assert!(refused(&named("/nonexistent")).is::<WrongInput>(), "no image");
+        for file in [KERNEL_FILE, INITRAMFS_FILE] {
+            fs::write(image.path().join(file), "").unwrap();
+        }
+        for (qemu, said) in
+            [("/nonexistent", "there is no program /nonexistent"), ("/bin/true", "is no QEMU that works")]
+        {
+            let error = refused(&named(qemu));
+            assert!(error.is::<WrongInput>() && error.to_string().contains(said), "{error}");
+        }
+    }
+
     #[test]
     fn without_an_image_the_message_names_the_command_that_builds_one() {
         let empty = tempfile::tempdir().unwrap();
-        let request = HostRequest { image: empty.path().into(), qemu: None, wanted: Wanted::Tcg };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let message = runtime.block_on(Host::prepare(&request)).unwrap_err().to_string();
+        let request = HostRequest { image: Some(empty.path().into()), qemu: None, wanted: Wanted::Tcg };
+        let message = refused(&request).to_string();
         assert!(message.contains("vmlinuz") && message.contains("sully-lab image -o"), "{message}");
     }
 

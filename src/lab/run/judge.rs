@@ -33,10 +33,15 @@ pub struct Facts<'a> {
     pub end: Option<&'a End>,
     /// The corrupt pages it told of.
     pub corruptions: &'a [Corruption],
+    /// Why the run directory is not whole.
+    pub write_fault: Option<String>,
 }
 
 /// The verdict.
 pub fn judge(facts: &Facts<'_>) -> Verdict {
+    if let Some(fault) = &facts.write_fault {
+        return Verdict { outcome: Outcome::Failed, reasons: vec![fault.clone()] };
+    }
     match facts.trouble {
         Some(Trouble::Interrupted) => {
             return Verdict { outcome: Outcome::Interrupted, reasons: vec!["it was interrupted".into()] };
@@ -53,7 +58,15 @@ pub fn judge(facts: &Facts<'_>) -> Verdict {
     if let Some(Trouble::Judged(sentences)) = facts.trouble {
         reasons.extend(sentences.iter().cloned());
     }
-    corruption(facts, &mut reasons);
+    let corrupt = corruption(facts);
+    match (facts.scenario.expect.corruption, corrupt) {
+        (Some(true), Some(found)) => return proof(&found, reasons),
+        (Some(true), None) => reasons.push(
+            "no corrupt page was named, expect.corruption is true: this run proved nothing; run it again"
+                .into(),
+        ),
+        (_, found) => reasons.extend(found),
+    }
     stream(facts, &mut reasons);
     if let Some(end) = facts.end {
         last_record(end, &mut reasons);
@@ -107,8 +120,15 @@ fn expectations(scenario: &Scenario, migration: &MigrationEnd, reasons: &mut Vec
     }
 }
 
-/// Corrupt pages are judged whatever was expected: the guest's memory is not what it was.
-fn corruption(facts: &Facts<'_>, reasons: &mut Vec<String>) {
+/// The run that was to find corrupt pages found some; what the corruption did to the guest besides is part of that.
+fn proof(found: &str, consequences: Vec<String>) -> Verdict {
+    let mut reasons = vec![format!("as expected, {found}")];
+    reasons.extend(consequences);
+    Verdict { outcome: Outcome::Passed, reasons }
+}
+
+/// The corrupt pages in a sentence. They are judged unless they were expected: the guest's memory is not what it was.
+fn corruption(facts: &Facts<'_>) -> Option<String> {
     /// So many pages are named; the records hold them all.
     const NAMED: usize = 8;
     let counted = facts.end.and_then(|end| end.totals.corruptions);
@@ -118,13 +138,13 @@ fn corruption(facts: &Facts<'_>, reasons: &mut Vec<String>) {
         counts
     });
     if counts.sum() == 0 {
-        return;
+        return None;
     }
     let named = facts.corruptions.iter().take(NAMED);
     let named: Vec<String> =
         named.map(|corruption| format!("{} {}", corruption.page, corruption.kind.name())).collect();
     let more = if counts.sum() > named.len() as u64 { ", ..." } else { "" };
-    reasons.push(format!("the guest found corrupt pages: {counts} (page {}{more})", named.join(", page ")));
+    Some(format!("the guest found corrupt pages: {counts} (page {}{more})", named.join(", page ")))
 }
 
 fn stream(facts: &Facts<'_>, reasons: &mut Vec<String>) {
@@ -201,6 +221,7 @@ mod tests {
             sessions: 1,
             end: Some(&end),
             corruptions: &[],
+            write_fault: None,
         })
     }
 
@@ -270,6 +291,7 @@ mod tests {
                 sessions: 0,
                 end: None,
                 corruptions: &[],
+                write_fault: None,
             };
             judge(&facts).outcome
         };
@@ -300,6 +322,7 @@ mod tests {
             sessions: 1,
             end: None,
             corruptions: &corruptions,
+            write_fault: None,
         };
         let verdict = judge(&facts);
         assert_eq!((verdict.outcome, verdict.reasons.len()), (Outcome::Judged, 1));
@@ -308,7 +331,47 @@ mod tests {
             "{:?}",
             verdict.reasons
         );
-        assert!(judge(&Facts { corruptions: &[], ..facts }).reasons.is_empty());
+        let write_fault = Some("cannot write run.json".to_owned());
+        let verdict = judge(&Facts { write_fault, corruptions: &[], ..facts });
+        assert_eq!((verdict.outcome, &*verdict.reasons[0]), (Outcome::Failed, "cannot write run.json"));
+    }
+
+    #[test]
+    fn a_run_that_is_to_find_corrupt_pages_passes_with_them_and_fails_without_whatever_else_happened() {
+        let expect =
+            ExpectSpec { outcome: ExpectedOutcome::Any, corruption: Some(true), ..ExpectSpec::default() };
+        let scenario = Scenario { expect, ..Scenario::default() };
+        let corruption = Corruption {
+            page: 7,
+            kind: crate::record::CorruptionKind::Stale,
+            expected: String::new(),
+            found: String::new(),
+        };
+        let died = Trouble::Judged(vec!["the guest was lost while settling".into()]);
+        let of = |corruptions: &[Corruption], trouble: Option<&Trouble>| {
+            judge(&Facts {
+                scenario: &scenario,
+                trouble,
+                migration: Some(&completed()),
+                stream: StreamAudit::default(),
+                sessions: 1,
+                end: None,
+                corruptions,
+                write_fault: None,
+            })
+        };
+        for trouble in [None, Some(&died)] {
+            let found = of(std::slice::from_ref(&corruption), trouble);
+            assert_eq!(found.outcome, Outcome::Passed);
+            assert!(found.reasons[0].starts_with("as expected, the guest found corrupt pages: 1 stale"));
+            let nothing = of(&[], trouble);
+            assert_eq!(nothing.outcome, Outcome::Judged);
+            assert!(nothing.reasons.iter().any(|reason| reason.contains("this run proved nothing")));
+        }
+        assert_eq!(
+            of(std::slice::from_ref(&corruption), Some(&Trouble::Interrupted)).outcome,
+            Outcome::Interrupted
+        );
     }
 
     #[test]

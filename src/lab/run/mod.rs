@@ -6,21 +6,23 @@ mod guest;
 mod host;
 mod judge;
 mod pair;
+mod preflight;
 mod restarts;
 mod stages;
 mod status;
 mod steady;
 
 pub use host::{Host, HostRequest};
+pub use preflight::{preflight, writable};
 pub use status::{Status, Watch};
 
 use crate::lab::hostclock;
 use crate::lab::image::{INITRAMFS_FILE, initramfs_with};
 use crate::lab::migrate::MigrationEnd;
 use crate::lab::rundir::RunWriter;
-use crate::lab::scenario::{GUEST_PATH, Scenario};
+use crate::lab::scenario::{GUEST_PATH, Resolved, Scenario};
 use crate::lab::vm::{Sockets, ram_for};
-use crate::record::{ClockPair, MilestoneName, Provenance, Run, StreamAudit};
+use crate::record::{ClockPair, MilestoneName, Outcome, Provenance, Run, StreamAudit, Verdict};
 use account::Account;
 use anyhow::Context as _;
 use judge::{Facts, Trouble, judge};
@@ -37,21 +39,21 @@ const START_AFTER_INTERRUPT: Duration = Duration::from_secs(5);
 /// A run that was carried out, whatever came of it.
 #[derive(Debug)]
 pub struct RunResult {
-    /// Its directory, complete.
+    /// Its directory, complete unless the verdict says otherwise.
     pub dir: PathBuf,
     /// What `run.json` says.
     pub run: Run,
 }
 
-/// Carries out one run of `scenario` into a new directory below `out`.
+/// Carries out one run of a scenario into a new directory below `out`.
 ///
-/// Whatever becomes of the guest, of QEMU or of the migration is a result, written and judged. When it returns, no
+/// Whatever becomes of the guest, of QEMU, of the migration or of the disk is a result and judged. When it returns, no
 /// QEMU of the run is left.
 ///
 /// # Errors
-/// When no directory can be made or written.
+/// When no directory can be made.
 pub async fn run_scenario(
-    scenario: &Scenario,
+    Resolved { scenario, notes }: &Resolved,
     host: &Host,
     out: &Path,
     watch: &mut Watch<'_>,
@@ -63,6 +65,7 @@ pub async fn run_scenario(
     let workaround = scenario.vm.ram_workaround;
     let wanted = scenario.vm.memory.0;
     let (memory_bytes, note) = ram_for(host.accelerator(), host.version().triple(), wanted, workaround);
+    account.notes.extend(notes.iter().cloned());
     account.notes.extend(note);
     account.milestone(MilestoneName::Boot, clock.mono_ns);
     let initramfs = initramfs(scenario, host, &sockets)?;
@@ -126,13 +129,16 @@ async fn start(
 
 fn finish(
     scenario: &Scenario,
-    account: Account,
+    mut account: Account,
     clock: ClockPair,
     provenance: Provenance,
     migration: Option<MigrationEnd>,
     trouble: Option<&Trouble>,
 ) -> anyhow::Result<RunResult> {
     let stream = StreamAudit { unwritten: account.writer.unwritten(), ..account.audit.found() };
+    let closed = account.writer.close(clock);
+    account.keep_fault(closed);
+    let write_fault = account.fault.as_ref().map(|fault| format!("the run directory is not whole: {fault}"));
     let verdict = judge(&Facts {
         scenario,
         trouble,
@@ -141,11 +147,12 @@ fn finish(
         sessions: account.audit.sessions(),
         end: account.guest.end.as_ref(),
         corruptions: &account.guest.corruptions,
+        write_fault,
     });
     let (source, destination) = migration.map_or((None, None), |end| (end.source, end.destination));
     let mut milestones = account.milestones;
     milestones.sort_by_key(|milestone| milestone.host_ns);
-    let run = Run {
+    let mut run = Run {
         schema: Run::SCHEMA,
         name: scenario.name.clone(),
         scenario: serde_json::to_value(scenario)?,
@@ -157,9 +164,13 @@ fn finish(
         destination,
         verdict,
     };
-    if let Some(error) = account.fault {
-        return Err(error.into());
+    let dir = account.writer.dir().to_owned();
+    if let Err(fault) = account.writer.finish(&run)
+        && run.verdict.outcome != Outcome::Failed
+    {
+        let mut reasons = vec![format!("the run directory is not whole: {fault}")];
+        reasons.append(&mut run.verdict.reasons);
+        run.verdict = Verdict { outcome: Outcome::Failed, reasons };
     }
-    let dir = account.writer.finish(&run)?;
     Ok(RunResult { dir, run })
 }

@@ -11,7 +11,7 @@ use crate::lab::migrate::{Action, Driver, Input, MigrationEnd, MigrationResult, 
 use crate::lab::scenario::Scenario;
 use crate::lab::vm::Exit;
 use crate::record::{Command, MilestoneName, Side};
-use crate::units::Nanos;
+use crate::units::{Nanos, Rate};
 
 /// How long an emulated guest may take from its start to its first record.
 const HELLO_LIMIT: Nanos = Nanos::from_secs(60);
@@ -112,10 +112,16 @@ impl Stage<'_, '_> {
             return Ok(());
         }
         let achieved = self.account.guest.achieved_pages_per_s.unwrap_or(0);
+        let asked = self.scenario.load.rate;
+        let way_out = match asked {
+            Rate::PagesPerSecond(asked) if achieved.saturating_mul(10) < asked.saturating_mul(9) => {
+                "lower load.rate"
+            }
+            _ => "its rate changes from interval to interval: a quieter host, or a longer load.interval",
+        };
         let sentence = format!(
-            "the load was never steady within {limit}: asked were {}, achieved in the last interval {achieved} pages/s; \
-             lower load.rate",
-            self.scenario.load.rate
+            "the load was never steady within {limit}: asked were {asked}, achieved in the last interval {achieved} \
+             pages/s; {way_out}"
         );
         // The guest is well: it is ended in order, so that its own account of the run is complete.
         self.end_guest().await?;

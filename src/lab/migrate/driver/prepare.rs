@@ -2,7 +2,7 @@
 
 use super::postcopy::START_POSTCOPY;
 use super::{Driver, Phase, index, word};
-use crate::lab::migrate::setup::{agree, names, steps};
+use crate::lab::migrate::setup::{agree, capability_hint, names, steps};
 use crate::lab::migrate::{Action, MigrationResult};
 use crate::record::{MilestoneName, Side};
 use serde_json::Value;
@@ -59,12 +59,7 @@ impl Driver {
         if command == START_POSTCOPY {
             self.postcopy_refused();
         }
-        let hint = match command {
-            "migrate-set-capabilities" if self.spec.postcopy => {
-                "; post-copy needs userfaultfd: run as root or set the sysctl vm.unprivileged_userfaultfd=1"
-            }
-            _ => "",
-        };
+        let hint = if command == "migrate-set-capabilities" { capability_hint(&self.spec) } else { "" };
         let reason = format!("the {} QEMU refused {command}: {error}{hint}", word(side));
         match self.phase {
             Phase::Asking | Phase::Preparing => self.finish(MigrationResult::Failed, Some(reason)),
