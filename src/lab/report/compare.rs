@@ -2,13 +2,19 @@
 
 use super::{
     headline::{method, outcome},
+    integrity,
     table::{ABSENT, Table},
     words::{count, mib, mib_per_s, percent, time},
 };
-use crate::lab::{
-    rundir::RunData,
-    timeline::{Figures, PhaseName, Timeline},
+use crate::{
+    lab::{
+        rundir::RunData,
+        timeline::{Figures, PhaseName, Timeline},
+    },
+    record::Provenance,
 };
+use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// One run with its figures.
 pub type Told<'a> = (&'a RunData, &'a Timeline);
@@ -16,9 +22,10 @@ pub type Told<'a> = (&'a RunData, &'a Timeline);
 /// A line of the comparison: its name, and what it says of a run.
 type Line = (&'static str, fn(Told<'_>) -> String);
 
-const LINES: [Line; 19] = [
+const LINES: [Line; 20] = [
     ("method", |(_, timeline)| method(timeline).into()),
     ("verdict", |(data, _)| outcome(data.run.verdict.outcome).into()),
+    ("corrupt pages", |(data, _)| integrity::cell(data)),
     ("migration", |(_, timeline)| time(timeline.migration_ns)),
     ("passes", |(_, timeline)| count(timeline.pass_count)),
     ("sent", |(_, timeline)| mib(timeline.sent_bytes)),
@@ -59,6 +66,64 @@ pub fn comparison(told: &[Told<'_>]) -> Table {
     table
 }
 
+/// What else lies between the runs besides the method, in a sentence; none where load, link and machine are the same.
+pub fn unlike(told: &[Told<'_>]) -> Option<String> {
+    let mut differing = Vec::new();
+    for key in keys(told) {
+        let values: Vec<String> =
+            told.iter().map(|(data, _)| shown(data.run.scenario.pointer(&key))).collect();
+        let name = key.trim_start_matches('/').replace('/', ".");
+        differing.extend(difference(&name, &values));
+    }
+    let provenance = |of: fn(&Provenance) -> String| -> Vec<String> {
+        told.iter().map(|(data, _)| of(&data.run.provenance)).collect()
+    };
+    differing.extend(difference("accelerator", &provenance(|own| format!("{:?}", own.accelerator))));
+    differing.extend(difference("QEMU", &provenance(|own| own.qemu_version.clone())));
+    differing.extend(difference("host", &provenance(|own| own.host_cpu_model.clone())));
+    (!differing.is_empty()).then(|| {
+        format!(
+            "Not like with like: these runs differ in {}, and not in the method alone.",
+            differing.join(", ")
+        )
+    })
+}
+
+/// Everything of a scenario that is load, machine or link, as pointers into it.
+fn keys(told: &[Told<'_>]) -> BTreeSet<String> {
+    let mut keys: BTreeSet<String> =
+        ["/migration/bandwidth", "/migration/downtime_limit"].map(String::from).into();
+    for (data, _) in told {
+        for section in ["vm", "load"] {
+            let own = data.run.scenario.get(section).and_then(Value::as_object);
+            keys.extend(own.into_iter().flat_map(|own| own.keys()).map(|key| format!("/{section}/{key}")));
+        }
+    }
+    keys
+}
+
+fn shown(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => ABSENT.into(),
+        Some(Value::String(text)) if text.contains('\n') => {
+            format!("a text of {} lines", text.lines().count())
+        }
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}
+
+/// The different values of one thing, in the order of the runs; none where all are the same.
+fn difference(name: &str, values: &[String]) -> Option<String> {
+    let mut different: Vec<&str> = Vec::new();
+    for value in values {
+        if !different.contains(&value.as_str()) {
+            different.push(value);
+        }
+    }
+    (different.len() > 1).then(|| format!("{name} ({})", different.join(", ")))
+}
+
 fn figures((_, timeline): Told<'_>, name: PhaseName) -> Option<&Figures> {
     timeline.phase(name).map(|phase| &phase.figures)
 }
@@ -90,5 +155,31 @@ mod tests {
         let row = |name: &str| table.rows.iter().find(|row| row[0] == name);
         assert_eq!(row("highest throttle").unwrap()[1..], [ABSENT, "90 %"]);
         assert_eq!(row("post-copy: gap share"), None);
+    }
+
+    #[test]
+    fn runs_of_different_load_link_or_machine_are_said_to_be_so() {
+        let mut runs = [Story::precopy().run_data(), Story::auto_converge().run_data()];
+        let scenario = |rate: &str, bandwidth: &str, plan: &str| {
+            serde_json::json!({"name": "x", "load": {"rate": rate, "seed": 1, "plan": plan},
+                "migration": {"bandwidth": bandwidth, "auto_converge": rate == "80M/s"}})
+        };
+        let sentence = |runs: &[RunData; 2]| {
+            let timelines = runs.each_ref().map(Timeline::of);
+            unlike(&runs.iter().zip(&timelines).collect::<Vec<Told<'_>>>())
+        };
+        for run in &mut runs {
+            run.run.scenario = scenario("8M/s", "32M/s", "a\nb\n");
+        }
+        runs[1].run.scenario["migration"]["auto_converge"] = true.into();
+        assert_eq!(sentence(&runs), None, "methods are what is compared");
+        runs[1].run.scenario = scenario("80M/s", "36M/s", "a\nb\nc\n");
+        runs[1].run.provenance.qemu_version = "11".into();
+        let qemu = runs[0].run.provenance.qemu_version.clone();
+        let said = format!(
+            "Not like with like: these runs differ in load.plan (a text of 2 lines, a text of 3 lines), load.rate (8M/s, \
+             80M/s), migration.bandwidth (32M/s, 36M/s), QEMU ({qemu}, 11), and not in the method alone."
+        );
+        assert_eq!(sentence(&runs), Some(said));
     }
 }

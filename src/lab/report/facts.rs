@@ -7,6 +7,7 @@ use crate::{
     record::{Accelerator, Body, Hello, Outcome},
     units::ByteSize,
 };
+use serde_json::Value;
 
 /// Said wherever figures of an emulated guest are shown.
 pub const EMULATED: &str = "The guest's CPUs were emulated (TCG): absolute speeds and latencies under emulation do not \
@@ -30,6 +31,7 @@ pub fn facts(data: &RunData) -> Table {
     let provenance = &data.run.provenance;
     let mut table = Table::of_facts("The run");
     table.fact("directory", data.dir_name.clone());
+    table.fact("date", date(data.run.clock.real_ns));
     let accelerator = match provenance.accelerator {
         Accelerator::Kvm => "KVM",
         Accelerator::Tcg => "TCG (emulation)",
@@ -44,6 +46,7 @@ pub fn facts(data: &RunData) -> Table {
         Body::Hello(hello) => Some(hello),
         _ => None,
     });
+    table.fact("migration", migration(&data.run.scenario));
     if let Some(hello) = hellos.next() {
         table.fact("load", load(hello));
         table.fact("canaries", canaries(hello));
@@ -53,6 +56,48 @@ pub fn facts(data: &RunData) -> Table {
     table.fact("sully", known(&provenance.version));
     table.fact("stream", stream(data));
     table
+}
+
+/// A moment as people write it, UTC: days to a date as in Hinnant's `civil_from_days`.
+fn date(real_ns: u64) -> String {
+    let seconds = real_ns / 1_000_000_000;
+    if seconds == 0 {
+        return "n/a".into();
+    }
+    let (days, second) = (seconds / 86_400 + 719_468, seconds % 86_400);
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (year, month) =
+        if month < 10 { (year + era * 400, month + 3) } else { (year + era * 400 + 1, month - 9) };
+    let (hour, minute) = (second / 3600, second / 60 % 60);
+    format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02}:{:02} UTC", second % 60)
+}
+
+/// How the guest was to be migrated, from the scenario as it was resolved.
+fn migration(scenario: &Value) -> String {
+    let of = |key: &str| scenario.get("migration").and_then(|own| own.get(key));
+    let text = |key: &str| match of(key) {
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(Value::Number(number)) => Some(number.to_string()),
+        _ => None,
+    };
+    let is_on = |key: &str| of(key).and_then(Value::as_bool) == Some(true);
+    let mut parts = Vec::new();
+    parts.extend(text("bandwidth").map(|link| format!("link {link}")));
+    parts.extend(text("downtime_limit").map(|limit| format!("downtime limit {limit}")));
+    if is_on("auto_converge") {
+        let level = |key: &str| text(key).unwrap_or_else(|| "?".into());
+        let [from, by, to] = ["throttle_initial", "throttle_increment", "throttle_max"].map(level);
+        parts.push(format!("auto-converge from {from} % by {by} to {to} %"));
+    }
+    if is_on("postcopy") {
+        let after = text("postcopy_after").unwrap_or_else(|| "?".into());
+        parts.push(format!("post-copy after {after}{}", if is_on("preempt") { " with preempt" } else { "" }));
+    }
+    if parts.is_empty() { "n/a".into() } else { parts.join(", ") }
 }
 
 fn known(text: &str) -> String {
@@ -122,4 +167,37 @@ pub fn consoles(data: &RunData) -> Vec<(&'static str, &[String])> {
         ("The destination's console ended with", data.destination_console.as_slice()),
     ];
     both.into_iter().filter(|(_, lines)| !lines.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn moments_are_written_as_dates() {
+        for (seconds, said) in [
+            (951_782_400, "2000-02-29 00:00:00 UTC"),
+            (1_709_251_199, "2024-02-29 23:59:59 UTC"),
+            (1_735_689_600, "2025-01-01 00:00:00 UTC"),
+            (4_107_542_399, "2100-02-28 23:59:59 UTC"),
+            (4_107_542_400, "2100-03-01 00:00:00 UTC"),
+        ] {
+            assert_eq!(date(seconds * 1_000_000_000), said);
+        }
+        assert_eq!(date(0), "n/a");
+    }
+
+    #[test]
+    fn what_the_migration_was_given_is_said_and_what_it_did_without_is_not() {
+        let scenario = |postcopy: bool| {
+            json!({"migration": {"bandwidth": "36M/s", "downtime_limit": "400ms", "auto_converge": true,
+                "throttle_initial": 30, "throttle_increment": 20, "throttle_max": 99, "postcopy": postcopy,
+                "postcopy_after": "first-pass", "preempt": true}})
+        };
+        let plain = "link 36M/s, downtime limit 400ms, auto-converge from 30 % by 20 to 99 %";
+        assert_eq!(migration(&scenario(false)), plain);
+        assert_eq!(migration(&scenario(true)), format!("{plain}, post-copy after first-pass with preempt"));
+        assert_eq!(migration(&json!({})), "n/a");
+    }
 }

@@ -1,6 +1,9 @@
 //! What happened in a run, in a few plain sentences.
 
-use super::words::{counted, percent, time};
+use super::{
+    integrity,
+    words::{counted, percent, time},
+};
 use crate::{
     lab::{
         rundir::RunData,
@@ -20,6 +23,7 @@ pub fn headline(data: &RunData, timeline: &Timeline) -> String {
         waited(timeline),
         stood_still(timeline),
         slowed(timeline),
+        integrity::sentence(data),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
@@ -28,8 +32,8 @@ pub fn headline(data: &RunData, timeline: &Timeline) -> String {
 pub const fn outcome(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Passed => "passed",
-        Outcome::Judged => "ran, but was judged bad",
-        Outcome::Failed => "failed",
+        Outcome::Judged => "failed",
+        Outcome::Failed => "did not run",
         Outcome::Interrupted => "interrupted",
     }
 }
@@ -96,7 +100,7 @@ fn stood_still(timeline: &Timeline) -> Option<String> {
     let said = blackout
         .qemu_downtime_ns
         .map_or_else(String::new, |said| format!(" (QEMU says {})", time(Some(said))));
-    Some(format!("At the switch it ran nowhere for {}{said}.", time(Some(felt))))
+    Some(format!("The downtime was {}{said}.", time(Some(felt))))
 }
 
 /// How the response changed from the baseline to the worse of the stages in which QEMU copies.
@@ -137,12 +141,12 @@ mod tests {
     fn post_copy_tells_the_waiting_and_the_blackout_beside_what_qemu_says() {
         let said = of(&Story::post_copy());
         assert!(said.contains("at longest 50.0 ms at once (100 page requests by QEMU's count)"), "{said}");
-        assert!(said.contains("it ran nowhere for 10") && said.contains("(QEMU says 2.00 ms)"), "{said}");
+        assert!(said.contains("The downtime was 10") && said.contains("(QEMU says 2.00 ms)"), "{said}");
     }
 
     #[test]
     fn a_migration_that_did_not_complete_is_not_told_as_one_that_did() {
         let said = of(&Story { completed_ms: None, blackout: None, ..Story::precopy() });
-        assert!(said.contains("did not complete") && !said.contains("ran nowhere"), "{said}");
+        assert!(said.contains("did not complete") && !said.contains("downtime"), "{said}");
     }
 }

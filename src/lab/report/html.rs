@@ -2,7 +2,7 @@
 
 use super::{
     charts::{Curves, embedded},
-    compare::{Told, comparison},
+    compare::{Told, comparison, unlike},
     facts::{EMULATED, consoles, facts, is_emulated, notes, verdict},
     felt::felt,
     headline::headline,
@@ -88,7 +88,9 @@ pub fn html(runs: &[RunData]) -> anyhow::Result<String> {
     let analyses: Vec<Analysis> = told.iter().map(|(data, timeline)| Analysis::of(data, timeline)).collect();
     let mut comparisons = Vec::new();
     if told.len() > 1 {
-        comparisons.push(comparison(&told));
+        let mut table = comparison(&told);
+        table.note = unlike(&told).unwrap_or_default();
+        comparisons.push(table);
         comparisons.extend(repeats(&together(runs, &analyses, &timelines)));
     }
     let curves: Vec<Curves> = timelines.iter().map(Curves::of).collect();

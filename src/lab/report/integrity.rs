@@ -1,9 +1,12 @@
 //! What the page stamps found: whether every page still held what had been written there.
 
-use super::{table::Table, words::counted};
+use super::{
+    table::{ABSENT, Table},
+    words::counted,
+};
 use crate::{
     lab::rundir::RunData,
-    record::{Body, Corruption},
+    record::{Body, Corruption, Totals},
 };
 
 /// So many corrupt pages are listed; `records.ndjson` holds them all.
@@ -17,12 +20,48 @@ pub fn corruptions(data: &RunData) -> impl Iterator<Item = &Corruption> {
     })
 }
 
-/// What the stamps found; none where pages had no stamps.
-pub fn integrity(data: &RunData) -> Option<Table> {
-    let end = data.arrivals.iter().rev().find_map(|arrival| match &arrival.record.body {
+/// The totals of the guest's last record.
+fn totals(data: &RunData) -> Option<&Totals> {
+    data.arrivals.iter().rev().find_map(|arrival| match &arrival.record.body {
         Body::End(end) => Some(&end.totals),
         _ => None,
-    });
+    })
+}
+
+/// Whether pages were lost, in a sentence; none where nobody knows.
+pub fn sentence(data: &RunData) -> Option<String> {
+    let counts = totals(data).and_then(|totals| totals.corruptions);
+    let told = corruptions(data).count() as u64;
+    match (counts, totals(data).and_then(|totals| totals.pages_swept)) {
+        (Some(counts), Some(swept)) if counts.sum() == 0 => {
+            Some(format!("No page was lost: all {swept} held what was last written there."))
+        }
+        (Some(counts), None) if counts.sum() == 0 => None,
+        (Some(counts), _) => Some(format!("The guest found corrupt pages: {counts}.")),
+        (None, _) if told > 0 => Some(format!(
+            "The guest told of {} before it fell silent.",
+            counted(told, "corrupt page", "corrupt pages")
+        )),
+        (None, _) => None,
+    }
+}
+
+/// How many pages were lost, for a cell of a table.
+pub fn cell(data: &RunData) -> String {
+    let totals = totals(data);
+    let counts = totals.and_then(|totals| totals.corruptions).map(|counts| counts.sum());
+    let swept = totals.and_then(|totals| totals.pages_swept);
+    match (counts, corruptions(data).count(), swept) {
+        (Some(0), _, Some(swept)) => format!("none of {swept}"),
+        (Some(0), _, None) | (None, 0, _) => ABSENT.into(),
+        (Some(count), ..) => count.to_string(),
+        (None, told, _) => format!("{told} or more"),
+    }
+}
+
+/// What the stamps found; none where pages had no stamps.
+pub fn integrity(data: &RunData) -> Option<Table> {
+    let end = totals(data);
     let (told, counts) = (corruptions(data).count(), end.and_then(|totals| totals.corruptions));
     if told == 0 && counts.is_none() {
         return None;
@@ -50,12 +89,44 @@ pub fn integrity(data: &RunData) -> Option<Table> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{lab::timeline::fixture::Story, record::CorruptionKind};
+    use crate::{
+        lab::timeline::fixture::Story,
+        record::{CorruptionCounts, CorruptionKind, End, EndReason, Latency},
+    };
+
+    #[test]
+    fn that_no_page_was_lost_is_said_where_all_were_looked_at_and_what_was_lost_is_counted() {
+        let with = |stale: u64, swept: Option<u64>| {
+            let mut data = Story::precopy().run_data();
+            let corruptions = Some(CorruptionCounts { stale, ..CorruptionCounts::default() });
+            let mut last = data.arrivals[0].clone();
+            last.record.body = Body::End(Box::new(End {
+                reason: EndReason::Stop,
+                detail: None,
+                totals: Totals { corruptions, pages_swept: swept, ..Totals::default() },
+                service_ns: Latency::default(),
+                response_ns: Latency::default(),
+                service_hist: String::new(),
+                response_hist: String::new(),
+                records_dropped: 0,
+            }));
+            data.arrivals.push(last);
+            (sentence(&data), cell(&data))
+        };
+        let whole = "No page was lost: all 16384 held what was last written there.";
+        assert_eq!(with(0, Some(16384)), (Some(whole.into()), "none of 16384".into()));
+        assert_eq!(with(0, None), (None, ABSENT.into()), "visits were checked, the rest nobody looked at");
+        assert_eq!(
+            with(3, Some(16384)),
+            (Some("The guest found corrupt pages: 3 stale.".into()), "3".into())
+        );
+    }
 
     #[test]
     fn corrupt_pages_are_listed_with_what_was_expected_even_without_an_end() {
         let mut data = Story::precopy().run_data();
-        assert_eq!(integrity(&data), None, "pages without stamps");
+        let nothing = (integrity(&data), sentence(&data), cell(&data));
+        assert_eq!(nothing, (None, None, ABSENT.into()), "pages without stamps");
         let arrival = data.arrivals[0].clone();
         for page in 0..30 {
             let mut told = arrival.clone();
@@ -68,6 +139,8 @@ mod tests {
             data.arrivals.push(told);
         }
         let rows = integrity(&data).unwrap().rows;
+        assert_eq!(sentence(&data).unwrap(), "The guest told of 30 corrupt pages before it fell silent.");
+        assert_eq!(cell(&data), "30 or more");
         assert_eq!(rows[0][1], "30 pages told of before the guest fell silent");
         assert_eq!(rows[4], ["page 3", "stale: expected page 3, visit 9; found page 3, visit 7, at 5 ns"]);
         assert_eq!(rows.last().unwrap()[1], "10 pages more");

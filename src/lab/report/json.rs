@@ -28,6 +28,8 @@ struct RunFigures<'a> {
     provenance: &'a Provenance,
     stream: &'a StreamAudit,
     corruptions: Vec<&'a Corruption>,
+    /// As `analysis.json` has it.
+    analysis: &'a Analysis,
     #[serde(flatten)]
     timeline: &'a Timeline,
 }
@@ -38,7 +40,10 @@ struct RunFigures<'a> {
 /// When a figure cannot be written as JSON, which would be a fault of this program.
 pub fn json(runs: &[RunData]) -> serde_json::Result<String> {
     let timelines: Vec<Timeline> = runs.iter().map(Timeline::of).collect();
-    let figures = runs.iter().zip(&timelines).map(|(data, timeline)| RunFigures {
+    let analyses: Vec<Analysis> =
+        runs.iter().zip(&timelines).map(|(data, timeline)| Analysis::of(data, timeline)).collect();
+    let all = runs.iter().zip(&timelines).zip(&analyses);
+    let figures = all.map(|((data, timeline), analysis)| RunFigures {
         directory: &data.dir_name,
         name: &data.run.name,
         headline: headline(data, timeline),
@@ -46,6 +51,7 @@ pub fn json(runs: &[RunData]) -> serde_json::Result<String> {
         provenance: &data.run.provenance,
         stream: &data.run.stream,
         corruptions: super::integrity::corruptions(data).collect(),
+        analysis,
         timeline,
     });
     Ok(serde_json::to_string_pretty(&figures.collect::<Vec<_>>())? + "\n")
@@ -64,6 +70,8 @@ mod tests {
         assert_eq!(figures[0]["directory"], "smoke-precopy-001");
         assert_eq!(figures[0]["verdict"]["outcome"], "passed");
         assert_eq!(figures[0]["phases"][2]["name"], "blackout");
+        let analysis = serde_json::to_value(Analysis::of(&runs[0], &Timeline::of(&runs[0]))).unwrap();
+        assert_eq!(figures[0]["analysis"], analysis, "the same as in analysis.json");
         assert_eq!(figures[0]["postcopy"], Value::Null);
         assert_eq!(figures[1]["postcopy"]["requests"], 100);
         assert!(figures[1]["phases"][3]["gaps"]["share"].as_f64().is_some_and(|share| share > 0.2));

@@ -105,7 +105,7 @@ fn postcopy(timeline: &Timeline) -> Option<Table> {
 
 fn blackout(timeline: &Timeline) -> Table {
     let blackout = &timeline.blackout;
-    let mut table = Table::of_facts("The switch: how long the guest ran nowhere");
+    let mut table = Table::of_facts("Downtime: how long the guest ran on neither side");
     let all = [blackout.qemu_downtime_ns, blackout.stop_to_resume_ns, blackout.estimate_ns];
     if all.iter().all(Option::is_none) {
         return table;

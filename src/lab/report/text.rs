@@ -1,7 +1,7 @@
 //! The report for a terminal: plain text, at most 110 columns wide.
 
 use super::{
-    compare::{Told, comparison},
+    compare::{Told, comparison, unlike},
     facts::{EMULATED, consoles, facts, is_emulated, notes, verdict},
     felt::felt,
     headline::headline,
@@ -26,6 +26,7 @@ pub fn text(runs: &[RunData]) -> String {
     let mut parts = Vec::new();
     if told.len() > 1 {
         parts.extend(side_by_side(&told));
+        parts.extend(unlike(&told).map(|sentence| lines(&wrap(&sentence, WIDTH))));
         let together = together(runs, &analyses, &timelines);
         parts.extend(repeats(&together).iter().map(|table| table.to_text(WIDTH)));
     }
@@ -108,7 +109,7 @@ mod tests {
         data.run.verdict.outcome = Outcome::Judged;
         data.destination_console = vec!["Kernel panic - not syncing".into()];
         let said = text(&[data]);
-        assert!(said.contains("Verdict: ran, but was judged bad: the migration did not complete."), "{said}");
+        assert!(said.contains("Verdict: failed: the migration did not complete."), "{said}");
         assert!(
             said.contains("The destination's console ended with\n  Kernel panic - not syncing\n"),
             "{said}"
