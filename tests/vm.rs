@@ -219,8 +219,9 @@ fn a_destination_that_dies_ends_the_run_at_once() {
 
 #[test]
 fn a_run_interrupted_at_its_start_leaves_no_qemu_and_no_socket_behind() {
-    leaves_nothing("a_run_interrupted_at_its_start_leaves_no_qemu_and_no_socket_behind", |_, child| {
-        !qemus_of(child).is_empty()
+    // The QEMU that is asked beforehand whether it can do the migration ends before there is a run directory.
+    leaves_nothing("a_run_interrupted_at_its_start_leaves_no_qemu_and_no_socket_behind", |out, child| {
+        std::fs::read_dir(out).unwrap().next().is_some() && !qemus_of(child).is_empty()
     });
 }
 
@@ -249,6 +250,52 @@ fn leaves_nothing(test: &str, moment: impl Fn(&Path, u32) -> bool) {
     let left: Vec<_> = std::fs::read_dir(temporary.path()).unwrap().flatten().collect();
     assert!(left.is_empty(), "left behind: {left:?}");
     assert_eq!(run_json(&run_directory(out.path()))["verdict"]["outcome"], "interrupted");
+}
+
+#[test]
+fn a_plan_goes_before_the_scenario_and_the_run_says_so() {
+    let plan = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(plan.path(), "rate = \"6M/s\"\n").unwrap();
+    let arguments = format!("smoke/precopy --set load.plan={}", plan.path().display());
+    let test = "a_plan_goes_before_the_scenario_and_the_run_says_so";
+    let Some((_out, directory, run)) = passes(test, &arguments) else { return };
+    assert_eq!(run["scenario"]["load"]["rate"], "6M/s");
+    let notes = run["provenance"]["notes"].to_string();
+    assert!(notes.contains("the plan goes before the scenario: load.rate = 6M/s, not 8M/s"), "{notes}");
+    let records = std::fs::read_to_string(directory.join("records.ndjson")).unwrap();
+    let hello: Value = serde_json::from_str(records.lines().next().unwrap()).unwrap();
+    assert_eq!(hello["plan"]["rate"], "6M/s", "{hello}");
+}
+
+#[test]
+fn a_disk_that_fills_up_costs_files_and_not_the_report() {
+    let test = "a_disk_that_fills_up_costs_files_and_not_the_report";
+    let Some((program, image)) = lab_and_image(test) else { return };
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("SKIPPED: {test}: only root may mount the small disk it fills");
+        return;
+    }
+    let out = tempfile::tempdir().unwrap();
+    // A mount namespace of its own: the small disk is gone with the program.
+    let script = "mount -t tmpfs -o size=1100k none \"$1\" && shift && exec \"$@\"";
+    let inner =
+        lab(&program, &image, out.path(), "smoke/precopy --set load.interval=20ms --set load.baseline=12s");
+    let mut command = Command::new("unshare");
+    command
+        .args(["-m", "sh", "-c", script, "sh"])
+        .arg(out.path())
+        .arg(inner.get_program())
+        .args(inner.get_args());
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("Pre-copy: completed in") && said.contains("did not run "),
+        "the text is printed: {said}"
+    );
+    let cause = said.lines().skip_while(|line| !line.starts_with("did not run")).collect::<String>();
+    assert_eq!(cause.matches("No space left on device").count(), 1, "{said}");
+    assert!(!said.contains("StorageFull") && !said.contains("panicked"), "{said}");
 }
 
 /// Waits, at most a minute and a half, until something is so; false when the program ends before.

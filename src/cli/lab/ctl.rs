@@ -2,7 +2,7 @@
 
 mod words;
 
-use super::interrupt::interruptions;
+use super::{interrupt::interruptions, print::print};
 use crate::lab::collect::many::{CONTROL_SOCKET, ask};
 use crate::lab::hostclock;
 use crate::lab::wrong::given;
@@ -68,7 +68,7 @@ pub fn run(args: &CtlArgs) -> anyhow::Result<ExitCode> {
     })?;
     let (text, code) = words::told(&reply)?;
     if code == 0 {
-        println!("{text}");
+        print(&format!("{text}\n"))?;
     } else {
         eprintln!("{text}");
     }

@@ -1,5 +1,6 @@
 //! `sully-lab image`: builds what the lab's VMs boot.
 
+use super::print::print;
 use crate::lab::image::{self, Built, Request};
 use crate::units::ByteSize;
 use std::path::PathBuf;
@@ -37,8 +38,7 @@ pub fn run(args: &ImageArgs) -> anyhow::Result<()> {
     for warning in &built.warnings {
         eprintln!("warning: {warning}");
     }
-    print!("{}", summary(&built));
-    Ok(())
+    print(&summary(&built))
 }
 
 /// What the user wants to know of a built image, a fact a line.

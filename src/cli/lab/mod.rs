@@ -4,6 +4,7 @@ mod collect;
 mod ctl;
 mod image;
 mod interrupt;
+mod print;
 mod report;
 mod run;
 
@@ -43,15 +44,27 @@ pub fn main() -> ExitCode {
     let done = match &Cli::parse().command {
         LabCommand::Image(args) => image::run(args).map(|()| ExitCode::SUCCESS),
         LabCommand::Run(args) => run::run(args),
-        LabCommand::Scenarios(args) => Ok(run::scenarios(args)),
+        LabCommand::Scenarios(args) => run::scenarios(args),
         LabCommand::Report(args) => report::run(args).map(|()| ExitCode::SUCCESS),
         LabCommand::Collect(args) => collect::run(args),
         LabCommand::Ctl(args) => ctl::run(args),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        eprintln!("error: {}", with_causes(&error));
         ExitCode::from(code(&error))
     })
+}
+
+/// The error and its causes, each once: many an error says its cause in its own sentence.
+fn with_causes(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string).filter(|cause| !cause.is_empty()) {
+        if !text.contains(&cause) {
+            text += if text.is_empty() { "" } else { ": " };
+            text += &cause;
+        }
+    }
+    text
 }
 
 /// What the user gave and has to mend is a wrong command line; everything else is a failure.
@@ -63,6 +76,15 @@ fn code(error: &anyhow::Error) -> u8 {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let full = || std::io::Error::from_raw_os_error(28);
+        let error = anyhow::Error::from(full()).context("cannot write x").context("the run");
+        assert_eq!(with_causes(&error), "the run: cannot write x: No space left on device (os error 28)");
+        let said = anyhow::Error::from(full()).context(format!("cannot write x: {}; elsewhere", full()));
+        assert_eq!(with_causes(&said), format!("cannot write x: {}; elsewhere", full()));
+    }
 
     #[test]
     fn the_command_line_is_well_formed() {

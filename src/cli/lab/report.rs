@@ -1,21 +1,19 @@
 //! `sully-lab report`: one run explained, or several compared.
 
+use super::print::print;
 use crate::lab::{
     analysis::Analysis,
     report::{comparison_json, json, text, write_html},
-    rundir::{ANALYSIS_FILE, COMPARISON_FILE, REPORT_FILE, ReadError, RunData},
+    rundir::{ANALYSIS_FILE, COMPARISON_FILE, REPORT_FILE, ReadError, RunData, find_runs},
     timeline::Timeline,
 };
 use anyhow::Context;
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 /// One run explained, or several compared.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ReportArgs {
-    /// Run directories, as `sully-lab run` wrote them
+    /// Run directories, as `sully-lab run` wrote them, or directories of such
     #[arg(required = true, value_name = "DIR")]
     pub dirs: Vec<PathBuf>,
     /// Where the page goes [default: report.html in DIR, or beside several]
@@ -32,74 +30,92 @@ pub struct ReportArgs {
 /// Prints the report, and writes the page unless only text or JSON was asked for.
 ///
 /// # Errors
-/// When a directory holds no run, a file in it cannot be read, or the page cannot be written. The runs that can be read are
-/// reported on before that is said.
+/// When a directory holds no run, a file in it cannot be read, or a page cannot be written: the text of the runs that can
+/// be read is printed all the same.
 pub fn run(args: &ReportArgs) -> anyhow::Result<()> {
-    let (shown, unread) = made(args)?;
-    match std::io::stdout().lock().write_all(shown.as_bytes()) {
-        // Somebody read enough: `sully-lab report ... | head` is no failure.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
-        written => written.context("cannot print the report")?,
+    let found = find_runs(&args.dirs)?;
+    for dir in &found.unfinished {
+        eprintln!("left out: {} has no run.json: it still runs, or was killed", dir.display());
     }
-    unread.map_or(Ok(()), |error| Err(error.into()))
-}
-
-/// What is to be printed, after the page was written where one is wanted, and what kept a run out of it.
-fn made(args: &ReportArgs) -> anyhow::Result<(String, Option<ReadError>)> {
+    let dirs = found.dirs;
+    let Readable { dirs, runs, unread } = Readable::of(dirs.into_iter().map(|dir| {
+        let data = RunData::read(&dir);
+        (dir, data)
+    }))?;
+    let unread = unread.map_or(Ok(()), |error| Err(error.into()));
+    print(&if args.json { json(&runs)? } else { text(&runs) })?;
     if args.json || args.text {
-        let Readable { runs, unread, .. } = Readable::of(&args.dirs)?;
-        return Ok((if args.json { json(&runs)? } else { text(&runs) }, unread));
+        return unread;
     }
-    explain(&args.dirs, &args.output.clone().unwrap_or_else(|| page_path(&args.dirs)))
+    let page = args.output.clone().unwrap_or_else(|| page_path(&dirs));
+    let analyses = write_analyses(&dirs, &runs);
+    write_pages(&runs, &page)?;
+    print(&same_with_charts(&page))?;
+    // A page that goes elsewhere is what is left to do about a run directory that one may not write.
+    if args.output.is_none() {
+        analyses?;
+    }
+    unread
 }
 
-/// The report of `dirs` as text, after its page was written where it goes by default, and what kept a run out of it.
+/// What is said below the text.
+pub fn same_with_charts(page: &Path) -> String {
+    format!("\nThe same with charts: {}\n", page.display())
+}
+
+/// Writes the page of these runs, and beside it what several say together.
 ///
 /// # Errors
-/// When no directory holds a run that can be read, or the page cannot be written.
-pub fn told(dirs: &[PathBuf]) -> anyhow::Result<(String, Option<ReadError>)> {
-    explain(dirs, &page_path(dirs))
-}
-
-fn explain(dirs: &[PathBuf], page: &Path) -> anyhow::Result<(String, Option<ReadError>)> {
-    let Readable { dirs, runs, unread } = Readable::of(dirs)?;
-    for (dir, data) in dirs.iter().zip(&runs) {
-        write_analysis(dir, data)?;
-    }
-    write_html(&runs, page)?;
+/// When it cannot be written.
+pub fn write_pages(runs: &[RunData], page: &Path) -> anyhow::Result<()> {
+    write_html(runs, page)?;
     if runs.len() > 1 {
         let path = page.with_file_name(COMPARISON_FILE);
-        let text = comparison_json(&runs)? + "\n";
+        let text = comparison_json(runs)? + "\n";
         std::fs::write(&path, text)
             .with_context(|| format!("cannot write the comparison to '{}'", path.display()))?;
     }
-    Ok((format!("{}\nThe same with charts: {}\n", text(&runs), page.display()), unread))
+    Ok(())
 }
 
-/// Writes `analysis.json` into a run directory that has none: the same run gives the same file.
-fn write_analysis(dir: &Path, data: &RunData) -> anyhow::Result<()> {
-    let path = dir.join(ANALYSIS_FILE);
-    if path.exists() {
-        return Ok(());
+/// Writes `analysis.json` into each run directory that has none: the same run gives the same file.
+///
+/// # Errors
+/// When one cannot be written; the others are.
+pub fn write_analyses(dirs: &[PathBuf], runs: &[RunData]) -> anyhow::Result<()> {
+    let mut written = Ok(());
+    for (dir, data) in dirs.iter().zip(runs) {
+        let path = dir.join(ANALYSIS_FILE);
+        if !path.exists() {
+            let analysis = Analysis::of(data, &Timeline::of(data));
+            let text = serde_json::to_string_pretty(&analysis)? + "\n";
+            let own = std::fs::write(&path, text)
+                .with_context(|| format!("cannot write the analysis to '{}'", path.display()));
+            written = written.and(own);
+        }
     }
-    let analysis = Analysis::of(data, &Timeline::of(data));
-    let text = serde_json::to_string_pretty(&analysis)? + "\n";
-    std::fs::write(&path, text).with_context(|| format!("cannot write the analysis to '{}'", path.display()))
+    written
 }
 
-/// What can be read of several directories: one that cannot does not keep the others from their page.
-struct Readable<'a> {
-    dirs: Vec<&'a Path>,
-    runs: Vec<RunData>,
+/// What can be read of several runs: one that cannot does not keep the others from their page.
+pub struct Readable {
+    /// The directories of those that can.
+    pub dirs: Vec<PathBuf>,
+    /// What is in them.
+    pub runs: Vec<RunData>,
     /// What kept the first of the others out.
-    unread: Option<ReadError>,
+    pub unread: Option<ReadError>,
 }
 
-impl<'a> Readable<'a> {
-    fn of(dirs: &'a [PathBuf]) -> Result<Self, ReadError> {
+impl Readable {
+    /// Sorts them.
+    ///
+    /// # Errors
+    /// None can be read.
+    pub fn of(all: impl Iterator<Item = (PathBuf, Result<RunData, ReadError>)>) -> Result<Self, ReadError> {
         let mut found = Self { dirs: Vec::new(), runs: Vec::new(), unread: None };
-        for dir in dirs {
-            match RunData::read(dir) {
+        for (dir, data) in all {
+            match data {
                 Ok(data) => {
                     found.dirs.push(dir);
                     found.runs.push(data);
@@ -115,13 +131,23 @@ impl<'a> Readable<'a> {
     }
 }
 
-/// Where the page goes by default: into the only run directory, or beside the first of several.
+/// Where the page goes by default: into the only run directory, or into the one that all of several lie in, or beside the
+/// first.
 pub fn page_path(dirs: &[PathBuf]) -> PathBuf {
     match dirs {
         [only] => only.join(REPORT_FILE),
-        [first, ..] => beside(first).join(REPORT_FILE),
+        [first, ..] => common(dirs).unwrap_or_else(|| beside(first)).join(REPORT_FILE),
         [] => PathBuf::from(REPORT_FILE),
     }
+}
+
+/// The nearest directory above all of `dirs`, where their names show one.
+fn common(dirs: &[PathBuf]) -> Option<PathBuf> {
+    let mut parents = dirs.iter().map(|dir| beside(dir));
+    let first = parents.next()?;
+    let rest: Vec<PathBuf> = parents.collect();
+    let above = |path: &&Path| rest.iter().all(|other| other.starts_with(path));
+    first.ancestors().find(above).filter(|path| !path.as_os_str().is_empty()).map(Path::to_path_buf)
 }
 
 /// The directory `dir` lies in, also for `.` and `..`.
@@ -146,16 +172,16 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_told_as_text_and_written_as_a_page_unless_only_one_of_them_is_wanted() {
+    fn the_page_and_the_analysis_of_a_run_are_written_beside_it() {
         let dir = tempfile::tempdir().unwrap();
         write_dir(&Story::precopy().run_data(), dir.path());
         let (place, page) = (dir.path().to_str().unwrap(), dir.path().join(REPORT_FILE));
-        let shown = |arguments: &[&str]| made(&parsed(arguments).unwrap()).unwrap().0;
-        let told = shown(&[place, "--text"]);
-        let figures = shown(&[place, "--json"]);
-        assert!(told.starts_with("smoke/precopy\n") && figures.starts_with('[') && !page.exists());
-        let both = shown(&[place]);
-        assert!(both.starts_with(&told) && both.contains(page.to_str().unwrap()) && page.exists());
+        for only in ["--text", "--json"] {
+            run(&parsed(&[place, only]).unwrap()).unwrap();
+            assert!(!page.exists());
+        }
+        run(&parsed(&[place]).unwrap()).unwrap();
+        assert!(page.exists());
         let analysis = std::fs::read_to_string(dir.path().join(ANALYSIS_FILE)).unwrap();
         assert!(serde_json::from_str::<serde_json::Value>(&analysis).is_ok_and(|found| found["schema"] == 1));
     }
@@ -163,12 +189,11 @@ mod tests {
     #[test]
     fn several_runs_are_compared_in_a_file_beside_their_page() {
         let dir = tempfile::tempdir().unwrap();
-        let places = ["a", "b"].map(|name| dir.path().join(name));
-        for place in &places {
-            write_dir(&Story::precopy().run_data(), place);
+        for name in ["a", "b"] {
+            write_dir(&Story::precopy().run_data(), &dir.path().join("demo").join(name));
         }
-        made(&parsed(&places.each_ref().map(|place| place.to_str().unwrap())).unwrap()).unwrap();
-        let text = std::fs::read_to_string(dir.path().join(COMPARISON_FILE)).unwrap();
+        run(&parsed(&[dir.path().to_str().unwrap()]).unwrap()).unwrap();
+        let text = std::fs::read_to_string(dir.path().join("demo").join(COMPARISON_FILE)).unwrap();
         let found: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!((&found["schema"], &found["groups"][0]["runs"]), (&1.into(), &2.into()));
     }
@@ -181,14 +206,14 @@ mod tests {
             write_dir(&Story::precopy().run_data(), place);
         }
         std::fs::write(places[1].join("records.ndjson"), "no record\n").unwrap();
-        let (told, unread) =
-            made(&parsed(&places.each_ref().map(|place| place.to_str().unwrap())).unwrap()).unwrap();
-        assert_eq!(told.lines().filter(|line| *line == "smoke/precopy").count(), 2, "{told}");
-        let error = unread.unwrap().to_string();
-        assert!(error.contains("b/records.ndjson', line 1"), "{error}");
+        let error =
+            run(&parsed(&places.each_ref().map(|place| place.to_str().unwrap())).unwrap()).unwrap_err();
+        assert!(error.to_string().contains("b/records.ndjson', line 1"), "{error}");
         assert!(dir.path().join(REPORT_FILE).exists() && places[2].join(ANALYSIS_FILE).exists());
+        let read = places.iter().map(|place| (place.clone(), RunData::read(place)));
+        assert_eq!(Readable::of(read).unwrap().dirs, [places[0].clone(), places[2].clone()]);
         // None at all is an error at once.
-        assert!(made(&parsed(&[places[1].to_str().unwrap()]).unwrap()).is_err());
+        assert!(run(&parsed(&[places[1].to_str().unwrap()]).unwrap()).is_err());
     }
 
     #[test]
@@ -205,11 +230,13 @@ mod tests {
         assert_eq!(path(&["runs/a", "runs/b"]), Path::new("runs/report.html"));
         assert_eq!(path(&["a/", "b"]), Path::new("./report.html"));
         assert_eq!(path(&["..", "b"]), Path::new("../../report.html"));
+        assert_eq!(path(&["runs/demo/a", "runs/b"]), Path::new("runs/report.html"));
+        assert_eq!(path(&["/x/a", "b"]), Path::new("/x/report.html"));
     }
 
     #[test]
     fn a_directory_without_a_run_is_answered_with_what_a_run_directory_is() {
-        let message = format!("{:#}", made(&parsed(&["/nowhere"]).unwrap()).unwrap_err());
+        let message = format!("{:#}", run(&parsed(&["/nowhere"]).unwrap()).unwrap_err());
         assert!(message.contains("'/nowhere'") && message.contains("sully-lab run"), "{message}");
     }
 }

@@ -4,11 +4,12 @@ mod outcome;
 mod progress;
 
 use super::interrupt::interruptions;
-use super::report::{page_path, told};
-use crate::lab::report::write_html;
-use crate::lab::run::{Host, HostRequest, RunResult, Watch, run_scenario};
+use super::print::print;
+use super::report::{Readable, page_path, same_with_charts, write_analyses, write_pages};
+use crate::lab::report::text;
+use crate::lab::run::{Host, HostRequest, RunResult, Watch, preflight, run_scenario, writable};
 use crate::lab::rundir::RunData;
-use crate::lab::scenario::{BUILTIN, Scenario, ScenarioError, find};
+use crate::lab::scenario::{BUILTIN, Resolved, ScenarioError, find};
 use crate::lab::vm::accel::Wanted;
 use crate::record::{Outcome, Run};
 use outcome::{badness, exit_code, word};
@@ -28,9 +29,9 @@ pub struct RunArgs {
     /// Where the run directories go
     #[arg(long, value_name = "DIR", default_value = "runs")]
     pub out: PathBuf,
-    /// The guest image, as `sully-lab image -o DIR` makes it
-    #[arg(long, value_name = "DIR", default_value = "sully-image")]
-    pub image: PathBuf,
+    /// The guest image, as `sully-lab image -o DIR` makes it [default: sully-image, or else target/image]
+    #[arg(long, value_name = "DIR")]
+    pub image: Option<PathBuf>,
     /// How the guest's CPUs are run: auto tries KVM first and says why when it does not work [auto|kvm|tcg]
     #[arg(long, value_name = "ACCEL", default_value = "auto")]
     pub accel: Wanted,
@@ -60,64 +61,86 @@ pub struct ScenariosArgs {
 const WRONG: u8 = 2;
 
 /// Runs every scenario, whatever becomes of the others, and says where the run directories are. The exit code is the
-/// worst of all runs: 0, 3 (judged), 1 (failed or interrupted); 2 when a scenario is wrong, and nothing was run.
+/// worst of all runs: 0, 3 (a judgement failed), 1 (could not run, or interrupted); 2 when a scenario, or something else that
+/// was named, is wrong, and nothing was run.
 ///
 /// # Errors
-/// When the image, QEMU or the accelerator is missing, or a run directory cannot be written.
+/// When the image, QEMU or the accelerator is missing, a scenario cannot run here, or run directories cannot be written.
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
-    let scenarios: Result<Vec<Scenario>, ScenarioError> =
+    let scenarios: Result<Vec<Resolved>, ScenarioError> =
         args.scenarios.iter().map(|name| find(name, &args.set)).collect();
     let scenarios = match scenarios {
         Ok(scenarios) => scenarios,
         Err(error) => return Ok(wrong(&error)),
     };
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let results = runtime.block_on(run_all(args, &scenarios))?;
-    after_runs(&results)?;
-    Ok(ExitCode::from(
-        results
-            .iter()
-            .map(|result| exit_code(result.run.verdict.outcome))
-            .max_by_key(|code| badness(*code))
-            .unwrap_or(0),
-    ))
+    let results = runtime.block_on(run_all(args, scenarios))?;
+    let worst = results
+        .iter()
+        .map(|result| exit_code(result.run.verdict.outcome))
+        .max_by_key(|code| badness(*code))
+        .unwrap_or(0);
+    let explained = after_runs(&results);
+    // A run whose directory is not whole has said why: what else could not be written has the same cause.
+    if worst != 1 {
+        explained?;
+    }
+    Ok(ExitCode::from(worst))
 }
 
 /// Lists the built-in scenarios, or prints one.
-pub fn scenarios(args: &ScenariosArgs) -> ExitCode {
+///
+/// # Errors
+/// When it cannot be printed.
+pub fn scenarios(args: &ScenariosArgs) -> anyhow::Result<ExitCode> {
     let text = match &args.name {
         None => listing(),
         Some(name) => match find(name, &[]) {
-            Ok(scenario) => scenario.to_toml(),
-            Err(error) => return wrong(&error),
+            Ok(found) => found.scenario.to_toml(),
+            Err(error) => return Ok(wrong(&error)),
         },
     };
-    print!("{text}");
-    ExitCode::SUCCESS
+    print(&text)?;
+    Ok(ExitCode::SUCCESS)
 }
 
-/// Explains what was run: a page in each run directory, one that compares them beside several, and the text.
+/// Explains what was run: the text in any case, a page in each run directory, and one that compares them beside several.
 fn after_runs(results: &[RunResult]) -> anyhow::Result<()> {
-    let dirs: Vec<PathBuf> = results.iter().map(|result| result.dir.clone()).collect();
-    for dir in &dirs {
-        // What cannot be read is said below, and the others have their pages.
-        if let Ok(data) = RunData::read(dir) {
-            write_html(&[data], &page_path(std::slice::from_ref(dir)))?;
-        }
-    }
-    let (text, unread) = told(&dirs)?;
-    println!("\n{text}");
-    for RunResult { dir, run } in results {
-        println!("{}", conclusion(dir, run));
-    }
-    unread.map_or(Ok(()), |error| Err(error.into()))
+    let all = results.iter().map(|RunResult { dir, run }| (dir.clone(), RunData::of(dir, run.clone())));
+    let written =
+        Readable::of(all).map_err(anyhow::Error::from).and_then(|Readable { dirs, runs, unread }| {
+            print(&format!("\n{}", text(&runs)))?;
+            let page = page_path(&dirs);
+            write_analyses(&dirs, &runs)?;
+            for (dir, data) in dirs.iter().zip(&runs) {
+                write_pages(std::slice::from_ref(data), &page_path(std::slice::from_ref(dir)))?;
+            }
+            if runs.len() > 1 {
+                write_pages(&runs, &page)?;
+            }
+            print(&same_with_charts(&page))?;
+            unread.map_or(Ok(()), |error| Err(error.into()))
+        });
+    let conclusions = results.iter().map(|RunResult { dir, run }| conclusion(dir, run) + "\n");
+    print(&format!("\n{}", conclusions.collect::<String>()))?;
+    written
 }
 
-async fn run_all(args: &RunArgs, scenarios: &[Scenario]) -> anyhow::Result<Vec<RunResult>> {
-    let mut interrupt = interruptions()?;
+/// Finds what the runs need, and tries what it can before the first VM boots.
+async fn prepare(args: &RunArgs, scenarios: &mut [Resolved]) -> anyhow::Result<Host> {
     let request = HostRequest { image: args.image.clone(), qemu: args.qemu.clone(), wanted: args.accel };
+    let host = Host::prepare(&request).await?;
+    writable(&args.out)?;
+    for Resolved { scenario, notes } in scenarios.iter_mut() {
+        notes.extend(preflight(scenario, &host).await?);
+    }
+    Ok(host)
+}
+
+async fn run_all(args: &RunArgs, mut scenarios: Vec<Resolved>) -> anyhow::Result<Vec<RunResult>> {
+    let mut interrupt = interruptions()?;
     let host = tokio::select! {
-        host = Host::prepare(&request) => host?,
+        host = prepare(args, &mut scenarios) => host?,
         _ = interrupt.wait_for(|interrupted| *interrupted) => anyhow::bail!("interrupted before the first run"),
     };
     if let Some(reason) = host.accelerator_reason()
@@ -125,18 +148,18 @@ async fn run_all(args: &RunArgs, scenarios: &[Scenario]) -> anyhow::Result<Vec<R
     {
         eprintln!("emulating the guest: {reason}");
     }
+    for Resolved { scenario, notes } in &scenarios {
+        notes.iter().for_each(|note| eprintln!("{}: {note}", scenario.name));
+    }
     let mut results = Vec::new();
     let runs = (1..=args.repeat).flat_map(|round| scenarios.iter().map(move |scenario| (round, scenario)));
-    for (round, scenario) in runs {
-        let title = if args.repeat > 1 {
-            format!("{} ({round}/{})", scenario.name, args.repeat)
-        } else {
-            scenario.name.clone()
-        };
+    for (round, resolved) in runs {
+        let name = &resolved.scenario.name;
+        let title = if args.repeat > 1 { format!("{name} ({round}/{})", args.repeat) } else { name.clone() };
         let mut progress = Progress::new(&title, args.quiet);
         let mut on_status = |status: &_| progress.show(status);
         let mut watch = Watch { on_status: &mut on_status, interrupt: interrupt.clone() };
-        let result = run_scenario(scenario, &host, &args.out, &mut watch).await?;
+        let result = run_scenario(resolved, &host, &args.out, &mut watch).await?;
         progress.finish(word(result.run.verdict.outcome));
         let interrupted = result.run.verdict.outcome == Outcome::Interrupted;
         results.push(result);
@@ -167,7 +190,7 @@ fn listing() -> String {
     let width = BUILTIN.iter().map(|builtin| builtin.name.len()).max().unwrap_or(0);
     let line = |name: &str, summary: &str| format!("{name:<width$}  {summary}\n");
     let lines = BUILTIN.iter().filter_map(|builtin| find(builtin.name, &[]).ok());
-    lines.map(|scenario| line(&scenario.name, &scenario.summary)).collect()
+    lines.map(|Resolved { scenario, .. }| line(&scenario.name, &scenario.summary)).collect()
 }
 
 #[cfg(test)]

@@ -24,8 +24,8 @@ pub fn badness(code: u8) -> u8 {
 pub fn word(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Passed => "passed",
-        Outcome::Judged => "judged",
-        Outcome::Failed => "failed",
+        Outcome::Judged => "failed",
+        Outcome::Failed => "did not run",
         Outcome::Interrupted => "interrupted",
     }
 }
