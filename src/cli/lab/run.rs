@@ -148,8 +148,10 @@ async fn run_all(args: &RunArgs, mut scenarios: Vec<Resolved>) -> anyhow::Result
     {
         eprintln!("emulating the guest: {reason}");
     }
-    for Resolved { scenario, notes } in &scenarios {
-        notes.iter().for_each(|note| eprintln!("{}: {note}", scenario.name));
+    for Resolved { scenario, notes } in scenarios.iter().filter(|_| !args.quiet) {
+        for note in notes {
+            eprintln!("{}: {note}", scenario.name);
+        }
     }
     let mut results = Vec::new();
     let runs = (1..=args.repeat).flat_map(|round| scenarios.iter().map(move |scenario| (round, scenario)));

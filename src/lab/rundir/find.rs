@@ -68,7 +68,9 @@ impl FoundRuns {
         let mut inside: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         inside.retain(|path| depth > 0 && path.is_dir());
         inside.sort();
-        inside.iter().for_each(|path| self.descend(path, depth - 1));
+        for path in &inside {
+            self.descend(path, depth - 1);
+        }
     }
 
     fn add(&mut self, dir: PathBuf) {
