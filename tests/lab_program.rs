@@ -1,5 +1,6 @@
 //! The host program's command line as a user types it wrongly: no VM is started.
 #![cfg(feature = "host")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use assert_cmd::Command;
 use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
