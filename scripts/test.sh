@@ -142,6 +142,7 @@ main() {
     step tests 1200 tests rest --all-features
     step tests-guest 800 tests rest --no-default-features
     step doc-tests 300 cargo test --doc --all-features
+    step loom 400 scripts/loom.sh
     step fuzz 900 scripts/fuzz.sh 5
     step build 900 make --no-print-directory build
     step image 300 make --no-print-directory image

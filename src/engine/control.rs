@@ -1,18 +1,16 @@
 //! What the engine tells its threads (wait, go, look for orders, stop) and what they tell it (how one died).
 
+use super::calls::Calls;
 use std::sync::{
     Condvar, Mutex, OnceLock, PoisonError,
     atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
-/// What the count of orders says when every thread is to end.
-const STOP: u32 = u32::MAX;
-
 /// Shared by the engine and all its threads.
 #[derive(Debug, Default)]
 pub(super) struct Control {
-    /// Counts the orders given to the writers; [`STOP`] at the end.
-    orders: AtomicU32,
+    /// Calls the writers to their orders.
+    orders: Calls,
     /// The schedule's t0, once the gate is open.
     gate: Mutex<Option<u64>>,
     changed: Condvar,
@@ -54,7 +52,7 @@ impl Control {
     pub(super) fn stop(&self) {
         // Under the gate's lock, so that no thread is between looking and waiting.
         let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        self.orders.store(STOP, Ordering::Release);
+        self.orders.stop();
         drop(gate);
         self.changed.notify_all();
     }
@@ -62,24 +60,18 @@ impl Control {
     /// Whether threads are to end.
     #[inline]
     pub(super) fn stopped(&self) -> bool {
-        self.orders() == STOP
+        self.orders.stopped()
     }
 
     /// How many orders the writers have been given: a change tells them to look.
-    ///
-    /// Acquire, to the Release of [`Self::call`]: a writer that sees the count finds the order in its channel. Were it not so,
-    /// it could look before the order shows and then wait for the next change.
     #[inline]
     pub(super) fn orders(&self) -> u32 {
-        self.orders.load(Ordering::Acquire)
+        self.orders.count()
     }
 
     /// Every writer has got another order, sent before. Only the thread that may also stop calls this.
     pub(super) fn call(&self) {
-        if !self.stopped() {
-            // What the order is travels in a channel of its own; a count that comes full circle is no stop.
-            self.orders.store((self.orders() + 1) % STOP, Ordering::Release);
-        }
+        self.orders.call();
     }
 
     /// The interval that visits belong to now. Filled pages have epoch 0, which comes back after 2^32 intervals only.

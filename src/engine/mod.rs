@@ -1,6 +1,7 @@
 //! The engine: writers that dirty the region on schedule, canaries that notice when a vCPU is away, and snapshots of
 //! what both counted. It knows neither wire nor host.
 
+mod calls;
 mod canary;
 mod control;
 mod course;
@@ -12,6 +13,7 @@ mod order;
 mod realtime;
 mod snapshot;
 mod stamps;
+mod station;
 mod threads;
 mod timing;
 mod visitor;

@@ -3,7 +3,8 @@
 
 use super::{
     control::Control,
-    order::{Order, Station},
+    order::Order,
+    station::Station,
     visitor::Visitor,
     work::{Drawn, Sums, Work},
 };

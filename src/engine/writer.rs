@@ -3,8 +3,9 @@
 use super::{
     EngineError,
     control::Control,
-    order::{Change, Order, Station},
+    order::{Change, Order},
     stamps::Stamps,
+    station::Station,
     threads,
     visitor::Visitor,
     work::{Drawn, Sums, Work},

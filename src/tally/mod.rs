@@ -4,6 +4,7 @@
 //! stores, the reader loads and subtracts what it loaded before.
 
 mod cells;
+mod epochs;
 mod gaps;
 mod ring;
 mod stamps;
