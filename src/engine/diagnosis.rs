@@ -13,8 +13,11 @@ use std::{
 const COMPANY_NS: u64 = 5_000_000;
 /// Gaps of one stop end so near each other, ns.
 const ONE_END_NS: u64 = 2_000_000;
-/// More gaps than that are not kept: the oldest go.
-const GAPS_CEILING: usize = 4096;
+/// More gaps than that for each canary are not kept: the oldest go. A throttle of a few percent, which is told from the stops of
+/// a second, makes some 350 in the longest window.
+const GAPS_A_CANARY: usize = 512;
+/// As if there were at least so many canaries: a few that are late all the time are not to push out what the others tell.
+const CANARIES_LEAST: usize = 8;
 /// More readings of steal than that are not kept.
 const READINGS_CEILING: usize = 64;
 
@@ -73,7 +76,7 @@ impl Diagnosis {
         {
             self.steal.pop_front();
         }
-        self.forget(now_ns, fresh.len());
+        self.forget(now_ns, fresh.len(), canaries);
         if fresh.is_empty() && self.waiting.is_empty() && self.throttle.is_none() {
             // With nothing new no rhythm begins.
             return;
@@ -101,11 +104,11 @@ impl Diagnosis {
 
     /// Forgets what is too old, and the oldest where so many `fresh` ones find no room. What is fresh always stays: it is no
     /// more than the rings hold.
-    fn forget(&mut self, now_ns: u64, fresh: usize) {
+    fn forget(&mut self, now_ns: u64, fresh: usize, canaries: usize) {
         let kept = &self.gaps[self.forgotten..];
         let is_old = |gap: &&Gap| gap.end_ns().saturating_add(WINDOW_NS) < now_ns;
         let old = kept.iter().take_while(is_old).count();
-        let excess = (kept.len() + fresh).saturating_sub(GAPS_CEILING);
+        let excess = (kept.len() + fresh).saturating_sub(canaries.max(CANARIES_LEAST) * GAPS_A_CANARY);
         self.forgotten += old.max(excess).min(kept.len());
         if self.forgotten * 2 > self.gaps.len() {
             self.gaps.drain(..self.forgotten);
@@ -216,6 +219,34 @@ mod tests {
     }
 
     #[test]
+    fn a_low_throttle_of_128_canaries_is_told_as_that_of_two_is() {
+        // Of 5 %: 0.526 ms of each 10.526 ms, so 95 stops of each canary in a second.
+        let (period_ns, len_ns) = (10_526_316, 526_316);
+        for canaries in [2, 128] {
+            let mut diagnosis = Diagnosis::default();
+            let gap = |cpu: usize, start_ns| Gap {
+                cpu: u32::try_from(cpu).unwrap_or(0),
+                start_ns,
+                len_ns,
+                class: GapClass::Unknown,
+                features: GapFeatures::default(),
+            };
+            let mut stop = 0;
+            for beat in 1..=15 {
+                let mut fresh = Vec::new();
+                while stop * period_ns + len_ns < beat * 100 * MS {
+                    fresh.extend((0..canaries).map(|cpu| gap(cpu, stop * period_ns)));
+                    stop += 1;
+                }
+                diagnosis.take_in(&fresh, canaries, Some(0), beat * 100 * MS);
+            }
+            let told = diagnosis.throttle().map(|throttle| throttle.percent);
+            assert_eq!(told, Some(5), "{canaries} canaries");
+            assert_eq!(diagnosis.gaps.len() - diagnosis.forgotten, stop as usize * canaries, "none is lost");
+        }
+    }
+
+    #[test]
     fn memory_stays_bounded() {
         let mut diagnosis = Diagnosis::default();
         let gap = Gap {
@@ -228,6 +259,9 @@ mod tests {
         for now_ns in 0..100 {
             diagnosis.take_in(&vec![gap.clone(); 100], 1, Some(now_ns), now_ns);
         }
-        assert!(diagnosis.gaps.len() <= 2 * GAPS_CEILING && diagnosis.steal.len() <= READINGS_CEILING);
+        assert!(
+            diagnosis.gaps.len() <= 2 * CANARIES_LEAST * GAPS_A_CANARY
+                && diagnosis.steal.len() <= READINGS_CEILING
+        );
     }
 }

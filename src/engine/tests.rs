@@ -98,10 +98,10 @@ fn stop_ends_every_thread_and_counts_its_cpu_time_still() {
     assert!(engine.writers.iter().all(|writer| writer.cpu_ns() > 0));
 }
 
-#[test]
-fn gap_records_and_gap_counts_tell_the_same() {
+/// Gaps that canaries on `cpus` counted in a while, and those they told; none was shorter than the threshold.
+fn gaps_counted_and_told(cpus: &[u32]) -> (u64, u64) {
     let plan = checked("1000p/s", 1);
-    let mut engine = Engine::start(&plan, &probe::cpus().unwrap()).unwrap();
+    let mut engine = Engine::start(&plan, cpus).unwrap();
     let begin = engine.snapshot();
     // Each canary has its own; they stay as rehearsed until the baseline is over.
     let threshold_ns = engine.canaries.iter().map(|canary| canary.tally.threshold()).min().unwrap();
@@ -110,10 +110,28 @@ fn gap_records_and_gap_counts_tell_the_same() {
     engine.stop();
     let mut gaps = Vec::new();
     engine.take_gaps(&mut gaps);
-    let summary = engine.snapshot().interval_since(&begin, &plan, "run").gaps.unwrap();
-    assert_eq!(summary.count, gaps.len() as u64);
+    let end = engine.snapshot();
+    let summary = end.interval_since(&begin, &plan, "run").gaps.unwrap();
     assert_eq!(summary.total_ns, gaps.iter().map(|gap| gap.len_ns).sum::<u64>());
+    assert_eq!(end.end(&begin, EndReason::Stop, None, 0).records_dropped, 0);
     assert!(gaps.iter().all(|gap| gap.len_ns > threshold_ns));
+    assert_eq!(engine.canaries.len(), cpus.len());
+    (summary.count, gaps.len() as u64)
+}
+
+#[test]
+fn gap_records_and_gap_counts_tell_the_same() {
+    let (counted, told) = gaps_counted_and_told(&probe::cpus().unwrap());
+    assert_eq!(counted, told);
+}
+
+#[test]
+fn of_128_canaries_no_gap_is_lost() {
+    // More than there are CPUs: they are late all the time.
+    let cpus: Vec<u32> = probe::cpus().unwrap().into_iter().cycle().take(128).collect();
+    let (counted, told) = gaps_counted_and_told(&cpus);
+    assert!(counted > 128, "{counted} gaps of 128 canaries: were they late at all?");
+    assert_eq!(counted, told);
 }
 
 #[test]
