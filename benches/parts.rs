@@ -134,7 +134,7 @@ impl Loaded {
             others.iter().try_for_each(|cpu| set.set(*cpu as usize))?;
             sched_setaffinity(gettid(), &set)?;
         }
-        let (plan, engine) = idle::engine(MEMORY_MIB, full, cpus[0])?;
+        let (plan, engine) = idle::engine(MEMORY_MIB, (full, full), cpus[0])?;
         Ok(Self { plan, engine })
     }
 

@@ -40,6 +40,9 @@ type Figure = Result<f64, Box<dyn Error>>;
 /// A load: its name, pattern, content, whether it writes whole pages, and whether it is timed and stamped.
 type Case = (&'static str, &'static str, &'static str, bool, bool);
 
+/// A load that is timed and not stamped; the first case is the same with stamps.
+const TIMED: Case = ("random, timed", "random", "random", false, true);
+
 const CASES: [Case; 16] = [
     ("random, timed and stamped", "random", "random", false, true),
     ("shuffle, timed and stamped", "shuffle", "random", false, true),
@@ -65,12 +68,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     let turns = given.next().map_or(Ok(TURNS), |word| word.parse())?.max(1);
     let cpu = probe::cpus()?[0];
     let (mut full, mut bare) =
-        (Loaded::start(memory_mib, true, cpu)?, Loaded::start(memory_mib, false, cpu)?);
+        (Loaded::start(memory_mib, (true, true), cpu)?, Loaded::start(memory_mib, (false, false), cpu)?);
+    let mut timed = Loaded::start(memory_mib, (true, false), cpu)?;
     let (_region, mut slices) = Region::map_as(full.plan.pages(), 1, &full.plan.kind, &probe::numa_nodes())?;
     let slice = slices.first_mut().ok_or("a region without a slice")?;
     slice.fill(|words| words.fill(1))?;
     let mut figures = [const { Figures::new() }; CASES.len()];
+    let mut beside_stamped = Figures::new();
     for _ in 0..turns {
+        [&mut full, &mut timed].into_iter().for_each(Loaded::check_clock);
+        let (stamped, rate) = (full.rate(&CASES[0])?, timed.rate(&TIMED)?);
+        beside_stamped.rates.push(rate);
+        beside_stamped.others.push(stamped);
+        beside_stamped.ratios.push(rate / stamped);
         for (case, figures) in CASES.iter().zip(&mut figures) {
             // As often as a run does it: a counter is not foretold for seconds.
             [&mut full, &mut bare].into_iter().for_each(Loaded::check_clock);
@@ -89,6 +99,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     println!("{memory_mib} MiB, {turns} turns; median (quartiles), million visits a second of CPU time");
     CASES.iter().zip(&mut figures).for_each(|(case, figures)| figures.print(case));
+    beside_stamped.print_beside(TIMED.0, "the same, timed and stamped");
     Ok(())
 }
 
@@ -115,16 +126,19 @@ impl Figures {
         }
     }
 
-    fn print(&mut self, case: &Case) {
-        let other = if case.4 { "the peer's loop" } else { "bare stores" };
+    fn print_beside(&mut self, name: &str, other: &str) {
         let (rate, ratio, others) =
             (spread(&mut self.rates), spread(&mut self.ratios), spread(&mut self.others));
-        print!("{}: {rate} M/s, {ratio} of {other} ({others} M/s)", case.0);
+        println!("{name}: {rate} M/s, {ratio} of {other} ({others} M/s)");
+    }
+
+    fn print(&mut self, case: &Case) {
+        self.print_beside(case.0, if case.4 { "the peer's loop" } else { "bare stores" });
         if case.4 {
-            return println!();
+            return;
         }
         let (blocks, one_by_one) = (spread(&mut self.blocks), spread(&mut self.one_by_one));
-        println!("; of bare stores that draw their pages: one by one {one_by_one}, in blocks {blocks}");
+        println!("    of bare stores that draw their pages: one by one {one_by_one}, in blocks {blocks}");
     }
 }
 
@@ -152,8 +166,8 @@ struct Loaded {
 }
 
 impl Loaded {
-    fn start(memory_mib: u64, full: bool, cpu: u32) -> Result<Self, Box<dyn Error>> {
-        let (plan, engine) = idle::engine(memory_mib, full, cpu)?;
+    fn start(memory_mib: u64, timed_and_stamped: (bool, bool), cpu: u32) -> Result<Self, Box<dyn Error>> {
+        let (plan, engine) = idle::engine(memory_mib, timed_and_stamped, cpu)?;
         Ok(Self { plan, engine })
     }
 

@@ -28,7 +28,7 @@ zipf:0.99, timed and stamped|all|382|-p zipf:0.99
 hotspot:10/90, timed and stamped|all|333|-p hotspot:10%/90%
 stride:16, timed and stamped|all|286|-p stride:16
 random, stamped|all|263|-p random --no-latency
-random, timed|guard|161|-p random --verify off
+random, timed|guard|182|-p random --verify off
 random, bare|guard|37|-p random --verify off --no-latency
 shuffle, bare|guard|63|-p shuffle --verify off --no-latency
 sequential, bare|all|24|-p sequential --verify off --no-latency

@@ -8,14 +8,18 @@ use sully::{
     units::{ByteSize, Rate},
 };
 
-/// Over so much memory, its writer on `cpu`; its visits are timed and stamped where they are to be `full`, and bare elsewhere.
-pub fn engine(memory_mib: u64, full: bool, cpu: u32) -> Result<(Checked, Engine), Box<dyn Error>> {
+/// Over so much memory, its writer on `cpu`; whether its visits are timed, and whether they are stamped.
+pub fn engine(
+    memory_mib: u64,
+    (timed, stamped): (bool, bool),
+    cpu: u32,
+) -> Result<(Checked, Engine), Box<dyn Error>> {
     let plan = Plan {
         memory: MemoryAmount::Bytes(ByteSize::mib(memory_mib)),
         rate: Rate::PagesPerSecond(0),
         threads: Some(1),
-        verify: full,
-        latency: full,
+        verify: stamped,
+        latency: timed,
         ..Plan::default()
     };
     let plan = plan::check(&plan, &probe::machine()?)?;
