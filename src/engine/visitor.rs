@@ -65,7 +65,7 @@ impl Visitor {
     /// the walk through the page tables, and that alone takes longer than a stamp does.
     #[inline]
     pub(super) fn approach(&self, pages: &[PageIndex]) {
-        self.ask(pages.iter().take(TOGETHER));
+        self.ask_group(pages, 0);
     }
 
     /// Asks for the next group of pages, once for every group that visits have come to.
@@ -74,6 +74,19 @@ impl Visitor {
         if index.is_multiple_of(TOGETHER) {
             self.ask(pages.iter().skip(index + TOGETHER).take(TOGETHER));
         }
+    }
+
+    /// The same where it is not worth to be inlined.
+    #[inline]
+    fn ask_apart(&self, pages: &[PageIndex], index: usize) {
+        if index.is_multiple_of(TOGETHER) {
+            self.ask_group(pages, index + TOGETHER);
+        }
+    }
+
+    #[inline(never)]
+    fn ask_group(&self, pages: &[PageIndex], from: usize) {
+        self.ask(pages.iter().skip(from).take(TOGETHER));
     }
 
     #[inline(always)]
@@ -118,7 +131,7 @@ impl Visitor {
         } else if self.stamps.is_some() {
             self.renew(pages, index, now_ns, control);
         } else {
-            self.ask_ahead(pages, index);
+            self.ask_apart(pages, index);
             self.slice.write(pages[index], self.strokes.draw());
         }
     }
@@ -126,7 +139,7 @@ impl Visitor {
     /// A visit that does more, or less, than to write a stamp or a new first word.
     #[inline(never)]
     fn visit_at_length(&mut self, pages: &[PageIndex], index: usize, now_ns: u64, control: &Control) {
-        self.ask_ahead(pages, index);
+        self.ask_apart(pages, index);
         let (page, slice, palette) = (pages[index], &mut self.slice, &mut self.palette);
         let touch = palette.touch(page);
         match (&mut self.stamps, touch) {
@@ -154,7 +167,7 @@ impl Visitor {
     #[inline]
     pub(super) fn read(&mut self, pages: &[PageIndex], index: usize, now_ns: u64) {
         let page = pages[index];
-        self.ask_ahead(pages, index);
+        self.ask_apart(pages, index);
         match &mut self.stamps {
             None => {
                 self.slice.read(page);
