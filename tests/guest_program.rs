@@ -9,12 +9,16 @@ mod content;
 mod distinct;
 #[path = "guest_program/integrity.rs"]
 mod integrity;
+#[path = "guest_program/limits.rs"]
+mod limits;
 #[path = "guest_program/memory.rs"]
 mod memory;
 #[path = "guest_program/pacing.rs"]
 mod pacing;
 #[path = "guest_program/targets.rs"]
 mod targets;
+#[path = "guest_program/wrong.rs"]
+mod wrong;
 
 use assert_cmd::Command;
 use nix::sys::signal::{Signal, kill};

@@ -73,6 +73,7 @@ fn each<T: FromStr<Err: Display> + Display + Debug + PartialEq>(text: &str, take
 pub fn machine(available_bytes: u64) -> Machine {
     let huge = HugePages { free_2m_bytes: Some(available_bytes), free_1g_bytes: None };
     let node = Node { id: 0, available_bytes, huge };
-    let stock = Stock { huge, nodes: vec![node], lock_limit_bytes: Some(available_bytes) };
+    let stock =
+        Stock { huge, nodes: vec![node], lock_limit_bytes: Some(available_bytes), ..Stock::default() };
     Machine { available_bytes, cpus: 2, stock }
 }

@@ -6,9 +6,9 @@ mod verdict;
 
 use super::word;
 use crate::guest::{self, Options, boot};
-use crate::plan::{MemoryAmount, PatternSpec, Plan, on_or_off, write_bytes};
+use crate::plan::{MemoryAmount, PatternSpec, Plan, catch_up, on_or_off, seed, threads, write_bytes};
 use crate::port::Target;
-use crate::units::{Nanos, Rate, Share};
+use crate::units::{Nanos, Rate, Share, UnitError};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::{Write, stdout};
@@ -48,6 +48,9 @@ Can it run here?        sully check -m 75% --pages 2M --report virtio
 To a file, as NDJSON:   sully run -m 1G -r 200M/s -i 100ms --report file:records.ndjson
 In a VM, to its host:   sully run -m 75% -r 500M/s --report virtio";
 
+/// Reads a plain number; one type for all such flags, so that the parser of values is there once.
+type Number = fn(&str) -> Result<u64, UnitError>;
+
 /// The flags of `sully run`.
 #[derive(Debug, Args)]
 #[command(args_override_self = true)]
@@ -78,13 +81,13 @@ struct RunArgs {
     #[arg(long, allow_hyphen_values = true, value_name = "POLICY", value_parser = word::backlog as word::Parse)]
     backlog: Option<word::Word>,
     /// How many times faster than its schedule a writer catches up at most, 1 (never) to 100 [default: 4]
-    #[arg(long, allow_hyphen_values = true, value_name = "N")]
-    catch_up: Option<u32>,
+    #[arg(long, allow_hyphen_values = true, value_name = "N", value_parser = catch_up as Number)]
+    catch_up: Option<u64>,
     /// Share of visits that only read, seeded; they come on top of the rate, which counts writes
     #[arg(long, allow_hyphen_values = true, value_name = "PERCENT", default_value_t = Plan::default().reads)]
     reads: Share,
     /// Bytes changed per visit of a page, whole words, or page for all 4096; a stamp takes 40
-    #[arg(short, long, allow_hyphen_values = true, value_name = "BYTES|page", default_value = "8", value_parser = write_bytes)]
+    #[arg(short, long, allow_hyphen_values = true, value_name = "BYTES|page", default_value = "8", value_parser = write_bytes as Number)]
     write: u64,
     /// What pages hold beyond their stamp: random, zero, fill:BYTE, compress:PERCENT (compression saves so much),
     /// delta:BYTES (random, and a visit changes so many scattered bytes) or same (random, and a visit stores what is
@@ -105,8 +108,8 @@ struct RunArgs {
     #[arg(long, allow_hyphen_values = true, value_name = "CLOCK", value_parser = word::clock as word::Parse)]
     clock: Option<word::Word>,
     /// Writers, each pinned to a CPU and owning an equal slice [default: one per online vCPU]
-    #[arg(short, long, allow_hyphen_values = true, value_name = "N")]
-    threads: Option<u32>,
+    #[arg(short, long, allow_hyphen_values = true, value_name = "N", value_parser = threads as Number)]
+    threads: Option<u64>,
     /// End after this time, for example 10s or 5m [default: run until told to stop]
     #[arg(short, long, allow_hyphen_values = true, value_name = "TIME")]
     duration: Option<Nanos>,
@@ -117,10 +120,10 @@ struct RunArgs {
     #[arg(short, long, allow_hyphen_values = true, value_name = "TIME", default_value_t = Plan::default().interval)]
     interval: Nanos,
     /// Where the page sequence and the content start from: the same seed visits the same pages for ever
-    #[arg(long, allow_hyphen_values = true, value_name = "N", default_value_t = Plan::default().seed)]
+    #[arg(long, allow_hyphen_values = true, value_name = "N", default_value_t = Plan::default().seed, value_parser = seed as Number)]
     seed: u64,
     /// Where records go: - (standard output), file:PATH, virtio[:NAME] (port org.sully.0), unix:PATH (connects,
-    /// and reconnects); may be repeated [default: a table on the terminal]
+    /// and reconnects); may be repeated. A terminal gets a table, with or without
     #[arg(long, allow_hyphen_values = true, value_name = "TARGET")]
     report: Vec<Target>,
 }
@@ -128,6 +131,8 @@ struct RunArgs {
 impl RunArgs {
     fn options(&self) -> Options {
         let usual = Plan::default();
+        // The parsers let nothing larger through.
+        let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         let mut plan = Plan {
             memory: self.memory,
             kind: self.kind.kind(),
@@ -135,7 +140,7 @@ impl RunArgs {
             pattern: self.pattern,
             pace: usual.pace,
             backlog: usual.backlog,
-            catch_up: self.catch_up.unwrap_or(usual.catch_up),
+            catch_up: self.catch_up.map_or(usual.catch_up, small),
             reads: self.reads,
             write_bytes: self.write,
             content: usual.content,
@@ -143,7 +148,7 @@ impl RunArgs {
             verify: self.verify,
             latency: !self.no_latency,
             clock: usual.clock,
-            threads: self.threads,
+            threads: self.threads.map(small),
             duration: self.duration,
             baseline: self.baseline,
             interval: self.interval,
@@ -342,7 +347,7 @@ mod tests {
     fn a_wrong_file_is_named_with_what_is_wrong_in_it() {
         for (text, said) in [
             ("rate = \"quick\\u001b[2J\"\n", "'quick\u{fffd}[2J'"),
-            ("lock = \"perhaps\"\n", "--lock"),
+            ("lock = \"perhaps\"\n", "line 1: lock: 'perhaps'"),
             ("rat = \"1M/s\"\n", "did you mean rate?"),
             ("[[phase]]\nduration = \"5\"\n", "line 2: duration"),
         ] {

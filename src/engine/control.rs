@@ -1,6 +1,7 @@
 //! What the engine tells its threads (wait, go, look for orders, stop) and what they tell it (how one died).
 
 use super::calls::Calls;
+use crate::units::PageCount;
 use std::sync::{
     Condvar, Mutex, OnceLock, PoisonError,
     atomic::{AtomicU32, AtomicU64, Ordering},
@@ -21,6 +22,8 @@ pub(super) struct Control {
     tick_ns: AtomicU64,
     /// Counts the moments from which on stores of any thread may fault for our own sake.
     faults_made: AtomicU32,
+    /// Pages that writers have filled before they are ready.
+    filled: AtomicU64,
 }
 
 impl Control {
@@ -61,6 +64,17 @@ impl Control {
     #[inline]
     pub(super) fn stopped(&self) -> bool {
         self.orders.stopped()
+    }
+
+    /// A writer has filled so many more pages; whether it is to go on.
+    pub(super) fn fills(&self, pages: PageCount) -> bool {
+        self.filled.fetch_add(pages.0, Ordering::Relaxed);
+        !self.stopped()
+    }
+
+    /// Pages filled so far.
+    pub(super) fn filled(&self) -> PageCount {
+        PageCount(self.filled.load(Ordering::Relaxed))
     }
 
     /// How many orders the writers have been given: a change tells them to look.

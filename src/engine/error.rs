@@ -55,6 +55,9 @@ pub enum EngineError {
     /// Loads follow each other faster than the writers take them up.
     #[error("the writers have not taken up the last 64 loads yet: wait until they get on")]
     Behind,
+    /// Whoever started it did not want to go on.
+    #[error("the filling of the memory was given up")]
+    GivenUp,
     /// A thread died before it was ready.
     #[error("{0}")]
     Died(String),

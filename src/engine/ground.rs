@@ -4,7 +4,7 @@ use crate::{
     plan::Checked,
     probe::numa_nodes,
     record::MemoryFacts,
-    region::{Region, RegionError, Slice},
+    region::{Region, RegionError, Slice, spare},
     units::PageCount,
 };
 use std::ops::Range;
@@ -18,7 +18,9 @@ pub(super) struct Ground {
 impl Ground {
     /// Maps every region of `plan`, and deals each to its own writers. Pages and writers are counted through all regions,
     /// one behind the other.
-    pub(super) fn map(plan: &Checked) -> Result<(Self, Vec<Slice>), RegionError> {
+    pub(super) fn map(plan: &Checked, cpus: usize) -> Result<(Self, Vec<Slice>), RegionError> {
+        // Tables and stacks come later, and where there is no room for them the program would only be aborted.
+        spare(plan.private_bytes(u32::try_from(cpus).unwrap_or(u32::MAX)))?;
         let (mut regions, mut slices, mut before) = (Vec::new(), Vec::new(), 0);
         let nodes = numa_nodes();
         for area in plan.areas() {

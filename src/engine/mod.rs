@@ -35,6 +35,7 @@ use crate::{
     probe::{CallbackProbe, OwnPages, StealProbe, clocksource},
     record::{ClockFacts, Corruption, Gap, MemoryFacts, SelfFacts, Stall},
     tally::{GapTally, RING_RECORDS, StampTally, Told, VisitTally},
+    units::PageCount,
 };
 use canary::Canary;
 use control::Control;
@@ -100,12 +101,24 @@ impl Engine {
     /// When the memory cannot be had or kept, a thread cannot be started or pinned, or the clock that is insisted on cannot
     /// be had.
     pub fn start(plan: &Checked, cpus: &[u32]) -> Result<Self, EngineError> {
+        Self::start_while(plan, cpus, |_| true)
+    }
+
+    /// The same; `goes_on` hears now and then how many pages are filled, and says whether to go on.
+    ///
+    /// # Errors
+    /// As before, and when it did not go on.
+    pub fn start_while(
+        plan: &Checked,
+        cpus: &[u32],
+        goes_on: impl FnMut(PageCount) -> bool,
+    ) -> Result<Self, EngineError> {
         if cpus.is_empty() {
             return Err(EngineError::NoCpu);
         }
         // Before the memory is filled, which takes its time.
         let clock = timing::keeper(plan.clock)?;
-        let (ground, slices) = Ground::map(plan)?;
+        let (ground, slices) = Ground::map(plan, cpus.len())?;
         let mut engine = Self {
             plan: plan.clone(),
             control: Arc::default(),
@@ -128,7 +141,8 @@ impl Engine {
             stopped_ns: None,
         };
         let prefault_ns;
-        (engine.writers, prefault_ns) = writer::start(plan, cpus, slices, (&engine.clock, &engine.control))?;
+        (engine.writers, prefault_ns) =
+            writer::start(plan, cpus, slices, (&engine.clock, &engine.control), goes_on)?;
         (engine.memory, engine.warning) = engine.ground.inspect(plan, prefault_ns)?;
         if engine.memory.resident_bytes < engine.memory.bytes {
             return Err(EngineError::NotResident(engine.memory.clone()));

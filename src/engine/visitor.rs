@@ -7,7 +7,7 @@ use crate::{
     content::{Palette, Strokes, Touch},
     region::{RegionError, Slice},
     tally::LongWait,
-    units::PageIndex,
+    units::{PageCount, PageIndex},
 };
 
 /// Pages are asked for so many at a time, one such group ahead of the visits. One by one would cost twice the time of
@@ -33,16 +33,23 @@ pub(super) struct Visitor {
 
 impl Visitor {
     /// Fills the pages: stamped where there are to be stamps.
+    #[cfg(test)]
+    pub(super) fn fill(slice: Slice, palette: Palette, stamps: Option<Stamps>) -> Result<Self, RegionError> {
+        Self::fill_while(slice, palette, stamps, |_| true)
+    }
+
+    /// Fills the pages: stamped where there are to be stamps. `goes_on` hears of so many more, and says whether to go on.
     ///
     /// # Errors
-    /// When the memory cannot be had.
-    pub(super) fn fill(
+    /// When the memory cannot be had, or it did not go on.
+    pub(super) fn fill_while(
         mut slice: Slice,
         mut palette: Palette,
         stamps: Option<Stamps>,
+        goes_on: impl Fn(PageCount) -> bool,
     ) -> Result<Self, RegionError> {
         let mut page = PageIndex(0);
-        slice.fill(|words| {
+        slice.fill_while(goes_on, |words| {
             palette.fill(page, words);
             if let Some(stamps) = &stamps {
                 let stamp = stamps.ledger.filled(page);

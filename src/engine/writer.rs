@@ -20,7 +20,7 @@ use crate::{
     probe::thread_cpu_ns,
     region::Slice,
     tally::{StampTally, VisitTally},
-    units::PageCount,
+    units::{Nanos, PageCount},
 };
 use nix::unistd::{Pid, gettid};
 use std::{
@@ -35,6 +35,9 @@ use std::{
 
 /// Separates the seed of a writer's content from that of its sequence.
 const CONTENT_SEED: u64 = 0x7375_6c6c_7921_0001;
+
+/// How often it is asked whether to go on with the filling.
+const ASK_AGAIN: Nanos = Nanos::from_ms(50);
 
 /// How long the sweep at the end may take: less than the engine waits for its threads.
 const SWEEP_LIMIT_NS: u64 = 4_000_000_000;
@@ -146,6 +149,7 @@ pub(super) fn start(
     cpus: &[u32],
     mut slices: Vec<Slice>,
     (keeper, control): (&Keeper, &Arc<Control>),
+    mut goes_on: impl FnMut(PageCount) -> bool,
 ) -> Result<(Vec<Writer>, u64), EngineError> {
     let tag = new_tag();
     // CPUs without a writer help those that have one.
@@ -161,7 +165,7 @@ pub(super) fn start(
     let mut writers = Vec::new();
     let (mut begin_ns, mut end_ns) = (u64::MAX, 0);
     for starting in started {
-        let (writer, filling_ns) = starting.wait(control)?;
+        let (writer, filling_ns) = starting.wait(control, &mut goes_on)?;
         (begin_ns, end_ns) = (begin_ns.min(filling_ns.start), end_ns.max(filling_ns.end));
         writers.push(writer);
     }
@@ -220,8 +224,20 @@ impl Starting {
         Ok(Self { tally, stamps, station, orders, index, on: cpu, pages, cpu: meter, thread, ready })
     }
 
-    fn wait(self, control: &Control) -> Result<(Writer, Range<u64>), EngineError> {
-        match self.ready.recv() {
+    /// Waits until it is ready, and asks meanwhile whether to go on with so many pages filled.
+    fn wait(
+        self,
+        control: &Control,
+        goes_on: &mut impl FnMut(PageCount) -> bool,
+    ) -> Result<(Writer, Range<u64>), EngineError> {
+        let ready = loop {
+            match self.ready.recv_timeout(ASK_AGAIN.into()) {
+                Err(mpsc::RecvTimeoutError::Timeout) if goes_on(control.filled()) => {}
+                Err(mpsc::RecvTimeoutError::Timeout) => return Err(EngineError::GivenUp),
+                ready => break ready,
+            }
+        };
+        match ready {
             Ok(settled) => {
                 let (tally, stamps, station) = (self.tally, self.stamps, self.station);
                 let (orders, index, pages, cpu) = (self.orders, self.index, self.pages, self.cpu);
@@ -258,7 +274,7 @@ impl Recruit {
         // Small, and made before the ledger: so it lies on a page with little else.
         let (pattern, drawn) = (pattern(&plan, index, slice.pages()), Drawn::none());
         let settled = threads::settle_on(&name, cpu).map(|()| gettid());
-        let prepared = settled.and_then(|id| Ok((id, prepare(&plan, index, slice, tag, stamps)?)));
+        let prepared = settled.and_then(|id| Ok((id, prepare((&plan, control), index, slice, tag, stamps)?)));
         let (settled, visitor) = match prepared {
             Ok((id, (visitor, filling_ns))) => (Ok((id, filling_ns)), Some(visitor)),
             Err(error) => (Err(error), None),
@@ -292,7 +308,7 @@ fn pattern(plan: &Checked, index: u32, pages: PageCount) -> Box<dyn AddressPatte
 
 /// Touches every page, so that no first touch falls into a measured visit. With the visitor comes when it filled them.
 fn prepare(
-    plan: &Checked,
+    (plan, control): (&Checked, &Control),
     index: u32,
     slice: Slice,
     tag: u64,
@@ -301,7 +317,7 @@ fn prepare(
     let palette = palette(plan, &plan.lot(index).load(&plan.first_load()), index, 0);
     let stamps = tally.map(|tally| Stamps::new(Ledger::new(tag, slice.first(), slice.pages()), tally));
     let begin_ns = Monotonic.now_ns();
-    let visitor = Visitor::fill(slice, palette, stamps)?;
+    let visitor = Visitor::fill_while(slice, palette, stamps, |pages| control.fills(pages))?;
     Ok((visitor, begin_ns..Monotonic.now_ns()))
 }
 

@@ -3,10 +3,10 @@
 use super::run::Options;
 use crate::clock::cycles;
 use crate::engine::{self, EngineError};
-use crate::plan::{self, Backing, ClockChoice, Fault, Machine, Numa, PageSize, Plan};
+use crate::plan::{self, Backing, Checked, ClockChoice, Fault, Machine, Numa, PageSize, Plan};
 use crate::port::{Port, Target, ports_here};
 use crate::probe::{self, ProbeError};
-use crate::region::examine_file;
+use crate::region::{can_collapse, examine_file, rehearse, spare};
 use crate::units::ByteSize;
 use std::fmt;
 
@@ -58,7 +58,9 @@ impl fmt::Display for Findings {
 /// When the machine cannot be read at all.
 pub fn check(options: &Options) -> Result<Findings, ProbeError> {
     let (plan, machine) = (&options.plan, probe::machine()?);
-    let mut faults = plan::check(plan, &machine).err().map(|faults| faults.0).unwrap_or_default();
+    let checked = plan::check(plan, &machine);
+    let kernel = checked.as_ref().ok().map(|checked| mapped(checked, machine.cpus, options.targets.len()));
+    let mut faults = checked.err().map(|faults| faults.0).unwrap_or_default();
     let mut lines = Vec::new();
     for (region, part) in plan.parts() {
         let flag = |name: &str| format!("{region}--{name}");
@@ -68,13 +70,14 @@ pub fn check(options: &Options) -> Result<Findings, ProbeError> {
             judged("numa", numa(&part, &machine), &mut faults, &flag("numa")),
             judged("lock", lock(&part, &machine), &mut faults, &flag("lock")),
             backing(&part, &machine),
-            judged("writers", writers(&part, &machine), &mut faults, "--threads"),
+            writers(&part, &machine, &mut faults),
         ];
         own.iter_mut()
             .filter(|line| line.mark != Mark::Fault)
             .for_each(|line| line.text.insert_str(0, &region));
         lines.extend(own);
     }
+    lines.extend(kernel);
     lines.extend(scheduling(&probe::cpus()?));
     lines.push(clock(plan.clock));
     lines.extend(ports(&options.targets));
@@ -82,6 +85,19 @@ pub fn check(options: &Options) -> Result<Findings, ProbeError> {
     // What is left belongs to no line above.
     lines.extend(faults.iter().map(|fault| line("plan", Mark::Fault, told(fault))));
     Ok(Findings(lines))
+}
+
+/// All the memory mapped at once, and nothing of it touched: a plan that is sound may still be refused. A run has its
+/// streams to the `targets` by then, and a thread more.
+fn mapped(plan: &Checked, cpus: u32, targets: usize) -> Line {
+    let before_bytes = Checked::SPARE_BYTES.saturating_mul(targets as u64 + 1);
+    let areas: Vec<_> = plan.areas().into_iter().map(|area| (area.kind, area.memory_bytes)).collect();
+    match spare(plan.private_bytes(cpus).saturating_add(before_bytes))
+        .and_then(|()| rehearse(&areas, &probe::numa_nodes()))
+    {
+        Ok(()) => line("kernel", Mark::Ok, "maps the memory as asked".into()),
+        Err(error) => line("kernel", Mark::Fault, error.to_string()),
+    }
 }
 
 fn line(name: &'static str, mark: Mark, text: String) -> Line {
@@ -104,9 +120,16 @@ fn memory(plan: &Plan, machine: &Machine) -> String {
     format!("{} asked for, {} available", ByteSize(asked).human(), ByteSize(available).human())
 }
 
-fn writers(plan: &Plan, machine: &Machine) -> String {
+fn writers(plan: &Plan, machine: &Machine, faults: &mut Vec<Fault>) -> Line {
     let cpus = machine.cpus;
-    format!("{} on {cpus} CPUs", plan.threads.unwrap_or(cpus))
+    let threads = plan.threads.unwrap_or(cpus);
+    match judged("writers", format!("{threads} on {cpus} CPUs"), faults, "--threads") {
+        fine if fine.mark == Mark::Ok => match plan::crowded(threads, cpus) {
+            Some(text) => line("writers", Mark::Poor, text),
+            None => fine,
+        },
+        fault => fault,
+    }
 }
 
 fn pages(plan: &Plan, faults: &mut Vec<Fault>, flag: &str) -> Line {
@@ -119,6 +142,11 @@ fn pages(plan: &Plan, faults: &mut Vec<Fault>, flag: &str) -> Line {
             line("pages", Mark::Fault, "--pages thp: this kernel has none\nuse --pages 4k or 2M".into())
         }
         (PageSize::Transparent, Some("deny")) => line("pages", Mark::Fault, remedy("forbidden")),
+        (PageSize::Transparent, Some("never")) if !can_collapse() => line(
+            "pages",
+            Mark::Fault,
+            remedy("switched off, and this kernel (before Linux 6.1) collapses none"),
+        ),
         (PageSize::Transparent, Some("never")) => {
             line("pages", Mark::Poor, remedy("switched off, so each has to be collapsed"))
         }
@@ -247,8 +275,8 @@ mod tests {
         assert!(found.is_possible(), "{found}");
         let names: Vec<&str> = found.0.iter().map(|line| line.name).collect();
         let expected = [
-            "memory", "pages", "numa", "lock", "backing", "writers", "pinning", "canaries", "clock", "port",
-            "oom",
+            "memory", "pages", "numa", "lock", "backing", "writers", "kernel", "pinning", "canaries",
+            "clock", "port", "oom",
         ];
         assert_eq!(names, expected);
     }

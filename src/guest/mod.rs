@@ -6,6 +6,8 @@ pub mod boot;
 mod check;
 mod course;
 mod desk;
+mod error;
+mod filling;
 mod hello;
 mod outbox;
 mod run;
@@ -16,6 +18,7 @@ mod table;
 
 pub use check::{Findings, check};
 pub use desk::Desk;
+pub use error::RunError;
 pub use outbox::Outbox;
-pub use run::{Options, RunError, run};
+pub use run::{Options, run};
 pub use session::{Asked, Session};

@@ -4,13 +4,15 @@ use super::audience::Audience;
 use super::boot;
 use super::course::Course;
 use super::desk::Desk;
+use super::error::RunError;
+use super::filling;
 use super::hello::hello;
 use super::signals::Signals;
 use super::{beat::Beat, session::Asked};
 use crate::clock::{Clock, Monotonic, cycles, realtime_ns};
 use crate::engine::{Engine, EngineError, Snapshot, come_before_writers};
-use crate::plan::{self, Checked, Faults, Plan};
-use crate::port::{PortError, Target};
+use crate::plan::{self, Checked, Plan};
+use crate::port::Target;
 use crate::probe::{self, DisruptionProbe, PtpProbe};
 use crate::record::{Body, ClockStep, Corruption, End, EndReason, Gap, Heartbeat, Phase, Stall, SweepEnd};
 use crate::units::Nanos;
@@ -23,33 +25,6 @@ pub struct Options {
     pub plan: Plan,
     /// Where to report; none means a table on the terminal.
     pub targets: Vec<Target>,
-}
-
-/// Why a run could not begin.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The plan cannot be carried out on this machine.
-    #[error(transparent)]
-    Plan(#[from] Faults),
-    /// A report target cannot be opened.
-    #[error(transparent)]
-    Port(#[from] PortError),
-    /// The machine cannot be read, or the engine cannot start.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// The machine's facts cannot be read.
-    #[error(transparent)]
-    Probe(#[from] probe::ProbeError),
-    /// The kernel refuses what every run needs.
-    #[error("signals cannot be taken over: {0}")]
-    Signals(#[from] nix::Error),
-}
-
-impl RunError {
-    /// Whether another plan would do on this machine.
-    pub const fn is_of_the_plan(&self) -> bool {
-        matches!(self, Self::Plan(_) | Self::Engine(EngineError::NoCounter | EngineError::CounterWithoutPace))
-    }
 }
 
 /// How often the clocks go to the host.
@@ -89,8 +64,9 @@ fn perform(checked: Checked, cpus: &[u32], targets: &[Target], signals: Signals)
 #[inline(never)]
 fn begin(checked: Checked, cpus: &[u32], targets: &[Target], signals: Signals) -> Result<Box<Run>, RunError> {
     let opened = Audience::open(targets)?;
-    let mut engine = Engine::start(&checked, cpus)?;
-    if let Some(warning) = engine.warning() {
+    let mut engine = filling::start(&checked, cpus, &signals)?;
+    let crowded = plan::crowded(checked.threads, u32::try_from(cpus.len()).unwrap_or(u32::MAX));
+    for warning in engine.warning().into_iter().chain(crowded.as_deref()) {
         boot::announce(warning);
     }
     let first = hello(&checked, cpus, engine.facts());

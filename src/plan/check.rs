@@ -1,9 +1,9 @@
 //! From what is asked to what will be done: every fault of a plan at once, each with its remedy.
 
 use super::{
-    BacklogPolicy, ClockChoice, ContentSpec, Fault, Faults, Habits, Load, Lot, Machine, MemoryKind, PaceSpec,
-    PatternSpec, Plan, PlannedPhase, PlannedRegion, WORD_BYTES, dedup_fault, pace, parts, phase, region,
-    room,
+    Backing, BacklogPolicy, ClockChoice, ContentSpec, Fault, Faults, Habits, Load, Lot, Machine, MemoryKind,
+    PaceSpec, PatternSpec, Plan, PlannedPhase, PlannedRegion, WORD_BYTES, dedup_fault, pace, parts, phase,
+    region, room, tables::Tables,
 };
 use crate::units::{Nanos, PageCount, Rate, Share};
 use serde::{Deserialize, Serialize};
@@ -92,6 +92,9 @@ const fn timed() -> bool {
 }
 
 impl Checked {
+    /// What is spared for small things: where they find no room the program is aborted, and says nothing.
+    pub const SPARE_BYTES: u64 = 4 << 20;
+
     /// The pages of all writers together.
     pub fn pages(&self) -> PageCount {
         PageCount::in_bytes(self.memory_bytes)
@@ -135,6 +138,21 @@ impl Checked {
             share: 1,
             habits: Habits::default(),
         }]
+    }
+
+    /// What the run takes of ordinary private memory, with a canary on each of `cpus`: its regions of that kind, tables and
+    /// stacks, and [`Self::SPARE_BYTES`] for all else.
+    pub fn private_bytes(&self, cpus: u32) -> u64 {
+        let mut cpus = Some(cpus);
+        let of = |area: PlannedRegion| {
+            let is_private = area.kind.backing == Backing::Anon && !area.kind.pages.is_pooled();
+            // The canaries are there once.
+            let canaries = cpus.take().unwrap_or(0);
+            let tables =
+                Tables::of(self.verify, area.kind.pages, area.threads, canaries).bytes(area.memory_bytes);
+            tables.saturating_add(if is_private { area.memory_bytes } else { 0 })
+        };
+        self.areas().into_iter().map(of).fold(Self::SPARE_BYTES, u64::saturating_add)
     }
 
     /// What does not go together in `load`, in the plan's regions too: every fault, each with its remedy.
@@ -244,6 +262,16 @@ fn regions(plan: &Plan, machine: &Machine, faults: &mut Vec<Fault>) -> Vec<Plann
     regions
 }
 
+/// What to say of more writers than CPUs; none where there are not.
+pub fn crowded(threads: u32, cpus: u32) -> Option<String> {
+    (threads > cpus).then(|| {
+        format!(
+            "{threads} writers share {cpus} CPUs: they wait for each other, and that counts as latency\n\
+             leave --threads out for one writer per vCPU"
+        )
+    })
+}
+
 fn times(plan: &Plan, faults: &mut Vec<Fault>) {
     if plan.interval < INTERVAL_FLOOR || plan.interval > INTERVAL_CEILING {
         faults.push(Fault {
@@ -269,7 +297,9 @@ mod tests {
         cpus: 2,
         stock: Stock {
             huge: HugePages { free_2m_bytes: None, free_1g_bytes: None },
+            huge_is_limited: false,
             nodes: Vec::new(),
+            bound: Vec::new(),
             lock_limit_bytes: None,
         },
     };
@@ -297,6 +327,23 @@ mod tests {
         assert!(check(&plan, &MACHINE).is_err());
         let plan = Plan { memory: "90%".parse().unwrap(), ..Plan::default() };
         assert!(check(&plan, &MACHINE).is_ok());
+    }
+
+    #[test]
+    fn what_is_taken_of_private_memory_is_regions_and_tables_and_no_shared_memory() {
+        let taken = |plan: &Plan| check(plan, &MACHINE).unwrap().private_bytes(2);
+        let anon = Plan { memory: "64M".parse().unwrap(), ..Plan::default() };
+        let shared =
+            Plan { kind: MemoryKind { backing: Backing::Shared, ..MemoryKind::default() }, ..anon.clone() };
+        assert_eq!(taken(&anon) - taken(&shared), 64 << 20);
+        assert!((5 << 20..8 << 20).contains(&taken(&shared)), "{}", taken(&shared));
+    }
+
+    #[test]
+    fn more_writers_than_cpus_are_warned_of() {
+        assert_eq!(crowded(2, 2), None);
+        let said = crowded(1000, 2).unwrap();
+        assert!(said.contains("1000 writers share 2 CPUs") && said.contains("--threads"), "{said}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Plan files: TOML whose keys are the names of the flags, and a table for each region and each phase.
 
-use super::{Fault, PhaseAsked, RegionAsked, write_bytes};
+use super::{Fault, PhaseAsked, RegionAsked, number, write_bytes};
 use crate::units::printable;
 use std::{fmt::Display, str::FromStr};
 use toml::{
@@ -73,12 +73,17 @@ impl Reader<'_> {
         for (key, value) in table {
             let name = key.get_ref().replace('_', "-");
             if let Some(flag) = FLAGS.into_iter().find(|flag| *flag == name) {
-                file.flags.extend(self.scalar(flag, value).map(|value| (flag, value)));
+                let said = self.scalar(flag, value);
+                let is_switch = flag == "lock";
+                let said = said.filter(|said| {
+                    !is_switch || self.taken(value.span().start, flag, number::truth(said)).is_some()
+                });
+                file.flags.extend(said.map(|said| (flag, said)));
             } else if name == "repeat" {
-                match value.get_ref() {
-                    DeValue::Boolean(repeat) => file.repeat = *repeat,
-                    _ => self.wrong(value.span().start, "repeat is true or false", "write repeat = true"),
-                }
+                let said = self.scalar("repeat", value);
+                let read =
+                    said.and_then(|said| self.taken(value.span().start, "repeat", number::truth(&said)));
+                file.repeat = read.unwrap_or(false);
             } else if name == "phase" {
                 self.tables("phase", value, |reader, table| file.phases.push(reader.phase(table)));
             } else if name == "region" {
@@ -130,9 +135,9 @@ impl Reader<'_> {
                 "pages" => region.pages = self.read(at, name, &said),
                 "backing" => region.backing = self.read(at, name, &said),
                 "numa" => region.numa = self.read(at, name, &said),
-                "lock" => region.lock = self.read(at, name, &said),
-                "threads" => region.threads = self.read(at, name, &said),
-                "share" => region.share = self.read(at, name, &said),
+                "lock" => region.lock = self.taken(at, name, number::truth(&said)),
+                "threads" => region.threads = self.number(at, name, number::threads(&said)),
+                "share" => region.share = self.number(at, name, number::share(&said)),
                 "pattern" => habits.pattern = self.read(at, name, &said),
                 "reads" => habits.reads = self.read(at, name, &said),
                 "write" => habits.write_bytes = self.taken(at, name, write_bytes(&said)),
@@ -185,10 +190,18 @@ impl Reader<'_> {
         match read {
             Ok(value) => Some(value),
             Err(error) => {
-                self.wrong(at, &format!("{key}: {error}"), "the same as the flag of this name takes");
+                self.wrong(
+                    at,
+                    &format!("{key}: {error}"),
+                    "write it in quotes, as a flag of this name takes it",
+                );
                 None
             }
         }
+    }
+
+    fn number<E: Display>(&mut self, at: usize, key: &str, read: Result<u64, E>) -> Option<u32> {
+        self.taken(at, key, read).and_then(|number| u32::try_from(number).ok())
     }
 
     /// A value as the command line would have it.
@@ -197,6 +210,8 @@ impl Reader<'_> {
             DeValue::String(text) => Some(text.to_string()),
             DeValue::Integer(number) if number.radix() == 10 => Some(number.as_str().to_owned()),
             DeValue::Boolean(truth) => Some(truth.to_string()),
+            // No value is one, but each says so with the form that it takes.
+            DeValue::Float(number) => Some(number.as_str().to_owned()),
             _ => {
                 let what = format!("{key} is neither text, whole number, true nor false");
                 self.wrong(value.span().start, &what, "write the value as the flag takes it, in quotes");
@@ -286,6 +301,27 @@ mod tests {
         }
         assert!(said("a = \n").contains("line 1 is no TOML"));
         assert!(said("[[region]]\nshare = -1\nmemry = \"1M\"\n").contains("did you mean memory?"));
+        for (text, form) in [
+            (
+                "[[region]]\nshare = -15\n",
+                "line 2: share: '-15' is not a share of the rate: expected a whole number",
+            ),
+            (
+                "[[region]]\nthreads = \"many\"\n",
+                "threads: 'many' is not a number of writers: expected a whole",
+            ),
+            ("[[region]]\nlock = \"no\"\n", "lock: 'no' is not a switch: expected true or false"),
+            ("lock = 7\n", "line 1: lock: '7' is not a switch: expected true or false"),
+            ("repeat = 1\n", "line 1: repeat: '1' is not a switch: expected true or false"),
+            ("[[phase]]\nreads = 0.5\n", "line 2: reads: '0.5' is not a share: expected <number>%"),
+            ("[[phase]]\nwrite = 7\n", "line 2: write: '7' is not a size of a write"),
+            (
+                "[[phase]]\nduration = 30\n",
+                "line 2: duration: '30' is not a time: expected <number>(ns|us|ms|s|m|h)",
+            ),
+        ] {
+            assert!(said(text).contains(form), "{form}\n{}", said(text));
+        }
         assert!(said("region = 1\n").contains("write [[region]]"));
         assert!(said("phase = 1\n").contains("[[phase]]"));
         assert!(said("rate = [1]\n").contains("in quotes"));

@@ -9,6 +9,7 @@ mod hotspot;
 mod kind;
 mod load;
 mod memory;
+mod number;
 mod pace;
 mod parts;
 mod pattern;
@@ -21,7 +22,7 @@ mod theta;
 mod visit;
 mod visits;
 
-pub use check::{Checked, check};
+pub use check::{Checked, check, crowded};
 pub use clock::ClockChoice;
 pub use content::{ContentSpec, dedup_fault};
 pub use fault::{Fault, Faults};
@@ -30,6 +31,7 @@ pub use hotspot::Hotspot;
 pub use kind::{Backing, MemoryKind, Numa, PageSize};
 pub use load::{Load, Ramp};
 pub use memory::MemoryAmount;
+pub use number::{catch_up, seed, threads};
 #[cfg(feature = "host")]
 pub(crate) use pace::faults as pace_faults;
 pub use pace::{BacklogPolicy, PaceSpec};

@@ -19,8 +19,12 @@ pub struct Machine {
 pub struct Stock {
     /// Free huge pages.
     pub huge: HugePages,
-    /// The NUMA nodes that have memory; empty where the kernel does not tell.
+    /// Whether that is what a cgroup leaves of the pool.
+    pub huge_is_limited: bool,
+    /// The NUMA nodes that have memory which this process may use; empty where the kernel does not tell.
     pub nodes: Vec<Node>,
+    /// Those of them that memory comes from where nothing else is said, by an inherited policy; empty for all.
+    pub bound: Vec<u32>,
     /// The most bytes this process may lock; none where there is no limit.
     pub lock_limit_bytes: Option<u64>,
 }
@@ -65,7 +69,7 @@ pub(super) struct Pool {
 impl Pool {
     /// What a plan with so many writers takes from this machine.
     pub(super) fn of(plan: &Plan, machine: &Machine, threads: u32) -> Self {
-        let tables = Tables::of(plan, threads, machine.cpus);
+        let tables = Tables::of(plan.verify, plan.kind.pages, threads, machine.cpus);
         let pages = plan.kind.pages;
         let available_bytes = available(plan, machine);
         let ordinary_bytes = machine.available_bytes.saturating_sub(reserve(machine.available_bytes));
@@ -105,13 +109,24 @@ impl Pool {
 /// What there is of the memory that a plan asks for.
 pub(super) fn available(plan: &Plan, machine: &Machine) -> u64 {
     let stock = &machine.stock;
-    let node = match plan.kind.numa {
-        Some(Numa::Node(id)) => stock.nodes.iter().find(|node| node.id == id),
-        _ => None,
+    let nodes: Vec<&Node> =
+        stock.nodes.iter().filter(|node| is_chosen(plan, &stock.bound, node.id)).collect();
+    let least = |all: u64, of: &dyn Fn(&Node) -> u64| {
+        if nodes.is_empty() { all } else { all.min(nodes.iter().map(|node| of(node)).sum()) }
     };
     match huge(plan.kind.pages) {
-        Some(free) => free(node.map_or(&stock.huge, |node| &node.huge)).unwrap_or(0),
-        None => machine.available_bytes.min(node.map_or(u64::MAX, |node| node.available_bytes)),
+        Some(free) => least(free(&stock.huge).unwrap_or(0), &|node| free(&node.huge).unwrap_or(0)),
+        None => least(machine.available_bytes, &|node| node.available_bytes),
+    }
+}
+
+/// Whether the memory comes from the node of this number and others like it, and from nowhere else. What the plan says goes
+/// before an inherited policy.
+pub(super) fn is_chosen(plan: &Plan, bound: &[u32], id: u32) -> bool {
+    match plan.kind.numa {
+        Some(Numa::Node(wanted)) => wanted == id,
+        Some(Numa::Interleave) => false,
+        None => bound.contains(&id),
     }
 }
 
@@ -127,6 +142,11 @@ fn huge(pages: PageSize) -> Option<fn(&HugePages) -> Option<u64>> {
         PageSize::Huge2M => Some(|huge| huge.free_2m_bytes),
         PageSize::Huge1G => Some(|huge| huge.free_1g_bytes),
     }
+}
+
+/// What is free of the pool that `pages` come from; nothing where they come from none.
+pub(super) fn free_huge(from: &HugePages, pages: PageSize) -> u64 {
+    huge(pages).and_then(|free| free(from)).unwrap_or(0)
 }
 
 /// Takes `bytes` from the pool that `pages` come from, where they come from one.
@@ -155,7 +175,10 @@ pub(super) fn check(plan: &Plan, asked_bytes: u64, stock: &Stock, faults: &mut V
     {
         let nodes: Vec<String> = stock.nodes.iter().map(|node| node.id.to_string()).collect();
         faults.push(Fault {
-            what: format!("--numa {id} is not there: the nodes with memory are [{}]", nodes.join(", ")),
+            what: format!(
+                "--numa {id} is not there: the nodes with memory that may be used are [{}]",
+                nodes.join(", ")
+            ),
             remedy: "name one of them, or leave --numa out".into(),
         });
     }
@@ -179,13 +202,17 @@ pub(super) fn check(plan: &Plan, asked_bytes: u64, stock: &Stock, faults: &mut V
 }
 
 /// What to do when a pool of huge pages is too small; none for memory that comes from no pool.
-pub(super) fn refill(pages: PageSize, asked_bytes: u64, free_bytes: u64) -> Option<String> {
+pub(super) fn refill(pages: PageSize, asked_bytes: u64, free_bytes: u64, is_limited: bool) -> Option<String> {
     let missing = asked_bytes.saturating_sub(free_bytes) / pages.bytes();
-    pages.is_pooled().then(|| {
+    let ways = || {
+        if is_limited {
+            return format!("raise hugetlb.{pages}B.max of its cgroup, which allows no more");
+        }
         format!(
             "raise /sys/kernel/mm/hugepages/hugepages-{}kB/nr_hugepages by {missing} (early after boot: memory \
              fragments)",
             pages.bytes() >> 10
         )
-    })
+    };
+    pages.is_pooled().then(ways)
 }

@@ -1,6 +1,6 @@
 //! Whether the memory that is asked for is there, region by region, and what to do where it is not.
 
-use super::{Fault, Machine, MemoryAmount, Numa, Plan, pool};
+use super::{Fault, Machine, MemoryAmount, Plan, pool};
 use crate::units::{ByteSize, PageCount};
 
 /// The bytes that `plan`, which has one region, asks for on `machine`; `left` is what earlier regions leave of it.
@@ -22,7 +22,8 @@ fn check(plan: &Plan, (asked, machine): (u64, &Machine), threads: u32, faults: &
     let pool = pool::Pool::of(plan, machine, threads);
     pool::check(plan, asked, &machine.stock, faults);
     let least = PageCount(u64::from(threads.max(1))).bytes().max(plan.kind.pages.bytes());
-    if let Some(refill) = pool::refill(plan.kind.pages, asked.max(least), pool.available_bytes)
+    if let Some(refill) =
+        pool::refill(plan.kind.pages, asked.max(least), pool.available_bytes, machine.stock.huge_is_limited)
         && pool.available_bytes < least
     {
         faults.push(Fault {
@@ -41,7 +42,10 @@ fn check(plan: &Plan, (asked, machine): (u64, &Machine), threads: u32, faults: &
                 plan.memory,
                 plan.kind.pages.bytes()
             ),
-            remedy: format!("ask for more, for example --memory {}", ByteSize(least.max(64 << 20))),
+            remedy: format!(
+                "ask for more, for example --memory {}; a number without a unit is bytes",
+                ByteSize(least.max(64 << 20))
+            ),
         });
     }
     if asked > pool.usable_bytes {
@@ -60,7 +64,7 @@ fn remedy(plan: &Plan, machine: &Machine, pool: &pool::Pool, asked_bytes: u64) -
         ways.push(format!("use fewer --threads (there are {} CPUs)", machine.cpus));
     }
     let pages = plan.kind.pages;
-    let refill = pool::refill(pages, asked_bytes, pool.available_bytes);
+    let refill = pool::refill(pages, asked_bytes, pool.available_bytes, machine.stock.huge_is_limited);
     ways.push(match refill.filter(|_| asked_bytes > pool.available_bytes) {
         Some(refill) => refill,
         None if pages.is_pooled() => "leave more memory out of the pool of huge pages".into(),
@@ -80,11 +84,17 @@ pub(super) fn take(left: &mut Machine, plan: &Plan, bytes: u64, threads: u32) {
     let huge = if pages.is_pooled() { bytes } else { 0 };
     left.available_bytes = left.available_bytes.saturating_sub(tables.saturating_add(bytes - huge));
     pool::take_huge(&mut left.stock.huge, pages, bytes);
-    if let Some(Numa::Node(id)) = plan.kind.numa
-        && let Some(node) = left.stock.nodes.iter_mut().find(|node| node.id == id)
-    {
-        node.available_bytes = node.available_bytes.saturating_sub(bytes - huge);
-        pool::take_huge(&mut node.huge, pages, bytes);
+    let (bound, mut missing_bytes) = (&left.stock.bound, bytes);
+    for node in left.stock.nodes.iter_mut().filter(|node| pool::is_chosen(plan, bound, node.id)) {
+        let free_bytes =
+            if pages.is_pooled() { pool::free_huge(&node.huge, pages) } else { node.available_bytes };
+        let taken_bytes = missing_bytes.min(free_bytes);
+        missing_bytes -= taken_bytes;
+        if pages.is_pooled() {
+            pool::take_huge(&mut node.huge, pages, taken_bytes);
+        } else {
+            node.available_bytes -= taken_bytes;
+        }
     }
     if plan.kind.lock {
         left.stock.lock_limit_bytes = left.stock.lock_limit_bytes.map(|limit| limit.saturating_sub(bytes));

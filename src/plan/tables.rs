@@ -3,7 +3,7 @@
 //! The tables belong to modules above this one, so their sizes are written down here; a test of the engine holds each to
 //! the truth.
 
-use super::{PageSize, Plan};
+use super::PageSize;
 
 /// The stack of one thread.
 pub const STACK_BYTES: u64 = 256 << 10;
@@ -29,9 +29,9 @@ pub(super) struct Tables {
 
 impl Tables {
     /// With so many writers, and a canary on each of `cpus`.
-    pub(super) fn of(plan: &Plan, threads: u32, cpus: u32) -> Self {
-        let (stamps, ledger) = if plan.verify { (STAMP_TABLE_BYTES, LEDGER_BYTES) } else { (0, 0) };
-        let entry = match plan.kind.pages {
+    pub(super) fn of(verify: bool, pages: PageSize, threads: u32, cpus: u32) -> Self {
+        let (stamps, ledger) = if verify { (STAMP_TABLE_BYTES, LEDGER_BYTES) } else { (0, 0) };
+        let entry = match pages {
             PageSize::Base | PageSize::Transparent => ENTRY_BYTES,
             PageSize::Huge2M | PageSize::Huge1G => 0,
         };

@@ -6,7 +6,7 @@ fn machine() -> Machine {
     let huge = HugePages { free_2m_bytes: Some(64 << 20), free_1g_bytes: None };
     let node = |id, mib: u64| Node { id, available_bytes: mib << 20, huge };
     let nodes = vec![node(0, 768), Node { huge: HugePages::default(), ..node(2, 256) }];
-    let stock = Stock { huge, nodes, lock_limit_bytes: Some(8 << 20) };
+    let stock = Stock { huge, nodes, lock_limit_bytes: Some(8 << 20), ..Stock::default() };
     Machine { available_bytes: 1 << 30, cpus: 2, stock }
 }
 
@@ -48,6 +48,39 @@ fn a_node_bounds_what_can_be_had_and_one_that_is_not_there_is_named() {
     let message = fault("8M", "4k", Some("1"), false);
     assert!(message.contains("--numa 1 is not there") && message.contains("[0, 2]"), "{message}");
     assert!(check(&plan("8M", "2M", Some("2"), false), &machine()).is_err(), "no huge pages there");
+}
+
+#[test]
+fn a_policy_that_binds_bounds_what_can_be_had_unless_a_node_is_named() {
+    let bound = |ids: &[u32]| {
+        let mut machine = machine();
+        machine.stock.bound = ids.to_vec();
+        machine
+    };
+    let asked = |memory, numa, machine: &Machine| check(&plan(memory, "4k", numa, false), machine);
+    let message = asked("300M", None, &bound(&[2])).unwrap_err().to_string();
+    assert!(message.contains("256.0 MiB are available"), "{message}");
+    assert_eq!(asked("75%", None, &bound(&[2])).unwrap().memory_bytes, 192 << 20);
+    assert!(asked("300M", Some("0"), &bound(&[2])).is_ok(), "what is asked goes before what is inherited");
+    assert!(asked("900M", None, &bound(&[0, 2])).is_ok());
+    // The second region finds what the first leaves of the node.
+    let region = |name: &str| RegionAsked {
+        name: name.into(),
+        memory: Some("150M".parse().unwrap()),
+        ..RegionAsked::default()
+    };
+    let both = Plan { regions: vec![region("one"), region("two")], ..Plan::default() };
+    let message = check(&both, &bound(&[2])).unwrap_err().to_string();
+    assert!(message.contains("region 'two': --memory 150M is not there: 106.0 MiB"), "{message}");
+    assert!(check(&both, &machine()).is_ok());
+}
+
+#[test]
+fn a_pool_that_a_cgroup_limits_is_not_to_be_refilled() {
+    let mut limited = machine();
+    limited.stock.huge_is_limited = true;
+    let message = check(&plan("100M", "2M", None, false), &limited).unwrap_err().to_string();
+    assert!(message.contains("raise hugetlb.2MB.max") && !message.contains("nr_hugepages"), "{message}");
 }
 
 #[test]

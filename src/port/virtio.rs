@@ -34,11 +34,10 @@ pub(super) fn is_hidden() -> bool {
 /// The names of all virtio-serial ports of this machine, for people.
 pub fn ports_here() -> String {
     let names: Vec<String> = named_ports(Path::new(SYSFS_DIR)).into_iter().map(|(_, name)| name).collect();
-    match names.is_empty() {
-        true if is_hidden() => "not to be seen (/sys is hidden)".into(),
-        true => "none".into(),
-        false => names.join(", "),
+    if !names.is_empty() {
+        return names.join(", ");
     }
+    if is_hidden() { "not to be seen (/sys is hidden)".into() } else { "none".into() }
 }
 
 /// Device and name of every port below `sysfs`, in order.

@@ -50,7 +50,7 @@ pub enum ProbeError {
 
 const MEMINFO: &str = "/proc/meminfo";
 
-/// What this machine offers a plan: available memory (less where a memory cgroup limits it) and usable CPUs.
+/// What this machine offers a plan: available memory (less where a cgroup or a cpuset limits it) and usable CPUs.
 ///
 /// # Errors
 /// When `/proc` is not mounted, or the kernel does not name the CPUs.
@@ -58,7 +58,9 @@ pub fn machine() -> Result<Machine, ProbeError> {
     let cpus = u32::try_from(cpus()?.len()).unwrap_or(u32::MAX);
     let available_bytes = available_bytes(&meminfo()?)?;
     let limit_bytes = cgroup::headroom_bytes(Path::new("/proc/self")).unwrap_or(u64::MAX);
-    Ok(Machine { available_bytes: available_bytes.min(limit_bytes), cpus, stock: stock::stock() })
+    let (stock, allowed_bytes) = stock::stock();
+    let available_bytes = available_bytes.min(limit_bytes).min(allowed_bytes.unwrap_or(u64::MAX));
+    Ok(Machine { available_bytes, cpus, stock })
 }
 
 /// The ids of the CPUs this program may run on, in order.

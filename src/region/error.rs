@@ -9,8 +9,8 @@ use std::{io, path::PathBuf};
 pub enum RegionError {
     /// The kernel does not map so much.
     #[error(
-        "the kernel refuses to map {bytes} bytes ({cause}): ask for less with --memory, or look at ulimit -v and \
-         /proc/sys/vm/overcommit_memory"
+        "the kernel refuses to map {bytes} bytes ({cause}): ask for less with --memory, or look at ulimit -v, \
+         ulimit -d and /proc/sys/vm/overcommit_memory"
     )]
     Map {
         /// What was asked for.

@@ -25,6 +25,8 @@ pub(super) struct Mapping {
     reserved: usize,
     base: *mut u8,
     length: usize,
+    /// Whether its pages come from a pool.
+    is_pooled: bool,
 }
 
 // SAFETY: the addresses are those of memory that stays where it is until the drop, whoever holds the value.
@@ -48,7 +50,7 @@ impl Mapping {
         }
         let ahead = (reservation.addr() + SMALL_PAGE).next_multiple_of(page) - reservation.addr();
         let base = reservation.wrapping_byte_add(ahead).cast();
-        let mapping = Self { reservation, reserved, base, length };
+        let mapping = Self { reservation, reserved, base, length, is_pooled: kind.pages.is_pooled() };
         let (flags, file) = (map_flags(kind), file.map_or(-1, AsRawFd::as_raw_fd));
         let rights = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: base to base + length lies in our reservation (ahead <= page), which nobody uses yet.
@@ -97,10 +99,19 @@ impl Mapping {
     pub(super) fn populate(&self, offset: usize, length: usize) -> Result<(), RegionError> {
         match self.advise(offset, length, libc::MADV_POPULATE_WRITE) {
             Ok(()) | Err(Errno::EINVAL) => Ok(()),
+            // This is how the kernel says that it has no page to give.
+            Err(Errno::EFAULT) => Err(RegionError::NotAsAsked(format!(
+                "the memory cannot be had: {}; ask for less with --memory",
+                if self.is_pooled {
+                    "its pool of huge pages is empty, or its cgroup allows no more of them (hugetlb.*.max)"
+                } else {
+                    "its file system or node is full"
+                }
+            ))),
             Err(cause) => Err(RegionError::Refused {
                 what: "the memory cannot be had",
                 cause,
-                remedy: "its file system, node or pool of huge pages is full: ask for less with --memory",
+                remedy: "its file system or node is full: ask for less with --memory",
             }),
         }
     }
@@ -178,6 +189,28 @@ impl Drop for Mapping {
         // SAFETY: the reservation is ours alone (law 1), and nobody holds the value any more.
         unsafe { libc::munmap(self.reservation, self.reserved) };
     }
+}
+
+/// Whether the kernel gives so much more private memory; it is given back untouched. A mapping that takes the place of
+/// another, as [`Mapping::new`] makes it, is not held against `ulimit -d`; what is mapped after it then is.
+pub(super) fn can_map(length: usize) -> Result<(), Errno> {
+    let (nowhere, rights) = (ptr::null_mut(), libc::PROT_READ | libc::PROT_WRITE);
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: the kernel chooses the place, so nothing of ours is replaced.
+    let found = unsafe { libc::mmap(nowhere, length, rights, flags, -1, 0) };
+    if found == libc::MAP_FAILED {
+        return Err(Errno::last());
+    }
+    // SAFETY: it was mapped just now, and nobody else knows of it.
+    unsafe { libc::munmap(found, length) };
+    Ok(())
+}
+
+/// Whether the kernel can make huge pages of small ones when it is told to (Linux 6.1).
+pub(super) fn can_collapse() -> bool {
+    // SAFETY: the range is empty; the kernel looks at the advice first.
+    let result = unsafe { libc::madvise(ptr::null_mut(), 0, MADV_COLLAPSE) };
+    result == 0
 }
 
 fn map_flags(kind: &MemoryKind) -> c_int {

@@ -8,12 +8,14 @@ mod facts;
 mod file;
 mod line;
 mod map;
+mod rehearse;
 mod slice;
 
 pub use claim::claim;
 pub use error::RegionError;
 pub use facts::Found;
 pub use file::examine_file;
+pub use rehearse::{can_collapse, rehearse, spare};
 pub use slice::Slice;
 
 use crate::{
@@ -117,11 +119,6 @@ impl Region {
         /// Pages asked about at a time: 64 MiB.
         const WINDOW: usize = 16_384;
         let page = SMALL_PAGE;
-        let silent = |cause| RegionError::Refused {
-            what: "the kernel does not say which pages are resident",
-            cause,
-            remedy: "mincore must be allowed",
-        };
         let length = self.mapping.length();
         let mut present = vec![0u8; WINDOW];
         let mut resident = 0;
@@ -132,6 +129,15 @@ impl Region {
             resident += window.filter(|flags| **flags & 1 == 1).count() as u64;
         }
         Ok(PageCount(resident))
+    }
+}
+
+/// The kernel does not tell of pages.
+fn silent(cause: Errno) -> RegionError {
+    RegionError::Refused {
+        what: "the kernel does not say which pages are resident",
+        cause,
+        remedy: "mincore must be allowed",
     }
 }
 

@@ -80,22 +80,38 @@ impl Slice {
     /// # Errors
     /// When the memory cannot be had: a store into it would end the process.
     pub fn fill(&mut self, content: impl FnMut(&mut [u64; PAGE_WORDS])) -> Result<(), RegionError> {
+        self.fill_while(|_| true, content)
+    }
+
+    /// The same; `goes_on` hears now and then of so many more pages, and says whether to go on.
+    ///
+    /// # Errors
+    /// When the memory cannot be had, or when it did not go on.
+    pub fn fill_while(
+        &mut self,
+        goes_on: impl Fn(PageCount) -> bool,
+        content: impl FnMut(&mut [u64; PAGE_WORDS]),
+    ) -> Result<(), RegionError> {
         let idle = mem::take(&mut self.idle);
         let this = &*self;
         let make = |window| this.populate(window * WINDOW_PAGES).is_ok();
         let count = this.pages.0.div_ceil(WINDOW_PAGES);
-        ahead::with_helpers(count, &idle, make, |windows| this.fill_windows(windows, content))
+        ahead::with_helpers(count, &idle, make, |windows| this.fill_windows(windows, goes_on, content))
     }
 
     fn fill_windows(
         &self,
         windows: &Windows,
+        goes_on: impl Fn(PageCount) -> bool,
         mut content: impl FnMut(&mut [u64; PAGE_WORDS]),
     ) -> Result<(), RegionError> {
         let mut words = [0; PAGE_WORDS];
         for page in 0..self.pages.0 {
             if page % WINDOW_PAGES == 0 {
                 windows.reach(page / WINDOW_PAGES);
+                if !goes_on(PageCount(page.min(WINDOW_PAGES))) {
+                    return Err(RegionError::NotAsAsked("the filling was given up".into()));
+                }
                 self.populate(page)?;
             }
             content(&mut words);

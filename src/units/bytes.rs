@@ -34,20 +34,25 @@ impl FromStr for ByteSize {
     type Err = UnitError;
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
-        let error = || UnitError::new(text, "a size", "<number>[K|M|G|T] with M = 1024 * 1024 bytes", "512M");
+        let error = |what| UnitError::new(text, what, "<number>[K|M|G|T] with M = 1024 * 1024 bytes", "512M");
+        let too_large = || error("a size of less than 2^64 bytes in at most 19 digits");
         let trimmed = text.trim();
         if !trimmed.starts_with(|first: char| first.is_ascii_digit()) {
-            return Err(error());
+            return Err(error("a size"));
         }
         let digits = trimmed.bytes().filter(u8::is_ascii_digit).count();
-        let bytes = if digits == trimmed.len() {
-            trimmed.parse().ok()
-        } else if digits <= Self::SAFE_DIGITS {
-            parse_size::Config::new().with_binary().parse_size(trimmed).ok()
-        } else {
-            None
-        };
-        bytes.map(Self).ok_or_else(error)
+        if digits == trimmed.len() {
+            // Nothing else can be wrong with digits.
+            return trimmed.parse().map(Self).map_err(|_| too_large());
+        }
+        if digits > Self::SAFE_DIGITS {
+            return Err(too_large());
+        }
+        match parse_size::Config::new().with_binary().parse_size(trimmed) {
+            Ok(bytes) => Ok(Self(bytes)),
+            Err(parse_size::Error::PosOverflow) => Err(too_large()),
+            Err(_) => Err(error("a size")),
+        }
     }
 }
 
@@ -94,8 +99,10 @@ mod tests {
             "18446744073709551616",
             "18446744073709551615.9K",
         ] {
-            assert!(text.parse::<ByteSize>().is_err(), "{text}");
+            let message = text.parse::<ByteSize>().unwrap_err().to_string();
+            assert!(message.contains("less than 2^64 bytes") && message.contains(text), "{message}");
         }
+        assert!("99999999999T".parse::<ByteSize>().unwrap_err().to_string().contains("2^64"));
     }
 
     proptest! {

@@ -46,6 +46,15 @@ impl UnitError {
     }
 }
 
+/// A whole number of at most `most`; `what` it should be, its grammar and an example where the text is none.
+///
+/// # Errors
+/// When the text is no such number.
+pub fn whole(text: &str, most: u64, [what, grammar, example]: [&'static str; 3]) -> Result<u64, UnitError> {
+    let number = text.trim().parse().ok().filter(|number| *number <= most);
+    number.ok_or_else(|| UnitError::new(text, what, grammar, example))
+}
+
 /// The character, or U+FFFD for a control character: such must not reach a terminal through an error message.
 pub fn printable(character: char) -> char {
     if character.is_control() { '\u{fffd}' } else { character }

@@ -57,7 +57,8 @@ impl FromStr for Nanos {
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
         let error = || {
-            UnitError::new(text, "a time", "<number>(ns|us|ms|s|m|h), parts may follow each other", "1m30s")
+            let grammar = "<number>(ns|us|ms|s|m|h), parts may follow each other, less than 584 years in all";
+            UnitError::new(text, "a time", grammar, "1m30s")
         };
         let span: SignedDuration = text.trim().parse().map_err(|_| error())?;
         u64::try_from(span.as_nanos()).map(Self).map_err(|_| error())
@@ -105,9 +106,14 @@ mod tests {
 
     #[test]
     fn negative_and_bare_numbers_are_refused_with_an_example() {
-        for text in ["-1s", "10", "soon", ""] {
+        for text in ["-1s", "10", "soon", "", "99999999999h", "9999999999999999999999s"] {
             let message = text.parse::<Nanos>().unwrap_err().to_string();
-            assert!(message.contains(&format!("'{text}'")) && message.contains("1m30s"), "{message}");
+            assert!(
+                message.contains(&format!("'{text}'"))
+                    && message.contains("584 years")
+                    && message.contains("1m30s"),
+                "{message}"
+            );
         }
     }
 
