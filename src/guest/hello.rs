@@ -22,6 +22,8 @@ pub fn hello(plan: &Checked, cpus: &[u32], facts: Facts) -> Hello {
         plan: plan.clone(),
         memory: facts.memory,
         self_facts: facts.self_facts,
+        parent: None,
+        parent_seq: None,
     }
 }
 

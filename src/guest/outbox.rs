@@ -24,11 +24,15 @@ pub struct Outbox {
     sent_end: u64,
     /// Where sending goes on once the line under way is whole.
     resume_seq: Option<u64>,
+    /// The session that all lines are to be of as soon as the line under way is whole.
+    new_name: Option<String>,
     acknowledged_only: bool,
 }
 
 /// What is handed to a port at once: a virtio-serial port takes 32 KiB a write, and few writes.
 const BATCH_BYTES: usize = 32 * 1024;
+/// What a line's session stands behind, the first time this comes in a line.
+const SESSION_KEY: &[u8] = br#""session":""#;
 /// Room beyond the capacity for lines that must go out, so that the ring need not grow for them.
 const SPARE_BYTES: usize = 256 * 1024;
 
@@ -45,6 +49,7 @@ impl Outbox {
             within: 0,
             sent_end: 0,
             resume_seq: None,
+            new_name: None,
             acknowledged_only: false,
         }
     }
@@ -139,6 +144,12 @@ impl Outbox {
         }
     }
 
+    /// Makes all lines those of the session `name`, which is as long as the one before, and sends them again.
+    pub fn rename(&mut self, name: String) {
+        self.new_name = Some(name);
+        self.send_again();
+    }
+
     /// Bytes that wait.
     pub fn waiting_bytes(&self) -> usize {
         self.bytes.len() - self.at_byte - self.within
@@ -164,10 +175,26 @@ impl Outbox {
     }
 
     fn seek(&mut self, seq: u64) {
+        if let Some(name) = self.new_name.take() {
+            self.put_name(name.as_bytes());
+        }
         let index = usize::try_from(seq.saturating_sub(self.first_seq)).unwrap_or(usize::MAX);
         self.at = index.min(self.lengths.len());
         self.at_byte = self.lengths.range(..self.at).sum();
         self.within = 0;
+    }
+
+    fn put_name(&mut self, name: &[u8]) {
+        let mut rest = self.bytes.make_contiguous();
+        for length in &self.lengths {
+            let (line, behind) = rest.split_at_mut(*length);
+            let key = line.windows(SESSION_KEY.len()).position(|bytes| bytes == SESSION_KEY);
+            let old = key.and_then(|at| line[at + SESSION_KEY.len()..].get_mut(..name.len()));
+            if let Some(old) = old {
+                old.copy_from_slice(name);
+            }
+            rest = behind;
+        }
     }
 
     /// Lets go of the oldest line; nothing of it may be under way.

@@ -166,9 +166,10 @@ impl Session {
             Command::Mark { text, .. } => {
                 self.offer_detail(mono_ns, Body::Mark(MarkNote { text: text.clone() }));
             }
-            Command::Attach { session, after, .. } => {
+            Command::Attach { session, after, otherwise, .. } => {
                 let after = after.filter(|_| session.is_none_or(|session| session == self.id));
-                return self.attach(mono_ns, after).map(Done::From);
+                let otherwise = otherwise.filter(|_| *session == Some(self.id));
+                return self.attach(mono_ns, after, otherwise).map(Done::From);
             }
             Command::Ack { session, seq, .. } => {
                 if session.is_none_or(|session| session == self.id) {
@@ -181,7 +182,16 @@ impl Session {
     }
 
     /// Sends everything after `after` again, as far as it is held; the number it goes on from.
-    fn attach(&mut self, mono_ns: u64, after: Option<u64>) -> Result<u64, String> {
+    fn attach(
+        &mut self,
+        mono_ns: u64,
+        after: Option<u64>,
+        otherwise: Option<SessionId>,
+    ) -> Result<u64, String> {
+        match (after, otherwise) {
+            (Some(seq), Some(id)) if seq >= self.outbox.sent_end() => return Ok(self.branch(mono_ns, id)),
+            _ => {}
+        }
         match after {
             Some(seq) => self.acknowledge(mono_ns, seq, "after")?,
             None => self.keep_for_host(mono_ns),
@@ -192,6 +202,21 @@ impl Session {
             self.announce(mono_ns);
         }
         Ok(from)
+    }
+
+    /// The host has records of this session that were never sent from here: the VM went back to an earlier state, and
+    /// another life of it went on. From now on this one is the session `id`, with everything that is still held; the
+    /// host named it, for two VMs restored from one state also have their random numbers in common.
+    fn branch(&mut self, mono_ns: u64, id: SessionId) -> u64 {
+        let (parent, from) = (self.id, self.outbox.first_seq());
+        self.id = id;
+        self.keep_for_host(mono_ns);
+        self.outbox.rename(id.to_string());
+        if let Some(mut hello) = self.hello.take() {
+            (hello.parent, hello.parent_seq) = (Some(parent), Some(from));
+            self.say(mono_ns, Body::Hello(hello));
+        }
+        from
     }
 
     fn acknowledge(&mut self, mono_ns: u64, seq: u64, field: &str) -> Result<(), String> {

@@ -33,6 +33,10 @@ pub enum Command {
         /// The last record the host has without a hole before it; none when it has none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<u64>,
+        /// What the guest calls itself when it never sent `after`: it is then not the life of the session that the host
+        /// knows, but went back to an earlier state.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        otherwise: Option<SessionId>,
     },
     /// The host has every record up to this one. Not answered, unless it cannot be.
     Ack {
@@ -158,6 +162,7 @@ struct Flat {
     text: Option<String>,
     session: Option<SessionId>,
     after: Option<u64>,
+    otherwise: Option<SessionId>,
     seq: Option<u64>,
     name: Option<String>,
     rate: Option<String>,
@@ -177,7 +182,10 @@ impl TryFrom<Flat> for Command {
         match flat.r#type.as_str() {
             "ping" => Ok(Self::Ping { id }),
             "mark" => Ok(Self::Mark { id, text: flat.text.ok_or("missing field `text`")? }),
-            "attach" => Ok(Self::Attach { id, session: flat.session, after: flat.after }),
+            "attach" => {
+                let Flat { session, after, otherwise, .. } = flat;
+                Ok(Self::Attach { id, session, after, otherwise })
+            }
             "ack" => Ok(Self::Ack { id, session: flat.session, seq: flat.seq.ok_or("missing field `seq`")? }),
             "stop" => Ok(Self::Stop { id }),
             "pause" => Ok(Self::Pause { id }),

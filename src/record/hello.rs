@@ -1,5 +1,6 @@
 //! The first record of a session: who speaks, on what machine, with which plan and at what cost.
 
+use super::SessionId;
 use crate::plan::Checked;
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,12 @@ pub struct Hello {
     /// What the tool itself costs, as calibrated at the start.
     #[serde(rename = "self")]
     pub self_facts: SelfFacts,
+    /// The session that this one was until its VM went back to an earlier state; absent for a run from its beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<SessionId>,
+    /// The first number that is this session's own; what comes before is the parent's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_seq: Option<u64>,
 }
 
 /// The clock that stamps visits and gaps.

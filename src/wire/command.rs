@@ -109,7 +109,7 @@ mod tests {
             for command in [
                 Command::Ping { id },
                 Command::Mark { id, text },
-                Command::Attach { id, session, after },
+                Command::Attach { id, session, after, otherwise: session },
                 Command::Ack { id, session, seq },
                 Command::Stop { id },
             ] {

@@ -90,6 +90,7 @@ fn attach(known: Option<Progress>) -> Command {
         id: None,
         session: known.map(|progress| progress.session),
         after: known.map(|progress| progress.whole_end - 1),
+        otherwise: None,
     }
 }
 
@@ -110,8 +111,9 @@ mod tests {
     #[test]
     fn a_new_connection_attaches_after_the_last_record_and_the_rest_is_acknowledged_twice_a_second() {
         let mut keeper = Keeper::default();
-        assert_eq!(keeper.connect(0, None), Command::Attach { id: None, session: None, after: None });
-        let known = Command::Attach { id: None, session: Some(SessionId(1)), after: Some(4) };
+        let attach = |session, after| Command::Attach { id: None, session, after, otherwise: None };
+        assert_eq!(keeper.connect(0, None), attach(None, None));
+        let known = attach(Some(SessionId(1)), Some(4));
         assert_eq!(keeper.connect(0, Some(at(5, false))), known);
         assert_eq!(keeper.duty(100 * MS, at(9, false)), None);
         assert_eq!(keeper.duty(500 * MS, at(9, false)), Some(ack(8)));
@@ -127,8 +129,7 @@ mod tests {
     fn a_hole_is_asked_for_three_times_and_then_given_up() {
         let mut keeper = Keeper::default();
         keeper.connect(0, None);
-        let asked =
-            Some(Duty::Tell(Command::Attach { id: None, session: Some(SessionId(1)), after: Some(6) }));
+        let asked = Some(Duty::Tell(attach(Some(at(7, true)))));
         assert_eq!(keeper.duty(10 * MS, at(7, true)), None, "the attach of the connection may fill it");
         for second in 1..=3 {
             assert_eq!(keeper.duty(second * 1000 * MS, at(7, true)), asked);

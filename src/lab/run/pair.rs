@@ -98,7 +98,7 @@ pub struct Answer {
 }
 
 /// What every connection begins with: the guest keeps what is not acknowledged, and sends again what it has kept.
-const ATTACH: Command = Command::Attach { id: None, session: None, after: None };
+const ATTACH: Command = Command::Attach { id: None, session: None, after: None, otherwise: None };
 
 /// Both VMs, running.
 pub struct Pair {

@@ -15,7 +15,7 @@ fn tell(session: &mut Session, command: &Command) {
 }
 
 fn attach(session: &mut Session, after: Option<u64>) {
-    tell(session, &Command::Attach { id: Some(9), session: Some(SessionId(1)), after });
+    tell(session, &Command::Attach { id: Some(9), session: Some(SessionId(1)), after, otherwise: None });
 }
 
 fn seqs(session: &mut Session) -> Vec<u64> {
@@ -50,8 +50,16 @@ fn what_another_session_reached_says_nothing_of_this_one() {
     say(&mut session, 2);
     assert_eq!(seqs(&mut session), [0, 1]);
     tell(&mut session, &Command::Ack { id: None, session: Some(SessionId(2)), seq: 1 });
-    tell(&mut session, &Command::Attach { id: None, session: Some(SessionId(2)), after: Some(77) });
-    assert_eq!(seqs(&mut session), [0, 1, 2]);
+    for otherwise in [None, Some(SessionId(3))] {
+        let (session_2, after) = (Some(SessionId(2)), Some(77));
+        tell(&mut session, &Command::Attach { id: None, session: session_2, after, otherwise });
+    }
+    let records = said(&mut session);
+    assert_eq!(records.iter().map(|record| record.seq).collect::<Vec<_>>(), [0, 1, 2, 3]);
+    assert!(
+        records.iter().all(|record| record.session == SessionId(1)),
+        "it is another's life that was meant"
+    );
 }
 
 #[test]
@@ -60,7 +68,7 @@ fn what_was_never_sent_cannot_be_acknowledged() {
     say(&mut session, 2);
     for command in [
         Command::Ack { id: Some(1), session: None, seq: 0 },
-        Command::Attach { id: Some(2), session: None, after: Some(u64::MAX) },
+        Command::Attach { id: Some(2), session: None, after: Some(u64::MAX), otherwise: None },
     ] {
         tell(&mut session, &command);
     }
@@ -72,6 +80,71 @@ fn what_was_never_sent_cannot_be_acknowledged() {
         if text.contains("only records before 0 were sent"))),
         "{replies:?}"
     );
+}
+
+/// What a VM that went back to an earlier state is told: `after` was sent in another life only.
+fn attach_or_branch(session: &mut Session, after: u64) {
+    let otherwise = Some(SessionId(0xb0b));
+    tell(
+        session,
+        &Command::Attach { id: Some(4), session: Some(SessionId(1)), after: Some(after), otherwise },
+    );
+}
+
+#[test]
+fn a_life_that_never_sent_what_the_host_has_becomes_the_session_that_the_host_names() {
+    let mut session = Session::new(SessionId(1));
+    session.hello = Some(Box::new(hello()));
+    attach(&mut session, None);
+    say(&mut session, 6);
+    assert_eq!(seqs(&mut session), [0, 1, 2, 3, 4, 5, 6]);
+    tell(&mut session, &Command::Ack { id: None, session: None, seq: 2 });
+    say(&mut session, 1);
+    attach_or_branch(&mut session, 40);
+    let records = said(&mut session);
+    assert_eq!(records.iter().map(|record| record.seq).collect::<Vec<_>>(), [3, 4, 5, 6, 7, 8, 9]);
+    assert!(records.iter().all(|record| record.session == SessionId(0xb0b)), "whole under its own name");
+    let Body::Hello(hello) = &records[5].body else { panic!("it says again who speaks") };
+    assert_eq!((hello.parent, hello.parent_seq), (Some(SessionId(1)), Some(3)));
+    let Body::Reply(reply) = &records[6].body else { panic!("no answer") };
+    assert_eq!((reply.to, reply.ok, reply.from), (Some(4), true, Some(3)));
+    tell(&mut session, &Command::Ack { id: None, session: Some(SessionId(1)), seq: 9 });
+    assert_eq!(session.outbox().first_seq(), 3, "the other life's acknowledgements are not this one's");
+    attach_or_branch(&mut session, 40);
+    assert!(said(&mut session).iter().all(|record| record.session == SessionId(0xb0b)), "it is renamed once");
+}
+
+#[test]
+fn a_life_that_sent_what_the_host_has_stays_what_it_is() {
+    let mut session = Session::new(SessionId(1));
+    say(&mut session, 3);
+    assert_eq!(seqs(&mut session), [0, 1, 2]);
+    attach_or_branch(&mut session, 2);
+    assert!(said(&mut session).iter().all(|record| record.session == SessionId(1)));
+}
+
+#[test]
+fn a_line_that_is_half_sent_keeps_its_name_until_it_is_whole() {
+    for half in 1..60 {
+        let mut session = Session::new(SessionId(1));
+        attach(&mut session, None);
+        say(&mut session, 3);
+        session.outbox().mark_sent(half);
+        let rest = session.outbox().next_bytes().to_vec();
+        attach_or_branch(&mut session, 40);
+        let under_way = session.outbox().next_bytes().to_vec();
+        assert!(rest.starts_with(&under_way), "the line is brought to its end as it was");
+        session.outbox().mark_sent(under_way.len());
+        let sessions: Vec<SessionId> = said(&mut session).iter().map(|record| record.session).collect();
+        assert_eq!(sessions, [SessionId(0xb0b); 5]);
+    }
+}
+
+/// The `hello` of the golden files.
+fn hello() -> Hello {
+    let golden = include_str!("../../../../tests/golden/v1/records.ndjson").lines().next().unwrap();
+    let Body::Hello(hello) = decode_record(golden.as_bytes()).unwrap().body else { panic!("no hello") };
+    *hello
 }
 
 #[test]
