@@ -147,13 +147,17 @@ fn a_guest_that_means_harm_gets_no_memory_no_path_and_no_terminal() {
 
     assert!(peak < 100 << 10, "{peak} KiB");
     assert!(said.chars().all(|letter| letter == '\n' || !letter.is_control()), "{said:?}");
-    assert!(said.contains("]0;owned../../../tmp/x"), "the name is shown, harmless: {said}");
+    assert!(said.contains("]0;owned../../"), "the name is shown, harmless: {said}");
     let made: Vec<String> = std::fs::read_dir(&out)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     assert_eq!(made.len(), 64 + 1, "so many sessions may one socket bring, and the other brought one");
-    assert!(made.iter().all(|name| name.parse::<SessionId>().is_ok()), "{made:?}");
+    let is_ours = |name: &String| {
+        let (session, number) = name.split_once('-').unwrap_or((name, "2"));
+        session.parse::<SessionId>().is_ok() && number.parse::<u32>().is_ok()
+    };
+    assert!(made.iter().all(is_ours), "{made:?}");
     let kept = std::fs::read_to_string(out.join(SessionId(1).to_string()).join("records.ndjson")).unwrap();
     assert!((1..=1 << 20).contains(&kept.len()), "{} bytes", kept.len());
     assert!(kept.contains(r#""kept":3"#), "what is only unknown is kept");

@@ -3,7 +3,7 @@
 mod table;
 
 use super::interrupt::interruptions;
-use crate::lab::collect::many::{Options, View, collect};
+use crate::lab::collect::many::{Options, collect};
 use crate::units::{ByteSize, Nanos};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
@@ -26,7 +26,8 @@ pub struct CollectArgs {
     /// End after this time [default: at ^C]
     #[arg(long, value_name = "TIME")]
     pub duration: Option<Nanos>,
-    /// The most that is kept of one session; what comes beyond is counted
+    /// The most that is kept of one session, and a fourth of what is kept of all those of one socket; what comes beyond is
+    /// counted, and the exit code is 3
     #[arg(long, value_name = "SIZE", default_value = "1G")]
     pub limit: ByteSize,
     /// Show nothing
@@ -36,12 +37,18 @@ pub struct CollectArgs {
 
 const AFTER: &str = "\
 Each session gets a directory DIR/<16 hex digits> with records.ndjson and session.json. While the collector holds the
-sockets, commands go through it: sully-lab ctl DIR/<16 hex digits> ping";
+sockets, commands go through it: sully-lab ctl DIR/<16 hex digits> ping
 
-/// Exit code for streams that did not arrive whole.
+A VM that went back to an earlier state (a snapshot restored again, a clone, loadvm) goes on in a directory of its own;
+session.json there says where it came from.
+
+Exit codes: 0 everything that came is kept; 1 it cannot be kept (the disk is full); 2 the command line is wrong; 3 records
+were lost or not kept, or nothing came at all.";
+
+/// Exit code when not everything is kept, or nothing came at all.
 const UNSOUND: u8 = 3;
 
-/// Collects until it is told to stop. The exit code is 3 when records were lost.
+/// Collects until it is told to stop. The exit code is 3 when records were lost or not kept, or none came.
 ///
 /// # Errors
 /// When the directory or the address cannot be used, or the disk does not take the records any more.
@@ -56,20 +63,19 @@ pub fn run(args: &CollectArgs) -> anyhow::Result<ExitCode> {
     };
     let mut live = Live::new(args.quiet);
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let views = runtime.block_on(async {
+    let (views, findings) = runtime.block_on(async {
         let interrupt = interruptions()?;
         collect(&options, &mut |views, news| live.show(views, news), interrupt).await
     })?;
     live.finish(&views);
-    let unsound: Vec<&View> = views.iter().filter(|view| !view.stream.is_sound()).collect();
-    for view in &unsound {
-        let stream = view.stream;
-        eprintln!(
-            "{}: records did not arrive whole: of {}, {} are missing, {} came twice, {} lines were torn",
-            view.socket, stream.records, stream.holes, stream.doubles, stream.torn
-        );
+    if !args.quiet {
+        findings.notes.iter().for_each(|note| eprintln!("{note}"));
     }
-    Ok(ExitCode::from(if unsound.is_empty() { 0 } else { UNSOUND }))
+    findings.faults.iter().for_each(|fault| eprintln!("{fault}"));
+    if findings.records == 0 {
+        eprintln!("no record was collected");
+    }
+    Ok(ExitCode::from(if findings.is_whole() { 0 } else { UNSOUND }))
 }
 
 /// Hundreds of sockets need more descriptors than a shell usually allows; as many as may be had are taken.

@@ -104,6 +104,12 @@ impl Track {
         self.given_up = self.given_up.max(seq.min(self.next));
     }
 
+    /// Whether this number came.
+    pub fn has(&self, seq: u64) -> bool {
+        let is_missing = self.missing.iter().any(|(first, end)| (*first..*end).contains(&seq));
+        (self.first..self.next).contains(&seq) && !is_missing
+    }
+
     /// The lowest number that counts.
     pub const fn first(&self) -> u64 {
         self.first
@@ -181,5 +187,10 @@ mod tests {
             [Seen::Late, Seen::Late, Seen::Replayed, Seen::Replayed, NEXT]
         );
         assert_eq!((track.first(), track.next(), track.has_hole()), (5, 10, false));
+        track.see(12);
+        assert_eq!(
+            [4, 5, 9, 10, 11, 12, 13].map(|seq| track.has(seq)),
+            [false, true, true, false, false, true, false]
+        );
     }
 }

@@ -60,14 +60,25 @@ impl Live {
     }
 }
 
-/// One line for each VM; what is not known is a dash.
+/// One line for each VM; what is not known is a dash. Silence is the longest time between two heartbeats beyond their
+/// period, as they arrived.
 fn table(views: &[View], now_ns: u64) -> String {
     let mut lines = vec![format!(
-        "{:<24} {:<16} {:>9} {:>11} {:>9} {:>8} {:>9} {:>7} {:>8} {:>5}",
-        "VM", "session", "phase", "dirties", "p99", "throttle", "blackout", "corrupt", "records", "lost"
+        "{:<24} {:<18} {:>9} {:>11} {:>11} {:>8} {:>9} {:>7} {:>8} {:>5}",
+        "VM",
+        "session",
+        "phase",
+        "dirties",
+        "service p99",
+        "throttle",
+        "silence",
+        "corrupt",
+        "records",
+        "lost"
     )];
     for view in views.iter().take(ROWS_LIMIT) {
-        lines.push(row(view, now_ns));
+        let is_alone = views.iter().filter(|other| other.hostname == view.hostname).count() == 1;
+        lines.push(row(view, is_alone, now_ns));
     }
     if views.len() > ROWS_LIMIT {
         lines.push(format!("and {} more", views.len() - ROWS_LIMIT));
@@ -75,9 +86,14 @@ fn table(views: &[View], now_ns: u64) -> String {
     lines.join("\n")
 }
 
-fn row(view: &View, now_ns: u64) -> String {
+/// The guest's name alone tells which VM it is where no other calls itself the same, as guests of one image do.
+fn row(view: &View, is_alone: bool, now_ns: u64) -> String {
     let dash = || "-".to_owned();
-    let name = if view.hostname.is_empty() { tail(&view.socket) } else { view.hostname.clone() };
+    let name = match (view.hostname.is_empty(), is_alone) {
+        (true, _) => tail(&view.socket),
+        (false, true) => view.hostname.clone(),
+        (false, false) => format!("{} {}", tail(&view.socket), view.hostname),
+    };
     let silent_s = view.seen_ns.map_or(0, |seen_ns| now_ns.saturating_sub(seen_ns) / 1_000_000_000);
     let state = match (view.ended, view.connected, silent_s) {
         (Some(_), _, _) => "ended".to_owned(),
@@ -86,19 +102,19 @@ fn row(view: &View, now_ns: u64) -> String {
         (None, true, silent_s) => format!("{silent_s}s mute"),
     };
     format!(
-        "{:<24} {:<16} {:>9} {:>11} {:>9} {:>8} {:>9} {:>7} {:>8} {:>5}",
+        "{:<24} {:<18} {:>9} {:>11} {:>11} {:>8} {:>9} {:>7} {:>8} {:>5}",
         shortened(&name, 24),
-        view.session.map_or_else(dash, |session| session.to_string()),
+        if view.life.is_empty() { "-" } else { &view.life },
         shortened(&state, 9),
         view.pages_per_s.map_or_else(dash, |pages| {
             format!("{}/s", ByteSize(pages.saturating_mul(PAGE_BYTES)).human())
         }),
         view.service_p99_ns.map_or_else(dash, time),
         view.throttle_percent.map_or_else(dash, |percent| format!("{percent:.0} %")),
-        time(view.blackout_ns),
-        view.corruptions,
-        view.stream.records,
-        view.stream.holes,
+        view.silence_ns.map_or_else(dash, time),
+        view.corruptions.map_or_else(dash, |pages| pages.to_string()),
+        view.session.map_or_else(dash, |_| view.stream.records.to_string()),
+        view.session.map_or_else(dash, |_| view.stream.holes.to_string()),
     )
 }
 
@@ -127,9 +143,13 @@ mod tests {
     #[test]
     fn a_row_shows_what_is_known_and_dashes_for_the_rest() {
         let mut view = View::new("/run/vms/a.sock");
+        let row = |view: &View, now_ns| row(view, true, now_ns);
         assert!(row(&view, 0).starts_with("a.sock ") && row(&view, 0).contains(" closed "));
+        let unknown: Vec<String> = row(&view, 0).split_whitespace().skip(3).map(str::to_owned).collect();
+        assert_eq!(unknown, ["-"; 7], "nothing was heard, so nothing is zero");
         view.connected = true;
-        view.session = Some(SessionId(0xabc));
+        (view.session, view.life) = (Some(SessionId(0xabc)), "0000000000000abc".into());
+        (view.corruptions, view.silence_ns) = (Some(0), Some(0));
         view.phase = "run".into();
         view.seen_ns = Some(0);
         view.pages_per_s = Some(256);
@@ -137,7 +157,20 @@ mod tests {
         let shown = row(&view, 1_000_000_000);
         assert!(shown.contains("0000000000000abc") && shown.contains("1.0 MiB/s"), "{shown}");
         assert!(shown.contains("2000 ns") && shown.contains(" run ") && shown.contains(" - "), "{shown}");
+        assert!(shown.split_whitespace().rev().take(3).all(|figure| figure == "0"), "zero is zero: {shown}");
         assert!(row(&view, 9_000_000_000).contains("9s mute"));
+    }
+
+    #[test]
+    fn two_guests_of_one_image_are_told_apart() {
+        let views = ["/run/a.sock", "/run/b.sock"].map(|socket| {
+            let mut view = View::new(socket);
+            view.hostname = "guest".into();
+            view
+        });
+        let table = table(&views, 0);
+        assert!(table.contains("a.sock guest") && table.contains("b.sock guest"), "{table}");
+        assert!(self::table(&views[..1], 0).lines().nth(1).is_some_and(|row| row.starts_with("guest ")));
     }
 
     #[test]

@@ -1,13 +1,20 @@
 //! What all connections share: the sessions' directories, what is known of each VM, and the news.
 
+use super::family::{Family, Home, ToSync, came_from};
+use super::findings::Findings;
+use super::heard::{Heard, Origin};
+use super::meant::meant;
 use super::request::Request;
-use super::store::Store;
+use super::store::Fit;
 use super::view::View;
-use crate::lab::collect::{Piece, Progress};
+use super::vm::Vm;
+use crate::lab::collect::{Piece, Progress, Seen};
 use crate::record::{Body, SessionId, Side};
+use crate::units::shown;
 use anyhow::Context;
+use serde_json::Value;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     fs, io,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -18,6 +25,8 @@ use tokio::sync::mpsc;
 const NEWS_LIMIT: usize = 1000;
 /// Commands that may wait for one VM.
 const REQUESTS_LIMIT: usize = 16;
+/// How many times the limit of one directory all those of one socket may take.
+const SOCKET_LIMITS: u64 = 4;
 
 /// What all connections share.
 #[derive(Debug)]
@@ -29,24 +38,11 @@ pub struct Desk {
 
 #[derive(Debug, Default)]
 struct Inner {
-    sessions: HashMap<SessionId, Kept>,
+    sessions: HashMap<SessionId, Family>,
     vms: BTreeMap<PathBuf, Vm>,
     news: Vec<String>,
     /// The first write that failed.
     fault: Option<io::Error>,
-}
-
-/// A session's directory, and the sockets it spoke on: the first is its source.
-#[derive(Debug)]
-struct Kept {
-    store: Store,
-    sockets: Vec<PathBuf>,
-}
-
-#[derive(Debug)]
-struct Vm {
-    view: View,
-    requests: mpsc::Sender<Request>,
 }
 
 impl Desk {
@@ -66,8 +62,7 @@ impl Desk {
             return None;
         }
         let (requests, receiver) = mpsc::channel(REQUESTS_LIMIT);
-        let view = View::new(&path.display().to_string());
-        inner.vms.insert(path.to_owned(), Vm { view, requests });
+        inner.vms.insert(path.to_owned(), Vm::new(&path.display().to_string(), requests));
         Some(receiver)
     }
 
@@ -77,108 +72,174 @@ impl Desk {
         let Inner { vms, news, .. } = &mut *inner;
         if let Some(vm) = vms.get_mut(path) {
             vm.view.connection(connected);
+            vm.trouble.why_not = None;
             tell(news, format!("{}: {}", vm.view.socket, if connected { "connected" } else { "closed" }));
         }
+    }
+
+    /// Why a socket is of no use at present; said once.
+    pub fn is_of_no_use(&self, path: &Path, why: &str) {
+        let mut inner = self.inner();
+        let Inner { vms, news, .. } = &mut *inner;
+        if let Some(vm) = vms.get_mut(path)
+            && vm.trouble.why_not.as_deref() != Some(why)
+        {
+            vm.trouble.why_not = Some(why.to_owned());
+            tell(news, format!("{}: {why}", vm.view.socket));
+        }
+    }
+
+    /// Says something to whoever watches.
+    pub fn say(&self, text: String) {
+        tell(&mut self.inner().news, text);
     }
 
     /// The host asks the guest to send records again.
     pub fn attached(&self, session: Option<SessionId>) {
         let mut inner = self.inner();
-        if let Some(kept) = session.and_then(|session| inner.sessions.get_mut(&session)) {
-            kept.store.attached();
+        if let Some(family) = session.and_then(|session| inner.sessions.get_mut(&session)) {
+            family.lives().iter_mut().for_each(|life| life.store.attached());
         }
     }
 
-    /// How far a session has come, after everything was written.
-    pub fn progress(&self, session: SessionId) -> Option<Progress> {
+    /// How far a life is safe on the disk for a connection that has spoken up to `end`.
+    pub fn progress(&self, session: SessionId, life: usize, end: u64) -> Option<Progress> {
         let mut inner = self.inner();
-        let kept = inner.sessions.get_mut(&session)?;
+        let Inner { sessions, fault, .. } = &mut *inner;
+        let family = sessions.get_mut(&session)?;
         // What could not be written is not acknowledged: the guest keeps it.
-        if let Err(error) = kept.store.flush() {
-            inner.fault.get_or_insert(error);
+        if let Err(error) = family.life(life)?.store.flush() {
+            fault.get_or_insert(error);
             return None;
         }
-        let (whole_end, has_hole) = kept.store.progress();
+        let (whole_end, has_hole) = family.progress(life, end);
         Some(Progress { session, whole_end, has_hole })
     }
 
     /// What is missing before `seq` will not come.
-    pub fn give_up(&self, session: SessionId, seq: u64) {
-        if let Some(kept) = self.inner().sessions.get_mut(&session) {
-            kept.store.give_up(seq);
+    pub fn give_up(&self, session: SessionId, life: usize, seq: u64) {
+        let mut inner = self.inner();
+        if let Some(life) = inner.sessions.get_mut(&session).and_then(|family| family.life(life)) {
+            life.store.give_up(seq);
         }
     }
 
-    /// A line that is no record.
-    pub fn torn(&self, path: &Path, session: Option<SessionId>) {
+    /// A line that is no record, after one of a life where there was one.
+    pub fn torn(&self, path: &Path, spoke: Option<(SessionId, usize)>) {
         let mut inner = self.inner();
         let Inner { sessions, vms, .. } = &mut *inner;
-        let kept = session.and_then(|session| sessions.get_mut(&session));
+        let life = spoke.and_then(|(session, life)| sessions.get_mut(&session)?.life(life));
         let Some(vm) = vms.get_mut(path) else { return };
-        match kept {
-            Some(kept) => {
-                kept.store.torn();
-                vm.view.stream = kept.store.found();
-            }
-            None => vm.view.stream.torn += 1,
+        if let Some(life) = life {
+            life.store.torn();
+            vm.view.stream = life.store.found();
+        } else {
+            vm.trouble.torn += 1;
+            vm.view.stream.torn += 1;
         }
     }
 
-    /// Which side of a migration `path` is to a session: the socket that spoke first is the source.
-    pub fn side(&self, path: &Path, session: SessionId) -> Side {
-        let inner = self.inner();
-        let first = inner.sessions.get(&session).and_then(|kept| kept.sockets.first());
-        if first.is_none_or(|first| first == path) { Side::Source } else { Side::Destination }
-    }
-
-    /// A record (or one of an unknown type) that came on `path`.
-    pub fn record(&self, path: &Path, piece: &Piece, line: &[u8], host_ns: u64, side: Side) {
-        let Some((session, seq)) = piece.place() else { return };
+    /// Doubles and torn lines of a life that turned out to be where another began.
+    pub fn excuse(&self, session: SessionId, life: usize, (doubles, torn): (u64, u64)) {
         let mut inner = self.inner();
-        if let Err(error) = inner.keep(self, path, piece, line, (session, seq, host_ns, side)) {
-            inner.fault.get_or_insert(error);
+        if let Some(life) = inner.sessions.get_mut(&session).and_then(|family| family.life(life)) {
+            life.store.excuse(doubles, torn);
         }
     }
 
-    /// The VM that `name` means: a session, a socket's path or file name, or a guest's own name; without one, the only
-    /// VM there is. A socket that no guest has spoken on yet, such as a migration's destination, is then none.
+    /// Where a record belongs that is the first of its session on this socket; none where the socket may bring no more.
+    pub fn home(&self, path: &Path, heard: &Heard, origin: Option<&Origin>) -> Option<Home> {
+        let mut inner = self.inner();
+        let Inner { sessions, vms, news, fault } = &mut *inner;
+        let vm = vms.get_mut(path)?;
+        let parent = origin
+            .and_then(|origin| Some(sessions.get_mut(&origin.session)?.life(origin.life)?.name.clone()));
+        if !vm.may_bring(&heard.session.to_string()) {
+            return None;
+        }
+        let family = match sessions.entry(heard.session) {
+            Entry::Occupied(family) => family.into_mut(),
+            // The name is made of the session's digits and of nothing else that a guest says.
+            Entry::Vacant(vacant) => match Family::open(&self.out, heard.session, self.limit_bytes) {
+                Ok(family) => vacant.insert(family),
+                Err(error) => {
+                    fault.get_or_insert(error);
+                    return None;
+                }
+            },
+        };
+        if let (Some(parent), Some(life)) = (parent, family.life(0)) {
+            came_from(life.store.about(), &parent, heard.seq, WENT_BACK);
+            if let Err(error) = life.store.write_about() {
+                fault.get_or_insert(error);
+            }
+            let (socket, session, seq) = (&vm.view.socket, heard.session, heard.seq);
+            tell(
+                news,
+                format!(
+                    "{socket}: {WENT_BACK}; session {parent} goes on as session {session} from record {seq}"
+                ),
+            );
+        }
+        let connected = |socket: &Path| vms.get(socket).is_some_and(|vm| vm.view.connected);
+        Some(family.home(path, heard.seq, heard.print, connected))
+    }
+
+    /// What a record is to a life.
+    pub fn fit(&self, life: usize, heard: &Heard) -> Fit {
+        let inner = self.inner();
+        let family = inner.sessions.get(&heard.session);
+        family.map_or(Fit::New, |family| family.fit(life, heard.seq, heard.print))
+    }
+
+    /// Whether no other socket has spoken for a life since `since_ns`.
+    pub fn is_left(&self, path: &Path, session: SessionId, life: usize, since_ns: u64) -> bool {
+        self.inner().sessions.get(&session).is_none_or(|family| family.is_left(life, path, since_ns))
+    }
+
+    /// Begins a branch of a life with the record `seq`; none where the socket may bring no more.
+    pub fn branch(&self, path: &Path, session: SessionId, life: usize, seq: u64, why: &str) -> Option<usize> {
+        let mut inner = self.inner();
+        let Inner { sessions, vms, news, fault } = &mut *inner;
+        let (vm, family) = (vms.get_mut(path)?, sessions.get_mut(&session)?);
+        if !vm.may_bring(&format!("{session} {}", family.lives().len())) {
+            return None;
+        }
+        let branch = family.branch((&self.out, session), self.limit_bytes, (life, seq, why));
+        let branch = branch.map_err(|error| fault.get_or_insert(error)).ok()?;
+        let (of, name) = (family.life(life)?.name.clone(), family.life(branch)?.name.clone());
+        tell(
+            news,
+            format!("{}: {why}; from record {seq} of {of} on it is kept apart as {name}", vm.view.socket),
+        );
+        Some(branch)
+    }
+
+    /// Records that are not kept because the socket has brought too much.
+    pub fn refuse(&self, path: &Path, records: u64) {
+        if let Some(vm) = self.inner().vms.get_mut(path) {
+            vm.trouble.refused += records;
+        }
+    }
+
+    /// Keeps a record that fits a life. What its number turned out to be.
+    pub fn file(&self, path: &Path, life: usize, heard: &mut Heard) -> Option<Seen> {
+        let mut inner = self.inner();
+        let kept = inner.keep(path, life, heard, self.limit_bytes.saturating_mul(SOCKET_LIMITS));
+        kept.unwrap_or_else(|error| {
+            inner.fault.get_or_insert(error);
+            None
+        })
+    }
+
+    /// The VM that `name` means.
     ///
     /// # Errors
     /// When there is none, or several; says which there are.
     pub fn find(&self, name: Option<&str>) -> Result<mpsc::Sender<Request>, String> {
         let inner = self.inner();
-        let speaks = |vm: &Vm| vm.view.connected && vm.view.session.is_some();
-        let silent = !inner.vms.values().any(speaks);
-        let is_called = |path: &Path, vm: &Vm| match name {
-            None => silent || speaks(vm),
-            Some(name) => {
-                path == Path::new(name)
-                    || path.file_name().is_some_and(|file| file == name)
-                    || vm.view.session.is_some_and(|session| session.to_string() == name)
-                    || (!name.is_empty() && vm.view.hostname == name)
-            }
-        };
-        let connected = inner.vms.iter().filter(|(_, vm)| vm.view.connected);
-        let mut meant: Vec<&Vm> =
-            connected.filter(|(path, vm)| is_called(path, vm)).map(|(_, vm)| vm).collect();
-        // After a migration both sockets stand for one session: the one that spoke last is where the guest is.
-        if meant.windows(2).all(|pair| pair[0].view.session == pair[1].view.session) {
-            meant.sort_by_key(|vm| vm.view.seen_ns);
-            if let Some(vm) = meant.pop() {
-                return Ok(vm.requests.clone());
-            }
-        }
-        let known = inner.vms.values().filter(|vm| vm.view.connected).map(|vm| match vm.view.session {
-            Some(session) => format!("{session} ({})", vm.view.socket),
-            None => vm.view.socket.clone(),
-        });
-        let known: Vec<String> = known.take(20).collect();
-        let which =
-            name.map_or_else(|| "which VM is meant?".to_owned(), |name| format!("'{name}' is not one VM."));
-        Err(format!(
-            "{which} Connected are: {}",
-            if known.is_empty() { "none".into() } else { known.join(", ") }
-        ))
+        let path = meant(name, inner.vms.iter().map(|(path, vm)| (path.as_path(), &vm.view)))?;
+        inner.vms.get(&path).map(|vm| vm.requests.clone()).ok_or_else(|| "the VM has gone".to_owned())
     }
 
     /// What is known of every VM.
@@ -196,27 +257,63 @@ impl Desk {
         self.inner().fault.is_some()
     }
 
+    /// Every file that has something new, which the kernel has by then, and how far it reaches.
+    pub fn take_unsynced(&self) -> Vec<ToSync> {
+        let mut inner = self.inner();
+        let Inner { sessions, fault, .. } = &mut *inner;
+        let mut files = Vec::new();
+        for (session, family) in sessions {
+            for (index, life) in family.lives().iter_mut().enumerate() {
+                match life.store.take_unsynced() {
+                    Ok(Some((path, end))) => files.push(ToSync { session: *session, life: index, path, end }),
+                    Ok(None) => {}
+                    Err(error) => drop(fault.get_or_insert(error)),
+                }
+            }
+        }
+        files
+    }
+
+    /// The disk has a life's records before `end`, or why it has not.
+    pub fn synced(&self, session: SessionId, life: usize, end: io::Result<u64>) {
+        let mut inner = self.inner();
+        let Inner { sessions, fault, .. } = &mut *inner;
+        match (end, sessions.get_mut(&session).and_then(|family| family.life(life))) {
+            (Ok(end), Some(life)) => life.store.synced(end),
+            (Err(error), _) => drop(fault.get_or_insert(error)),
+            (Ok(_), None) => {}
+        }
+    }
+
     /// Writes down what is left, and what was found about each session.
     ///
     /// # Errors
     /// The first write that failed.
-    pub fn close(&self) -> anyhow::Result<()> {
+    pub fn close(&self) -> anyhow::Result<Findings> {
         let mut inner = self.inner();
         let Inner { sessions, vms, fault, .. } = &mut *inner;
-        for (session, kept) in sessions {
-            let view = vms.values().map(|vm| &vm.view).find(|view| view.session == Some(*session));
-            let sockets: Vec<String> = kept.sockets.iter().map(|path| path.display().to_string()).collect();
-            let mut about = serde_json::Map::new();
-            about.insert("schema".into(), crate::record::SCHEMA.into());
-            about.insert("session".into(), session.to_string().into());
-            about.insert("hostname".into(), view.map_or("", |view| view.hostname.as_str()).into());
-            about.insert("sockets".into(), sockets.into());
-            if let Err(error) = kept.store.conclude(about) {
-                fault.get_or_insert(error);
+        let mut findings = Findings::default();
+        for (session, family) in sessions {
+            for life in family.lives() {
+                let sockets: Vec<String> =
+                    life.sockets.iter().map(|path| path.display().to_string()).collect();
+                let about = life.store.about();
+                about.insert("schema".into(), crate::record::SCHEMA.into());
+                about.insert("session".into(), session.to_string().into());
+                about.entry("hostname").or_insert_with(|| "".into());
+                about.insert("sockets".into(), sockets.into());
+                if let Err(error) = life.store.conclude() {
+                    fault.get_or_insert(error);
+                }
+                let (found, unkept) = (life.store.found(), life.store.unkept());
+                findings.life(&life.name, &found, unkept, life.store.about());
             }
         }
+        for vm in vms.values() {
+            findings.socket(&vm.view, &vm.trouble);
+        }
         match fault.take() {
-            None => Ok(()),
+            None => Ok(findings),
             Some(error) => {
                 Err(error).with_context(|| format!("records cannot be written below {}", self.out.display()))
             }
@@ -228,48 +325,71 @@ impl Desk {
     }
 }
 
+/// Why there are two lives of one session.
+pub const WENT_BACK: &str = "the VM went back to an earlier state, or is a clone";
+
 impl Inner {
     fn keep(
         &mut self,
-        desk: &Desk,
         path: &Path,
-        piece: &Piece,
-        line: &[u8],
-        (session, seq, host_ns, side): (SessionId, u64, u64, Side),
-    ) -> io::Result<()> {
+        life: usize,
+        heard: &mut Heard,
+        most_bytes: u64,
+    ) -> io::Result<Option<Seen>> {
         let Self { sessions, vms, news, .. } = self;
-        let kept = match sessions.entry(session) {
-            std::collections::hash_map::Entry::Occupied(kept) => kept.into_mut(),
-            std::collections::hash_map::Entry::Vacant(vacant) => {
-                // The name is made of the session's digits and of nothing else that a guest says.
-                let store = Store::open(&desk.out.join(session.to_string()), desk.limit_bytes)?;
-                vacant.insert(Kept { store, sockets: Vec::new() })
-            }
+        let Some(family) = sessions.get_mut(&heard.session) else { return Ok(None) };
+        let owner = family.owner(life, heard.seq);
+        let Some(life) = family.life(owner) else { return Ok(None) };
+        let before = life.spoke.as_ref().and_then(|(socket, _)| vms.get(socket));
+        let before = before.map(|vm| vm.view.clone()).filter(|view| view.life == life.name);
+        let Some(vm) = vms.get_mut(path) else { return Ok(None) };
+        life.speaks(path, heard.host_ns);
+        let side = if life.sockets.first().is_none_or(|first| first == path) {
+            Side::Source
+        } else {
+            Side::Destination
         };
-        if !kept.sockets.iter().any(|socket| socket == path) {
-            kept.sockets.push(path.to_owned());
-        }
-        let is_new = kept.store.take(line, host_ns, side, seq)?;
-        let Some(vm) = vms.get_mut(path) else { return Ok(()) };
-        match piece {
-            Piece::Record(arrival) if is_new => {
-                if let Body::End(end) = &arrival.record.body {
-                    kept.store.dropped_by_guest(end.records_dropped);
+        let taken = life.store.take(&heard.line, heard.host_ns, side, heard.seq, vm.bytes >= most_bytes)?;
+        vm.bytes += taken.bytes;
+        match &mut heard.piece {
+            Piece::Record(arrival) if taken.seen.is_new() => {
+                arrival.side = side;
+                match &arrival.record.body {
+                    Body::End(end) => life.store.dropped_by_guest(end.records_dropped),
+                    Body::Hello(hello) => {
+                        life.store
+                            .about()
+                            .insert("hostname".into(), shown(&hello.hostname, NAME_LIMIT_CHARS).into());
+                    }
+                    _ => {}
                 }
-                if vm.view.on(arrival, line) {
-                    tell(news, format!("{}: session {session} speaks", vm.view.socket));
+                if vm.view.life != life.name {
+                    vm.view.name(&life.name, before);
+                    // What the guest said of itself is said once.
+                    if let Some(hostname) = life.store.about().get("hostname").and_then(Value::as_str) {
+                        hostname.clone_into(&mut vm.view.hostname);
+                    }
                 }
-                if vm.view.ended.is_some() && matches!(arrival.record.body, Body::End(_)) {
-                    tell(news, format!("{}: session {session} has ended", vm.view.socket));
+                if vm.view.on(arrival, &heard.line) {
+                    tell(news, format!("{}: session {} speaks", vm.view.socket, life.name));
+                }
+                if matches!(arrival.record.body, Body::Heartbeat(_)) {
+                    vm.view.moved(life.beats(path, heard.host_ns));
+                }
+                if matches!(arrival.record.body, Body::End(_)) {
+                    tell(news, format!("{}: session {} has ended", vm.view.socket, life.name));
                 }
             }
-            Piece::Unknown { .. } if is_new => kept.store.unknown(),
+            Piece::Unknown { .. } if taken.seen.is_new() => life.store.unknown(),
             _ => {}
         }
-        vm.view.stream = kept.store.found();
-        Ok(())
+        vm.view.stream = life.store.found();
+        Ok(Some(taken.seen))
     }
 }
+
+/// The longest name of a guest that is written down.
+const NAME_LIMIT_CHARS: usize = 64;
 
 fn tell(news: &mut Vec<String>, text: String) {
     if news.len() < NEWS_LIMIT {

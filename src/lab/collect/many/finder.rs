@@ -38,11 +38,25 @@ impl Finder {
                 bail!("'{socket}' is longer than the {PATH_LIMIT_BYTES} bytes a Unix socket's path can have");
             } else if Path::new(socket).is_dir() {
                 bail!("'{socket}' is a directory: expected a socket, or a pattern such as '{socket}/*.sock'");
+            } else if fs::metadata(socket).is_ok_and(|metadata| !metadata.file_type().is_socket()) {
+                bail!(
+                    "'{socket}' is no socket: expected a VM's virtio-serial socket, or a pattern such as '/run/vms/*.sock'"
+                );
             } else {
                 finder.named.push(socket.into());
             }
         }
         Ok(finder)
+    }
+
+    /// The patterns that match no socket now.
+    pub fn unmatched(&self) -> Vec<&str> {
+        let matches = |pattern: &str| {
+            glob::glob(pattern)
+                .ok()
+                .is_some_and(|mut paths| paths.any(|path| path.is_ok_and(|path| is_socket(&path))))
+        };
+        self.patterns.iter().map(String::as_str).filter(|pattern| !matches(pattern)).collect()
     }
 
     /// Every socket to attend now; those that were named whether they are there or not.
@@ -74,9 +88,11 @@ mod tests {
         let pattern = format!("{}/*.sock", dir.path().display());
         let finder = Finder::new(&[named.display().to_string(), pattern]).unwrap();
         assert_eq!(finder.find(), [named.as_path()]);
+        assert_eq!(finder.unmatched().len(), 1);
         fs::write(dir.path().join("file.sock"), "").unwrap();
         let _listener = UnixListener::bind(dir.path().join("a.sock")).unwrap();
         assert_eq!(finder.find(), [dir.path().join("a.sock"), named]);
+        assert!(finder.unmatched().is_empty());
     }
 
     #[test]
@@ -84,6 +100,7 @@ mod tests {
         let wrong = |socket: &str| Finder::new(&[socket.to_owned()]).unwrap_err().to_string();
         assert!(wrong("/run/[").contains("/run/vms/*.sock"));
         assert!(wrong("/tmp").contains("/tmp/*.sock"));
+        assert!(wrong("/etc/passwd").contains("'/etc/passwd' is no socket"));
         assert!(wrong(&"x".repeat(200)).contains("107"));
     }
 }

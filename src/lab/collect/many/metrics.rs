@@ -7,7 +7,7 @@ use crate::units::PAGE_BYTES;
 use axum::{Router, extract::State, http::header::CONTENT_TYPE, response::IntoResponse, routing::get};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
-    metrics::{family::Family, gauge::Gauge},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
 use std::sync::{Arc, atomic::AtomicU64};
@@ -31,15 +31,17 @@ struct Stall {
 }
 
 type Figure = Gauge<f64, AtomicU64>;
+type Total = Counter<f64, AtomicU64>;
 
-/// What one gauge shows: its name, its help, and its figure where there is one.
+/// What one series shows: its name, its help, and its figure where there is one.
 type Row = (&'static str, &'static str, fn(&View) -> Option<f64>);
 
-const ROWS: [Row; 11] = [
+/// What may go up and down.
+const GAUGES: [Row; 9] = [
     ("sully_connected", "1 while the VM's socket is connected", |view| {
         Some(f64::from(u8::from(view.connected)))
     }),
-    ("sully_dirty_bytes_per_second", "bytes of pages the guest dirties", |view| {
+    ("sully_dirty_bytes_per_second", "bytes of pages the guest dirties, in its last interval", |view| {
         view.pages_per_s.map(|pages| pages as f64 * PAGE_BYTES as f64)
     }),
     ("sully_target_bytes_per_second", "bytes of pages the guest was asked to dirty", |view| {
@@ -47,28 +49,42 @@ const ROWS: [Row; 11] = [
     }),
     (
         "sully_service_p99_seconds",
-        "99 percent of the last interval's visits took at most this long",
+        "99 percent of the last interval's visits took at most this long, from their start to their end",
         |view| view.service_p99_ns.map(seconds),
     ),
     ("sully_throttle_ratio", "share of time the guest finds its vCPUs throttled", |view| {
         view.throttle_percent.map(|percent| percent / 100.0)
     }),
     (
-        "sully_blackout_seconds",
-        "longest silence between two heartbeats of this session, beyond their period",
-        |view| Some(seconds(view.blackout_ns)),
+        "sully_silence_seconds",
+        "longest time between two heartbeats on one connection, as they arrived, beyond their period: whatever held them up",
+        |view| view.silence_ns.map(seconds),
     ),
-    ("sully_corrupt_pages", "pages that did not hold what was last written there", |view| {
-        Some(view.corruptions as f64)
-    }),
+    (
+        "sully_blackout_seconds",
+        "time between the last heartbeat on one socket and the first on another, beyond their period; the longest of the \
+         session's moves",
+        |view| view.blackout_ns.map(seconds),
+    ),
     ("sully_last_seen_seconds", "time since the VM's last record", |view| {
         view.seen_ns.map(|seen_ns| seconds(hostclock::mono_ns().saturating_sub(seen_ns)))
     }),
-    ("sully_records", "records kept of this session", |view| Some(view.stream.records as f64)),
-    ("sully_records_missing", "records of this session that never came", |view| {
-        Some(view.stream.holes as f64)
+    ("sully_records_missing", "records of this session that have not come", |view| {
+        view.session.map(|_| view.stream.holes as f64)
     }),
-    ("sully_lines_torn", "lines of this VM that were no record", |view| Some(view.stream.torn as f64)),
+];
+
+/// What only grows while a session lasts.
+const TOTALS: [Row; 3] = [
+    ("sully_corrupt_pages", "pages that did not hold what was last written there", |view| {
+        view.corruptions.map(|pages| pages as f64)
+    }),
+    ("sully_records", "records that came of this session", |view| {
+        view.session.map(|_| view.stream.records as f64)
+    }),
+    ("sully_lines_torn", "lines of this VM that were no record", |view| {
+        view.session.map(|_| view.stream.torn as f64)
+    }),
 ];
 
 /// Serves `/metrics`, for ever.
@@ -84,21 +100,26 @@ pub async fn serve(listener: TcpListener, desk: Arc<Desk>) {
 
 fn exposition(views: &[View]) -> String {
     let mut registry = Registry::default();
-    for (name, help, figure) in ROWS {
+    for (name, help, figure) in GAUGES {
         let family = Family::<Vm, Figure>::default();
-        for view in views {
-            if let Some(value) = figure(view) {
-                family.get_or_create(&vm(view)).set(value);
-            }
+        for (view, value) in views.iter().filter_map(|view| Some((view, figure(view)?))) {
+            family.get_or_create(&vm(view)).set(value);
         }
         registry.register(name, help, family);
     }
-    let stalls = Family::<Stall, Figure>::default();
+    for (name, help, figure) in TOTALS {
+        let family = Family::<Vm, Total>::default();
+        for (view, value) in views.iter().filter_map(|view| Some((view, figure(view)?))) {
+            family.get_or_create(&vm(view)).inc_by(value);
+        }
+        registry.register(name, help, family);
+    }
+    let stalls = Family::<Stall, Total>::default();
     for view in views {
         let Vm { socket, session, hostname } = vm(view);
         for (class, ms) in &view.stall_ms {
             let (socket, session, hostname) = (socket.clone(), session.clone(), hostname.clone());
-            stalls.get_or_create(&Stall { socket, session, hostname, class: class.clone() }).set(ms / 1e3);
+            stalls.get_or_create(&Stall { socket, session, hostname, class: class.clone() }).inc_by(ms / 1e3);
         }
     }
     registry.register("sully_stall_seconds", "stalls of this session so far, by class", stalls);
@@ -109,11 +130,7 @@ fn exposition(views: &[View]) -> String {
 }
 
 fn vm(view: &View) -> Vm {
-    Vm {
-        socket: view.socket.clone(),
-        session: view.session.map(|session| session.to_string()).unwrap_or_default(),
-        hostname: view.hostname.clone(),
-    }
+    Vm { socket: view.socket.clone(), session: view.life.clone(), hostname: view.hostname.clone() }
 }
 
 fn seconds(ns: u64) -> f64 {
@@ -133,6 +150,28 @@ mod tests {
         let text = exposition(&[view]);
         assert!(text.contains(r#"hostname="evil\"} 1\\"} 40960"#), "{text}");
         assert!(text.contains(r#"class="unknown"} 2.5"#), "{text}");
-        assert!(!text.contains("sully_throttle_ratio{"), "{text}");
+        for absent in
+            ["throttle_ratio", "silence_seconds", "blackout_seconds", "corrupt_pages_total", "records_total"]
+        {
+            assert!(!text.contains(&format!("sully_{absent}{{")), "{absent}: {text}");
+        }
+    }
+
+    #[test]
+    fn what_only_grows_is_a_counter_and_zero_is_a_figure() {
+        let mut view = View::new("a.sock");
+        (view.session, view.life) = (Some(crate::record::SessionId(1)), "0000000000000001-2".into());
+        (view.corruptions, view.silence_ns) = (Some(0), Some(0));
+        view.stall_ms.insert("unknown".into(), 2500.0);
+        let text = exposition(&[view]);
+        for family in ["corrupt_pages", "records", "lines_torn", "stall_seconds"] {
+            assert!(text.contains(&format!("# TYPE sully_{family} counter")), "{family}: {text}");
+            assert!(text.contains(&format!("sully_{family}_total{{")), "{family}: {text}");
+        }
+        assert!(text.contains(r#"session="0000000000000001-2",hostname=""} 0"#), "{text}");
+        assert!(
+            text.contains("sully_silence_seconds{") && text.contains("# TYPE sully_silence_seconds gauge"),
+            "{text}"
+        );
     }
 }

@@ -3,22 +3,36 @@
 mod attend;
 mod control;
 mod desk;
+mod family;
 mod finder;
+mod findings;
+mod heard;
+mod line;
+mod meant;
 mod metrics;
+mod place;
 mod request;
 mod store;
+mod sync;
+mod talk;
 mod view;
+mod vm;
 
 pub use control::{CONTROL_SOCKET, ask};
+pub use desk::Desk;
+pub use findings::Findings;
+pub use place::Socket;
+pub use talk::Talk;
 pub use view::View;
 
 use crate::lab::hostclock;
 use crate::lab::wrong::given;
 use anyhow::Context;
-use desk::Desk;
 use finder::Finder;
+use nix::sys::signal::Signal;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
+    signal::unix::{SignalKind, signal},
     sync::watch,
     task::JoinSet,
     time::{self, MissedTickBehavior},
@@ -47,7 +61,7 @@ pub struct Options {
 /// Whoever watches: sees every VM, and what happened since it last looked.
 pub type Watcher<'a> = &'a mut dyn FnMut(&[View], &[String]);
 
-/// Collects until the time is over or `interrupt` becomes true. What is known of every VM then.
+/// Collects until the time is over or `interrupt` becomes true. What is known of every VM then, and what is to be said.
 ///
 /// # Errors
 /// When the directory cannot be used (another collector may be at work in it), the metrics' address is taken, or the
@@ -56,7 +70,9 @@ pub async fn collect(
     options: &Options,
     watcher: Watcher<'_>,
     mut interrupt: watch::Receiver<bool>,
-) -> anyhow::Result<Vec<View>> {
+) -> anyhow::Result<(Vec<View>, Findings)> {
+    // A file as large as this process may make it is a full disk (EFBIG), and no reason to die.
+    let _held = signal(SignalKind::from_raw(Signal::SIGXFSZ as i32));
     let finder = given(Finder::new(&options.sockets))?;
     let desk = Arc::new(given(Desk::open(&options.out, options.limit_bytes))?);
     let mut helpers = JoinSet::new();
@@ -66,6 +82,10 @@ pub async fn collect(
         let listener = tokio::net::TcpListener::bind(address).await;
         let listener = given(listener.with_context(|| format!("--prometheus {address} cannot be used")))?;
         helpers.spawn(metrics::serve(listener, Arc::clone(&desk)));
+    }
+    helpers.spawn(sync::serve(Arc::clone(&desk)));
+    for pattern in finder.unmatched() {
+        desk.say(format!("'{pattern}' matches no socket yet"));
     }
     let (stop, stopped) = watch::channel(false);
     let mut links = JoinSet::new();
@@ -93,14 +113,18 @@ pub async fn collect(
             Ok(_) = interrupt.wait_for(|interrupted| *interrupted) => {}
         }
     }
+    // What is on the disk by then is acknowledged as the connections end.
+    sync::sync(&desk).await;
     stop.send_replace(true);
     let _ = time::timeout(END_LIMIT, async { while links.join_next().await.is_some() {} }).await;
     helpers.shutdown().await;
     control::remove(&options.out);
-    desk.close()?;
+    let closed = desk.close();
     let views = desk.views();
     watcher(&views, &desk.take_news());
-    Ok(views)
+    let mut findings = closed?;
+    finder.unmatched().into_iter().for_each(|pattern| findings.pattern(pattern));
+    Ok((views, findings))
 }
 
 fn nanos(span: Duration) -> u64 {

@@ -1,17 +1,18 @@
-//! One session's directory: its records as they came, and what is known of their numbers.
+//! One directory: the records of one life of a session as they came, and what is known of their numbers.
 //!
 //! The file is opened for each write only, so that hundreds of guests need no more files than sockets. A collector that
 //! was killed leaves whole lines and perhaps a torn last one; the next collector goes on behind the whole ones.
 
 use super::super::{Seen, Track};
+use super::line::{behind_stamp, own_fields, print_of, stamp};
 use crate::record::{Side, StreamAudit};
+use crate::units::shown;
 use crate::wire::RECORD_LIMIT_BYTES;
-use memchr::memmem;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::{
-    borrow::Cow,
-    fs::{self, OpenOptions},
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions},
     io::{self, BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
 };
@@ -22,12 +23,35 @@ const RECORDS_FILE: &str = "records.ndjson";
 const SESSION_FILE: &str = "session.json";
 /// A line of the file: a record and its two stamps.
 const LINE_LIMIT_BYTES: u64 = RECORD_LIMIT_BYTES as u64 + 256;
-/// What the host says of a record.
-const HOST_FIELDS: [&str; 2] = ["host_ns", "side"];
+/// The longest name of a guest that is written down.
+const NAME_LIMIT_CHARS: usize = 64;
 /// What may wait to be written.
 const BUFFER_LIMIT_BYTES: usize = 1 << 20;
+/// Of how many records it is remembered what they said. A guest holds 1 MiB to send again, which is fewer records: one that
+/// comes again and is older than these is of another life.
+const PRINTS_LIMIT: usize = 16_384;
 
-/// One session's directory.
+/// What a number of the stream is to a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fit {
+    /// It is not there yet.
+    New,
+    /// The same record is there.
+    Same,
+    /// Another record has this number.
+    Other,
+}
+
+/// What came of a record that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// What its number turned out to be.
+    pub seen: Seen,
+    /// How many bytes of it are kept.
+    pub bytes: u64,
+}
+
+/// One directory.
 #[derive(Debug)]
 pub struct Store {
     dir: PathBuf,
@@ -38,12 +62,22 @@ pub struct Store {
     found: StreamAudit,
     /// Records that came when the limit was reached, or that speak in the host's name beyond mending: counted, not kept.
     unkept: u64,
+    /// What each of the latest records said.
+    prints: BTreeMap<u64, u64>,
+    /// Everything before this number is on the disk, and whether anything was written since.
+    safe_end: u64,
+    is_unsynced: bool,
+    /// What an earlier collector wrote about it.
+    about: Map<String, Value>,
 }
 
 /// A line's place.
 #[derive(Deserialize)]
 struct Place {
     seq: u64,
+    r#type: String,
+    #[serde(default)]
+    hostname: String,
 }
 
 impl Store {
@@ -53,6 +87,8 @@ impl Store {
     /// When it cannot be made or read.
     pub fn open(dir: &Path, limit_bytes: u64) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
+        let about = fs::read(dir.join(SESSION_FILE)).ok();
+        let about = about.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
         let mut store = Self {
             dir: dir.to_owned(),
             limit_bytes,
@@ -61,6 +97,10 @@ impl Store {
             track: None,
             found: StreamAudit::default(),
             unkept: 0,
+            prints: BTreeMap::new(),
+            safe_end: 0,
+            is_unsynced: true,
+            about,
         };
         store.read_back()?;
         Ok(store)
@@ -73,29 +113,48 @@ impl Store {
         }
     }
 
-    /// Takes a record: its line without the newline, and its number. Whether it was not there yet.
+    /// What a record with this number and print is to the directory.
+    pub fn fit(&self, seq: u64, print: u64) -> Fit {
+        match (self.prints.get(&seq), &self.track) {
+            (Some(kept), _) if *kept == print => Fit::Same,
+            (Some(_), _) => Fit::Other,
+            (None, Some(track)) if track.has(seq) => Fit::Other,
+            (None, _) => Fit::New,
+        }
+    }
+
+    /// Takes a record that is no other's: its line without the newline, and its number; with `is_full` it is counted and not
+    /// kept.
     ///
     /// # Errors
     /// When what waits must be written and cannot be.
-    pub fn take(&mut self, line: &[u8], host_ns: u64, side: Side, seq: u64) -> io::Result<bool> {
-        if !self.number(seq).is_new() {
-            return Ok(false);
+    pub fn take(
+        &mut self,
+        line: &[u8],
+        host_ns: u64,
+        side: Side,
+        seq: u64,
+        is_full: bool,
+    ) -> io::Result<Taken> {
+        let seen = self.number(seq);
+        if !seen.is_new() {
+            return Ok(Taken { seen, bytes: 0 });
         }
+        let (stamp, fields) = (stamp(host_ns, side), own_fields(line));
+        self.remember(seq, print_of(&fields));
         self.found.records += 1;
-        let stamp = format!("{{\"host_ns\":{host_ns},\"side\":\"{}\",", name(side));
-        let fields = own_fields(line);
         let length = stamp.len() + fields.len() + 1;
-        if fields.is_empty() || self.written_bytes + (self.buffer.len() + length) as u64 > self.limit_bytes {
+        let is_beyond = self.written_bytes + (self.buffer.len() + length) as u64 > self.limit_bytes;
+        if is_full || fields.is_empty() || is_beyond {
             self.unkept += 1;
-            return Ok(true);
+            return Ok(Taken { seen, bytes: 0 });
         }
-        if self.buffer.len() + length > BUFFER_LIMIT_BYTES {
-            self.flush()?;
-        }
+        let room = if self.buffer.len() + length > BUFFER_LIMIT_BYTES { self.flush() } else { Ok(()) };
         self.buffer.extend_from_slice(stamp.as_bytes());
         self.buffer.extend_from_slice(&fields);
         self.buffer.push(b'\n');
-        Ok(true)
+        self.is_unsynced = true;
+        room.map(|()| Taken { seen, bytes: length as u64 })
     }
 
     /// Gives everything to the kernel, so that it is there whatever becomes of this process.
@@ -107,25 +166,55 @@ impl Store {
             return Ok(());
         }
         let mut file = OpenOptions::new().append(true).create(true).open(self.dir.join(RECORDS_FILE))?;
-        if let Err(error) = file.write_all(&self.buffer) {
+        let (done, written) = write_most(&mut file, &self.buffer);
+        let whole = if written.is_ok() { done } else { end_of_line(&self.buffer[..done]) };
+        self.buffer.drain(..whole);
+        self.written_bytes += whole as u64;
+        if written.is_err() {
+            // Readers then meet half a line, which they pass over.
             let _ = file.set_len(self.written_bytes);
-            return Err(error);
         }
-        self.written_bytes += self.buffer.len() as u64;
-        self.buffer.clear();
-        Ok(())
+        written
     }
 
-    /// One beyond the last record without a hole before it, and whether there is a hole behind that.
-    pub fn progress(&self) -> (u64, bool) {
-        self.track.as_ref().map_or((0, false), |track| (track.whole_end(), track.has_hole()))
+    /// Everything before this number is in the kernel's hands; none when there was nothing new since the last
+    /// [`Self::synced`].
+    ///
+    /// # Errors
+    /// As [`Self::flush`].
+    pub fn take_unsynced(&mut self) -> io::Result<Option<(PathBuf, u64)>> {
+        self.flush()?;
+        let path = self.dir.join(RECORDS_FILE);
+        Ok(std::mem::take(&mut self.is_unsynced).then(|| (path, self.whole_end())))
+    }
+
+    /// The disk has everything before `end`.
+    pub fn synced(&mut self, end: u64) {
+        self.safe_end = self.safe_end.max(end);
+    }
+
+    /// One beyond the last record that is safe on the disk without a hole before it.
+    pub fn safe_end(&self) -> u64 {
+        self.safe_end.min(self.whole_end())
+    }
+
+    /// One beyond the last record without a hole before it.
+    pub fn whole_end(&self) -> u64 {
+        self.track.as_ref().map_or(0, Track::whole_end)
     }
 
     /// What is missing before `seq` will not come.
     pub fn give_up(&mut self, seq: u64) {
         if let Some(track) = &mut self.track {
             track.give_up(seq);
+            // What was given up needs no disk; what follows it does.
+            self.is_unsynced = true;
         }
+    }
+
+    /// The lowest number that counts, and one beyond the highest that came; none where nothing came.
+    pub fn span(&self) -> Option<(u64, u64)> {
+        self.track.as_ref().map(|track| (track.first(), track.next()))
     }
 
     /// A line that is no record.
@@ -138,7 +227,14 @@ impl Store {
         self.found.unknown += 1;
     }
 
-    /// The guest's own count of what it gave up.
+    /// Doubles and torn lines turned out to be where another life began.
+    pub const fn excuse(&mut self, doubles: u64, torn: u64) {
+        self.found.doubles = self.found.doubles.saturating_sub(doubles);
+        self.found.replayed += doubles;
+        self.found.torn = self.found.torn.saturating_sub(torn);
+    }
+
+    /// How many records the guest gave up, as its end says.
     pub const fn dropped_by_guest(&mut self, records: u64) {
         self.found.dropped_by_guest = records;
     }
@@ -148,18 +244,39 @@ impl Store {
         self.found
     }
 
-    /// Writes down what was found, whole or not at all.
+    /// Records that were counted and not kept.
+    pub const fn unkept(&self) -> u64 {
+        self.unkept
+    }
+
+    /// What is known about it beside its records; an earlier collector's knowledge included.
+    pub const fn about(&mut self) -> &mut Map<String, Value> {
+        &mut self.about
+    }
+
+    /// Writes down what was found, whole or not at all, and before that the records that still wait.
     ///
     /// # Errors
     /// When the disk does not take it.
-    pub fn conclude(&mut self, mut about: Map<String, Value>) -> io::Result<()> {
-        self.flush()?;
+    pub fn conclude(&mut self) -> io::Result<()> {
+        let flushed = self.flush();
+        // What the disk did not take is not kept, and `session.json` has to say so.
+        self.unkept += memchr::memchr_iter(b'\n', &self.buffer).count() as u64;
+        self.buffer.clear();
         let first = self.track.as_ref().map_or(0, Track::first);
-        about.insert("first_seq".into(), first.into());
-        about.insert("unkept".into(), self.unkept.into());
-        about.insert("stream".into(), serde_json::to_value(self.found)?);
+        self.about.insert("first_seq".into(), first.into());
+        self.about.insert("unkept".into(), self.unkept.into());
+        self.about.insert("stream".into(), serde_json::to_value(self.found)?);
+        flushed.and(self.write_about())
+    }
+
+    /// Writes what is known about it.
+    ///
+    /// # Errors
+    /// When the disk does not take it.
+    pub fn write_about(&self) -> io::Result<()> {
         let (path, draft) = (self.dir.join(SESSION_FILE), self.dir.join(format!(".{SESSION_FILE}.draft")));
-        let mut text = serde_json::to_vec_pretty(&about)?;
+        let mut text = serde_json::to_vec_pretty(&self.about)?;
         text.push(b'\n');
         fs::write(&draft, text)?;
         fs::rename(&draft, &path)
@@ -182,6 +299,13 @@ impl Store {
         seen
     }
 
+    fn remember(&mut self, seq: u64, print: u64) {
+        self.prints.insert(seq, print);
+        if self.prints.len() > PRINTS_LIMIT {
+            self.prints.pop_first();
+        }
+    }
+
     /// Takes up what another collector has written, and cuts off a line it did not finish.
     fn read_back(&mut self) -> io::Result<()> {
         let path = self.dir.join(RECORDS_FILE);
@@ -200,6 +324,10 @@ impl Store {
                 Ok(place) => {
                     self.number(place.seq);
                     self.found.records += 1;
+                    self.remember(place.seq, print_of(behind_stamp(&line[..line.len() - 1])));
+                    if place.r#type == "hello" {
+                        self.about.insert("hostname".into(), shown(&place.hostname, NAME_LIMIT_CHARS).into());
+                    }
                 }
                 Err(_) => self.found.torn += 1,
             }
@@ -215,99 +343,24 @@ impl Store {
     }
 }
 
-/// What follows the `{` of a record's line, without what the guest says in the host's name: no reader is to meet
-/// `host_ns` and `side` twice. Empty where that cannot be taken out.
-fn own_fields(line: &[u8]) -> Cow<'_, [u8]> {
-    // A name may be written with escapes.
-    let mut suspect = HOST_FIELDS.into_iter().chain(["\\u"]);
-    if !suspect.any(|text| memmem::find(line, text.as_bytes()).is_some()) {
-        return line.trim_ascii_start().strip_prefix(b"{").unwrap_or(line).into();
+/// Writes as much as the disk takes: how many bytes that are, and why not all.
+fn write_most(file: &mut File, bytes: &[u8]) -> (usize, io::Result<()>) {
+    let mut done = 0;
+    while done < bytes.len() {
+        match file.write(&bytes[done..]) {
+            Ok(0) => return (done, Err(io::ErrorKind::WriteZero.into())),
+            Ok(count) => done += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (done, Err(error)),
+        }
     }
-    let Ok(mut fields) = serde_json::from_slice::<Map<String, Value>>(line) else { return Cow::default() };
-    fields.retain(|name, _| !HOST_FIELDS.contains(&name.as_str()));
-    let own = serde_json::to_vec(&fields).unwrap_or_default();
-    // It must fit on a line again, whatever became of its numbers.
-    if own.len() > line.len() { Cow::default() } else { own.get(1..).unwrap_or_default().to_vec().into() }
+    (done, Ok(()))
 }
 
-const fn name(side: Side) -> &'static str {
-    match side {
-        Side::Source => "source",
-        Side::Destination => "destination",
-    }
+/// One beyond the last newline.
+fn end_of_line(bytes: &[u8]) -> usize {
+    memchr::memrchr(b'\n', bytes).map_or(0, |at| at + 1)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::record::Arrival;
-
-    fn line(seq: u64) -> Vec<u8> {
-        format!(r#"{{"type":"phase","session":"0000000000000001","seq":{seq},"mono_ns":5,"phase":"run","later":1}}"#)
-            .into_bytes()
-    }
-
-    fn take(store: &mut Store, seq: u64) -> bool {
-        store.take(&line(seq), 7, Side::Source, seq).unwrap()
-    }
-
-    #[test]
-    fn records_are_kept_as_they_came_with_their_stamps() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut store = Store::open(dir.path(), 1 << 20).unwrap();
-        assert!(take(&mut store, 0));
-        store.flush().unwrap();
-        let text = fs::read_to_string(dir.path().join(RECORDS_FILE)).unwrap();
-        let arrival: Arrival = serde_json::from_str(&text).unwrap();
-        assert_eq!((arrival.host_ns, arrival.side, arrival.record.seq), (7, Side::Source, 0));
-        assert!(text.contains("\"later\":1"), "what this version does not know is kept");
-    }
-
-    #[test]
-    fn a_collector_goes_on_behind_the_whole_lines_of_one_that_was_killed() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut store = Store::open(dir.path(), 1 << 20).unwrap();
-        for seq in [3, 4, 6] {
-            take(&mut store, seq);
-        }
-        store.flush().unwrap();
-        let path = dir.path().join(RECORDS_FILE);
-        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"host_ns\":1,\"si").unwrap();
-
-        let mut store = Store::open(dir.path(), 1 << 20).unwrap();
-        assert_eq!((store.progress(), store.found().records), ((5, true), 3));
-        assert_eq!([4, 5, 6, 7].map(|seq| take(&mut store, seq)), [false, true, false, true]);
-        store.flush().unwrap();
-        let found = store.found();
-        assert_eq!((found.records, found.holes, found.replayed, found.is_sound()), (5, 0, 2, true));
-        let lines = fs::read_to_string(&path).unwrap();
-        assert!(lines.lines().all(|line| serde_json::from_str::<Arrival>(line).is_ok()), "{lines}");
-    }
-
-    #[test]
-    fn a_session_beyond_its_limit_is_counted_and_not_kept() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut store = Store::open(dir.path(), 1000).unwrap();
-        for seq in 0..1000 {
-            take(&mut store, seq);
-        }
-        store.conclude(Map::new()).unwrap();
-        assert!(fs::metadata(dir.path().join(RECORDS_FILE)).unwrap().len() <= 1000);
-        let about: Value = serde_json::from_slice(&fs::read(dir.path().join(SESSION_FILE)).unwrap()).unwrap();
-        assert!(about["unkept"].as_u64().unwrap() > 900 && about["stream"]["records"] == 1000, "{about}");
-    }
-
-    #[test]
-    fn a_guest_does_not_speak_in_the_hosts_name() {
-        let own = |line: &str| String::from_utf8(own_fields(line.as_bytes()).into_owned()).unwrap();
-        assert_eq!(own(r#" {"seq":1,"x":1e1}"#), r#""seq":1,"x":1e1}"#, "as it came");
-        assert_eq!(own(r#"{"host_ns":1,"seq":1,"side":"x","host_ns":2}"#), r#""seq":1}"#);
-        assert_eq!(own(r#"{"\u0068ost_ns":1,"seq":1,"text":"\u001b"}"#), r#""seq":1,"text":"\u001b"}"#);
-        assert_eq!(own(r#"{"host_ns":1,"x":1e999}"#), "", "it cannot be written again");
-        assert_eq!(
-            own(r#"{"host_ns":1,"x":[1e15,1e15,1e15,1e15]}"#),
-            "",
-            "it would be longer than a line may be"
-        );
-    }
-}
+mod tests;

@@ -20,6 +20,8 @@ pub struct View {
     pub connected: bool,
     /// The session that spoke last.
     pub session: Option<SessionId>,
+    /// The directory of that session's life; empty before one spoke.
+    pub life: String,
     /// The guest's name for itself.
     pub hostname: String,
     /// The phase of the last interval.
@@ -36,10 +38,14 @@ pub struct View {
     pub throttle_percent: Option<f64>,
     /// Stalls of the session so far, by class, in ms.
     pub stall_ms: BTreeMap<String, f64>,
-    /// The longest time between two heartbeats of one connection, beyond their period.
-    pub blackout_ns: u64,
-    /// Pages that did not hold what was last written there.
-    pub corruptions: u64,
+    /// The longest time between two heartbeats of one connection, as they arrived, beyond their period; absent before the
+    /// second.
+    pub silence_ns: Option<u64>,
+    /// The time between the last heartbeat on one socket and the first on another, beyond their period: the longest of its
+    /// moves; absent where it did not move.
+    pub blackout_ns: Option<u64>,
+    /// Pages that did not hold what was last written there; absent where pages carry no stamps.
+    pub corruptions: Option<u64>,
     /// How its records arrived.
     pub stream: StreamAudit,
     /// How it ended, once it has.
@@ -73,26 +79,39 @@ impl View {
         self.beat_ns = None;
     }
 
+    /// Another life speaks on this socket, which one on another socket knew `before`.
+    pub fn name(&mut self, life: &str, before: Option<Self>) {
+        let (socket, connected) = (std::mem::take(&mut self.socket), self.connected);
+        *self =
+            Self { socket, connected, life: life.to_owned(), beat_ns: None, ..before.unwrap_or_default() };
+        self.session = None;
+    }
+
+    /// The VM was silent for so long until its first heartbeat on this socket after those on another.
+    pub fn moved(&mut self, silent_ns: Option<u64>) {
+        self.blackout_ns = self.blackout_ns.max(silent_ns.map(|silent_ns| silent_ns.saturating_sub(BEAT_NS)));
+    }
+
     /// Takes a new record into account, and the line it came on. Whether it is the first of another session.
     pub fn on(&mut self, arrival: &Arrival, line: &[u8]) -> bool {
-        let session = arrival.record.session;
-        let is_other = self.session != Some(session);
-        if is_other {
-            let socket = std::mem::take(&mut self.socket);
-            *self = Self { socket, connected: true, session: Some(session), ..Self::default() };
-        }
+        let is_other = self.session.replace(arrival.record.session) != Some(arrival.record.session);
         self.seen_ns = Some(arrival.host_ns);
         match &arrival.record.body {
-            Body::Hello(hello) => self.hostname = printable(&hello.hostname),
+            Body::Hello(hello) => {
+                self.hostname = printable(&hello.hostname);
+                if hello.plan.verify {
+                    self.corruptions.get_or_insert(0);
+                }
+            }
             Body::Interval(interval) => self.interval(interval, line),
             Body::Gap(gap) if !self.sums_stalls => {
                 self.stall(gap.class.name(), gap.len_ns as f64 / 1e6);
             }
-            Body::Corruption(_) => self.corruptions += 1,
+            Body::Corruption(_) => *self.corruptions.get_or_insert(0) += 1,
             Body::Heartbeat(_) => {
-                let silent_ns = self.beat_ns.map_or(0, |beat_ns| arrival.host_ns.saturating_sub(beat_ns));
-                self.blackout_ns = self.blackout_ns.max(silent_ns.saturating_sub(BEAT_NS));
-                self.beat_ns = Some(arrival.host_ns);
+                let before_ns = self.beat_ns.replace(arrival.host_ns);
+                let silent_ns = before_ns.map(|beat_ns| arrival.host_ns.saturating_sub(beat_ns + BEAT_NS));
+                self.silence_ns = self.silence_ns.max(silent_ns);
             }
             Body::End(end) => self.ended = Some(end.reason),
             _ => {}
@@ -159,7 +178,25 @@ mod tests {
         for at_ns in [0, 100_000_000, 900_000_000, 1_000_000_000] {
             assert!(!on(&mut view, at_ns, r#""type":"heartbeat","real_ns":1"#));
         }
-        assert_eq!(view.blackout_ns, 700_000_000);
+        assert_eq!((view.silence_ns, view.blackout_ns), (Some(700_000_000), None), "it did not move");
+    }
+
+    #[test]
+    fn a_vm_that_moved_takes_what_is_known_along_and_its_silence_meanwhile_is_a_blackout() {
+        let mut before = View::new("a.sock");
+        on(&mut before, 1, r#""type":"heartbeat","real_ns":1"#);
+        assert_eq!((before.silence_ns, before.blackout_ns), (None, None), "nothing was heard to compare");
+        (before.hostname, before.corruptions) = ("guest".into(), Some(3));
+        let mut view = View::new("b.sock");
+        view.connection(true);
+        view.name("0000000000000001", Some(before));
+        view.moved(Some(300_000_000));
+        assert!(on(&mut view, 5, r#""type":"heartbeat","real_ns":1"#));
+        assert_eq!(
+            (view.socket.as_str(), view.hostname.as_str(), view.corruptions),
+            ("b.sock", "guest", Some(3))
+        );
+        assert_eq!((view.silence_ns, view.blackout_ns), (None, Some(200_000_000)));
     }
 
     #[test]

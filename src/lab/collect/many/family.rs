@@ -1,0 +1,219 @@
+//! All lives of one session: the first, and a branch for each VM that went back to an earlier state of it.
+//!
+//! A VM that is restored from one snapshot twice, a clone, or `loadvm` repeats numbers with other records. What both lives
+//! have in common stays with the first; from the record that differs on the other has a directory of its own, whose name
+//! the host makes: the session's digits, a dash, a number.
+
+use super::store::{Fit, Store};
+use crate::record::SessionId;
+use serde_json::{Map, Value};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+/// The most lives of one session, and of how many sockets it is remembered that they spoke for one.
+const LIVES_LIMIT: usize = 64;
+const SOCKETS_LIMIT: usize = 64;
+/// How much later another socket may still be read that the guest has left.
+const LATE_NS: u64 = 300_000_000;
+
+/// All lives of one session; there is always a first.
+#[derive(Debug)]
+pub struct Family {
+    lives: Vec<Life>,
+}
+
+/// One life of a session.
+#[derive(Debug)]
+pub struct Life {
+    /// Its directory's name.
+    pub name: String,
+    /// Its directory.
+    pub store: Store,
+    /// Whose branch it is.
+    parent: Option<usize>,
+    /// The sockets it spoke on: the first is its source.
+    pub sockets: Vec<PathBuf>,
+    /// The socket that spoke last, and when.
+    pub spoke: Option<(PathBuf, u64)>,
+    /// The socket of its last heartbeat, and when it came.
+    beat: Option<(PathBuf, u64)>,
+}
+
+/// Where a socket's record belongs that has not spoken of this session before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Home {
+    /// It is this life's: it repeats what is kept of it, or nobody else speaks for it.
+    Proven(usize),
+    /// It would go on from this life, for which another socket speaks.
+    Claimed(usize),
+    /// It contradicts every life; most likely it went back in this one.
+    WentBack(usize),
+}
+
+/// A file whose records before `end` the kernel has and the disk may not have.
+#[derive(Debug)]
+pub struct ToSync {
+    /// Whose it is.
+    pub session: SessionId,
+    /// Which life.
+    pub life: usize,
+    /// The file.
+    pub path: PathBuf,
+    /// How far it reaches.
+    pub end: u64,
+}
+
+impl Family {
+    /// Opens what there is of a session below `out`, and makes its first directory.
+    ///
+    /// # Errors
+    /// When a directory cannot be made or read.
+    pub fn open(out: &Path, session: SessionId, limit_bytes: u64) -> io::Result<Self> {
+        let mut family = Self { lives: Vec::new() };
+        family.add(out, session.to_string(), limit_bytes, None)?;
+        for number in 2..=LIVES_LIMIT {
+            let name = branch_name(session, number);
+            if !out.join(&name).is_dir() {
+                break;
+            }
+            family.add(out, name, limit_bytes, Some(0))?;
+        }
+        for index in 0..family.lives.len() {
+            let parent =
+                family.lives[index].store.about().get("parent").and_then(Value::as_str).map(str::to_owned);
+            let known =
+                parent.and_then(|name| family.lives[..index].iter().position(|life| life.name == name));
+            let life = &mut family.lives[index];
+            life.parent = known.or(life.parent);
+        }
+        Ok(family)
+    }
+
+    /// Begins another life, of which nothing is kept yet.
+    ///
+    /// # Errors
+    /// When its directory cannot be made, or there are too many.
+    pub fn branch(
+        &mut self,
+        (out, session): (&Path, SessionId),
+        limit_bytes: u64,
+        (parent, seq, reason): (usize, u64, &str),
+    ) -> io::Result<usize> {
+        let number = self.lives.len() + 1;
+        if number > LIVES_LIMIT {
+            return Err(io::Error::other(format!("session {session} has {LIVES_LIMIT} lives already")));
+        }
+        let parent_name = self.lives[parent].name.clone();
+        self.add(out, branch_name(session, number), limit_bytes, Some(parent))?;
+        let index = number - 1;
+        let hostname = self.lives[parent].store.about().get("hostname").cloned();
+        let about = self.lives[index].store.about();
+        came_from(about, &parent_name, seq, reason);
+        about.insert("hostname".into(), hostname.unwrap_or_else(|| "".into()));
+        self.lives[index].store.write_about()?;
+        Ok(index)
+    }
+
+    fn add(&mut self, out: &Path, name: String, limit_bytes: u64, parent: Option<usize>) -> io::Result<()> {
+        let store = Store::open(&out.join(&name), limit_bytes)?;
+        self.lives.push(Life { name, store, parent, sockets: Vec::new(), spoke: None, beat: None });
+        Ok(())
+    }
+
+    /// One of its lives.
+    pub fn life(&mut self, index: usize) -> Option<&mut Life> {
+        self.lives.get_mut(index)
+    }
+
+    /// All its lives.
+    pub fn lives(&mut self) -> &mut [Life] {
+        &mut self.lives
+    }
+
+    /// What a record is to a life: what was before a branch is looked up where it branched off.
+    pub fn fit(&self, index: usize, seq: u64, print: u64) -> Fit {
+        let Some(life) = self.lives.get(index) else { return Fit::New };
+        match (life.store.fit(seq, print), life.parent, life.store.span()) {
+            (Fit::New, Some(parent), Some((first, _))) if seq < first && parent < index => {
+                self.fit(parent, seq, print)
+            }
+            (fit, _, _) => fit,
+        }
+    }
+
+    /// Whose directory a record of a life belongs in: what was before a branch is its parent's.
+    pub fn owner(&self, index: usize, seq: u64) -> usize {
+        let Some(life) = self.lives.get(index) else { return 0 };
+        match (life.parent, life.store.span()) {
+            (Some(parent), Some((first, _))) if seq < first && parent < index => self.owner(parent, seq),
+            _ => index,
+        }
+    }
+
+    /// How far the records of a life are safe for a connection that has spoken up to `end`, and whether one is missing.
+    pub fn progress(&self, index: usize, end: u64) -> (u64, bool) {
+        let owner = self.owner(index, end.saturating_sub(1));
+        self.lives
+            .get(owner)
+            .map_or((0, false), |life| (life.store.safe_end().min(end), life.store.whole_end() < end))
+    }
+
+    /// Where a record of a socket belongs that has not spoken of this session before.
+    pub fn home(&self, path: &Path, seq: u64, print: u64, is_connected: impl Fn(&Path) -> bool) -> Home {
+        let mut fits =
+            self.lives.iter().enumerate().rev().map(|(index, _)| (index, self.fit(index, seq, print)));
+        if let Some((index, _)) = fits.clone().find(|(_, fit)| *fit == Fit::Same) {
+            return Home::Proven(index);
+        }
+        let next = |index: usize| self.lives[index].store.span().map_or(0, |(_, next)| next);
+        let open = fits.clone().filter(|(index, fit)| {
+            *fit == Fit::New && (*index == 0 || self.lives[*index].store.span().is_some())
+        });
+        let Some((index, _)) = open.min_by_key(|(index, _)| (next(*index).abs_diff(seq), *index)) else {
+            return Home::WentBack(fits.next().map_or(0, |(index, _)| index));
+        };
+        let elsewhere = self.lives[index]
+            .spoke
+            .as_ref()
+            .is_some_and(|(socket, _)| socket != path && is_connected(socket));
+        if elsewhere { Home::Claimed(index) } else { Home::Proven(index) }
+    }
+
+    /// Whether no other socket has spoken for a life since `since_ns`.
+    pub fn is_left(&self, index: usize, path: &Path, since_ns: u64) -> bool {
+        let spoke = self.lives.get(index).and_then(|life| life.spoke.as_ref());
+        spoke.is_none_or(|(socket, at_ns)| socket == path || *at_ns <= since_ns.saturating_add(LATE_NS))
+    }
+}
+
+impl Life {
+    /// A socket speaks for it.
+    pub fn speaks(&mut self, path: &Path, host_ns: u64) {
+        if self.sockets.len() < SOCKETS_LIMIT && !self.sockets.iter().any(|socket| socket == path) {
+            self.sockets.push(path.to_owned());
+        }
+        match &mut self.spoke {
+            Some((socket, at_ns)) if socket == path => *at_ns = host_ns,
+            spoke => *spoke = Some((path.to_owned(), host_ns)),
+        }
+    }
+
+    /// A heartbeat came. How long after the one before, where that came on another socket.
+    pub fn beats(&mut self, path: &Path, host_ns: u64) -> Option<u64> {
+        let before = self.beat.replace((path.to_owned(), host_ns));
+        before.filter(|(socket, _)| socket != path).map(|(_, at_ns)| host_ns.saturating_sub(at_ns))
+    }
+}
+
+/// Writes down what a life branched off from.
+pub fn came_from(about: &mut Map<String, Value>, parent: &str, seq: u64, reason: &str) {
+    about.insert("parent".into(), parent.into());
+    about.insert("parent_seq".into(), seq.into());
+    about.insert("reason".into(), reason.into());
+}
+
+fn branch_name(session: SessionId, number: usize) -> String {
+    format!("{session}-{number}")
+}

@@ -1,0 +1,53 @@
+//! A record on its way from a socket to a directory.
+
+use super::line::{own_fields, print_of};
+use crate::lab::collect::Piece;
+use crate::record::{Body, Reply, SessionId, Side};
+use crate::wire::Line;
+
+/// What a session was until its VM went back, and where that was.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// The session.
+    pub session: SessionId,
+    /// Its life.
+    pub life: usize,
+}
+
+/// A record on its way to a directory.
+#[derive(Debug)]
+pub struct Heard {
+    /// What it is.
+    pub piece: Piece,
+    /// Its session and number.
+    pub session: SessionId,
+    /// Its number.
+    pub seq: u64,
+    /// When it came.
+    pub host_ns: u64,
+    /// Its line, without the newline.
+    pub line: Vec<u8>,
+    /// What tells it from another with its number.
+    pub print: u64,
+}
+
+impl Heard {
+    /// Reads a line that was complete at `host_ns`; none where it is no record.
+    pub fn of(line: &Line<'_>, host_ns: u64) -> Option<Self> {
+        let piece = Piece::of(line, host_ns, Side::Source);
+        let (Line::Whole(line), Some((session, seq))) = (line, piece.place()) else { return None };
+        let print = print_of(&own_fields(line));
+        Some(Self { piece, session, seq, host_ns, line: line.to_vec(), print })
+    }
+
+    /// The guest's answer to a command, where it is one.
+    pub fn reply(&self) -> Option<&Reply> {
+        match &self.piece {
+            Piece::Record(arrival) => match &arrival.record.body {
+                Body::Reply(reply) => Some(reply),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! One socket, and what it may bring.
+
+use super::findings::Trouble;
+use super::request::Request;
+use super::view::View;
+use std::collections::HashSet;
+use tokio::sync::mpsc;
+
+/// The most directories one socket may bring: a guest that restarts its program has a new session each time.
+const DIRS_LIMIT: usize = 64;
+
+/// One socket.
+#[derive(Debug)]
+pub struct Vm {
+    /// What is shown of it.
+    pub view: View,
+    /// Where commands for it go.
+    pub requests: mpsc::Sender<Request>,
+    /// How many bytes it had written.
+    pub bytes: u64,
+    /// What went wrong on it.
+    pub trouble: Trouble,
+    /// The directories it brought.
+    dirs: HashSet<String>,
+}
+
+impl Vm {
+    /// A socket that has brought nothing yet.
+    pub fn new(socket: &str, requests: mpsc::Sender<Request>) -> Self {
+        Self {
+            view: View::new(socket),
+            requests,
+            bytes: 0,
+            trouble: Trouble::default(),
+            dirs: HashSet::new(),
+        }
+    }
+
+    /// Whether it may speak for the directory `dir`.
+    pub fn may_bring(&mut self, dir: &str) -> bool {
+        if self.dirs.len() < DIRS_LIMIT {
+            self.dirs.insert(dir.to_owned());
+        }
+        self.dirs.contains(dir)
+    }
+}
