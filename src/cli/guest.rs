@@ -107,6 +107,11 @@ struct RunArgs {
     /// emulated guest too) or monotonic [default: auto]
     #[arg(long, allow_hyphen_values = true, value_name = "CLOCK", value_parser = word::clock as word::Parse)]
     clock: Option<word::Word>,
+    /// How often each vCPU's canary wakes, 987us to 100ms, or off: no gaps, no stalls, no throttle are told then. One that
+    /// wakes less often costs less and tells no gap below one and a half of its periods, no throttle that sleeps for less than
+    /// five [default: 987us]
+    #[arg(long, allow_hyphen_values = true, value_name = "TIME|off", value_parser = word::canary as word::Parse)]
+    canary: Option<word::Word>,
     /// Writers, each pinned to a CPU and owning an equal slice [default: one per online vCPU]
     #[arg(short, long, allow_hyphen_values = true, value_name = "N", value_parser = threads as Number)]
     threads: Option<u64>,
@@ -148,6 +153,7 @@ impl RunArgs {
             verify: self.verify,
             latency: !self.no_latency,
             clock: usual.clock,
+            canary: usual.canary,
             threads: self.threads.map(small),
             duration: self.duration,
             baseline: self.baseline,
@@ -157,7 +163,7 @@ impl RunArgs {
             repeat: false,
             regions: Vec::new(),
         };
-        word::apply(&mut plan, [self.pace, self.backlog, self.content, self.clock]);
+        word::apply(&mut plan, [self.pace, self.backlog, self.content, self.clock, self.canary]);
         Options { plan, targets: self.report.clone() }
     }
 }
@@ -303,7 +309,7 @@ mod tests {
 
     #[test]
     fn every_flag_reaches_the_plan() {
-        let line = "sully run -m 75% -r 5000p/s -p random --pace burst:1s/2s --backlog shed --catch-up 7 --reads 10% -t 3 -d 5s --baseline 1s -i 100ms --seed 9 -w page -c compress:75 --dedup 30% --verify off --no-latency --clock tsc --report - --report virtio";
+        let line = "sully run -m 75% -r 5000p/s -p random --pace burst:1s/2s --backlog shed --catch-up 7 --reads 10% -t 3 -d 5s --baseline 1s -i 100ms --seed 9 -w page -c compress:75 --dedup 30% --verify off --no-latency --clock tsc --canary 10ms --report - --report virtio";
         let options = options(line);
         assert_eq!(options.plan.memory, "75%".parse().unwrap());
         assert_eq!(options.plan.reads, "10%".parse().unwrap());
@@ -319,6 +325,7 @@ mod tests {
             ("compress:75", "30%".parse().unwrap())
         );
         assert_eq!(options.plan.clock, ClockChoice::Tsc);
+        assert_eq!(options.plan.canary.ns(), Some(10_000_000));
         assert_eq!(options.targets, ["-".parse().unwrap(), "virtio".parse().unwrap()]);
     }
 

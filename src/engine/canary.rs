@@ -19,6 +19,9 @@
 //! tick. A wake is then due a tick after the one before, and late by what comes on top of it. The threshold is one and a
 //! half ticks: a canary judges nothing shorter than it can see.
 //!
+//! **Longer periods.** Where canaries are to wake less often than with each beat (`--canary`), the same goes for their period as for a
+//! tick.
+//!
 //! **Features.** Only when a gap fires are the thread's counters read; the base they are compared with is renewed
 //! every tenth wake and with each gap, and the next deadline is set after that, so that reading is no gap itself.
 //!
@@ -30,6 +33,7 @@ use crate::{
     clock::{Clock, Monotonic, timer_step_ns},
     histogram::Counts,
     pace::{BEAT_NS, Beats},
+    plan::CanaryPeriod,
     probe::{ThreadCounters, ThreadProbe},
     record::{self, GapFeatures},
     tally::{GapTally, RawGap},
@@ -38,6 +42,9 @@ use std::{
     sync::{Arc, mpsc},
     thread::JoinHandle,
 };
+
+// Writers and canaries wake together.
+const _: () = assert!(BEAT_NS == CanaryPeriod::USUAL_NS);
 
 /// The lowest threshold.
 const THRESHOLD_FLOOR_NS: u64 = 100_000;
@@ -79,13 +86,15 @@ pub(super) fn tick_ns(canaries: &[Canary]) -> u64 {
 
 /// Starts a canary on each of `cpus` and returns when all have rehearsed (together: it takes as long as one) and wait
 /// at the gate.
+///
+/// `times`: how long the baseline takes, and how often they wake.
 pub(super) fn start(
     cpus: &[u32],
-    baseline_ns: u64,
+    times: (u64, u64),
     control: &Arc<Control>,
 ) -> Result<Vec<Canary>, EngineError> {
     let starting: Vec<Starting> =
-        cpus.iter().map(|cpu| start_one(*cpu, baseline_ns, control)).collect::<Result<_, _>>()?;
+        cpus.iter().map(|cpu| start_one(*cpu, times, control)).collect::<Result<_, _>>()?;
     starting.into_iter().map(|starting| started(starting, control)).collect()
 }
 
@@ -101,7 +110,11 @@ fn started(starting: Starting, control: &Control) -> Result<Canary, EngineError>
     }
 }
 
-fn start_one(cpu: u32, baseline_ns: u64, control: &Arc<Control>) -> Result<Starting, EngineError> {
+fn start_one(
+    cpu: u32,
+    (baseline_ns, period_ns): (u64, u64),
+    control: &Arc<Control>,
+) -> Result<Starting, EngineError> {
     let name = format!("sully-canary{cpu}");
     let tally = Arc::new(GapTally::new());
     let (say, ready) = mpsc::sync_channel(1);
@@ -110,15 +123,17 @@ fn start_one(cpu: u32, baseline_ns: u64, control: &Arc<Control>) -> Result<Start
         let settled = threads::settle_on(&own_name, cpu).map(|()| become_realtime());
         let probe = ThreadProbe::open();
         let timer_step_ns = timer_step_ns(&Monotonic);
-        own_tally.set_threshold(match record::tick_ns(timer_step_ns) {
-            0 => rehearse(&Monotonic, Beats::of(cpu), &own_control),
-            tick_ns => least_ns(tick_ns).max(THRESHOLD_CEILING_NS),
+        let tick_ns = record::tick_ns(timer_step_ns);
+        let least_ns = least_ns(grain_ns(period_ns, tick_ns));
+        own_tally.set_threshold(match tick_ns {
+            0 => rehearse(&Monotonic, Beats::of(cpu), &own_control).max(least_ns),
+            _ => least_ns.max(THRESHOLD_CEILING_NS),
         });
         // Nobody listens any more when another canary failed: stop is then what the gate says.
         let _ = say.send(settled.map(|realtime| (realtime, timer_step_ns)));
         drop(say);
         let Some(t0_ns) = own_control.wait_at_gate() else { return };
-        let wakes = Wakes { beats: Beats::of(cpu), tick_ns: own_control.tick_ns() };
+        let wakes = Wakes { beats: Beats::of(cpu), tick_ns: own_control.tick_ns(), asked_ns: period_ns };
         let watch = Watch::new(t0_ns, baseline_ns, own_tally.threshold(), wakes);
         run(&Monotonic, (&own_control, &probe, &own_tally), watch);
     };
@@ -149,6 +164,18 @@ struct Wakes {
     beats: Beats,
     /// The ticks that its timers wake with; 0 where they wake at each beat.
     tick_ns: u64,
+    /// From one to the next, as asked for.
+    asked_ns: u64,
+}
+
+/// From one wake of a canary to the next that is to come after `asked_ns`, where timers wake with ticks.
+pub(super) fn period_ns(asked_ns: u64, tick_ns: u64) -> u64 {
+    if tick_ns == 0 { asked_ns } else { asked_ns.next_multiple_of(tick_ns) }
+}
+
+/// How coarse a canary's sight is: what it wakes with where that is more than a beat, and else 0.
+pub(super) fn grain_ns(asked_ns: u64, tick_ns: u64) -> u64 {
+    if tick_ns == 0 && asked_ns <= BEAT_NS { 0 } else { period_ns(asked_ns, tick_ns) }
 }
 
 impl Wakes {
@@ -156,21 +183,27 @@ impl Wakes {
     fn next_ns(self, now_ns: u64) -> (u64, u64) {
         if self.tick_ns > 0 {
             // In the middle between two ticks: the one that wakes comes no sooner and no later, whatever is asked for.
-            return (now_ns.saturating_add(self.tick_ns / 2), now_ns.saturating_add(self.tick_ns));
+            let due_ns = now_ns.saturating_add(self.period_ns());
+            return (due_ns.saturating_sub(self.tick_ns / 2), due_ns);
         }
-        let beat_ns = self.beats.next_ns(now_ns);
+        let beat_ns = self.beats.next_of_ns(now_ns, self.asked_ns);
         (beat_ns, beat_ns)
     }
 
     /// From one to the next.
     fn period_ns(self) -> u64 {
-        self.tick_ns.max(BEAT_NS)
+        period_ns(self.asked_ns, self.tick_ns)
+    }
+
+    /// The shortest lateness that is judged.
+    fn least_ns(self) -> u64 {
+        least_ns(grain_ns(self.asked_ns, self.tick_ns))
     }
 }
 
-/// Where timers wake with ticks of `tick_ns` no shorter lateness is judged.
-fn least_ns(tick_ns: u64) -> u64 {
-    tick_ns / 2 * 3
+/// Where canaries see no finer than `grain_ns` no shorter lateness is judged.
+fn least_ns(grain_ns: u64) -> u64 {
+    grain_ns / 2 * 3
 }
 
 /// Watches until told to stop.
@@ -253,7 +286,7 @@ struct Watch {
 impl Watch {
     fn new(t0_ns: u64, baseline_ns: u64, threshold_ns: u64, wakes: Wakes) -> Self {
         Self {
-            threshold_ns: threshold_ns.max(least_ns(wakes.tick_ns)),
+            threshold_ns: threshold_ns.max(wakes.least_ns()),
             wakes,
             baseline_end_ns: t0_ns.saturating_add(baseline_ns),
             baseline: Some(Counts::default()),
@@ -267,7 +300,7 @@ impl Watch {
             && let Some(baseline) = self.baseline.take()
             && baseline.count() >= BASELINE_WAKES
         {
-            self.threshold_ns = threshold_ns(&baseline, 0.9999).max(least_ns(self.wakes.tick_ns));
+            self.threshold_ns = threshold_ns(&baseline, 0.9999).max(self.wakes.least_ns());
         }
         if let Some(baseline) = &mut self.baseline {
             baseline.record_n(late_ns, 1);

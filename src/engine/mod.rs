@@ -27,13 +27,13 @@ pub use snapshot::Snapshot;
 pub use threads::rehearse;
 
 use crate::{
-    clock::{Clock, ClockFailure, Keeper, Monotonic, Resolution},
+    clock::{Clock, ClockFailure, Keeper, Monotonic, Resolution, timer_step_ns},
     content::{Journal, Ledger},
     diagnose::classify,
-    pace::{BEAT_NS, Part, Schedule},
+    pace::{Part, Schedule},
     plan::{Checked, Load},
     probe::{CallbackProbe, OwnPages, StealProbe, clocksource},
-    record::{ClockFacts, Corruption, Gap, MemoryFacts, SelfFacts, Stall},
+    record::{self, ClockFacts, Corruption, Gap, MemoryFacts, SelfFacts, Stall},
     tally::{GapTally, RING_RECORDS, StampTally, Told, VisitTally},
     units::PageCount,
 };
@@ -74,6 +74,8 @@ pub struct Engine {
     memory: MemoryFacts,
     warning: Option<String>,
     ground: Ground,
+    /// From one wake of a timer to the next where it asks at once.
+    timer_step_ns: u64,
     corruptions_told: usize,
     /// None before the gate is open.
     course: Option<Course>,
@@ -135,6 +137,7 @@ impl Engine {
             memory: MemoryFacts::default(),
             warning: None,
             ground,
+            timer_step_ns: 0,
             corruptions_told: 0,
             course: None,
             t0_ns: None,
@@ -147,16 +150,28 @@ impl Engine {
         if engine.memory.resident_bytes < engine.memory.bytes {
             return Err(EngineError::NotResident(engine.memory.clone()));
         }
-        engine.canaries = canary::start(cpus, plan.baseline_ns, &engine.control)?;
-        let tick_ns = canary::tick_ns(&engine.canaries);
-        engine.control.set_tick(tick_ns);
-        engine.diagnosis = Diagnosis::of_ticks(tick_ns);
+        engine.watch(cpus)?;
         engine.ground.keep_files();
         engine.callbacks_seen = engine.callbacks.read();
         engine.steal_seen_ms = engine.steal.as_ref().and_then(StealProbe::read_ms);
         // The canaries have rehearsed meanwhile: long enough to tell the counter's pace.
         timing::calibrate(plan.clock, &mut engine.clock)?;
         Ok(engine)
+    }
+
+    /// Starts the canaries, where there are to be any, and finds out how timers wake.
+    fn watch(&mut self, cpus: &[u32]) -> Result<(), EngineError> {
+        let Some(asked_ns) = self.plan.canary.ns() else {
+            self.timer_step_ns = timer_step_ns(&Monotonic);
+            self.control.set_tick(record::tick_ns(self.timer_step_ns));
+            return Ok(());
+        };
+        self.canaries = canary::start(cpus, (self.plan.baseline_ns, asked_ns), &self.control)?;
+        self.timer_step_ns = self.canaries.iter().map(|canary| canary.timer_step_ns).min().unwrap_or(0);
+        let tick_ns = canary::tick_ns(&self.canaries);
+        self.control.set_tick(tick_ns);
+        self.diagnosis = Diagnosis::of_ticks(canary::grain_ns(asked_ns, tick_ns));
+        Ok(())
     }
 
     /// What the engine is made of. Measures the clock: takes about a millisecond.
@@ -179,18 +194,15 @@ impl Engine {
                 hz: self.clock.hz().unwrap_or(1_000_000_000),
                 read_ns,
                 step_ns: Some(step_ns),
-                timer_step_ns: self.canaries.iter().map(|canary| canary.timer_step_ns).min(),
+                timer_step_ns: Some(self.timer_step_ns),
                 clocksource: clocksource(),
             },
             self_facts: SelfFacts {
-                gap_threshold_ns: self
-                    .canaries
-                    .iter()
-                    .map(|canary| canary.tally.threshold())
-                    .max()
-                    .unwrap_or(0),
-                canary_period_ns: self.control.tick_ns().max(BEAT_NS),
-                canary_realtime: self.canaries.iter().all(|canary| canary.realtime),
+                gap_threshold_ns: self.canaries.iter().map(|canary| canary.tally.threshold()).max(),
+                canary_period_ns: (self.plan.canary.ns())
+                    .map(|asked_ns| canary::period_ns(asked_ns, self.control.tick_ns())),
+                canary_realtime: !self.canaries.is_empty()
+                    && self.canaries.iter().all(|canary| canary.realtime),
                 tables_bytes: (tables_bytes + stamps) as u64 + ledgers,
             },
         }

@@ -11,7 +11,9 @@ use crate::{
     histogram::Counts,
     plan::{Checked, Load},
     probe::process_cpu_ns,
-    record::{End, EndReason, Interval, Latency, SelfCost, Status, Throttle, Totals, is_resolved},
+    record::{
+        End, EndReason, GapSummary, Interval, Latency, SelfCost, Status, Throttle, Totals, is_resolved,
+    },
     tally::{GapCounts, Latencies, StampCounts},
 };
 use std::collections::BTreeMap;
@@ -34,7 +36,8 @@ pub struct Snapshot {
     due: Due,
     asked: Asked,
     open_ns: Option<u64>,
-    gaps: GapCounts,
+    /// None without canaries.
+    gaps: Option<GapCounts>,
     steal_ms: Option<u64>,
     callbacks: Option<u64>,
     own_cpu_ns: u64,
@@ -123,7 +126,10 @@ pub(super) fn take(sources: &Sources<'_>, at_ns: u64, last: &Snapshot) -> Snapsh
         writes += counts.writes;
         reads += counts.reads;
     }
-    let gaps = GapCounts::of(sources.canaries.iter().map(|canary| &*canary.tally), &last.gaps);
+    let tallies = sources.canaries.iter().map(|canary| &*canary.tally);
+    let none = GapCounts::default();
+    let like = last.gaps.as_ref().unwrap_or(&none);
+    let gaps = (!sources.canaries.is_empty()).then(|| GapCounts::of(tallies, like));
     // The writers first: what they take in between must not make our own share negative.
     let writers_cpu_ns: u64 = sources.writers.iter().map(Writer::cpu_ns).sum();
     let own_cpu_ns = process_cpu_ns().saturating_sub(writers_cpu_ns);
@@ -198,10 +204,10 @@ impl Snapshot {
             service_hist: service.1,
             response_hist: response.1,
             open_ns: self.open_ns,
-            gaps: Some(self.gaps.since(&earlier.gaps)),
+            gaps: self.gaps_since(earlier),
             steal_ms: self.steal_ms.zip(earlier.steal_ms).map(|(now, then)| now.saturating_sub(then)),
             callbacks: self.callbacks.zip(earlier.callbacks).map(|(now, then)| now.saturating_sub(then)),
-            stall_ms: Some(self.stall_ms_since(earlier)),
+            stall_ms: self.gaps.is_some().then(|| self.stall_ms_since(earlier)),
             throttle: self.throttle,
             self_cost: SelfCost {
                 cpu_ns: self.own_cpu_since(earlier),
@@ -219,7 +225,8 @@ impl Snapshot {
         let due = |count: fn(&Due) -> u64| is_scheduled.then(|| self.due_since(t0, count));
         // A snapshot from before the gate was opened is as good: nothing was due or done until then.
         let begin_ns = self.t0_ns.map_or(t0.at_ns, |t0_ns| t0_ns.max(t0.at_ns));
-        let lost_gaps = self.gaps.records_dropped().saturating_sub(t0.gaps.records_dropped());
+        let dropped = |of: &Self| of.gaps.as_ref().map_or(0, GapCounts::records_dropped);
+        let lost_gaps = dropped(self).saturating_sub(dropped(t0));
         End {
             reason,
             detail,
@@ -230,7 +237,7 @@ impl Snapshot {
                 offered: due(|due| due.offered),
                 missed: due(|due| due.missed),
                 backlog: is_scheduled.then_some(self.due.backlog),
-                gaps: Some(self.gaps.since(&t0.gaps)),
+                gaps: self.gaps_since(t0),
                 corruptions: self.stamps.map(|stamps| stamps.corruptions),
                 pages_swept: self.stamps.map(|stamps| stamps.swept),
                 self_cpu_ns: self.own_cpu_since(t0),
@@ -273,6 +280,11 @@ impl Snapshot {
 
     fn stall_ms_since(&self, earlier: &Self) -> BTreeMap<String, u64> {
         self.lost.ms_since(&earlier.lost).map(|(class, ms)| (class.name().to_owned(), ms)).collect()
+    }
+
+    fn gaps_since(&self, earlier: &Self) -> Option<GapSummary> {
+        let now = self.gaps.as_ref()?;
+        Some(earlier.gaps.as_ref().map_or_else(|| now.since(&GapCounts::default()), |then| now.since(then)))
     }
 
     fn own_cpu_since(&self, earlier: &Self) -> u64 {

@@ -135,6 +135,33 @@ fn of_128_canaries_no_gap_is_lost() {
 }
 
 #[test]
+fn without_canaries_nothing_is_told_of_gaps_and_a_longer_period_is() {
+    let plan = Checked { canary: "off".parse().unwrap(), ..checked("1000p/s", 1) };
+    let mut engine = Engine::start(&plan, &probe::cpus().unwrap()).unwrap();
+    let (facts, begin) = (engine.facts(), engine.snapshot());
+    let t0_ns = engine.open_gate();
+    Monotonic.sleep_until(t0_ns + 50_000_000);
+    let mut gaps = Vec::new();
+    engine.take_gaps(&mut gaps);
+    let end = engine.stop();
+    let interval = end.interval_since(&begin, &plan, "run");
+    assert!(interval.writes > 0 && gaps.is_empty());
+    assert_eq!((interval.gaps, interval.stall_ms, interval.throttle), (None, None, None));
+    assert_eq!(end.end(&begin, EndReason::Stop, None, 0).totals.gaps, None);
+    let SelfFacts { canary_period_ns, gap_threshold_ns, canary_realtime, .. } = facts.self_facts;
+    assert_eq!((canary_period_ns, gap_threshold_ns, canary_realtime), (None, None, false));
+    assert!(facts.clock.timer_step_ns.is_some_and(|step_ns| step_ns > 0));
+
+    let plan = Checked { canary: "10ms".parse().unwrap(), ..plan };
+    let engine = Engine::start(&plan, &probe::cpus().unwrap()).unwrap();
+    let facts = engine.facts().self_facts;
+    assert!(
+        facts.canary_period_ns >= Some(10_000_000) && facts.gap_threshold_ns >= Some(15_000_000),
+        "{facts:?}"
+    );
+}
+
+#[test]
 fn another_content_takes_hold_as_visits_write_it() {
     let plan = Checked { verify: false, write_bytes: 4096, ..checked("max", 2) };
     let mut engine = Engine::start(&plan, &probe::cpus().unwrap()).unwrap();

@@ -27,12 +27,17 @@ impl Beats {
         }
     }
 
-    /// When the first beat after `now_ns` begins.
-    pub const fn next_ns(self, now_ns: u64) -> u64 {
+    /// When the first beat after `now_ns` begins, of beats that are `beat_ns` long.
+    pub const fn next_of_ns(self, now_ns: u64, beat_ns: u64) -> u64 {
         match now_ns.checked_sub(self.phase_ns) {
-            Some(since_ns) => now_ns.saturating_add(BEAT_NS - since_ns % BEAT_NS),
+            Some(since_ns) => now_ns.saturating_add(beat_ns - since_ns % beat_ns),
             None => self.phase_ns,
         }
+    }
+
+    /// When the first beat after `now_ns` begins.
+    pub const fn next_ns(self, now_ns: u64) -> u64 {
+        self.next_of_ns(now_ns, BEAT_NS)
     }
 }
 

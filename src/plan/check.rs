@@ -1,9 +1,9 @@
 //! From what is asked to what will be done: every fault of a plan at once, each with its remedy.
 
 use super::{
-    Backing, BacklogPolicy, ClockChoice, ContentSpec, Fault, Faults, Habits, Load, Lot, Machine, MemoryKind,
-    PaceSpec, PatternSpec, Plan, PlannedPhase, PlannedRegion, WORD_BYTES, dedup_fault, pace, parts, phase,
-    region, room, tables::Tables,
+    Backing, BacklogPolicy, CanaryPeriod, ClockChoice, ContentSpec, Fault, Faults, Habits, Load, Lot,
+    Machine, MemoryKind, PaceSpec, PatternSpec, Plan, PlannedPhase, PlannedRegion, WORD_BYTES, dedup_fault,
+    pace, parts, phase, region, room, tables::Tables,
 };
 use crate::units::{Nanos, PageCount, Rate, Share};
 use serde::{Deserialize, Serialize};
@@ -54,6 +54,9 @@ pub struct Checked {
     /// The clock that stamps, as asked for.
     #[serde(default)]
     pub clock: ClockChoice,
+    /// How often canaries wake, as asked for.
+    #[serde(default)]
+    pub canary: CanaryPeriod,
     /// Writers.
     pub threads: u32,
     /// How long to run; absent means until told to stop.
@@ -143,7 +146,7 @@ impl Checked {
     /// What the run takes of ordinary private memory, with a canary on each of `cpus`: its regions of that kind, tables and
     /// stacks, and [`Self::SPARE_BYTES`] for all else.
     pub fn private_bytes(&self, cpus: u32) -> u64 {
-        let mut cpus = Some(cpus);
+        let mut cpus = Some(self.canary.of(cpus));
         let of = |area: PlannedRegion| {
             let is_private = area.kind.backing == Backing::Anon && !area.kind.pages.is_pooled();
             // The canaries are there once.
@@ -219,6 +222,7 @@ pub fn check(plan: &Plan, machine: &Machine) -> Result<Checked, Faults> {
         verify: plan.verify,
         latency: plan.latency,
         clock: plan.clock,
+        canary: plan.canary,
         threads: regions.iter().map(|region| region.threads).sum(),
         duration_ns: plan.duration.map(|span| span.0),
         baseline_ns: plan.baseline.0,

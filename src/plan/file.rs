@@ -27,9 +27,10 @@ pub struct PlanFile {
 }
 
 /// The flags that a plan file may give.
-const FLAGS: [&str; 21] = [
+const FLAGS: [&str; 22] = [
     "memory", "pages", "backing", "numa", "lock", "rate", "pattern", "pace", "backlog", "catch-up", "reads",
-    "write", "content", "dedup", "verify", "clock", "threads", "duration", "baseline", "interval", "seed",
+    "write", "content", "dedup", "verify", "clock", "canary", "threads", "duration", "baseline", "interval",
+    "seed",
 ];
 const REGION_KEYS: [&str; 12] = [
     "name", "memory", "pages", "backing", "numa", "lock", "threads", "share", "pattern", "reads", "write",

@@ -1,5 +1,6 @@
 //! What is asked of a run, whichever way it was said, and the check that turns it into what will be done.
 
+mod canary;
 mod check;
 mod clock;
 mod content;
@@ -22,6 +23,7 @@ mod theta;
 mod visit;
 mod visits;
 
+pub use canary::CanaryPeriod;
 pub use check::{Checked, check, crowded};
 pub use clock::ClockChoice;
 pub use content::{ContentSpec, dedup_fault};
@@ -80,6 +82,8 @@ pub struct Plan {
     pub latency: bool,
     /// The clock that stamps.
     pub clock: ClockChoice,
+    /// How often canaries wake.
+    pub canary: CanaryPeriod,
     /// Writers; none means one per online vCPU.
     pub threads: Option<u32>,
     /// How long to run; none means until told to stop.
@@ -115,6 +119,7 @@ impl Default for Plan {
             verify: true,
             latency: true,
             clock: ClockChoice::Auto,
+            canary: CanaryPeriod::default(),
             threads: None,
             duration: None,
             baseline: Nanos::from_secs(10),

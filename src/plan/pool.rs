@@ -69,7 +69,7 @@ pub(super) struct Pool {
 impl Pool {
     /// What a plan with so many writers takes from this machine.
     pub(super) fn of(plan: &Plan, machine: &Machine, threads: u32) -> Self {
-        let tables = Tables::of(plan.verify, plan.kind.pages, threads, machine.cpus);
+        let tables = Tables::of(plan.verify, plan.kind.pages, threads, plan.canary.of(machine.cpus));
         let pages = plan.kind.pages;
         let available_bytes = available(plan, machine);
         let ordinary_bytes = machine.available_bytes.saturating_sub(reserve(machine.available_bytes));

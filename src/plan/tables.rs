@@ -28,15 +28,15 @@ pub(super) struct Tables {
 }
 
 impl Tables {
-    /// With so many writers, and a canary on each of `cpus`.
-    pub(super) fn of(verify: bool, pages: PageSize, threads: u32, cpus: u32) -> Self {
+    /// With so many writers, and so many canaries.
+    pub(super) fn of(verify: bool, pages: PageSize, threads: u32, canaries: u32) -> Self {
         let (stamps, ledger) = if verify { (STAMP_TABLE_BYTES, LEDGER_BYTES) } else { (0, 0) };
         let entry = match pages {
             PageSize::Base | PageSize::Transparent => ENTRY_BYTES,
             PageSize::Huge2M | PageSize::Huge1G => 0,
         };
         let writers = u64::from(threads) * (WRITER_TABLE_BYTES + stamps + STACK_BYTES);
-        let canaries = u64::from(cpus) * (CANARY_TABLE_BYTES + STACK_BYTES);
+        let canaries = u64::from(canaries) * (CANARY_TABLE_BYTES + STACK_BYTES);
         Self { fixed_bytes: writers + canaries, page_bytes: ledger + entry }
     }
 

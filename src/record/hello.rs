@@ -18,7 +18,7 @@ pub struct Hello {
     pub hostname: String,
     /// The guest's kernel release.
     pub kernel: String,
-    /// CPUs the program may run on; each has a canary.
+    /// CPUs the program may run on; each has a canary, unless there are none (`self`).
     pub cpus: Vec<u32>,
     /// All memory of the guest.
     pub mem_total_bytes: u64,
@@ -95,10 +95,12 @@ pub struct MemoryFacts {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct SelfFacts {
-    /// From which lateness on a canary's wake counts as a gap, at first; intervals say what became of it.
-    pub gap_threshold_ns: u64,
-    /// How often a canary wakes.
-    pub canary_period_ns: u64,
+    /// From which lateness on a canary's wake counts as a gap, at first; intervals say what became of it. Absent without canaries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gap_threshold_ns: Option<u64>,
+    /// How often a canary wakes; absent without canaries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary_period_ns: Option<u64>,
     /// Whether the canaries run under SCHED_FIFO.
     pub canary_realtime: bool,
     /// Memory the tool's own tables take and dirty.

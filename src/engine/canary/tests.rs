@@ -41,7 +41,7 @@ impl Clock for Late {
     }
 }
 
-const FINE: Wakes = Wakes { beats: Beats::of(0), tick_ns: 0 };
+const FINE: Wakes = Wakes { beats: Beats::of(0), tick_ns: 0, asked_ns: BEAT_NS };
 
 fn watched(clock: Fake, span_ns: u64) -> (Vec<RawGap>, GapSummary) {
     watched_at(clock, span_ns, FINE)
@@ -232,4 +232,29 @@ fn faults_that_are_made_for_our_own_sake_are_not_the_guests() {
     assert!(counted(false) > 0);
     assert_eq!(counted(true), 0);
     assert!(counted(false) > 0, "what began before it is past doubt");
+}
+
+#[test]
+fn a_canary_of_a_longer_period_tells_what_is_long_enough_for_it_and_nothing_else() {
+    const PERIOD_NS: u64 = 10_000_000;
+    let wakes = Wakes { asked_ns: PERIOD_NS, ..FINE };
+    for tick_ns in [0, 4_000_000] {
+        let wakes = Wakes { tick_ns, ..wakes };
+        let period_ns = period_ns(PERIOD_NS, tick_ns);
+        // Absences of 5 ms, half a period after each other, as an early throttle makes them: none is told.
+        let still = || if tick_ns > 0 { coarse(tick_ns, true) } else { Fake::new(T0_NS, 100) };
+        let clock = (0..50u64).fold(still(), |clock, number| {
+            clock.with_pause(T0_NS + 3_000_000 + number * 20_100_000, 5_000_000)
+        });
+        let (gaps, summary) = watched_at(clock, 1_500_000_000, wakes);
+        assert_eq!((gaps.len(), summary.threshold_ns), (0, period_ns / 2 * 3), "{gaps:?}");
+        let clock = still().with_pause(T0_NS + 503_000_000, 80_000_000);
+        let (gaps, _) = watched_at(clock, 1_000_000_000, wakes);
+        let [gap] = gaps[..] else { panic!("{gaps:?}") };
+        assert!(gap.len_ns.abs_diff(80_000_000) <= period_ns, "{gap:?}");
+    }
+    assert_eq!(
+        (grain_ns(BEAT_NS, 0), grain_ns(PERIOD_NS, 0), grain_ns(PERIOD_NS, 4_000_000)),
+        (0, PERIOD_NS, 12_000_000)
+    );
 }

@@ -31,7 +31,7 @@ fn scheduled(at_ns: u64, visits: &[u64], due: Due, rate: &str) -> Snapshot {
         due,
         asked: Course::new(0, checked(rate.parse().unwrap()).load()).asked_by(at_ns),
         open_ns: None,
-        gaps: GapCounts::default(),
+        gaps: Some(GapCounts::default()),
         steal_ms: Some(at_ns / 10),
         callbacks: None,
         own_cpu_ns: at_ns / 100,

@@ -129,7 +129,9 @@ fn canaries(hello: &Hello) -> String {
     let facts = &hello.self_facts;
     let cpus = super::words::counted(hello.cpus.len() as u64, "vCPU", "vCPUs");
     let urgency = if facts.canary_realtime { "realtime" } else { "not realtime" };
-    let (period, threshold) = (facts.canary_period_ns, facts.gap_threshold_ns);
+    let (Some(period), Some(threshold)) = (facts.canary_period_ns, facts.gap_threshold_ns) else {
+        return "none: gaps, stalls and throttle are not told".into();
+    };
     let time = |ns| super::words::time(Some(ns));
     format!("{cpus}, every {}, {urgency}; gaps from {} on", time(period), time(threshold))
 }

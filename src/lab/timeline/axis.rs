@@ -111,10 +111,10 @@ fn origin_ns(data: &RunData) -> i128 {
     i128::from(migrate.or_else(first_record).or_else(first_milestone).unwrap_or(data.run.clock.mono_ns))
 }
 
-/// The canaries of the guest, one per CPU; none where no `hello` arrived.
+/// The canaries of the guest, one per CPU; none where no `hello` arrived, or it tells of none.
 pub fn canaries(data: &RunData) -> Option<usize> {
     let mut hellos = data.arrivals.iter().filter_map(|arrival| match &arrival.record.body {
-        Body::Hello(hello) => Some(hello.cpus.len()),
+        Body::Hello(hello) => Some(hello.self_facts.canary_period_ns.map_or(0, |_| hello.cpus.len())),
         _ => None,
     });
     hellos.next().filter(|cpus| *cpus > 0)
