@@ -9,7 +9,7 @@
 use super::comb::Stop;
 use super::groups::{Group, Groups};
 use super::level::throttle;
-use super::seen::{HostEventKind, Seen};
+use super::seen::{HOST_NEAR_NS, HostEventKind, Seen};
 use super::sleeps::{self, fits, is_throttled};
 use crate::record::{Gap, GapClass, Throttle};
 
@@ -34,8 +34,6 @@ const TICKS_ENOUGH: u64 = 5;
 pub const STEAL_SPAN_NS: u64 = 1_000_000_000;
 /// Another gap is near a lone one within this time, ns.
 const NEAR_NS: u64 = 1_000_000_000;
-/// The host's stamps and the guest's clock are this near, ns.
-const HOST_NEAR_NS: u64 = 5_000_000;
 /// The shortest of the lengths that canaries find of one stop is at most so far from the mean, ns: their period on each side.
 const APART_NS: u64 = 2_000_000;
 
@@ -147,6 +145,8 @@ fn whole(
     }
     if is_throttled(gap, seen) {
         (GapClass::Throttle, 0.95)
+    } else if seen.was_setting_up(gap) {
+        (GapClass::Setup, 0.95)
     } else if was_stopped(gap, seen) {
         (GapClass::Blackout, 0.95)
     } else if !seen.is_hosted
@@ -187,6 +187,9 @@ fn waited_for(gap: &Gap, seen: &Seen<'_>) -> Option<bool> {
 
 /// Of a gap that not all canaries had. With one canary only the host can say whose it was.
 fn single(gap: &Gap, seen: &Seen<'_>) -> (GapClass, f64) {
+    if seen.was_setting_up(gap) {
+        return (GapClass::Setup, 0.95);
+    }
     if seen.is_during(HostEventKind::PostCopy, gap) {
         match waited_for(gap, seen) {
             Some(true) => return (GapClass::PostcopyFault, 0.95),

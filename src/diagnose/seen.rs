@@ -3,6 +3,9 @@
 use super::features::classify;
 use crate::record::{Gap, GapClass, Stall};
 
+/// The host's stamps and the guest's clock are this near, ns.
+pub(super) const HOST_NEAR_NS: u64 = 5_000_000;
+
 /// What is known of a span of time.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Seen<'a> {
@@ -47,6 +50,8 @@ pub struct HostEvent {
 pub enum HostEventKind {
     /// The VM was stopped.
     Stopped,
+    /// QEMU set a migration up.
+    Setup,
     /// All vCPUs were throttled by so many percent, by QEMU's law.
     Throttled(u64),
     /// Pages were still on the source.
@@ -62,9 +67,17 @@ impl Seen<'_> {
     /// canary that nothing in the guest outranks says nothing.
     pub(super) fn explained(&self, gap: &Gap) -> Option<GapClass> {
         let class = classify(gap.len_ns, &gap.features);
-        let is_forced =
-            class == GapClass::GuestSched && self.realtime && self.is_during(HostEventKind::PostCopy, gap);
+        let is_forced = class == GapClass::GuestSched
+            && self.realtime
+            && (self.is_during(HostEventKind::PostCopy, gap) || self.was_setting_up(gap));
         (class != GapClass::Unknown && !is_forced).then_some(class)
+    }
+
+    /// Whether the gap lies for the most part where QEMU set a migration up. Beside a long one the host's stamps may be a little off.
+    pub(super) fn was_setting_up(&self, gap: &Gap) -> bool {
+        let near_ns = if gap.len_ns >= HOST_NEAR_NS { HOST_NEAR_NS } else { 0 };
+        let mut setups = self.events.iter().filter(|event| event.kind == HostEventKind::Setup);
+        gap.len_ns > 0 && setups.any(|setup| setup.overlap_ns(gap, near_ns) >= gap.len_ns.div_ceil(2))
     }
 
     /// Whether something of `kind` went on in a part of the gap.

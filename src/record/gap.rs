@@ -50,6 +50,8 @@ pub enum GapClass {
     DirtyLimit,
     /// One vCPU was away, and the guest did not do it.
     HostOther,
+    /// QEMU was setting a migration up. Told by the host alone, which knows when it did; never by the guest.
+    Setup,
     /// It cannot be told, or a later version's class.
     #[serde(other)]
     Unknown,
@@ -57,7 +59,7 @@ pub enum GapClass {
 
 impl GapClass {
     /// Every class, in the order of their numbers.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::GuestSched,
         Self::GuestFault,
         Self::AsyncPf,
@@ -68,6 +70,7 @@ impl GapClass {
         Self::PostcopyFault,
         Self::DirtyLimit,
         Self::HostOther,
+        Self::Setup,
         Self::Unknown,
     ];
 
@@ -84,6 +87,7 @@ impl GapClass {
             Self::PostcopyFault => "postcopy_fault",
             Self::DirtyLimit => "dirty_limit",
             Self::HostOther => "host_other",
+            Self::Setup => "setup",
             Self::Unknown => "unknown",
         }
     }

@@ -32,20 +32,23 @@ fn v11_the_blackout_of_a_real_pre_copy_is_as_long_as_from_stop_to_resume() {
     let mut truths = Vec::new();
     for _ in 0..if is_long() { 8 } else { 1 } {
         let blackout = figures(&program, &image, "smoke/precopy")["blackout"].take();
-        let ms = |field: &str| blackout[field].as_f64().unwrap_or(0.0) / 1e6;
+        if blackout["estimate_ns"].is_null() {
+            eprintln!("SKIPPED: V11: not told, since {}", blackout["reason"]);
+            continue;
+        }
+        let ms = |field: &str| blackout[field].as_f64().unwrap() / 1e6;
         // Without QEMU's events: the report's estimate is never below what they say.
         let (step, gap, truth) = (ms("offset_step_ns"), ms("common_gap_ns"), ms("stop_to_resume_ns"));
         let found = if (step - truth).abs() <= (step + gap - truth).abs() { step } else { step + gap };
         offs.push(found - truth);
         truths.push(truth);
     }
+    let Some((median_off, median_truth)) = median(&offs).zip(median(&truths)) else { return };
     let worst =
         offs.iter().copied().fold(0.0, |worst: f64, off| if off.abs() > worst.abs() { off } else { worst });
     let note = format!(
-        "off, the worst of {}; median {:.2}; {:.0} ms from STOP to RESUME",
+        "off, the worst of {}; median {median_off:.2}; {median_truth:.0} ms from STOP to RESUME",
         offs.len(),
-        median(&offs).unwrap(),
-        median(&truths).unwrap()
     );
     row.got(worst, "ms", &note, worst.abs() <= 5.0);
     assert!(worst.abs() <= 300.0, "{offs:?}");

@@ -208,7 +208,7 @@ fn compared(data: &RunData, requests: &[Request], own: &BTreeMap<u64, u64>) -> T
         stall_ns: guest_stall_ns.unwrap() as f64,
         blocktime_ns: qemu_vcpu_blocktime_ns.unwrap() as f64,
         faults: faults.count as f64,
-        p50_ns: faults.p50_ns as f64,
+        p50_ns: faults.p50_ns.unwrap() as f64,
         requests: asked.len() as f64,
         lasting: (asked.len() - brief) as f64,
         stalled: of(|earlier| earlier.is_some()) as f64,

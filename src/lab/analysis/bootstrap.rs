@@ -3,7 +3,7 @@
 //! Neighbouring intervals depend on each other (a throttle's period, a burst of the host), so whole blocks of them are
 //! drawn, with replacement, until as many intervals are together as there were (Künsch 1989).
 
-use super::pooled::Pooled;
+use super::pooled::{Pooled, Work};
 
 /// How often the run is drawn anew.
 pub const RESAMPLES: usize = 2000;
@@ -44,7 +44,7 @@ pub fn bounds(mut figures: Vec<f64>) -> Option<[f64; 2]> {
 }
 
 /// Quantiles of `pooled` and its rate, drawn anew [`RESAMPLES`] times in blocks of `block` units: for each draw one
-/// value per quantile (in ns), and last the rate. None where there are fewer than two blocks.
+/// value per quantile (in ns), and last the rate; not a number where nothing was drawn that has one. None where there are fewer than two blocks.
 pub fn resampled(
     pooled: &Pooled,
     block: usize,
@@ -59,14 +59,16 @@ pub fn resampled(
     let drawn = (0..RESAMPLES).map(|_| {
         counts.clear();
         counts.resize(pooled.cells(), 0);
-        let (mut writes, mut time_s) = (0.0, 0.0);
+        let mut work = Work::default();
         for _ in 0..units.div_ceil(block) {
             let from = generator.below(units - block + 1);
-            pooled.add_block(from, from + block, &mut counts, &mut writes, &mut time_s);
+            pooled.add_block(from, from + block, &mut counts, &mut work);
         }
-        let mut values: Vec<f64> =
-            quantiles.iter().map(|quantile| pooled.quantile_of(&counts, *quantile).unwrap_or(0.0)).collect();
-        values.push(if time_s > 0.0 { writes / time_s } else { 0.0 });
+        let mut values: Vec<f64> = quantiles
+            .iter()
+            .map(|quantile| pooled.quantile_of(&counts, *quantile).unwrap_or(f64::NAN))
+            .collect();
+        values.push(work.rate().unwrap_or(f64::NAN));
         values
     });
     Some(drawn.collect())

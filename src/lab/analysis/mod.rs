@@ -4,6 +4,7 @@
 
 mod away;
 mod bootstrap;
+mod loads;
 mod pooled;
 mod repeats;
 mod settling;
@@ -17,24 +18,27 @@ mod work;
 
 pub use away::{Availability, TimeByClass};
 pub use repeats::{Difference, Group, Repeats, Spread, size as effect_size};
-pub use settling::Settling;
+pub use settling::{SettledBy, Settling};
 pub use slowdown::{Ratio, Slowdown};
 pub use tax::Tax;
 pub use waits::{Faults, Waits};
-pub use work::Lost;
+pub use work::{Against, Lost};
 
 use crate::{
     lab::{
         rundir::RunData,
-        timeline::{Axis, Guest, IntervalAt, PhaseName, Span, Timeline},
+        timeline::{Axis, Guest, IntervalAt, Phase, PhaseName, Setup, Span, Timeline},
     },
     record::GapClass,
 };
 use away::Away;
 use bootstrap::{Draws, bounds};
+use loads::Loads;
 use serde::Serialize;
+use settling::Usual;
 use slowdown::Stage;
 use verdicts::Judged;
+use work::Work;
 
 /// How many of the longest gaps are told one by one.
 const LONGEST: usize = 10;
@@ -44,14 +48,18 @@ const LONGEST: usize = 10;
 pub struct Analysis {
     /// The form of this file.
     pub schema: u32,
-    /// The rate everything is held against; null where there is no steady baseline.
+    /// Writes a second of the baseline; null where it is not steady.
     pub baseline_pages_per_s: Option<f64>,
     /// Why nothing is compared with the baseline; null where it is.
     pub baseline_reason: Option<String>,
     /// Stage by stage, in order.
     pub stages: Vec<StageCost>,
-    /// Lost work of all stages from the migration's start on; null without a steady baseline.
+    /// Lost work of all stages from the migration's start on; null where one of them cannot tell.
     pub lost: Option<Lost>,
+    /// Why not.
+    pub lost_reason: Option<String>,
+    /// What it cost to begin the migration; null where QEMU did not tell of it.
+    pub setup: Option<Setup>,
     /// When the load was steady again.
     pub settling: Settling,
     /// Post-copy's waits; null where it was not switched to.
@@ -85,10 +93,14 @@ pub struct StageCost {
     pub name: PhaseName,
     /// Against the baseline; null for the baseline itself and for the blackout, in which nothing runs.
     pub slowdown: Option<Slowdown>,
-    /// Work lost; null without a steady baseline, and for the baseline.
+    /// Work lost; null for the baseline, and where it cannot be told.
     pub lost: Option<Lost>,
-    /// How long writing 1 GiB of pages takes at the rate achieved; null where nothing was written.
+    /// Why it cannot be told.
+    pub lost_reason: Option<String>,
+    /// How long writing 1 GiB of pages takes at the rate achieved; null where nothing was written, or the load changed.
     pub ms_per_gib: Option<f64>,
+    /// Why it is null.
+    pub ms_per_gib_reason: Option<String>,
     /// The worst windows; empty where no canary watched.
     pub availability: Vec<Availability>,
     /// Where the vCPUs' time went; null where no canary watched, or gap records are missing.
@@ -105,54 +117,116 @@ impl Analysis {
         let guest = Guest::of(data, &axis);
         let span = |name| timeline.phase(name).map(|phase| phase.figures.span);
         let blackout = span(PhaseName::Blackout);
-        let baseline = Stage::of(&inside(&guest, span(PhaseName::Baseline)), 0.0);
+        let loads = Loads::of(data, &axis);
+        let before = span(PhaseName::Baseline);
+        let own = inside(&guest, before);
+        let baseline = Stage::of(&own, 0.0, guest.clock_step_ns);
         let baseline_reason = baseline.halves_apart();
-        let rate = baseline.rate().filter(|rate| baseline_reason.is_none() && *rate > 0.0);
+        let rate = match &baseline_reason {
+            Some(reason) => Err(reason.as_str()),
+            None => written_per_s(&own).ok_or("the baseline wrote nothing"),
+        };
+        let work = Work { intervals: &guest.intervals, loads: &loads, baseline: before, blackout, rate };
         let watched = guest.canaries.filter(|_| !guest.gaps_dropped);
         let judged =
             watched.map(|canaries| verdicts::judged(data, &axis, timeline, canaries)).unwrap_or_default();
         let away = watched.map(|canaries| Away::of(&judged, &axis, canaries, blackout));
         let common = away.as_ref().map(Away::common);
-        let cost = |name: PhaseName, stage: Span, done: Option<f64>| {
-            let later = name != PhaseName::Baseline;
-            let compared = later && name != PhaseName::Blackout;
-            let period_s = if name == PhaseName::Precopy { period_s(timeline) } else { 0.0 };
-            StageCost {
-                name,
-                slowdown: compared
-                    .then(|| Stage::of(&inside(&guest, Some(stage)), period_s).against(&baseline)),
-                lost: rate.filter(|_| later).map(|rate| work::lost(&guest.intervals, stage, blackout, rate)),
-                ms_per_gib: work::ms_per_gib(done.filter(|_| name != PhaseName::Blackout)),
-                availability: common
-                    .as_ref()
-                    .map_or_else(Vec::new, |common| away::availability(common, stage)),
-                time: away.as_ref().map(|away| away.by_class(stage)),
-            }
+        let costs = Costs { guest: &guest, work, baseline: &baseline, away: away.as_ref(), common };
+        let stages: Vec<StageCost> =
+            timeline.phases.iter().map(|phase| costs.of(phase, throttle_period_s(timeline))).collect();
+        let usual = Usual { loads: &loads, baseline: before, p99_ns: baseline.response_p99_ns(), rate };
+        let settling = match span(PhaseName::After) {
+            Some(after) => settling::settling(&guest.intervals, after, &usual),
+            None => Settling::unsaid("the migration did not complete"),
         };
-        let stages: Vec<StageCost> = timeline
-            .phases
-            .iter()
-            .map(|phase| cost(phase.name, phase.figures.span, phase.figures.achieved_pages_per_s))
-            .collect();
-        let settling = settled(&guest, span(PhaseName::After), &baseline, rate, baseline_reason.as_deref());
         let postcopy = timeline.postcopy.as_ref().map(|said| {
             let stage = stages.iter().find(|stage| stage.name == PhaseName::Postcopy);
             let fault_s = stage.and_then(|stage| stage.time.as_ref()).map(waits::fault_s);
             waits::waits((data, &axis), said, span(PhaseName::Postcopy), &judged, fault_s)
         });
-        let before = span(PhaseName::Baseline);
+        let (lost, lost_reason) = either(Some(total(&stages)));
+        let untaxed = |pass: Span| {
+            let is_same = before.is_some_and(|before| loads.are_one(pass, before));
+            baseline_reason.clone().or_else(|| (!is_same).then(|| slowdown::OTHER_LOAD.to_owned()))
+        };
         Self {
-            dirty_log_tax: tax::tax(&guest.intervals, &timeline.passes, before, baseline_reason.as_deref()),
+            dirty_log_tax: tax::tax(&guest.intervals, &timeline.passes, before, untaxed),
             longest: longest(&judged, &axis),
             schema: Self::SCHEMA,
-            baseline_pages_per_s: rate,
-            baseline_reason,
-            lost: total(&stages, rate),
+            baseline_pages_per_s: rate.ok(),
+            lost,
+            lost_reason,
+            setup: timeline.setup,
             stages,
             settling,
             postcopy,
+            baseline_reason,
         }
     }
+}
+
+/// What the stages' costs are worked out from.
+struct Costs<'a> {
+    guest: &'a Guest<'a>,
+    work: Work<'a>,
+    baseline: &'a Stage,
+    away: Option<&'a Away>,
+    /// The stretches in which no vCPU ran.
+    common: Option<Vec<Span>>,
+}
+
+impl Costs<'_> {
+    /// What one stage cost. `period_s` is that of the throttle, which acts in pre-copy alone.
+    fn of(&self, phase: &Phase, period_s: f64) -> StageCost {
+        let (name, stage, work) = (phase.name, phase.figures.span, &self.work);
+        let later = name != PhaseName::Baseline;
+        let period_s = if name == PhaseName::Precopy { period_s } else { 0.0 };
+        let is_same = work.baseline.is_some_and(|before| work.loads.are_one(stage, before));
+        let slowdown = (later && name != PhaseName::Blackout).then(|| {
+            Stage::of(&inside(self.guest, Some(stage)), period_s, self.guest.clock_step_ns)
+                .against(self.baseline, is_same)
+        });
+        let (lost, lost_reason) = either(later.then(|| work.lost(stage)));
+        let done = phase.figures.achieved_pages_per_s;
+        let (ms_per_gib, ms_per_gib_reason) = either(Some(per_gib(work.loads, name, stage, done)));
+        let availability = |common: &Vec<Span>| away::availability(common, stage);
+        StageCost {
+            name,
+            slowdown,
+            lost,
+            lost_reason,
+            ms_per_gib,
+            ms_per_gib_reason,
+            availability: self.common.as_ref().map_or_else(Vec::new, availability),
+            time: self.away.map(|away| away.by_class(stage)),
+        }
+    }
+}
+
+/// A figure or the reason for none; neither where it was not asked for.
+fn either<T>(told: Option<Result<T, String>>) -> (Option<T>, Option<String>) {
+    match told {
+        Some(Ok(figure)) => (Some(figure), None),
+        Some(Err(reason)) => (None, Some(reason)),
+        None => (None, None),
+    }
+}
+
+/// Writes a second; none where nothing was written.
+fn written_per_s(intervals: &[&IntervalAt<'_>]) -> Option<f64> {
+    let time_s: f64 = intervals.iter().map(|at| at.span.length_s()).sum();
+    let writes: f64 = intervals.iter().map(|at| at.interval.writes as f64).sum();
+    (time_s > 0.0 && writes > 0.0).then(|| writes / time_s)
+}
+
+/// How long writing one GiB takes at the rate achieved, in ms, where that rate means something.
+fn per_gib(loads: &Loads, name: PhaseName, stage: Span, done: Option<f64>) -> Result<f64, String> {
+    if name == PhaseName::Blackout {
+        return Err("nothing runs in it".into());
+    }
+    loads.has_one_rate(stage)?;
+    work::ms_per_gib(done).ok_or_else(|| "nothing was written".into())
 }
 
 /// The intervals whose middle lies in `span`.
@@ -163,34 +237,27 @@ fn inside<'a, 'b>(guest: &'b Guest<'a>, span: Option<Span>) -> Vec<&'b IntervalA
 }
 
 /// The longest period of QEMU's throttle in the run, by its law of 10 ms / (1 - p); 0 without a throttle.
-fn period_s(timeline: &Timeline) -> f64 {
+fn throttle_period_s(timeline: &Timeline) -> f64 {
     let highest = timeline.throttle.iter().filter_map(|level| level.percent).max();
     highest.map_or(0.0, |percent| 0.01 / (1.0 - percent.min(99) as f64 / 100.0))
 }
 
-fn total(stages: &[StageCost], rate: Option<f64>) -> Option<Lost> {
-    let rate = rate?;
-    let (pages, covered_s) = stages
-        .iter()
-        .filter_map(|stage| stage.lost)
-        .fold((0.0, 0.0), |(pages, covered_s), lost| (pages + lost.pages, covered_s + lost.covered_s));
-    Some(Lost { pages, full_stop_s: pages / rate, covered_s })
-}
-
-fn settled(
-    guest: &Guest<'_>,
-    after: Option<Span>,
-    baseline: &Stage,
-    rate: Option<f64>,
-    unsaid: Option<&str>,
-) -> Settling {
-    let Some(after) = after else {
-        return Settling::unsaid("the migration did not complete");
-    };
-    match (rate, baseline.response_ns(0.99)) {
-        (Some(rate), Some(p99_ns)) => settling::settling(&guest.intervals, after, p99_ns, rate),
-        _ => Settling::unsaid(unsaid.unwrap_or("the baseline wrote nothing")),
+/// What all stages after the baseline lost together; why not, where one of them cannot tell.
+fn total(stages: &[StageCost]) -> Result<Lost, String> {
+    let mut sum: Option<Lost> = None;
+    for stage in stages.iter().filter(|stage| stage.name != PhaseName::Baseline) {
+        let Some(own) = stage.lost else {
+            let reason = stage.lost_reason.clone().unwrap_or_default();
+            return Err(format!("{}: {reason}", stage.name.title()));
+        };
+        sum = Some(sum.map_or(own, |sum| Lost {
+            pages: sum.pages + own.pages,
+            full_stop_s: sum.full_stop_s + own.full_stop_s,
+            covered_s: sum.covered_s + own.covered_s,
+            against: own.against,
+        }));
     }
+    sum.ok_or_else(|| "no migration was started".into())
 }
 
 /// The longest gaps of the run, the longest first; those of several vCPUs that were one are told once.

@@ -20,39 +20,68 @@ pub struct Pooled {
     starts: Vec<usize>,
     /// For each unit's start, and the end of all: the counts so far, cell by cell.
     sums: Vec<Vec<u64>>,
-    /// The same for writes and for seconds.
-    work: Vec<(f64, f64)>,
+    /// The same for work.
+    work: Vec<Work>,
+}
+
+/// What was done, of how much, and in which time.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Work {
+    /// Visits of a schedule, reads included; writes where there is none.
+    pub done: f64,
+    /// Visits that a schedule offered; seconds where there is none.
+    pub asked: f64,
+    /// Seconds.
+    pub time_s: f64,
+}
+
+impl Work {
+    fn add(&mut self, from: Self, until: Self) {
+        self.done += until.done - from.done;
+        self.asked += until.asked - from.asked;
+        self.time_s += until.time_s - from.time_s;
+    }
+
+    /// What was done of what was asked for, or a second; none where nothing was asked for.
+    pub fn rate(&self) -> Option<f64> {
+        (self.asked > 0.0).then(|| self.done / self.asked)
+    }
 }
 
 impl Pooled {
     /// From a stage's intervals and one of their two histograms; one that cannot be read counts as empty.
+    /// Work is held against the schedule where all of them have one.
     pub fn of(intervals: &[&IntervalAt<'_>], packed: for<'i> fn(&'i IntervalAt<'_>) -> &'i str) -> Self {
-        let mut units: Vec<(Counts, f64, f64)> = Vec::new();
+        let is_scheduled = is_scheduled(intervals);
+        let mut units: Vec<(Counts, Work)> = Vec::new();
         let together = intervals.len().div_ceil(UNITS).max(1);
         for few in intervals.chunks(together) {
-            let mut unit = (Counts::default(), 0.0, 0.0);
+            let mut unit = (Counts::default(), Work::default());
             for at in few {
                 if let Ok(counts) = Counts::unpack(packed(at)) {
                     unit.0.add(&counts);
                 }
-                unit.1 += at.interval.writes as f64;
-                unit.2 += at.span.length_s();
+                let (time_s, reads) = (at.span.length_s(), if is_scheduled { at.interval.reads } else { 0 });
+                unit.1.done += at.interval.writes.saturating_add(reads) as f64;
+                unit.1.asked +=
+                    at.interval.offered.filter(|_| is_scheduled).map_or(time_s, |offered| offered as f64);
+                unit.1.time_s += time_s;
             }
             units.push(unit);
         }
         Self::of_units(&units)
     }
 
-    fn of_units(units: &[(Counts, f64, f64)]) -> Self {
+    fn of_units(units: &[(Counts, Work)]) -> Self {
         let mut all = Counts::default();
-        for (counts, _, _) in units {
+        for (counts, _) in units {
             all.add(counts);
         }
         let values_ns: Vec<u64> =
             all.occupied().map(|(lowest, _)| highest_in_cell(cell_of(lowest))).collect();
         let (mut used, mut starts) = (Vec::new(), vec![0]);
-        let (mut sums, mut work) = (vec![vec![0u64; values_ns.len()]], vec![(0.0, 0.0)]);
-        for (counts, writes, time_s) in units {
+        let (mut sums, mut work) = (vec![vec![0u64; values_ns.len()]], vec![Work::default()]);
+        for (counts, own) in units {
             let mut sum = sums.last().cloned().unwrap_or_default();
             for (lowest, count) in counts.occupied() {
                 let highest_ns = highest_in_cell(cell_of(lowest));
@@ -61,10 +90,11 @@ impl Pooled {
                     used.push((cell, count));
                 }
             }
-            let (before, before_s) = work.last().copied().unwrap_or_default();
+            let mut so_far = work.last().copied().unwrap_or_default();
+            so_far.add(Work::default(), *own);
             starts.push(used.len());
             sums.push(sum);
-            work.push((before + writes, before_s + time_s));
+            work.push(so_far);
         }
         Self { values_ns, used, starts, sums, work }
     }
@@ -81,19 +111,12 @@ impl Pooled {
 
     /// Seconds that a unit lasts, on the mean; none where there are none.
     pub fn unit_s(&self) -> Option<f64> {
-        let mean_s = self.work.last()?.1 / self.units() as f64;
+        let mean_s = self.work.last()?.time_s / self.units() as f64;
         (mean_s > 0.0).then_some(mean_s)
     }
 
-    /// Adds units `from` up to `until` to `counts`, `writes` and `time_s`.
-    pub fn add_block(
-        &self,
-        from: usize,
-        until: usize,
-        counts: &mut [u64],
-        writes: &mut f64,
-        time_s: &mut f64,
-    ) {
+    /// Adds units `from` up to `until` to `counts` and `work`.
+    pub fn add_block(&self, from: usize, until: usize, counts: &mut [u64], work: &mut Work) {
         let (Some(low), Some(high)) = (self.sums.get(from), self.sums.get(until)) else { return };
         let used = &self.used[self.starts[from]..self.starts[until]];
         if used.len() < self.cells() {
@@ -105,15 +128,14 @@ impl Pooled {
                 *count = count.saturating_add(high.saturating_sub(*low));
             }
         }
-        *writes += self.work[until].0 - self.work[from].0;
-        *time_s += self.work[until].1 - self.work[from].1;
+        work.add(self.work[from], self.work[until]);
     }
 
-    /// The counts of units `from` up to `until`, and the rate of their writes a second.
+    /// The counts of units `from` up to `until`, and what they did of what was asked for.
     pub fn part(&self, from: usize, until: usize) -> (Vec<u64>, Option<f64>) {
-        let (mut counts, mut writes, mut time_s) = (vec![0; self.cells()], 0.0, 0.0);
-        self.add_block(from, until, &mut counts, &mut writes, &mut time_s);
-        (counts, (time_s > 0.0).then(|| writes / time_s))
+        let (mut counts, mut work) = (vec![0; self.cells()], Work::default());
+        self.add_block(from, until, &mut counts, &mut work);
+        (counts, work.rate())
     }
 
     /// The value at or below which the share `quantile` of `counts` lies, in ns; none where nothing was counted.
@@ -127,4 +149,9 @@ impl Pooled {
         })?;
         self.values_ns.get(cell).map(|value| *value as f64)
     }
+}
+
+/// Whether all of these intervals had a schedule.
+pub fn is_scheduled(intervals: &[&IntervalAt<'_>]) -> bool {
+    !intervals.is_empty() && intervals.iter().all(|at| at.interval.offered.is_some())
 }

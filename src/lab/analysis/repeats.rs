@@ -79,10 +79,14 @@ const FIGURES: [(&str, Figure); 8] = [
         Ok(ns as f64 / 1e9)
     }),
     ("blackout_ms", |_, timeline| {
-        let ns = timeline.blackout.estimate_ns.ok_or("no switch was seen")?;
+        let reason = || timeline.blackout.reason.clone().unwrap_or_else(|| "no switch was seen".into());
+        let ns = timeline.blackout.estimate_ns.ok_or_else(reason)?;
         Ok(ns as f64 / 1e6)
     }),
-    ("lost_s", |analysis, _| Ok(analysis.lost.ok_or_else(|| unsteady(analysis))?.full_stop_s)),
+    ("lost_s", |analysis, _| {
+        let unsaid = || analysis.lost_reason.clone().unwrap_or_default();
+        Ok(analysis.lost.ok_or_else(unsaid)?.full_stop_s)
+    }),
     ("settling_s", |analysis, _| {
         let unsaid = || analysis.settling.reason.clone().unwrap_or_else(|| unsteady(analysis));
         analysis.settling.after_s.ok_or_else(unsaid)

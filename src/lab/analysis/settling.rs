@@ -1,15 +1,21 @@
 //! When the load was steady again after the migration.
 
-use crate::lab::timeline::{IntervalAt, Span};
+use super::loads::Loads;
+use crate::{
+    lab::timeline::{IntervalAt, Span},
+    record::Interval,
+};
 use serde::Serialize;
 
 /// How long it must hold, in seconds.
 const HOLD_S: f64 = 5.0;
 /// The share of intervals that must be good in that time.
 const GOOD: f64 = 0.95;
-/// An interval is good with a p99 up to this many times the baseline's, and this share of its rate.
+/// An interval is good with a p99 up to this many times the baseline's, and this share of what was asked for.
 const P99_TIMES: f64 = 1.2;
 const RATE_SHARE: f64 = 0.98;
+/// Visits that may be done on the other side of an interval's border.
+const SLACK: f64 = 2.0;
 
 /// Whether, and when, the load settled.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -18,18 +24,41 @@ pub struct Settling {
     pub after_s: Option<f64>,
     /// Why there is no time.
     pub reason: Option<String>,
+    /// What it was judged by; null where it cannot be said.
+    pub by: Option<SettledBy>,
+}
+
+/// What an interval after the migration is judged by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SettledBy {
+    /// What was done of what was asked for, and the response against the baseline's.
+    RateAndResponse,
+    /// What was done of what was asked for, and the backlog: the baseline's response was that of another load, or cannot be
+    /// told.
+    RateAndBacklog,
 }
 
 impl Settling {
     /// That it cannot be said, and why.
     pub fn unsaid(reason: impl Into<String>) -> Self {
-        Self { after_s: None, reason: Some(reason.into()) }
+        Self { after_s: None, reason: Some(reason.into()), by: None }
     }
 }
 
-/// The first start of an interval in `after` from which, for 5 s, 95 % of the intervals are as good as the baseline:
-/// response p99 at most 1.2 times `p99_ns`, rate at least 0.98 times `rate` (pages a second).
-pub fn settling(intervals: &[IntervalAt<'_>], after: Span, p99_ns: f64, rate: f64) -> Settling {
+/// What a steady load is, from the baseline.
+#[derive(Debug)]
+pub struct Usual<'a> {
+    pub loads: &'a Loads,
+    pub baseline: Option<Span>,
+    /// The response's p99; none where it cannot be told.
+    pub p99_ns: Option<f64>,
+    /// Writes a second; or why nothing is held against the baseline.
+    pub rate: Result<f64, &'a str>,
+}
+
+/// The first start of an interval in `after` from which, for 5 s, 95 % of the intervals are as good as the baseline.
+pub fn settling(intervals: &[IntervalAt<'_>], after: Span, usual: &Usual<'_>) -> Settling {
     if after.length_s() < HOLD_S {
         let measured = after.length_s();
         return Settling::unsaid(format!(
@@ -38,13 +67,15 @@ pub fn settling(intervals: &[IntervalAt<'_>], after: Span, p99_ns: f64, rate: f6
     }
     let inside: Vec<&IntervalAt<'_>> =
         intervals.iter().filter(|at| after.contains(at.span.middle_s())).collect();
-    let good = |at: &&IntervalAt<'_>| {
-        let quick = at.interval.response_ns.p99.is_some_and(|p99| p99 as f64 <= P99_TIMES * p99_ns);
-        quick && at.interval.writes as f64 >= RATE_SHARE * rate * at.span.length_s()
+    let limits = match limits(&inside, after, usual) {
+        Ok(limits) => limits,
+        Err(reason) => return Settling::unsaid(reason),
     };
+    let by =
+        Some(if limits.p99_ns.is_some() { SettledBy::RateAndResponse } else { SettledBy::RateAndBacklog });
     let mut sums = vec![0usize];
     for at in &inside {
-        sums.push(sums.last().copied().unwrap_or(0) + usize::from(good(at)));
+        sums.push(sums.last().copied().unwrap_or(0) + usize::from(limits.is_good(at)));
     }
     let mut until = 0;
     for (from, at) in inside.iter().enumerate() {
@@ -55,8 +86,60 @@ pub fn settling(intervals: &[IntervalAt<'_>], after: Span, p99_ns: f64, rate: f6
         let held =
             inside.get(until.max(1) - 1).is_some_and(|last| last.span.end_s >= end_s - last.span.length_s());
         if held && until > from && (sums[until] - sums[from]) as f64 >= GOOD * (until - from) as f64 {
-            return Settling { after_s: Some((at.span.start_s - after.start_s).max(0.0)), reason: None };
+            return Settling { after_s: Some((at.span.start_s - after.start_s).max(0.0)), reason: None, by };
         }
     }
-    Settling::unsaid(format!("not settled within {:.1} s", after.length_s()))
+    Settling { by, ..Settling::unsaid(format!("not settled within {:.1} s", after.length_s())) }
+}
+
+/// What makes an interval good.
+#[derive(Debug)]
+struct Limits {
+    /// The longest response p99; none where the backlog is looked at instead.
+    p99_ns: Option<f64>,
+    /// Writes a second, for intervals without a schedule.
+    rate: Option<f64>,
+}
+
+/// The limits for these intervals, or why there are none.
+fn limits(inside: &[&IntervalAt<'_>], after: Span, usual: &Usual<'_>) -> Result<Limits, String> {
+    let is_same = usual.baseline.is_some_and(|baseline| usual.loads.are_one(after, baseline));
+    let is_scheduled = super::pooled::is_scheduled(inside) && !usual.loads.any_max(after);
+    if is_same {
+        let rate = usual.rate.map_err(str::to_owned)?;
+        let p99_ns = usual.p99_ns.map(|p99_ns| P99_TIMES * p99_ns);
+        return Ok(Limits { p99_ns, rate: Some(rate) });
+    }
+    if is_scheduled {
+        return Ok(Limits { p99_ns: None, rate: None });
+    }
+    Err("the load after it had no schedule, and is not the baseline's".into())
+}
+
+impl Limits {
+    fn is_good(&self, at: &IntervalAt<'_>) -> bool {
+        let interval = at.interval;
+        let (done, asked) = match (interval.offered, self.rate) {
+            (Some(offered), _) => (interval.writes.saturating_add(interval.reads), offered as f64),
+            (None, Some(rate)) => (interval.writes, rate * at.span.length_s()),
+            (None, None) => return false,
+        };
+        let keeps_up = done as f64 >= RATE_SHARE * asked || done as f64 + SLACK >= asked;
+        let is_quick = match (self.p99_ns, interval.response_ns.p99) {
+            (Some(limit_ns), Some(p99_ns)) => p99_ns as f64 <= limit_ns,
+            // Nothing was done, as is right where nothing was asked for; or it took less than a step of the guest's clock, which
+            // the baseline's did not.
+            (Some(_), None) => true,
+            (None, _) => is_up_to_date(interval),
+        };
+        keeps_up && is_quick
+    }
+}
+
+/// Whether the writers are behind by less than a tenth of what the interval asked for, or by next to nothing.
+fn is_up_to_date(interval: &Interval) -> bool {
+    interval
+        .offered
+        .zip(interval.backlog)
+        .is_none_or(|(offered, backlog)| backlog as f64 <= offered as f64 / 10.0 || backlog as f64 <= SLACK)
 }

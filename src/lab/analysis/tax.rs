@@ -65,12 +65,12 @@ impl Quick {
     }
 }
 
-/// The tax of each pass against the baseline, whose intervals are in `baseline`; none where that is null.
+/// The tax of each pass against the baseline, whose intervals are in `baseline`; `unsaid` says why not, for a pass.
 pub fn tax(
     intervals: &[IntervalAt<'_>],
     passes: &[Pass],
     baseline: Option<Span>,
-    unsaid: Option<&str>,
+    unsaid: impl Fn(Span) -> Option<String>,
 ) -> Vec<Tax> {
     let within = |span: Option<Span>| {
         intervals.iter().filter(move |at| span.is_some_and(|span| span.contains(at.span.start_s)))
@@ -79,9 +79,10 @@ pub fn tax(
     let one = |pass: &Pass| {
         let quick = Quick::of(within(Some(pass.span)));
         let figures = quick.figures();
+        let unsaid = unsaid(pass.span);
         let both = figures.zip(usual).filter(|_| unsaid.is_none());
         let reason = match (unsaid, figures, usual) {
-            (Some(reason), ..) => Some(reason.to_owned()),
+            (Some(reason), ..) => Some(reason),
             (None, None, _) => Some(format!("{} visits of at most 5 us, {VISITS} are needed", quick.visits)),
             (None, _, None) => Some("the baseline has too few visits of at most 5 us".into()),
             _ => None,
@@ -134,6 +135,7 @@ mod tests {
                 interval,
             })
             .collect();
+        let unsaid = |_| unsaid.map(str::to_owned);
         tax(&at, &[pass(1, 2.0, 3.0), pass(2, 3.0, 4.0)], Some(Span::new(0.0, 2.0)), unsaid)
     }
 

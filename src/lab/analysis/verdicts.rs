@@ -124,6 +124,10 @@ fn events(data: &RunData, axis: &Axis, timeline: &Timeline) -> Vec<HostEvent> {
         Some(HostEvent { kind, start_ns, end_ns: end_ns.max(start_ns) })
     };
     let mut events = stops(data, axis);
+    if let Some(setup) = timeline.setup.filter(|setup| setup.reason.is_none()) {
+        let at = |at_s| axis.guest_ns(at_s, Side::Source);
+        events.extend(event(HostEventKind::Setup, at(setup.span.start_s), at(setup.span.end_s)));
+    }
     if let Some(phase) = timeline.phase(PhaseName::Blackout) {
         let span = phase.figures.span;
         let (from, until) =

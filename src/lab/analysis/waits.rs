@@ -44,12 +44,12 @@ pub struct Faults {
     pub count: u64,
     /// Their sum.
     pub total_ns: u64,
-    /// Half of them took at most this long.
-    pub p50_ns: u64,
+    /// Half of them took at most this long; null where there are none.
+    pub p50_ns: Option<u64>,
     /// 99 % of them.
-    pub p99_ns: u64,
+    pub p99_ns: Option<u64>,
     /// The longest.
-    pub max_ns: u64,
+    pub max_ns: Option<u64>,
     /// Those of them during which the vCPU ran something else (asynchronous page faults), and their sum.
     pub async_count: u64,
     /// Their sum.
@@ -141,9 +141,9 @@ fn counted(data: &RunData, axis: &Axis, stage: Option<Span>, judged: &Judged) ->
     Ok(Faults {
         count: all.len() as u64,
         total_ns: sum(&all),
-        p50_ns: quantile(&all, 0.5).unwrap_or(0),
-        p99_ns: quantile(&all, 0.99).unwrap_or(0),
-        max_ns: all.last().copied().unwrap_or(0),
+        p50_ns: quantile(&all, 0.5),
+        p99_ns: quantile(&all, 0.99),
+        max_ns: all.last().copied(),
         async_count: alone.len() as u64,
         async_ns: sum(&alone),
         unsure_count: whole(before),

@@ -22,11 +22,14 @@ pub type Told<'a> = (&'a RunData, &'a Timeline);
 /// A line of the comparison: its name, and what it says of a run.
 type Line = (&'static str, fn(Told<'_>) -> String);
 
-const LINES: [Line; 20] = [
+const LINES: [Line; 21] = [
     ("method", |(_, timeline)| method(timeline).into()),
     ("verdict", |(data, _)| outcome(data.run.verdict.outcome).into()),
     ("corrupt pages", |(data, _)| integrity::cell(data)),
     ("migration", |(_, timeline)| time(timeline.migration_ns)),
+    ("set-up: longest gap", |(_, timeline)| {
+        time(timeline.setup.as_ref().and_then(|setup| setup.longest_gap_ns).filter(|gap_ns| *gap_ns > 0))
+    }),
     ("passes", |(_, timeline)| count(timeline.pass_count)),
     ("sent", |(_, timeline)| mib(timeline.sent_bytes)),
     ("highest throttle", |(_, timeline)| {

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     lab::{
-        analysis::{Analysis, Ratio, StageCost, TimeByClass},
+        analysis::{Against, Analysis, Ratio, SettledBy, StageCost, TimeByClass},
         timeline::nanos,
     },
     record::GapClass,
@@ -63,18 +63,30 @@ fn costs(analysis: &Analysis) -> Table {
     let mut table = Table::with_head("Work lost, and the worst windows", &head);
     table.groups = vec![(String::new(), 4), ("least time a vCPU ran in".into(), 3)];
     let settled = match (analysis.settling.after_s, &analysis.settling.reason) {
-        (Some(after_s), _) => format!("Settled {} after the migration's end.", seconds(after_s)),
+        (Some(after_s), _) => {
+            let by = match analysis.settling.by {
+                Some(SettledBy::RateAndBacklog) => ", by rate and backlog alone",
+                _ => "",
+            };
+            format!("Settled {} after the migration's end{by}.", seconds(after_s))
+        }
         (None, Some(reason)) => format!("Settling: n/a, {reason}."),
         (None, None) => String::new(),
     };
-    let total = analysis.lost.map_or_else(String::new, |lost| {
-        format!(
-            " From the migration's start on {} of the baseline's work were lost.",
-            seconds(lost.full_stop_s)
-        )
-    });
+    let total = match (&analysis.lost, &analysis.lost_reason) {
+        (Some(lost), _) => format!(
+            " From the migration's start on {} of {} were lost.",
+            seconds(lost.full_stop_s),
+            match lost.against {
+                Against::Schedule => "the scheduled work",
+                Against::Baseline => "the baseline's work",
+            }
+        ),
+        (None, Some(reason)) => format!(" Work lost: n/a, {reason}."),
+        (None, None) => String::new(),
+    };
     table.note = format!(
-        "{settled}{total} Work lost as time in which nothing is written at all. Windows cannot see gaps below the \
+        "{settled}{total} Work lost as time in which nothing is done at all. Windows cannot see gaps below the \
          canaries' threshold."
     );
     table.rows.extend(analysis.stages.iter().map(cost_row));
@@ -179,7 +191,7 @@ fn waits(analysis: &Analysis) -> Option<Table> {
             let count = format!("{} (QEMU: {requests} pages asked for, in all memory)", faults.count);
             table.fact("guest: faults by page history", count);
             let [p50, p99, max, total] =
-                [faults.p50_ns, faults.p99_ns, faults.max_ns, faults.total_ns].map(|ns| time(Some(ns)));
+                [faults.p50_ns, faults.p99_ns, faults.max_ns, Some(faults.total_ns)].map(time);
             table.fact("guest: faults' p50, p99, longest, sum", format!("{p50}, {p99}, {max}, {total}"));
             if faults.async_count > 0 {
                 let sum = time(Some(faults.async_ns));

@@ -2,14 +2,14 @@
 
 use super::{
     integrity,
-    words::{counted, percent, time},
+    words::{counted, percent, seconds, time},
 };
 use crate::{
     lab::{
         rundir::RunData,
         timeline::{PhaseName, ThrottleLevel, Timeline, nanos},
     },
-    record::{MilestoneName, Outcome},
+    record::{Body, MilestoneName, Outcome},
 };
 
 /// A throttle level that held for this long, in seconds, is told apart well from its neighbours.
@@ -19,10 +19,11 @@ const LASTED_S: f64 = 1.0;
 pub fn headline(data: &RunData, timeline: &Timeline) -> String {
     let parts = [
         Some(ending(data, timeline)),
+        set_up(timeline),
         throttled(timeline),
         waited(timeline),
         stood_still(timeline),
-        slowed(timeline),
+        slowed(data, timeline),
         integrity::sentence(data),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
@@ -94,24 +95,41 @@ fn waited(timeline: &Timeline) -> Option<String> {
     ))
 }
 
+/// What QEMU took to begin, and what the guest had of it.
+fn set_up(timeline: &Timeline) -> Option<String> {
+    let setup = timeline.setup.as_ref()?;
+    let took = seconds(setup.span.length_s());
+    let stood = setup.longest_gap_ns.filter(|gap_ns| *gap_ns > 0).map_or_else(String::new, |gap_ns| {
+        format!("; the guest stood still for {} of it at once", time(Some(gap_ns)))
+    });
+    Some(format!("QEMU took {took} to set it up{stood}."))
+}
+
 fn stood_still(timeline: &Timeline) -> Option<String> {
     let blackout = &timeline.blackout;
-    let felt = blackout.estimate_ns.or(blackout.stop_to_resume_ns)?;
-    let said = blackout
-        .qemu_downtime_ns
-        .map_or_else(String::new, |said| format!(" (QEMU says {})", time(Some(said))));
-    Some(format!("The downtime was {}{said}.", time(Some(felt))))
+    let (felt, seen) = (blackout.estimate_ns, blackout.stop_to_resume_ns);
+    let said = blackout.qemu_downtime_ns.map(|said| format!("QEMU says {}", time(Some(said))));
+    let other = match (felt, &blackout.disagreement) {
+        (Some(_), Some(disagreement)) => Some(format!("figures disagree: {disagreement}")),
+        (None, _) if seen.is_some() => Some("from STOP to RESUME".into()),
+        _ => None,
+    };
+    let beside: Vec<String> = other.into_iter().chain(said).collect();
+    let beside = if beside.is_empty() { String::new() } else { format!(" ({})", beside.join("; ")) };
+    Some(format!("The downtime was {}{beside}.", time(Some(felt.or(seen)?))))
 }
 
 /// How the response changed from the baseline to the worse of the stages in which QEMU copies.
-fn slowed(timeline: &Timeline) -> Option<String> {
+fn slowed(data: &RunData, timeline: &Timeline) -> Option<String> {
     let p99 = |name| timeline.phase(name)?.figures.response_ns?.p99;
     let before = p99(PhaseName::Baseline)?;
     let during = [PhaseName::Precopy, PhaseName::Postcopy];
     let (name, worst) =
         during.iter().filter_map(|name| Some((*name, p99(*name)?))).max_by_key(|(_, p99)| *p99)?;
     let (before, worst) = (time(Some(before)), time(Some(worst)));
-    Some(format!("The response's p99 was {before} in the baseline and {worst} in {}.", name.title()))
+    let loads = data.arrivals.iter().any(|arrival| matches!(arrival.record.body, Body::Load(_)));
+    let other = if loads { "; the load changed meanwhile" } else { "" };
+    Some(format!("The response's p99 was {before} in the baseline and {worst} in {}{other}.", name.title()))
 }
 
 #[cfg(test)]

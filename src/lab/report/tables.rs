@@ -123,7 +123,12 @@ fn blackout(timeline: &Timeline) -> Table {
         _ => String::new(),
     };
     let error = blackout.error_ns.map_or_else(String::new, |error| format!(" ± {}", time(Some(error))));
-    table.fact("guest and host together", absent(time(blackout.estimate_ns) + &error + &parts));
+    let untold = blackout.reason.as_ref().map_or_else(|| "n/a".into(), |reason| format!("n/a: {reason}"));
+    let told = blackout.estimate_ns.map_or(untold, |estimate| time(Some(estimate)) + &error + &parts);
+    table.fact("guest and host together", told);
+    if let Some(disagreement) = &blackout.disagreement {
+        table.fact("figures disagree", disagreement.clone());
+    }
     if let Some(step_ns) = blackout.wall_clock_step_ns {
         let set = format!("set by {:+.1} ms", step_ns as f64 / 1e6);
         table.fact("guest's wall clock", if step_ns.abs() < 1_000_000 { "not set".into() } else { set });
@@ -144,6 +149,19 @@ fn copying(timeline: &Timeline) -> Table {
         return table;
     }
     table.fact("migration", absent(time(timeline.migration_ns)));
+    if let Some(setup) = &timeline.setup {
+        let gap = match (setup.longest_gap_ns, setup.reason) {
+            (Some(0), _) => "none seen".into(),
+            (None, Some(reason)) => format!("n/a, {reason}"),
+            (gap, _) => absent(time(gap)),
+        };
+        let qemu = absent(time(setup.qemu_setup_ns));
+        let took = seconds(setup.span.length_s());
+        table.fact(
+            "set-up",
+            format!("{took} (QEMU's setup-time: {qemu}); longest gap of a vCPU in it: {gap}"),
+        );
+    }
     table.fact("passes", absent(count(timeline.pass_count)));
     let rate = timeline.dirty_rate.map_or_else(
         || ABSENT.to_owned(),

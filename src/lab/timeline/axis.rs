@@ -12,9 +12,10 @@
 
 use super::offsets::{Offsets, last_on_source};
 use super::span::Span;
+use super::stamps::Stamps;
 use crate::{
     lab::rundir::RunData,
-    record::{Body, MilestoneName, Side},
+    record::{Body, MilestoneName, QemuBody, QemuLine, Side},
 };
 
 /// Maps host and guest stamps to seconds since the migration began.
@@ -90,7 +91,8 @@ impl Axis {
 }
 
 /// The first time `name` happened once the migration had begun. Of the source's stops it is the last before the guest ran on the
-/// destination: it may have been stopped by hand on the way, and gone on.
+/// destination: it may have been stopped by hand on the way, and gone on. What an event of QEMU told of happened when QEMU
+/// stamped it.
 pub fn after_migrate(data: &RunData, name: MilestoneName) -> Option<u64> {
     let migrate = data.run.when(MilestoneName::Migrate)?;
     let later = |name| {
@@ -100,7 +102,22 @@ pub fn after_migrate(data: &RunData, name: MilestoneName) -> Option<u64> {
     let resume = later(MilestoneName::Resume).next();
     let is_last =
         |host_ns: &u64| name == MilestoneName::Stop && resume.is_some_and(|resume| *host_ns <= resume);
-    later(name).filter(is_last).max().or_else(|| later(name).next())
+    let read_ns = later(name).filter(is_last).max().or_else(|| later(name).next())?;
+    Some(stamped(data, name, read_ns))
+}
+
+/// When the event that was read at `read_ns` happened, where the milestone is one of an event.
+fn stamped(data: &RunData, name: MilestoneName, read_ns: u64) -> u64 {
+    let (wanted, side) = match name {
+        MilestoneName::Stop => ("STOP", Side::Source),
+        MilestoneName::Resume => ("RESUME", Side::Destination),
+        _ => return read_ns,
+    };
+    let is_it = |line: &&QemuLine| {
+        let is_named = matches!(&line.body, QemuBody::Event { event, .. } if event == wanted);
+        is_named && line.side == side && line.host_ns == read_ns
+    };
+    data.qemu.iter().find(is_it).map_or(read_ns, |line| Stamps::of(data).moment_ns(line))
 }
 
 /// Host time of the axis' zero.

@@ -11,6 +11,7 @@ use super::offsets::{OFFSET_REACH_NS, last_on_source, smallest_offset_and_error}
 use crate::{
     lab::rundir::RunData,
     record::{Arrival, Body, Gap, Heartbeat, MilestoneName, Side},
+    units::Nanos,
 };
 use serde::Serialize;
 
@@ -18,19 +19,30 @@ use serde::Serialize;
 /// a record blur it. More would take in the throttle's gap before the switch, or the first wait for a page after it.
 const GAP_REACH_NS: i128 = 5_000_000;
 
+/// An estimate that may be off by more than this, and by more than [`LEAST_SURE`] of itself, is none.
+const SURE_NS: i128 = 5_000_000;
+const LEAST_SURE: i128 = 10;
+
+/// Why nothing is told of clocks.
+const FEW: &str = "fewer than three deliveries of records came within 3 s before it, or after it";
+
 /// How long the guest ran nowhere, three ways.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Blackout {
     /// QEMU's downtime: both edges on the source, a lower bound.
     pub qemu_downtime_ns: Option<u64>,
-    /// From the source's STOP to the destination's RESUME, by the host's clock.
+    /// From the source's STOP to the destination's RESUME, as QEMU stamped them.
     pub stop_to_resume_ns: Option<u64>,
     /// From guest and host together: the offset step, with the common gap where that comes nearer to what the host saw;
-    /// never less than that.
+    /// never less than that. Null where it cannot be told to 5 ms or a tenth.
     pub estimate_ns: Option<u64>,
-    /// How far the estimate may be off: the spread of the quickest deliveries before and after the switch, together; more
+    /// How far the estimate may be off: the spread of the three quickest deliveries before and after the switch, together; more
     /// where what they gave was below what the host saw.
     pub error_ns: Option<u64>,
+    /// Why there is no estimate; null where there is one, or no switch.
+    pub reason: Option<String>,
+    /// What does not fit, in a sentence: estimate and STOP to RESUME lie further apart than 5 ms and what the estimate may be off.
+    pub disagreement: Option<String>,
     /// The part of the estimate that is the step of the clocks' offset: the guest's clock stood still so long.
     pub offset_step_ns: Option<i64>,
     /// A gap of all vCPUs at once at the switch: part of the estimate when the guest's clock ran on, its neighbour
@@ -54,6 +66,17 @@ impl Blackout {
         self.stop_to_resume_ns.is_some_and(|seen_ns| {
             let off = |ns: i128| (ns - i128::from(seen_ns)).abs();
             off(offset_step_ns) <= off(offset_step_ns + gap_ns)
+        })
+    }
+
+    /// What is to be said where the estimate is more than what it may be off above what the host saw.
+    fn disagreement(&self) -> Option<String> {
+        let (found_ns, error_ns) = (self.estimate_ns?, self.error_ns?);
+        let seen_ns = self.stop_to_resume_ns?;
+        let most_ns = i128::from(seen_ns) + i128::from(error_ns) + SURE_NS;
+        (i128::from(found_ns) > most_ns).then(|| {
+            let [found, seen] = [found_ns, seen_ns].map(|ns| Nanos(ns).human());
+            format!("guest and host together say {found}, QEMU's STOP to RESUME {seen}")
         })
     }
 
@@ -83,9 +106,6 @@ pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
     };
     let there = data.arrivals.iter().filter(|arrival| arrival.side == Side::Destination);
     let sides = (near(last_on_source(data, stop)), near(there.collect()));
-    let (Some((before, spread)), Some((after, other_spread))) = sides else {
-        return blackout;
-    };
     let beats = [last_beat(data, Side::Source), first_beat(data, Side::Destination)];
     if let [Some(before), Some(after)] = beats {
         let wall = |beat: &Beat| i128::from(beat.0.real_ns) - i128::from(beat.1);
@@ -95,16 +115,26 @@ pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
     }
     blackout.ptp_step_ns = ptp_step_ns(data, switch_mono_ns);
     let common = super::axis::canaries(data).map(|canaries| common_gap_ns(data, canaries, switch_mono_ns));
+    blackout.common_gap_ns = common;
+    let (Some((before, spread)), Some((after, other_spread))) = sides else {
+        blackout.reason = Some(FEW.into());
+        return blackout;
+    };
     let offset_step = after - before;
     let gap = i128::from(common.unwrap_or(0));
     let found = if blackout.clock_stood_still(offset_step, gap) { offset_step } else { offset_step + gap };
     // The host saw the guest stand still for so long at least: what was found below that is the error of finding it.
     let least = i128::from(blackout.stop_to_resume_ns.unwrap_or(0));
     let error = (spread + other_spread).max(least - found);
+    if error > SURE_NS.max(found.max(least) / LEAST_SURE) {
+        let late = u64::try_from(error).ok().map_or_else(String::new, |ns| Nanos(ns).human());
+        blackout.reason = Some(format!("records came too late around it: it could be off by {late}"));
+        return blackout;
+    }
     blackout.offset_step_ns = i64::try_from(offset_step).ok();
-    blackout.common_gap_ns = common;
     blackout.estimate_ns = u64::try_from(found.max(least)).ok();
     blackout.error_ns = u64::try_from(error).ok();
+    blackout.disagreement = blackout.disagreement();
     blackout
 }
 

@@ -12,7 +12,9 @@ mod offsets;
 mod phases;
 mod qemu;
 mod series;
+mod setup;
 mod span;
+mod stamps;
 
 pub use axis::Axis;
 pub use blackout::Blackout;
@@ -21,6 +23,7 @@ pub use guest::{GapAt, Guest, IntervalAt};
 pub use phases::{PhaseName, phases};
 pub use qemu::{DirtyRate, Pass};
 pub use series::{GuestPoint, QemuPoint};
+pub use setup::Setup;
 pub use span::{Span, nanos};
 
 use crate::{
@@ -36,6 +39,8 @@ pub struct Timeline {
     pub phases: Vec<Phase>,
     /// What auto-converge did, and what the guest had of it; empty where it never throttled.
     pub throttle: Vec<ThrottleLevel>,
+    /// What it took to begin the migration; none where QEMU did not tell.
+    pub setup: Option<Setup>,
     /// How long the guest ran nowhere.
     pub blackout: Blackout,
     /// The waiting for pages, where the migration switched to post-copy.
@@ -124,6 +129,7 @@ impl Timeline {
             postcopy: postcopy(data, &phases),
             phases,
             throttle,
+            setup: setup::setup(data, &axis, &guest),
             blackout: blackout::blackout(data, &axis),
             migration_ns: migration_ns(data),
             pass_count: ram.and_then(|ram| ram.dirty_sync_count).or(passes.last().map(|pass| pass.number)),

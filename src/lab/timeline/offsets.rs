@@ -12,6 +12,8 @@ use std::cmp::Reverse;
 
 /// How far from the switch records still tell the offset, on each side.
 pub const OFFSET_REACH_NS: i128 = 3_000_000_000;
+/// Records that came within so long of each other were sent together.
+const TOGETHER_NS: u64 = 5_000_000;
 /// A step of less may be a late record or clocks that drift, and is none.
 const LEAST_STEP_NS: i128 = 50_000_000;
 
@@ -96,18 +98,22 @@ fn smallest_offset<'a>(arrivals: impl Iterator<Item = &'a Arrival>) -> Option<i1
     arrivals.map(offset).min()
 }
 
-/// The same, and how far the next one is above it: so much the delivery of records varies even at its quickest, and as
-/// much the smallest may be too large. None for fewer than two.
+/// The smallest difference of arrival and stamp, and how far it may be too large: how far the third quickest delivery is above
+/// the quickest. What came together came late together, so records that arrived within [`TOGETHER_NS`] are one delivery. None for
+/// fewer than three.
+///
+/// A guest whose vCPUs have too much to do sends everything late, and how late differs from one delivery to the next.
 pub fn smallest_offset_and_error<'a>(arrivals: impl Iterator<Item = &'a Arrival>) -> Option<(i128, i128)> {
-    let mut least: Option<(i128, Option<i128>)> = None;
-    for arrival in arrivals {
-        let offset = offset(arrival);
-        least = Some(match least {
-            None => (offset, None),
-            Some((first, _)) if offset < first => (offset, Some(first)),
-            Some((first, second)) => (first, Some(second.map_or(offset, |second| second.min(offset)))),
-        });
+    let mut all: Vec<(i128, u64)> = arrivals.map(|arrival| (offset(arrival), arrival.host_ns)).collect();
+    all.sort_unstable();
+    let mut quickest: Vec<(i128, u64)> = Vec::new();
+    for (offset, host_ns) in all {
+        if quickest.iter().all(|(_, other_ns)| other_ns.abs_diff(host_ns) >= TOGETHER_NS) {
+            quickest.push((offset, host_ns));
+        }
+        if let [first, _, third] = quickest[..] {
+            return Some((first.0, third.0 - first.0));
+        }
     }
-    let (first, second) = least?;
-    Some((first, second? - first))
+    None
 }

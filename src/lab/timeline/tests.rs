@@ -4,6 +4,7 @@ use super::{fixture::Story, *};
 use crate::record::{Body, Gap, GapClass, GapFeatures, MilestoneName};
 use proptest::prelude::*;
 
+mod late;
 mod stops;
 
 fn within(found: Option<u64>, truth_ms: f64, tolerance_ms: f64) {

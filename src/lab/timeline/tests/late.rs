@@ -1,0 +1,114 @@
+//! Guests that have too much to do: what they send comes late, in heaps, and is no edge of a blackout.
+
+use super::within;
+use crate::{
+    lab::{
+        rundir::RunData,
+        timeline::{Blackout, Timeline, fixture::Story},
+    },
+    record::{MilestoneName, QemuBody, QemuLine, Side},
+};
+use proptest::prelude::*;
+
+const MS: u64 = 1_000_000;
+
+fn blackout(data: &RunData) -> Blackout {
+    Timeline::of(data).blackout
+}
+
+/// Lets what the guest sends on `side` come in heaps, each later than it was sent by what `late_ms` says of its number.
+fn in_heaps(data: &mut RunData, side: Side, late_ms: impl Fn(u64) -> u64) {
+    for arrival in data.arrivals.iter_mut().filter(|arrival| arrival.side == side) {
+        let heap = arrival.host_ns / (400 * MS);
+        arrival.host_ns = (heap + 1) * 400 * MS + late_ms(heap) * MS;
+    }
+}
+
+#[test]
+fn records_that_came_together_are_one_delivery_however_near_their_stamps_are() {
+    let mut data = Story::precopy().run_data();
+    in_heaps(&mut data, Side::Destination, |heap| 106 + heap * 37 % 250);
+    let found = blackout(&data);
+    assert_eq!((found.estimate_ns, found.error_ns, found.offset_step_ns), (None, None, None));
+    assert!(found.reason.as_ref().is_some_and(|reason| reason.contains("too late")), "{found:?}");
+    within(found.stop_to_resume_ns, 400.0, 0.001);
+}
+
+#[test]
+fn a_delivery_or_two_tell_nothing() {
+    let mut data = Story::precopy().run_data();
+    let story = Story::precopy();
+    let last = story.host_ns(6450.0);
+    data.arrivals.retain(|arrival| arrival.host_ns < last);
+    let found = blackout(&data);
+    assert!(found.estimate_ns.is_none() && found.reason.is_some(), "{found:?}");
+}
+
+#[test]
+fn an_estimate_that_nothing_explains_is_said_to_disagree() {
+    let mut data = Story::precopy().run_data();
+    assert_eq!(blackout(&data).disagreement, None);
+    for arrival in data.arrivals.iter_mut().filter(|arrival| arrival.side == Side::Destination) {
+        arrival.host_ns += 30 * MS;
+    }
+    let found = blackout(&data);
+    within(found.estimate_ns, 430.0, 1.0);
+    assert!(found.disagreement.as_ref().is_some_and(|said| said.contains("430 ms")), "{found:?}");
+}
+
+#[test]
+fn stop_to_resume_is_as_qemu_stamped_it_and_not_as_it_was_read() {
+    let story = Story { setup: Some((0.5, 90.0)), ..Story::precopy() };
+    let mut data = story.run_data();
+    for (at_ms, read_ms, side, name, milestone) in [
+        (6000.0, 12.0, Side::Source, "STOP", MilestoneName::Stop),
+        (6400.0, 0.1, Side::Destination, "RESUME", MilestoneName::Resume),
+    ] {
+        let host_ns = story.host_ns(at_ms + read_ms);
+        let qemu_real_us = 1_790_000_000_000_000 + story.host_ns(at_ms) / 1000;
+        let body = QemuBody::Event { event: name.into(), qemu_real_us, data: serde_json::Value::Null };
+        data.qemu.push(QemuLine { host_ns, side, body });
+        let own = data.run.milestones.iter_mut().find(|own| own.name == milestone);
+        own.unwrap().host_ns = host_ns;
+    }
+    within(blackout(&data).stop_to_resume_ns, 400.0, 0.01);
+    // A wall clock that was set between the two is found out, and what was read counts.
+    for line in data.qemu.iter_mut().filter(|line| line.side == Side::Destination) {
+        if let QemuBody::Event { qemu_real_us, .. } = &mut line.body {
+            *qemu_real_us += 3_600_000_000;
+        }
+    }
+    within(blackout(&data).stop_to_resume_ns, 388.1, 0.2);
+}
+
+#[test]
+fn a_gap_that_nobody_can_place_is_not_said_to_be_of_the_set_up() {
+    let mut data =
+        Story { away: vec![(1.0, 99.0)], setup: Some((0.5, 101.0)), ..Story::precopy() }.run_data();
+    assert_eq!(Timeline::of(&data).setup.unwrap().longest_gap_ns, Some(98 * MS));
+    in_heaps(&mut data, Side::Source, |heap| 106 + heap * 37 % 250);
+    let setup = Timeline::of(&data).setup.unwrap();
+    assert!(setup.longest_gap_ns.is_none() && setup.reason.is_some(), "{setup:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    /// However late a guest's records come: what is told covers the truth, or says that it does not fit.
+    #[test]
+    fn what_is_told_of_a_late_guest_covers_the_truth(lates in prop::collection::vec(0u64..400, 40)) {
+        let mut data = LIGHT.with(RunData::clone);
+        in_heaps(&mut data, Side::Destination, |heap| lates[usize::try_from(heap % 40).unwrap()]);
+        let found = blackout(&data);
+        if let (Some(estimate), Some(error)) = (found.estimate_ns, found.error_ns) {
+            let covers = estimate.abs_diff(400 * MS) <= error + 5 * MS;
+            prop_assert!(covers || found.disagreement.is_some(), "{:?}", found);
+        } else {
+            prop_assert!(found.reason.is_some());
+        }
+    }
+}
+
+std::thread_local! {
+    /// A run that is made once.
+    static LIGHT: RunData = Story { begin_ms: 2000, rate: 256, ..Story::precopy() }.run_data();
+}
