@@ -232,3 +232,6 @@ impl Account {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
