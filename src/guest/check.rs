@@ -116,7 +116,7 @@ fn judged(name: &'static str, fine: String, faults: &mut Vec<Fault>, flag: &str)
 }
 
 fn memory(plan: &Plan, machine: &Machine) -> String {
-    let (asked, available) = (plan.memory_bytes(machine), machine.available_bytes);
+    let (asked, available) = (plan.memory_bytes(machine), plan.available_bytes(machine));
     format!("{} asked for, {} available", ByteSize(asked).human(), ByteSize(available).human())
 }
 
@@ -295,6 +295,21 @@ mod tests {
             assert!(text.contains(remedy), "{remedy}\n{text}");
         }
         assert_eq!(marks(&text, "pinning"), ["ok"], "what is fine stays ok\n{text}");
+    }
+
+    #[test]
+    fn what_is_available_is_what_there_is_of_the_kind_and_on_the_nodes() {
+        let huge = plan::HugePages { free_2m_bytes: Some(8 << 20), free_1g_bytes: None };
+        let node = |id, mib: u64| plan::Node { id, available_bytes: mib << 20, huge };
+        let nodes = vec![node(0, 600), node(1, 200)];
+        let stock = plan::Stock { huge, nodes, bound: vec![1], ..plan::Stock::default() };
+        let machine = Machine { available_bytes: 800 << 20, cpus: 2, stock };
+        let mut plan = Plan { memory: "75%".parse().unwrap(), ..Plan::default() };
+        assert_eq!(memory(&plan, &machine), "150.0 MiB asked for, 200.0 MiB available");
+        plan.kind.pages = PageSize::Huge2M;
+        assert_eq!(memory(&plan, &machine), "6.0 MiB asked for, 8.0 MiB available");
+        plan.kind = plan::MemoryKind { numa: Some(Numa::Node(0)), ..plan::MemoryKind::default() };
+        assert_eq!(memory(&plan, &machine), "450.0 MiB asked for, 600.0 MiB available");
     }
 
     #[test]

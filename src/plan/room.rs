@@ -102,6 +102,11 @@ pub(super) fn take(left: &mut Machine, plan: &Plan, bytes: u64, threads: u32) {
 }
 
 impl Plan {
+    /// What there is of the kind of memory, and on the nodes, that is asked for: of a plan with one region.
+    pub fn available_bytes(&self, machine: &Machine) -> u64 {
+        pool::available(self, machine)
+    }
+
     /// The memory that is asked for on this machine, in whole pages of its kind: of a plan with one region.
     pub fn memory_bytes(&self, machine: &Machine) -> u64 {
         let page_bytes = self.kind.pages.bytes();
