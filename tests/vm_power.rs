@@ -1,6 +1,7 @@
 //! Real VMs without a power switch end as every other does.
 #![cfg(feature = "host")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::disallowed_methods, reason = "waits for another program, which no Clock drives")]
 
 mod machines;
 
