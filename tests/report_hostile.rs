@@ -91,3 +91,20 @@ fn no_field_of_a_guest_steers_a_terminal_or_becomes_markup() {
         std::fs::read_dir(parent.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(made.len(), 3, "{made:?}");
 }
+
+#[test]
+fn a_page_that_cannot_be_written_costs_the_page_and_not_the_text() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = run_directory(dir.path(), "x-001", "harmless");
+    // Not even root writes a file where a directory is.
+    std::fs::create_dir(run.join("report.html")).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_sully-lab")).arg("report").arg(&run).output().unwrap();
+    let (text, said) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(text.contains("Verdict: failed") && !text.contains("The same with charts"), "{text}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(
+        said.contains("cannot write the report to") && said.matches("Is a directory").count() == 1,
+        "{said}"
+    );
+}

@@ -183,6 +183,9 @@ fn read_run(limits: &Limits, dir: &Path) -> Result<Run, ReadError> {
 
 /// What to give instead of `dir`: the run directories in it, where there are some.
 fn hint(dir: &Path) -> String {
+    if dir.is_file() {
+        return "it is a file: name a directory".into();
+    }
     let Ok(entries) = dir.read_dir() else {
         return format!("there is no directory '{}'", dir.display());
     };
