@@ -39,7 +39,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "PATH")]
     pub qemu: Option<PathBuf>,
     /// How many times each scenario is run
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = repeats)]
     pub repeat: u32,
     /// Change a value of every scenario, for example load.rate=80M/s; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -55,6 +55,14 @@ pub struct ScenariosArgs {
     /// The one to print: a start for a file of your own
     #[arg(value_name = "NAME")]
     pub name: Option<String>,
+}
+
+/// The most times a scenario is run.
+const REPEAT_LIMIT: u32 = 10_000;
+
+fn repeats(text: &str) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|number| (1..=REPEAT_LIMIT).contains(number));
+    number.ok_or_else(|| format!("expected a whole number from 1 to {REPEAT_LIMIT}, for example 6"))
 }
 
 /// Exit code for a command line or a file that is wrong.
