@@ -290,10 +290,10 @@ fn a_disk_that_fills_up_costs_files_and_not_the_report() {
     let said = text(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(
-        said.contains("Pre-copy: completed in") && said.contains("did not run "),
+        said.contains("Pre-copy: completed in") && said.contains("unfinished  "),
         "the text is printed: {said}"
     );
-    let cause = said.lines().skip_while(|line| !line.starts_with("did not run")).collect::<String>();
+    let cause = said.lines().skip_while(|line| !line.starts_with("unfinished")).collect::<String>();
     assert_eq!(cause.matches("No space left on device").count(), 1, "{said}");
     assert!(!said.contains("StorageFull") && !said.contains("panicked"), "{said}");
 }

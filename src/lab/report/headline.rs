@@ -34,7 +34,7 @@ pub const fn outcome(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Passed => "passed",
         Outcome::Judged => "failed",
-        Outcome::Failed => "did not run",
+        Outcome::Failed => "unfinished",
         Outcome::Interrupted => "interrupted",
     }
 }

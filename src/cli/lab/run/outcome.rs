@@ -25,7 +25,7 @@ pub fn word(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Passed => "passed",
         Outcome::Judged => "failed",
-        Outcome::Failed => "did not run",
+        Outcome::Failed => "unfinished",
         Outcome::Interrupted => "interrupted",
     }
 }
