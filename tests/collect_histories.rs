@@ -258,6 +258,11 @@ impl World {
             }
             Turn::Restores(index, state) | Turn::Loads(index, state) => {
                 let Some(past) = self.saved.get(state).cloned() else { return };
+                // Where a line is half sent on an open connection its record is lost, which is said.
+                let is_half = Guest::restored(SESSION, &past).session.outbox().rewind() > 0;
+                if is_half && matches!(turn, Turn::Loads(..)) {
+                    return;
+                }
                 if self.guests[index].is_some() {
                     self.settles();
                 }

@@ -17,13 +17,14 @@ mod migration;
 mod run;
 #[cfg(feature = "host")]
 pub mod schema;
+mod session;
 mod stall;
 
 pub use body::{Body, ClockStep, Heartbeat, MarkNote, Phase, Reply, Status, SweepEnd};
 pub use command::{Command, LoadChange};
 pub use corruption::{Corruption, CorruptionCounts, CorruptionKind};
 pub use end::{End, EndReason, Totals};
-pub use envelope::{Record, SessionId};
+pub use envelope::Record;
 pub use gap::{Gap, GapClass, GapFeatures};
 pub use hello::{ClockFacts, Hello, MemoryFacts, SelfFacts, tick_ns};
 pub use interval::{GapSummary, Interval, Latency, SelfCost, Throttle, ThrottleLaw, is_resolved};
@@ -33,6 +34,7 @@ pub use migration::{MigrationSample, QemuBody, QemuLine, RamSample, Side};
 pub use run::{
     Accelerator, Arrival, ClockPair, Milestone, MilestoneName, Outcome, Provenance, Run, StreamAudit, Verdict,
 };
+pub use session::SessionId;
 pub use stall::Stall;
 
 /// The number of this schema: a change of meaning makes a new one.

@@ -41,8 +41,9 @@ pub struct Talk {
     socket: Socket,
     keeper: Keeper,
     lines: Option<Lines>,
-    /// The first line may lack its beginning.
+    /// The first line may lack its beginning, and whether it did.
     fragment: bool,
+    lacks_first: bool,
     /// One beyond the last record of this session that came on this connection: nothing else is acknowledged.
     end: Option<u64>,
     out: Vec<u8>,
@@ -89,6 +90,7 @@ impl Talk {
             keeper: Keeper::default(),
             lines: Some(Lines::new(RECORD_LIMIT_BYTES)),
             fragment: true,
+            lacks_first: false,
             end: None,
             // An empty line is nothing: it ends what another connection may have begun.
             out: vec![b'\n'],
@@ -116,7 +118,7 @@ impl Talk {
             let excused = std::mem::take(&mut self.fragment);
             match Heard::of(&line, now_ns) {
                 Some(heard) => self.record(heard),
-                None if excused => {}
+                None if excused => self.lacks_first = true,
                 None => self.torn(),
             }
         });
@@ -235,6 +237,10 @@ impl Talk {
         let origin = self.offers.iter().find(|(name, _)| *name == session).map(|(_, origin)| origin.clone());
         match self.desk.home(&self.socket.path, &heard, origin.as_ref()) {
             None => self.desk.refuse(&self.socket.path, 1),
+            // What a record stands behind that came in part is unknown until it comes again.
+            Some(Home::Proven(life)) if self.lacks_first && self.desk.fit(life, &heard) == Fit::New => {
+                self.held = Some(Held::of(Why::Claimed(life), TWO_AT_ONCE, heard));
+            }
             Some(Home::Proven(life)) => {
                 self.socket.put(session, life);
                 self.file(&mut heard, life);
@@ -282,8 +288,12 @@ impl Talk {
         let is_enough = held.bytes > HELD_LIMIT_BYTES;
         held.records.push(heard);
         match (why, fit) {
-            // It repeats what is kept: they are one.
-            (Why::Claimed(life), Fit::Same) => self.accept(life),
+            // It repeats what is kept: they are one. What came before and has a higher number comes again behind it.
+            (Why::Claimed(life), Fit::Same) => {
+                let seq = held.records.last().map_or(0, |record| record.seq);
+                held.records.retain(|record| record.seq <= seq);
+                self.accept(life);
+            }
             (Why::Claimed(life), Fit::Other) => self.ask_to_rename(now_ns, life),
             _ if is_refused || is_enough => self.branch_off(),
             _ => {}
