@@ -7,6 +7,7 @@ mod family;
 mod finder;
 mod findings;
 mod heard;
+mod held;
 mod line;
 mod meant;
 mod metrics;

@@ -7,10 +7,11 @@
 use super::desk::{Desk, WENT_BACK};
 use super::family::Home;
 use super::heard::{Heard, Origin};
+use super::held::{Held, Why};
 use super::place::{Place, Socket};
 use super::request::Request;
 use super::store::Fit;
-use crate::lab::collect::{Duty, Keeper, Seen};
+use crate::lab::collect::{Duty, Keeper, Seen, Track};
 use crate::record::{Command, SessionId};
 use crate::wire::{Lines, RECORD_LIMIT_BYTES, encode_command};
 use std::{
@@ -46,6 +47,8 @@ pub struct Talk {
     lacks_first: bool,
     /// One beyond the last record of this session that came on this connection: nothing else is acknowledged.
     end: Option<u64>,
+    /// The numbers of this session on this connection alone: what other connections said is no double here.
+    track: Option<Track>,
     out: Vec<u8>,
     waiting: Vec<Request>,
     /// Sessions that the guest was told to take, and instead of which.
@@ -56,25 +59,6 @@ pub struct Talk {
     /// Records that came again unasked and lines that were torn, since the last new record.
     loose: (u64, u64),
     begun_ns: u64,
-}
-
-/// Records of one session that are held back.
-#[derive(Debug)]
-struct Held {
-    session: SessionId,
-    why: Why,
-    reason: &'static str,
-    since_ns: u64,
-    records: Vec<Heard>,
-    bytes: usize,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Why {
-    /// They would go on from this life, for which another socket speaks.
-    Claimed(usize),
-    /// They contradict what is kept of this life.
-    WentBack(usize),
 }
 
 impl Talk {
@@ -92,6 +76,7 @@ impl Talk {
             fragment: true,
             lacks_first: false,
             end: None,
+            track: None,
             // An empty line is nothing: it ends what another connection may have begun.
             out: vec![b'\n'],
             waiting: Vec::new(),
@@ -187,7 +172,7 @@ impl Talk {
         }
         let before = self.socket.session.replace(heard.session);
         if before != Some(heard.session) {
-            self.end = None;
+            (self.end, self.track) = (None, None);
             let loose = std::mem::take(&mut self.loose);
             // A VM that went back to when it was another session broke off this one's line.
             if self.socket.place(heard.session).is_some()
@@ -252,7 +237,15 @@ impl Talk {
 
     fn file(&mut self, heard: &mut Heard, life: usize) {
         let seen = self.desk.file(&self.socket.path, life, heard);
+        let track = self.track.get_or_insert_with(|| {
+            let mut track = Track::joined_at(heard.seq);
+            track.attached();
+            track
+        });
+        track.reach_back(heard.seq);
+        let own = track.see(heard.seq);
         match seen {
+            Some(Seen::Double) if own != Seen::Double => self.desk.excuse(heard.session, life, (1, 0)),
             Some(Seen::Double) => self.loose.0 += 1,
             Some(Seen::New { .. } | Seen::Late) => self.loose = (0, 0),
             _ => {}
@@ -363,6 +356,9 @@ impl Talk {
 
     fn say(&mut self, mut command: Command) {
         if let Command::Attach { id, session, otherwise, .. } = &mut command {
+            if let Some(track) = &mut self.track {
+                track.attached();
+            }
             self.desk.attached(*session);
             if let Some(session) = *session {
                 (*id, *otherwise) = self.offer(session);
@@ -388,12 +384,5 @@ impl Talk {
         }
         self.offers.push((name, Origin { session, life }));
         (Some(self.asked), Some(name))
-    }
-}
-
-impl Held {
-    fn of(why: Why, reason: &'static str, heard: Heard) -> Self {
-        let (session, since_ns, bytes) = (heard.session, heard.host_ns, heard.line.len());
-        Self { session, why, reason, since_ns, records: vec![heard], bytes }
     }
 }
