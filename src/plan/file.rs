@@ -1,8 +1,8 @@
 //! Plan files: TOML whose keys are the names of the flags, and a table for each region and each phase.
 
 use super::{Fault, PhaseAsked, RegionAsked, number, write_bytes};
-use crate::units::printable;
-use std::{fmt::Display, str::FromStr};
+use crate::units::{UnitError, printable};
+use std::str::FromStr;
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -174,7 +174,7 @@ impl Reader<'_> {
         phase
     }
 
-    fn ramp<T: FromStr<Err: Display>>(&mut self, at: usize, said: &str) -> Option<(T, T)> {
+    fn ramp<T: FromStr<Err = UnitError>>(&mut self, at: usize, said: &str) -> Option<(T, T)> {
         let Some((from, to)) = said.split_once("..") else {
             let what = format!("ramp = '{said}' has no two ends");
             self.wrong(at, &what, "write ramp = \"0..200M/s\"");
@@ -183,25 +183,21 @@ impl Reader<'_> {
         self.read(at, "ramp", from.trim()).zip(self.read(at, "ramp", to.trim()))
     }
 
-    fn read<T: FromStr<Err: Display>>(&mut self, at: usize, key: &str, said: &str) -> Option<T> {
+    fn read<T: FromStr<Err = UnitError>>(&mut self, at: usize, key: &str, said: &str) -> Option<T> {
         self.taken(at, key, said.parse())
     }
 
-    fn taken<T, E: Display>(&mut self, at: usize, key: &str, read: Result<T, E>) -> Option<T> {
-        match read {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.wrong(
-                    at,
-                    &format!("{key}: {error}"),
-                    "write it in quotes, as a flag of this name takes it",
-                );
-                None
-            }
-        }
+    fn taken<T>(&mut self, at: usize, key: &str, read: Result<T, UnitError>) -> Option<T> {
+        read.map_err(|error| self.refuse(at, key, &error)).ok()
     }
 
-    fn number<E: Display>(&mut self, at: usize, key: &str, read: Result<u64, E>) -> Option<u32> {
+    /// Apart from [`Self::taken`], which is there once for each type.
+    #[inline(never)]
+    fn refuse(&mut self, at: usize, key: &str, error: &UnitError) {
+        self.wrong(at, &format!("{key}: {error}"), "write it in quotes, as a flag of this name takes it");
+    }
+
+    fn number(&mut self, at: usize, key: &str, read: Result<u64, UnitError>) -> Option<u32> {
         self.taken(at, key, read).and_then(|number| u32::try_from(number).ok())
     }
 
