@@ -55,6 +55,19 @@ fn what_a_region_leaves_out_is_as_the_plan_says_and_what_it_says_goes_before_eve
 }
 
 #[test]
+fn what_one_region_locks_another_cannot() {
+    let stock = Stock { lock_limit_bytes: Some(24 << 20), ..machine().stock };
+    let machine = Machine { stock, ..machine() };
+    let two = |lock| {
+        let of = |name, lock| RegionAsked { lock: Some(lock), ..region(name, "16M") };
+        check(&plan(vec![of("one", true), of("other", lock)]), &machine)
+    };
+    assert!(two(false).is_ok());
+    let said = two(true).unwrap_err().to_string();
+    assert!(said.contains("RLIMIT_MEMLOCK"), "{said}");
+}
+
+#[test]
 fn every_fault_of_every_region_is_said_at_once() {
     let file = |name: &str| RegionAsked { backing: Some("file:/x".parse().unwrap()), ..region(name, "1M") };
     let half = Habits { content: Some("same".parse().unwrap()), ..Habits::default() };

@@ -8,7 +8,7 @@ use crate::lab::{
         fixture::{Asked, Story},
     },
 };
-use crate::record::{Body, Latency};
+use crate::record::{Arrival, Body, Latency};
 
 /// Every kind of load that has a schedule.
 fn scheduled() -> Vec<Asked> {
@@ -40,6 +40,18 @@ fn lost_share(stage: &StageCost) -> f64 {
 
 fn is_one_load(asked: &Asked) -> bool {
     !matches!(asked, Asked::Rates(_) | Asked::Ramp { .. })
+}
+
+#[test]
+fn what_one_interval_told_of_a_second_another_does_not_tell_again() {
+    let mut data = story(&Asked::Constant).run_data();
+    let lost = |data: &_| stage(&of(data), PhaseName::Precopy).lost.unwrap();
+    let once = lost(&data);
+    let is_interval = |arrival: &&Arrival| matches!(arrival.record.body, Body::Interval(_));
+    let again: Vec<Arrival> = data.arrivals.iter().filter(is_interval).cloned().collect();
+    data.arrivals.extend(again);
+    let twice = lost(&data);
+    assert!((twice.covered_s - once.covered_s).abs() < 1e-6, "{once:?}, {twice:?}");
 }
 
 #[test]

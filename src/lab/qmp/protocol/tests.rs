@@ -33,6 +33,18 @@ fn event(name: &str, qemu_real_us: u64, data: Value) -> Incoming {
 }
 
 #[test]
+fn a_line_in_pieces_is_searched_once() {
+    let mut decoder = Decoder::default();
+    for _ in 0..3 {
+        decoder.push(&[b' '; 100]);
+        assert_eq!(all(&mut decoder), []);
+        assert_eq!(decoder.searched, decoder.pending.len());
+    }
+    decoder.push(b"\n");
+    assert_eq!((all(&mut decoder).len(), decoder.searched, decoder.pending.len()), (0, 0, 0));
+}
+
+#[test]
 fn the_greeting_names_the_version() {
     let messages = decode(&format!("{GREETING}\r\n"));
     let [Ok(Incoming::Greeting { version })] = &messages[..] else { panic!("{messages:?}") };

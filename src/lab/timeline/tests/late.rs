@@ -57,6 +57,18 @@ fn an_estimate_that_nothing_explains_is_said_to_disagree() {
 }
 
 #[test]
+fn what_was_found_below_what_the_host_saw_is_in_the_error() {
+    let mut data = Story::precopy().run_data();
+    let usual_ns = blackout(&data).error_ns.unwrap();
+    for arrival in data.arrivals.iter_mut().filter(|arrival| arrival.side == Side::Destination) {
+        arrival.host_ns -= 4 * MS;
+    }
+    let found = blackout(&data);
+    within(found.estimate_ns, 400.0, 0.001);
+    assert!(found.error_ns.unwrap() >= usual_ns.max(3 * MS), "{usual_ns}: {found:?}");
+}
+
+#[test]
 fn stop_to_resume_is_as_qemu_stamped_it_and_not_as_it_was_read() {
     let story = Story { setup: Some((0.5, 90.0)), ..Story::precopy() };
     let mut data = story.run_data();
