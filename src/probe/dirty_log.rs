@@ -11,6 +11,8 @@ use std::{
     os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
 };
 
+/// Only stores of this program are logged; so the kernel asks for no right to look into other processes.
+const USER_MODE_ONLY: libc::c_int = 1;
 /// The interface that the kernel and we agree on.
 const UFFD_API: u64 = 0xaa;
 /// Stores into protected pages go on; the page is no longer protected.
@@ -74,7 +76,8 @@ impl DirtyLog {
     pub fn open(ranges: Vec<Range<u64>>) -> Result<Self, String> {
         // SAFETY: the call takes one integer and gives a descriptor or -1.
         let answer = unsafe {
-            libc::syscall(libc::SYS_userfaultfd, libc::c_long::from(libc::O_CLOEXEC | libc::O_NONBLOCK))
+            let flags = libc::O_CLOEXEC | libc::O_NONBLOCK | USER_MODE_ONLY;
+            libc::syscall(libc::SYS_userfaultfd, libc::c_long::from(flags))
         };
         let number = Errno::result(answer).map_err(|error| format!("userfaultfd: {error}"))?;
         let number = RawFd::try_from(number).map_err(|error| format!("userfaultfd: {error}"))?;

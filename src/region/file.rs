@@ -64,7 +64,9 @@ fn examine(path: &Path, bytes: u64, pages: PageSize) -> Result<(), RegionError> 
     let free_bytes = system.blocks_available().saturating_mul(block_bytes);
     // A file of the right size may have holes, and each takes room once it is filled.
     let missing_bytes = bytes.saturating_sub(held_bytes);
-    if free_bytes < missing_bytes {
+    // A hugetlbfs that is mounted without a size says 0 of everything: the pool alone bounds it.
+    let has_no_size = is_pooled && system.blocks() == 0;
+    if free_bytes < missing_bytes && !has_no_size {
         return wrong(format!(
             "{} are free there and {} are needed; free some, name another place, or lower --memory",
             ByteSize(free_bytes).human(),
