@@ -29,7 +29,7 @@ fn guest_sched(row: &Row<'_>, form: &str, report: &Report, from_ns: u64) {
     let share = report.tell(form, "guest_sched", GapClass::GuestSched, (from_ns, until_ns));
     let note = format!("of {lost_ms} ms in gaps; {share:.0} % of the time told as guest_sched");
     row.got(explained, "%", &note, explained >= 95.0 && lost_ms > 0);
-    assert!(lost_ms > 0 && explained >= 50.0, "{}: {explained:.0} % {note}", row.injection);
+    assert!(lost_ms > 0 && explained >= 50.0 && share >= 25.0, "{}: {explained:.0} % {note}", row.injection);
     assert!(report.throttles(from_ns, until_ns).len() <= report.intervals.len() / 4, "{}", row.injection);
 }
 
@@ -213,7 +213,7 @@ fn v8_memory_that_was_reclaimed_is_the_guests_own_doing() {
                     let share = report.tell("quiet", "guest_fault", GapClass::GuestFault, span);
                     let note = format!("told as guest_fault; {count} of {gaps} gaps");
                     row.got(share, "%", &note, share >= 95.0 && count > 0);
-                    assert!(count > 0, "{}: {note}", row.injection);
+                    assert!(count > 0 && share >= 25.0, "{}: {share:.0} % {note}", row.injection);
                 } else {
                     row.got(count as f64, "gaps", &format!("with a fault, of {gaps}"), count == 0);
                     assert!(count <= 10, "{}: {count} of {gaps} gaps", row.injection);
