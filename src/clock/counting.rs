@@ -60,7 +60,9 @@ impl Counting {
             // The thread may have been away between the three readings: the true time need only lie among them.
             let after_ns = line.ns(cycles_after);
             let (low_ns, high_ns) = (shown_ns.min(after_ns), shown_ns.max(after_ns));
-            let apart_ns = AGREEMENT_NS + true_ns.saturating_sub(line.origin_ns) / AGREEMENT_PART;
+            let apart_ns = AGREEMENT_NS
+                + true_ns.saturating_sub(line.origin_ns) / AGREEMENT_PART
+                + self.shared.behind_ns();
             let agree =
                 (low_ns.saturating_sub(apart_ns)..=high_ns.saturating_add(apart_ns)).contains(&true_ns);
             if agree {

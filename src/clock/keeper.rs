@@ -15,6 +15,11 @@ const MENDING_NS: u64 = 100_000_000;
 /// may steer its clock by 500 millionths, one way and then the other.
 const TOLERANCE_NS: u64 = 20_000;
 const TOLERANCE_PART: u64 = 1000;
+/// Where CLOCK_MONOTONIC takes longer steps than this it tells the time at each step alone. That is waited for, in every tenth check,
+/// and the kernel may miss so many of them.
+const COARSE_NS: u64 = 10_000;
+const COARSE_CHECKS: u32 = 10;
+const STEPS_MISSED: u64 = 2;
 
 /// The two clocks at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +31,10 @@ pub(super) struct Pair {
 }
 
 impl Pair {
-    fn read() -> Option<Self> {
+    fn read(step_ns: u64) -> Option<Self> {
+        if step_ns > COARSE_NS {
+            return Self::at_step();
+        }
         let readings = (0..READINGS).filter_map(|_| {
             let before_ns = Monotonic.now_ns();
             let cycles = super::cycles()?;
@@ -34,6 +42,18 @@ impl Pair {
             Some(Self { cycles, mono_ns: before_ns + width_ns / 2, width_ns })
         });
         readings.min_by_key(|pair| pair.width_ns)
+    }
+
+    /// When CLOCK_MONOTONIC takes its next step.
+    fn at_step() -> Option<Self> {
+        let before_ns = Monotonic.now_ns();
+        loop {
+            let cycles = super::cycles()?;
+            let mono_ns = Monotonic.now_ns();
+            if mono_ns != before_ns {
+                return Some(Self { cycles, mono_ns, width_ns: 0 });
+            }
+        }
     }
 }
 
@@ -46,17 +66,20 @@ pub struct Keeper {
     line: Option<Line>,
     /// Of CLOCK_MONOTONIC.
     monotonic: Resolution,
+    checks: u32,
 }
 
 impl Keeper {
     /// Looks at the counter for the first time, where it is to be used. All clocks show CLOCK_MONOTONIC until its pace is
     /// known, and for good where there is none. Takes up to 100 ms where that clock is coarse.
     pub fn new(is_used: bool) -> Self {
-        Self::from(is_used.then(Pair::read).flatten(), resolution(&Monotonic))
+        let monotonic = resolution(&Monotonic);
+        Self::from(is_used.then(|| Pair::read(monotonic.step_ns)).flatten(), monotonic)
     }
 
     pub(super) fn from(first: Option<Pair>, monotonic: Resolution) -> Self {
-        Self { shared: Arc::default(), last: first, line: None, monotonic }
+        let shared = Arc::new(Shared::of(coarse(monotonic)));
+        Self { shared, last: first, line: None, monotonic, checks: 0 }
     }
 
     /// What the clock that stamps now tells apart.
@@ -86,8 +109,15 @@ impl Keeper {
 
     /// Compares the counter with CLOCK_MONOTONIC, to be called about every 100 ms. Returns how it failed, once.
     pub fn check(&mut self) -> Option<ClockFailure> {
-        let pair = self.last.and_then(|_| Pair::read())?;
-        self.on(pair)
+        self.last?;
+        self.checks = self.checks.wrapping_add(1);
+        if coarse(self.monotonic) > 0
+            && !self.checks.is_multiple_of(COARSE_CHECKS)
+            && self.shared.failure().is_none()
+        {
+            return None;
+        }
+        self.on(Pair::read(self.monotonic.step_ns)?)
     }
 
     pub(super) fn on(&mut self, pair: Pair) -> Option<ClockFailure> {
@@ -96,7 +126,10 @@ impl Keeper {
         if let Some(line) = self.line {
             let (shown_ns, part_ns) = (line.ns(pair.cycles), span_ns / TOLERANCE_PART);
             let off_ns = shown_ns.abs_diff(pair.mono_ns);
-            if off_ns > TOLERANCE_NS.saturating_add(part_ns).saturating_add(pair.width_ns) {
+            let step_ns = coarse(self.monotonic).saturating_mul(STEPS_MISSED);
+            if off_ns
+                > TOLERANCE_NS.saturating_add(part_ns).saturating_add(pair.width_ns).saturating_add(step_ns)
+            {
                 self.shared.fail(shown_ns, pair.mono_ns);
             }
         }
@@ -121,6 +154,11 @@ impl Keeper {
         (self.last, self.line) = (Some(pair), Some(line));
         None
     }
+}
+
+/// The steps of a coarse clock; 0 of one that is not.
+fn coarse(clock: Resolution) -> u64 {
+    if clock.step_ns > COARSE_NS { clock.step_ns } else { 0 }
 }
 
 #[cfg(test)]

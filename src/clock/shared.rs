@@ -23,9 +23,21 @@ pub(super) struct Shared {
     failed: AtomicBool,
     shown_ns: AtomicU64,
     true_ns: AtomicU64,
+    /// The steps of CLOCK_MONOTONIC where it is coarse; 0 where it is not.
+    step_ns: u64,
 }
 
 impl Shared {
+    /// Beside a CLOCK_MONOTONIC that takes steps of `step_ns`, or of no account.
+    pub(super) fn of(step_ns: u64) -> Self {
+        Self { step_ns, ..Self::default() }
+    }
+
+    /// How far CLOCK_MONOTONIC may be behind the time because of its steps, one of which the kernel may have missed.
+    pub(super) fn behind_ns(&self) -> u64 {
+        self.step_ns.saturating_mul(3)
+    }
+
     #[inline(always)]
     pub(super) fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)

@@ -33,7 +33,7 @@ use crate::{
     pace::{Part, Schedule},
     plan::{Checked, Load},
     probe::{CallbackProbe, OwnPages, StealProbe, clocksource},
-    record::{self, ClockFacts, Corruption, Gap, MemoryFacts, SelfFacts, Stall},
+    record::{self, ClockFacts, Corruption, Gap, MemoryFacts, SelfFacts, Stall, is_resolved},
     tally::{GapTally, RING_RECORDS, StampTally, Told, VisitTally},
     units::PageCount,
 };
@@ -357,7 +357,10 @@ impl Engine {
                         corruptions.push(finds::corruption(&find));
                     }
                     Some(Told::Corrupt(_)) => {}
-                    Some(Told::Long(visit)) => stalls.push(finds::stall(writer.on, &visit)),
+                    Some(Told::Long(visit)) if is_resolved(visit.len_ns, self.clock.step_ns()) => {
+                        stalls.push(finds::stall(writer.on, &visit));
+                    }
+                    Some(Told::Long(_)) => {}
                     None => break,
                 }
             }

@@ -2,10 +2,19 @@
 #![expect(unsafe_code, reason = "sched_setscheduler and setpriority are not in nix")]
 // Law: only the calling thread (id 0) is changed, and the kernel only reads the parameter.
 
+use crate::probe::realtime_percent;
 use nix::errno::Errno;
 
-/// Puts the calling thread under SCHED_FIFO, lowest priority. False where that is not allowed.
+/// A canary takes 1 to 5 % of a CPU. Where the kernel lets realtime threads have less than this it holds them back, for most of each
+/// second, and then they see their own absence.
+const LEAST_PERCENT: u64 = 10;
+
+/// Puts the calling thread under SCHED_FIFO, lowest priority. False where that is not allowed, or where the kernel would then hold
+/// it back.
 pub(super) fn become_realtime() -> bool {
+    if realtime_percent().is_some_and(|percent| percent < LEAST_PERCENT) {
+        return false;
+    }
     // SAFETY: plain integers, for which all zeros are valid; musl adds reserved ones, hence no literal.
     let mut parameter: libc::sched_param = unsafe { std::mem::zeroed() };
     parameter.sched_priority = 1;

@@ -1,13 +1,14 @@
 //! Whether this guest can carry out a plan, line by line: each is ok, or says what is wrong and the way out.
 
-use super::run::Options;
-use crate::clock::cycles;
+use super::{hello::resolved, run::Options};
+use crate::clock::{Monotonic, cycles, resolution, timer_step_ns};
 use crate::engine::{self, EngineError};
 use crate::plan::{self, Backing, Checked, ClockChoice, Fault, Machine, Numa, PageSize, Plan};
 use crate::port::{Port, Target, ports_here};
 use crate::probe::{self, ProbeError};
+use crate::record::tick_ns;
 use crate::region::{can_collapse, examine_file, rehearse, spare};
-use crate::units::ByteSize;
+use crate::units::{ByteSize, Nanos};
 use std::fmt;
 
 /// What was found, in lines.
@@ -80,6 +81,7 @@ pub fn check(options: &Options) -> Result<Findings, ProbeError> {
     lines.extend(kernel);
     lines.extend(scheduling(&probe::cpus()?));
     lines.push(clock(plan.clock));
+    lines.push(timers());
     lines.extend(ports(&options.targets));
     lines.push(oom());
     // What is left belongs to no line above.
@@ -193,15 +195,26 @@ fn scheduling(cpus: &[u32]) -> [Line; 2] {
     let fifo = if is_realtime {
         line("canaries", Mark::Ok, "SCHED_FIFO".into())
     } else {
-        let text = "no SCHED_FIFO: the guest's own load will show as gaps\n\
-                    run as root or with CAP_SYS_NICE; in a container allow it real-time scheduling";
-        line("canaries", Mark::Poor, text.into())
+        let remedy = match probe::realtime_percent() {
+            Some(percent @ 0..10) => {
+                format!(
+                    "the kernel leaves real-time threads {percent} % of a CPU: sysctl kernel.sched_rt_runtime_us=950000"
+                )
+            }
+            _ => "run as root or with CAP_SYS_NICE; in a container allow it real-time scheduling".into(),
+        };
+        line(
+            "canaries",
+            Mark::Poor,
+            format!("no SCHED_FIFO: the guest's own load will show as gaps\n{remedy}"),
+        )
     };
     [pinned, fifo]
 }
 
 fn clock(choice: ClockChoice) -> Line {
     let source = probe::clocksource().unwrap_or_else(|| "unknown".into());
+    let step_ns = resolution(&Monotonic).step_ns;
     if choice == ClockChoice::Tsc {
         return match cycles() {
             None => line("clock", Mark::Fault, EngineError::NoCounter.to_string()),
@@ -212,14 +225,34 @@ fn clock(choice: ClockChoice) -> Line {
             ),
         };
     }
-    if !probe::is_fallback(Some(&source)) {
+    let what = if tick_ns(step_ns) > 0 {
+        format!("moves every {}: no latency below {} is told", Nanos(step_ns).human(), resolved(step_ns))
+    } else if probe::is_fallback(Some(&source)) {
+        "every reading leaves the guest, which costs microseconds a visit".into()
+    } else {
         return line("clock", Mark::Ok, source);
-    }
+    };
     let text = format!(
-        "{source}: every reading leaves the guest, which costs microseconds a visit\n\
-         under KVM: -cpu host,+invtsc (kvm-clock or tsc); else boot the guest with clocksource=tsc tsc=reliable, or insist: --clock tsc"
+        "{source}: {what}\n\
+         under KVM: -cpu host,+invtsc (kvm-clock or tsc); emulated: acpi and hpet (libvirt: <features><acpi/>); else boot the guest with \
+         clocksource=tsc tsc=reliable, or insist: --clock tsc"
     );
     line("clock", Mark::Poor, text)
+}
+
+/// How soon one wake follows another, tried by this very thread.
+fn timers() -> Line {
+    let step_ns = timer_step_ns(&Monotonic);
+    if tick_ns(step_ns) == 0 {
+        return line("timers", Mark::Ok, format!("{} from one wake to the next", Nanos(step_ns).human()));
+    }
+    let text = format!(
+        "{} from one wake to the next: they wake with the kernel's tick\n\
+         no gap below {} is seen; boot the guest without highres=off, and with a better clock",
+        Nanos(step_ns).human(),
+        resolved(step_ns)
+    );
+    line("timers", Mark::Poor, text)
 }
 
 /// One line for each report target; without a virtio-serial port among them, what ports there are.
@@ -276,7 +309,7 @@ mod tests {
         let names: Vec<&str> = found.0.iter().map(|line| line.name).collect();
         let expected = [
             "memory", "pages", "numa", "lock", "backing", "writers", "kernel", "pinning", "canaries",
-            "clock", "port", "oom",
+            "clock", "timers", "port", "oom",
         ];
         assert_eq!(names, expected);
     }
@@ -284,7 +317,7 @@ mod tests {
     #[test]
     fn each_fault_stands_in_its_line_with_its_remedy() {
         let mut plan = Plan { memory: "999999G".parse().unwrap(), threads: Some(0), ..small() };
-        plan.interval = crate::units::Nanos(1);
+        plan.interval = Nanos(1);
         plan.kind.numa = Some(Numa::Node(4711));
         plan.kind.backing = Backing::File("/nonexistent/region".into());
         let text = text(plan, &["virtio:org.none.0", "file:/nonexistent/records"]);

@@ -6,7 +6,7 @@ use super::course::Course;
 use super::desk::Desk;
 use super::error::RunError;
 use super::filling;
-use super::hello::hello;
+use super::hello::{coarseness, hello};
 use super::signals::Signals;
 use super::{beat::Beat, session::Asked};
 use crate::clock::{Clock, Monotonic, cycles, realtime_ns};
@@ -70,6 +70,9 @@ fn begin(checked: Checked, cpus: &[u32], targets: &[Target], signals: Signals) -
         boot::announce(warning);
     }
     let first = hello(&checked, cpus, engine.facts());
+    if let Some(coarseness) = coarseness(&first.clock) {
+        boot::announce(&coarseness);
+    }
     let start = Rc::new(engine.snapshot());
     let audience = Audience::new(opened, &start);
     // Where that is not allowed records are late when CPUs are scarce, and no less true.

@@ -21,7 +21,7 @@ pub use host::{HostFacts, clocksource, host_facts, is_fallback};
 pub use own_pages::OwnPages;
 pub use ptp::PtpProbe;
 pub use steal::StealProbe;
-pub use stock::{numa_nodes, oom_score_adj, transparent_huge_pages};
+pub use stock::{numa_nodes, oom_score_adj, realtime_percent, transparent_huge_pages};
 pub use thread::{ThreadCounters, ThreadProbe};
 
 use crate::plan::Machine;

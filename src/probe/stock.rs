@@ -60,6 +60,14 @@ fn bound_to(maps: &str) -> Vec<u32> {
         .map_or(Vec::new(), |(_, list)| ids(list))
 }
 
+/// How much of a CPU's time realtime threads may have; none where there is no bound.
+pub fn realtime_percent() -> Option<u64> {
+    let kernel = Path::new("/proc/sys/kernel");
+    // Without a bound the first is -1.
+    let runtime_us = number(&kernel.join("sched_rt_runtime_us"))?;
+    (runtime_us.saturating_mul(100)).checked_div(number(&kernel.join("sched_rt_period_us"))?)
+}
+
 /// Free pages of both sizes that nobody has reserved.
 fn huge_pages(directory: &Path) -> HugePages {
     let free_bytes = |page_kib: u64| {

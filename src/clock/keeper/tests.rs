@@ -174,3 +174,19 @@ fn on_this_machine_the_clock_agrees_with_the_kernels() {
 
 /// The line is some milliseconds old, and its rate was taken over 20 ms.
 const AGREED_NS: u64 = 20_000;
+
+#[test]
+fn beside_a_coarse_clock_the_counter_is_kept_by_its_steps_and_given_up_when_it_is_off_by_several() {
+    let coarse = Resolution { step_ns: 4 * MS, read_ns: 40 };
+    let mut keeper = Keeper::from(Some(pair(0, 1000 * MS)), coarse);
+    assert_eq!(keeper.on(pair(400 * MS, 1200 * MS)), None);
+    let clock = keeper.clock();
+    // Between two steps the coarse clock shows the last one: 3.9 ms less.
+    let between = 400 * MS + 2 * 3_900_000;
+    assert_eq!(read(&clock, between, 1200 * MS), 1203_900_000);
+    // The kernel missed a step; then five more.
+    assert_eq!(keeper.on(pair(2400 * MS, 2196 * MS)), None);
+    assert!(keeper.hz().is_some() && keeper.step_ns() == 0);
+    assert!(keeper.on(pair(4400 * MS, 3176 * MS)).is_some());
+    assert_eq!((keeper.hz(), keeper.step_ns()), (None, 4 * MS));
+}

@@ -39,6 +39,23 @@ fn a_quantile_with_too_few_visits_has_a_reason_and_no_ratio() {
 }
 
 #[test]
+fn what_the_guests_clock_cannot_tell_has_a_reason_and_no_ratio_and_the_rest_is_told() {
+    let coarse = Story { clock_step_ns: Some(4_000_250), ..Story::precopy() }.run_data();
+    let analysis = of(&coarse);
+    assert_eq!(analysis.baseline_reason, None);
+    let precopy = stage(&analysis, PhaseName::Precopy).slowdown.as_ref().unwrap();
+    let p50 = &precopy.service[0];
+    assert_eq!((p50.of, p50.ratio), ("p50", None));
+    assert!(p50.reason.as_ref().is_some_and(|reason| reason.contains("too coarse")), "{p50:?}");
+    assert!(precopy.rate.ratio.is_some());
+    assert!(analysis.settling.after_s.is_some(), "{:?}", analysis.settling);
+    let timeline = Timeline::of(&coarse);
+    let figures = &timeline.phase(PhaseName::Baseline).unwrap().figures;
+    assert!(figures.service_ns.is_some_and(|service| service.count > 0 && service.p50.is_none()));
+    assert!(of(&Story::precopy().run_data()).stages[1].slowdown.as_ref().unwrap().service[0].ratio.is_some());
+}
+
+#[test]
 fn a_baseline_that_changes_halfway_is_compared_with_nothing() {
     let mut data = Story::precopy().run_data();
     for arrival in data.arrivals.iter_mut().take(40) {
