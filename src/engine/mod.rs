@@ -356,11 +356,10 @@ impl Engine {
                         self.corruptions_told += 1;
                         corruptions.push(finds::corruption(&find));
                     }
-                    Some(Told::Corrupt(_)) => {}
                     Some(Told::Long(visit)) if is_resolved(visit.len_ns, self.clock.step_ns()) => {
                         stalls.push(finds::stall(writer.on, &visit));
                     }
-                    Some(Told::Long(_)) => {}
+                    Some(Told::Corrupt(_) | Told::Long(_)) => {}
                     None => break,
                 }
             }
