@@ -7,7 +7,8 @@ use crate::{
         rundir::RunData,
         timeline::{Axis, PhaseName, Timeline},
     },
-    record::{Body, Gap, Interval, QemuBody, Side, Stall, tick_ns},
+    plan::CanaryPeriod,
+    record::{Body, Gap, Hello, Interval, QemuBody, Side, Stall, tick_ns},
 };
 
 /// Gaps are judged so much at a time: over less steal says nothing, ns.
@@ -30,6 +31,14 @@ pub struct Judged {
     pub realtime: bool,
 }
 
+/// How coarse the guest's canaries saw: the ticks they woke with, or a longer period that was asked for; 0 where neither is so.
+fn grain_ns(hello: &Hello) -> u64 {
+    let ticks_ns = hello.clock.timer_step_ns.map_or(0, tick_ns);
+    let is_longer = hello.plan.canary.ns().is_some_and(|asked_ns| asked_ns > CanaryPeriod::USUAL_NS);
+    let period_ns = hello.self_facts.canary_period_ns.filter(|_| is_longer);
+    ticks_ns.max(period_ns.unwrap_or(0))
+}
+
 /// Judges every gap of the run.
 pub fn judged(data: &RunData, axis: &Axis, timeline: &Timeline, canaries: usize) -> Judged {
     let (mut gaps, mut stalls, mut intervals) = (Vec::new(), Vec::new(), Vec::new());
@@ -41,7 +50,7 @@ pub fn judged(data: &RunData, axis: &Axis, timeline: &Timeline, canaries: usize)
             Body::Interval(interval) => intervals.push(&**interval),
             Body::Hello(hello) => {
                 realtime = hello.self_facts.canary_realtime;
-                ticks_ns = hello.clock.timer_step_ns.map_or(0, tick_ns);
+                ticks_ns = grain_ns(hello);
             }
             _ => {}
         }
@@ -181,6 +190,26 @@ mod tests {
 
     fn classes(judged: &Judged) -> Vec<GapClass> {
         judged.verdicts.iter().map(|verdict| verdict.class).collect()
+    }
+
+    #[test]
+    fn canaries_that_were_to_wake_less_often_see_no_finer() {
+        let mut data = Story::precopy().run_data();
+        let mut hellos = data.arrivals.iter_mut().filter_map(|arrival| match &mut arrival.record.body {
+            Body::Hello(hello) => Some(hello),
+            _ => None,
+        });
+        let hello = hellos.next().unwrap();
+        hello.clock.timer_step_ns = None;
+        assert_eq!(grain_ns(hello), 0);
+        hello.plan.canary = "10ms".parse().unwrap();
+        hello.self_facts.canary_period_ns = Some(12_000_000);
+        assert_eq!(grain_ns(hello), 12_000_000);
+        hello.plan.canary = "off".parse().unwrap();
+        hello.self_facts.canary_period_ns = None;
+        assert_eq!(grain_ns(hello), 0);
+        drop(hellos);
+        assert_eq!(Timeline::of(&data).blackout.common_gap_ns, None, "nobody looked");
     }
 
     #[test]
