@@ -156,6 +156,17 @@ mod tests {
     }
 
     #[test]
+    fn a_level_that_did_not_last_is_not_the_one_that_tells_what_was_lost() {
+        let mut story = Story::auto_converge();
+        let count = story.throttle.len();
+        let until_ms = story.throttle[count - 1].1;
+        story.throttle[count - 2].1 = until_ms - 500.0;
+        story.throttle[count - 1].0 = until_ms - 500.0;
+        let said = of(&story);
+        assert!(said.contains("up to 90 %;") && said.contains("while throttled at 80 %"), "{said}");
+    }
+
+    #[test]
     fn post_copy_tells_the_waiting_and_the_blackout_beside_what_qemu_says() {
         let said = of(&Story::post_copy());
         assert!(said.contains("at longest 50.0 ms at once (100 page requests by QEMU's count)"), "{said}");
