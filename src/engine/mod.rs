@@ -5,6 +5,7 @@ mod calls;
 mod canary;
 mod control;
 mod course;
+mod details;
 mod diagnosis;
 mod error;
 mod finds;
@@ -29,12 +30,11 @@ pub use threads::rehearse;
 use crate::{
     clock::{Clock, ClockFailure, Keeper, Monotonic, Resolution, timer_step_ns},
     content::{Journal, Ledger},
-    diagnose::classify,
     pace::{Part, Schedule},
     plan::{Checked, Load},
     probe::{CallbackProbe, OwnPages, StealProbe, clocksource},
-    record::{self, ClockFacts, Corruption, Gap, MemoryFacts, SelfFacts, Stall, is_resolved},
-    tally::{GapTally, RING_RECORDS, StampTally, Told, VisitTally},
+    record::{self, ClockFacts, MemoryFacts, SelfFacts},
+    tally::{GapTally, StampTally, VisitTally},
     units::PageCount,
 };
 use canary::Canary;
@@ -310,63 +310,6 @@ impl Engine {
             clock_step_ns: self.clock.step_ns(),
         };
         snapshot::take(&sources, self.stopped_ns.unwrap_or_else(|| Monotonic.now_ns()), last)
-    }
-
-    /// Moves the gap records that came since the last call to `into`, at most as many as the rings hold, and judges
-    /// them together for the next snapshot; those that ended just now with the next call, unless all has ended. Steal is
-    /// read as well.
-    pub fn take_gaps(&mut self, into: &mut Vec<Gap>) {
-        let first_fresh = into.len();
-        // Before the rings are read: what is not in them yet may have ended since.
-        let now_ns = Monotonic.now_ns();
-        for canary in &self.canaries {
-            for _ in 0..RING_RECORDS {
-                let Some(gap) = canary.tally.take() else { break };
-                into.push(Gap {
-                    cpu: canary.cpu,
-                    start_ns: gap.start_ns,
-                    len_ns: gap.len_ns,
-                    class: classify(gap.len_ns, &gap.features),
-                    features: gap.features,
-                });
-            }
-        }
-        // The kernel writes all of its counters down for each reading: once is enough.
-        let steal_ms = self.steal.as_ref().and_then(StealProbe::read_ms);
-        self.steal_seen_ms = steal_ms;
-        let fresh = into.get(first_fresh..).unwrap_or_default();
-        if !fresh.is_empty() {
-            self.callbacks_seen = self.callbacks.read();
-        }
-        let canaries = self.canaries.len();
-        self.diagnosis.take_in(fresh, canaries, steal_ms, now_ns);
-        if self.stopped_ns.is_some() {
-            self.diagnosis.judge_all(canaries, steal_ms, now_ns);
-        }
-    }
-
-    /// Moves what writers found since the last call: corrupt pages, at most [`CORRUPTION_RECORDS`] in all, and visits that
-    /// took too long.
-    pub fn take_finds(&mut self, corruptions: &mut Vec<Corruption>, stalls: &mut Vec<Stall>) {
-        for writer in &self.writers {
-            let Some(tally) = &writer.stamps else { continue };
-            for _ in 0..RING_RECORDS {
-                match tally.take() {
-                    Some(Told::Corrupt(find)) if self.corruptions_told < CORRUPTION_RECORDS => {
-                        self.corruptions_told += 1;
-                        corruptions.push(finds::corruption(&find));
-                    }
-                    Some(Told::Long(visit)) if is_resolved(visit.len_ns, self.clock.step_ns()) => {
-                        stalls.push(finds::stall(writer.on, &visit));
-                    }
-                    Some(Told::Corrupt(_) | Told::Long(_)) => {}
-                    None => break,
-                }
-            }
-        }
-        if !stalls.is_empty() {
-            self.callbacks_seen = self.callbacks.read();
-        }
     }
 
     /// Compares the clock that stamps visits with CLOCK_MONOTONIC, to be called about every 100 ms. Returns how it was

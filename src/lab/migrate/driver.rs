@@ -2,6 +2,7 @@
 
 mod postcopy;
 mod prepare;
+mod switch;
 
 use super::setup::Step;
 use super::{Action, Input, MigrationEnd, MigrationResult};
