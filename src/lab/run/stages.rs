@@ -111,18 +111,7 @@ impl Stage<'_, '_> {
             self.account.milestone(MilestoneName::Steady, hostclock::mono_ns());
             return Ok(());
         }
-        let achieved = self.account.guest.achieved_pages_per_s.unwrap_or(0);
-        let asked = self.scenario.load.rate;
-        let way_out = match asked {
-            Rate::PagesPerSecond(asked) if achieved.saturating_mul(10) < asked.saturating_mul(9) => {
-                "lower load.rate"
-            }
-            _ => "its rate changes from interval to interval: a quieter host, or a longer load.interval",
-        };
-        let sentence = format!(
-            "the load was never steady within {limit}: asked were {asked}, achieved in the last interval {achieved} \
-             pages/s; {way_out}"
-        );
+        let sentence = never_steady(limit, self.scenario.load.rate, self.account.guest.achieved_pages_per_s);
         // The guest is well: it is ended in order, so that its own account of the run is complete.
         self.end_guest().await?;
         Err(Trouble::Judged(vec![sentence]))
@@ -318,7 +307,39 @@ impl Stage<'_, '_> {
     }
 }
 
+/// That the load was never steady, and what may help.
+fn never_steady(limit: Nanos, asked: Rate, achieved_pages_per_s: Option<u64>) -> String {
+    let Some(achieved) = achieved_pages_per_s else {
+        return format!(
+            "the load was never steady within {limit}: asked were {asked}, and no interval told what was achieved; a shorter \
+             load.interval"
+        );
+    };
+    let way_out = match asked {
+        Rate::PagesPerSecond(asked) if achieved.saturating_mul(10) < asked.saturating_mul(9) => {
+            "lower load.rate"
+        }
+        _ => "its rate changes from interval to interval: a quieter host, or a longer load.interval",
+    };
+    format!(
+        "the load was never steady within {limit}: asked were {asked}, achieved in the last interval {achieved} pages/s; {way_out}"
+    )
+}
+
 /// How a QEMU ended and what it said, on one line.
 fn one_line(exit: &Exit) -> String {
     exit.to_string().trim().replace('\n', "; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_load_that_was_never_steady_is_blamed_on_its_rate_only_where_that_was_not_reached() {
+        let said = |achieved| never_steady(Nanos::from_secs(60), Rate::PagesPerSecond(1000), achieved);
+        assert!(said(Some(500)).ends_with("achieved in the last interval 500 pages/s; lower load.rate"));
+        assert!(said(Some(990)).contains("990 pages/s; its rate changes"));
+        assert!(said(None).contains("no interval told what was achieved") && !said(None).contains(" 0 "));
+    }
 }

@@ -36,6 +36,7 @@ impl LoadSpec {
                 format!(" --verify {}", if self.verify { "on" } else { "off" }),
             ),
             unless(self.clock == planned.clock, format!(" --clock {}", self.clock)),
+            unless(self.canary == planned.canary, format!(" --canary {}", self.canary)),
             " --report virtio".into(),
         ]
         .concat()
@@ -62,12 +63,13 @@ mod tests {
             dedup: "5%".parse().unwrap(),
             verify: false,
             clock: ClockChoice::Tsc,
+            canary: "10ms".parse().unwrap(),
             ..LoadSpec::default()
         };
         let arguments = load.guest_arguments();
         assert!(arguments.contains(" -p hotspot:10%/90%/5p/s --reads 25% --baseline"), "{arguments}");
         assert!(
-            arguments.contains(" -w 4096 -c compress:50 --dedup 5% --verify off --clock tsc "),
+            arguments.contains(" -w 4096 -c compress:50 --dedup 5% --verify off --clock tsc --canary 10ms "),
             "{arguments}"
         );
     }

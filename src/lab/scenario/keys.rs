@@ -14,7 +14,7 @@ pub enum Kind {
 }
 
 /// Every key there is, as `--set` spells it, what it holds, and the form of that beyond its kind.
-pub const KEYS: [(&str, Kind, &str); 43] = [
+pub const KEYS: [(&str, Kind, &str); 44] = [
     ("name", Kind::Text, "letters, digits, - _ . and / such as my/scenario"),
     ("summary", Kind::Text, "a sentence"),
     ("vm.memory", Kind::Text, "a size such as 256M"),
@@ -36,6 +36,7 @@ pub const KEYS: [(&str, Kind, &str); 43] = [
     ("load.dedup", Kind::Text, "a share such as 25%"),
     ("load.verify", Kind::Truth, ""),
     ("load.clock", Kind::Text, "auto, tsc or monotonic"),
+    ("load.canary", Kind::Text, "a time of 987us to 100ms, or off"),
     ("load.threads", Kind::Number, "1 to 1024"),
     ("load.baseline", Kind::Text, "a time such as 4s"),
     ("load.interval", Kind::Text, "a time such as 100ms"),

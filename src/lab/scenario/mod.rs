@@ -18,8 +18,8 @@ pub use load::{Resolved, ScenarioError, find, parse};
 pub use trigger::Trigger;
 
 use crate::plan::{
-    Backing, BacklogPolicy, ClockChoice, ContentSpec, MemoryAmount, Numa, PaceSpec, PageSize, PatternSpec,
-    WORD_BYTES,
+    Backing, BacklogPolicy, CanaryPeriod, ClockChoice, ContentSpec, MemoryAmount, Numa, PaceSpec, PageSize,
+    PatternSpec, WORD_BYTES,
 };
 use crate::units::{ByteSize, Nanos, Rate, Share};
 use serde::{Deserialize, Serialize};
@@ -96,6 +96,8 @@ pub struct LoadSpec {
     pub verify: bool,
     /// The clock that stamps.
     pub clock: ClockChoice,
+    /// How often each vCPU's canary wakes, or that there are none.
+    pub canary: CanaryPeriod,
     /// Writers; none means one per vCPU.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<u32>,
@@ -220,6 +222,7 @@ impl Default for LoadSpec {
             dedup: Share::default(),
             verify: true,
             clock: ClockChoice::Auto,
+            canary: CanaryPeriod::default(),
             threads: None,
             baseline: Nanos::from_secs(4),
             interval: Nanos::from_ms(100),

@@ -177,4 +177,31 @@ mod tests {
         assert!(refused.contains("load.plan, rate: 'fast' is not a dirty rate"), "{refused}");
         assert!(refused.contains("load.plan, duration = 9s would end the load"), "{refused}");
     }
+
+    #[test]
+    fn whatever_a_plan_may_say_counts_in_a_scenario_but_the_runs_end() {
+        let plan = "memory = \"40M\"\npages = \"thp\"\nbacking = \"shared\"\nnuma = \"0\"\nlock = true\nrate = \"9M/s\"\n\
+            pattern = \"random\"\npace = \"poisson\"\nbacklog = \"shed\"\ncatch-up = 2\nreads = \"5%\"\nwrite = 64\n\
+            content = \"compress:50\"\ndedup = \"0%\"\nverify = \"on\"\nclock = \"tsc\"\ncanary = \"10ms\"\nthreads = 1\n\
+            baseline = \"6s\"\ninterval = \"200ms\"\nseed = 7\n";
+        let Resolved { scenario, notes } = with_plan(plan, &[]).unwrap();
+        assert_eq!(scenario.load.canary.to_string(), "10ms");
+        for key in
+            ["memory", "pages", "backing", "numa", "lock", "rate", "pattern", "pace", "backlog", "catch_up"]
+                .into_iter()
+                .chain([
+                    "reads",
+                    "write_bytes",
+                    "content",
+                    "clock",
+                    "canary",
+                    "threads",
+                    "baseline",
+                    "interval",
+                    "seed",
+                ])
+        {
+            assert!(notes[0].contains(&format!("load.{key} = ")), "{key} in {notes:?}");
+        }
+    }
 }
