@@ -165,36 +165,36 @@ async fn restore(image: &Path, sockets: &Sockets, dir: &Path, state: &Path) -> V
     vm
 }
 
-/// Of two lives with one beginning: both are whole, the second says where it came from, what is before is the first's, and
-/// they say the same until they part at a number of at most `saved`.
-fn are_two_lives(lives: &BTreeMap<String, Life>, said: &str, saved: u64) {
-    assert_eq!(lives.len(), 2, "{:?}", lives.keys());
-    let is_branch = |life: &Life| life.about["parent"].is_string();
-    let (name, branch) = lives.iter().find(|(_, life)| is_branch(life)).unwrap();
-    let origin = branch.about["parent"].as_str().unwrap();
-    let parent = &lives[origin];
-    println!(
-        "saved before {saved}; {origin} {}..{}, {name} {}..{}",
-        parent.begin(),
-        parent.end(),
-        branch.begin(),
-        branch.end()
-    );
-    assert!(name != origin && !is_branch(parent), "{:?}", parent.about);
-    assert!(parent.is_whole() && branch.is_whole(), "{:?} {:?}", parent.about, branch.about);
-    assert_eq!(parent.begin(), 0);
-    assert_eq!(branch.about["parent_seq"], branch.begin(), "{:?}", branch.about);
-    assert!(branch.about["reason"].as_str().unwrap().contains("earlier state"), "{:?}", branch.about);
-    assert_eq!(branch.about["hostname"], parent.about["hostname"]);
-    assert!(said.contains("went back to an earlier state") && said.contains(name.as_str()), "{said}");
-    assert!(branch.begin() <= saved, "what is before {} is not to be had", branch.begin());
-    assert!(parent.lives_on(saved) && branch.lives_on(saved));
-    let both =
-        branch.records.iter().filter_map(|(seq, record)| Some((seq, record, parent.records.get(seq)?)));
-    let (same, other): (Vec<_>, Vec<_>) = both.partition(|(_, record, of_parent)| record == of_parent);
-    assert!(other.len() >= A_LIFE, "{} records differ", other.len());
-    let (last_same, first_other) = (same.last().map(|(seq, ..)| **seq), *other[0].0);
-    assert!(last_same.is_none_or(|last| last < first_other), "{last_same:?} {first_other}");
+/// Of several lives with one beginning: all are whole, every other says where it came from, what is before is the first's,
+/// and they say the same until they part at a number of at most `saved`.
+fn are_lives_of_their_own(lives: &BTreeMap<String, Life>, said: &str, saved: u64) {
+    let (branches, origins): (Vec<_>, Vec<_>) =
+        lives.iter().partition(|(_, life)| life.about["parent"].is_string());
+    let [(origin, parent)] = origins[..] else { panic!("{:?} came from nowhere", lives.keys()) };
+    println!("saved before {saved}; {origin} {}..{}", parent.begin(), parent.end());
+    assert!(parent.is_whole() && parent.begin() == 0 && parent.lives_on(saved), "{:?}", parent.about);
+    for (name, branch) in branches {
+        println!("{name} {}..{}", branch.begin(), branch.end());
+        let about = &branch.about;
+        assert!(branch.is_whole() && branch.lives_on(saved), "{about:?}");
+        assert_eq!((&about["parent"], &about["parent_seq"]), (&json!(origin), &json!(branch.begin())));
+        assert!(about["reason"].as_str().unwrap().contains("earlier state"), "{about:?}");
+        assert_eq!(about["hostname"], parent.about["hostname"]);
+        assert!(said.contains("went back to an earlier state") && said.contains(name), "{said}");
+        assert!(branch.begin() <= saved, "what is before {} is not to be had", branch.begin());
+        for (other, life) in lives.iter().filter(|(other, _)| *other != name) {
+            part_for_good(branch, life, &format!("{name} and {other}"));
+        }
+    }
+}
+
+/// Two lives say the same at first, if anything, and then never again.
+fn part_for_good(one: &Life, other: &Life, names: &str) {
+    let both = one.records.iter().filter_map(|(seq, record)| Some((seq, record, other.records.get(seq)?)));
+    let (same, different): (Vec<_>, Vec<_>) = both.partition(|(_, record, other)| record == other);
+    assert!(different.len() >= A_LIFE, "{names}: {} records differ", different.len());
+    let (last_same, first_different) = (same.last().map(|(seq, ..)| **seq), *different[0].0);
+    assert!(last_same.is_none_or(|last| last < first_different), "{names}: {last_same:?} {first_different}");
 }
 
 #[test]
@@ -220,7 +220,8 @@ fn one_state_restored_a_second_time_is_a_second_life() {
         second.wait().await;
         let (lives, said) = collector.end();
         assert_eq!(lives[branch].records.last_key_value().unwrap().1["type"], "end");
-        are_two_lives(&lives, &said, saved);
+        assert_eq!(lives.len(), 2, "{:?}", lives.keys());
+        are_lives_of_their_own(&lives, &said, saved);
     });
 }
 
@@ -259,13 +260,14 @@ fn two_clones_at_once_are_two_lives() {
         for life in lives.values() {
             assert_eq!(life.records.last_key_value().unwrap().1["type"], "end");
         }
-        are_two_lives(&lives, &said, saved);
+        assert_eq!(lives.len(), 2, "{:?}", lives.keys());
+        are_lives_of_their_own(&lives, &said, saved);
     });
 }
 
 #[test]
-fn a_running_vm_that_loads_a_state_is_a_second_life() {
-    let Some((program, image)) = lab_and_image("a_running_vm_that_loads_a_state_is_a_second_life") else {
+fn a_running_vm_that_loads_a_state_twice_is_three_lives() {
+    let Some((program, image)) = lab_and_image("a_running_vm_that_loads_a_state_twice_is_three_lives") else {
         return;
     };
     run(async {
@@ -282,15 +284,16 @@ fn a_running_vm_that_loads_a_state_is_a_second_life() {
         let saved = collector.lives().values().map(Life::end).max().unwrap();
         tell(&vm, "cont", Value::Null).await;
         collector.comes_to("it goes on", live_on(1, saved)).await;
-        monitor(&vm, "loadvm here").await;
-        tell(&vm, "cont", Value::Null).await;
-        let lives = collector.comes_to("and back", live_on(2, saved)).await;
-        let branch = lives.iter().find(|(_, life)| life.begin() > 0).unwrap().0;
-        collector.command(branch, "stop");
+        for (count, what) in [(2, "and back"), (3, "and once more")] {
+            monitor(&vm, "loadvm here").await;
+            tell(&vm, "cont", Value::Null).await;
+            collector.comes_to(what, live_on(count, saved)).await;
+        }
+        tell(&vm, "quit", Value::Null).await;
         vm.wait().await;
         let (lives, said) = collector.end();
-        assert_eq!(lives[branch].records.last_key_value().unwrap().1["type"], "end");
-        are_two_lives(&lives, &said, saved);
+        assert_eq!(lives.len(), 3, "{:?}", lives.keys());
+        are_lives_of_their_own(&lives, &said, saved);
     });
 }
 
