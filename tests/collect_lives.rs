@@ -151,11 +151,21 @@ fn a_second_life_on_an_open_connection_is_kept_apart() {
     guest.life = "second";
     guest.says_up_to(40);
     guest.hears(|command| matches!(command, Told::Ack { seq: 40.., .. }));
+    // And once more to the same state.
+    (guest.next, guest.life) = (15, "first");
+    guest.says_up_to(18);
+    guest.life = "third";
+    guest.says_up_to(60);
+    guest.hears(|command| matches!(command, Told::Ack { seq: 60.., .. }));
     let (code, said) = end(collecting);
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(kept(dir.path(), "0000000000000007", "first").0, (0..21).collect::<Vec<_>>());
-    let (seqs, about) = kept(dir.path(), "0000000000000007-2", "second");
-    assert_eq!((seqs, &about["parent_seq"]), ((18..40).collect::<Vec<_>>(), &18.into()));
+    for (name, life, end) in [("0000000000000007-2", "second", 40), ("0000000000000007-3", "third", 60)] {
+        let (seqs, about) = kept(dir.path(), name, life);
+        assert_eq!(seqs, (18..end).collect::<Vec<_>>());
+        // Both come from the first: of the second the third has nothing.
+        assert_eq!((&about["parent"], &about["parent_seq"]), (&"0000000000000007".into(), &18.into()));
+    }
 }
 
 #[test]

@@ -205,6 +205,8 @@ impl Desk {
         if !vm.may_bring(&format!("{session} {}", family.lives().len())) {
             return None;
         }
+        // What another branch does not begin before either, both have of the life they come from.
+        let life = family.owner(life, seq.saturating_sub(1));
         let branch = family.branch((&self.out, session), self.limit_bytes, (life, seq, why));
         let branch = branch.map_err(|error| fault.get_or_insert(error)).ok()?;
         let (of, name) = (family.life(life)?.name.clone(), family.life(branch)?.name.clone());
