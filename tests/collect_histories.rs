@@ -1,110 +1,19 @@
 //! Random histories of VMs under one collector: snapshots, restores, clones, `loadvm`, migrations, broken connections and
 //! collectors that begin anew. Every record of every life is kept, once, and apart from those of other lives.
 //!
-//! Guest and collector are the real ones, without their sockets.
+//! Guest and collector are the real ones, without their sockets. The random histories are the same each time; with SULLY_HISTORIES=N
+//! in the environment they are N others.
 #![cfg(feature = "host")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod histories;
+
+use histories::{SOCKETS, Turn, World};
 use proptest::prelude::*;
+use proptest::test_runner::{RngSeed, TestRunner};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use sully::guest::{Desk as Load, Session};
-use sully::lab::collect::many::{Desk, Socket, Talk};
-use sully::plan::{Machine, Plan, Stock, check};
-use sully::record::{Arrival, Body, Heartbeat, Hello, Record, SessionId};
-use sully::wire::decode_record;
-
-const SECOND_NS: u64 = 1_000_000_000;
-const SOCKETS: usize = 4;
-
-/// What a guest went through: enough to make it again.
-#[derive(Debug, Clone)]
-enum Input {
-    Says(u64),
-    Hears(Vec<u8>),
-    Sends(usize),
-    Rewinds,
-}
-
-/// A guest and its past.
-struct Guest {
-    session: Session,
-    load: Load,
-    past: Vec<Input>,
-    /// What it said, in order.
-    said: Vec<u64>,
-}
-
-fn hello() -> Hello {
-    let golden = include_str!("golden/v1/records.ndjson").lines().next().unwrap();
-    let Body::Hello(hello) = decode_record(golden.as_bytes()).unwrap().body else { panic!("no hello") };
-    *hello
-}
-
-impl Guest {
-    fn new(id: u64) -> Self {
-        let machine = Machine { available_bytes: 1 << 30, cpus: 1, stock: Stock::default() };
-        let load = Load::new(&check(&Plan::default(), &machine).unwrap(), 0);
-        let mut session = Session::new(SessionId(id));
-        session.say(0, Body::Hello(Box::new(hello())));
-        Self { session, load, past: Vec::new(), said: Vec::new() }
-    }
-
-    /// The same guest as it was after so many inputs.
-    fn restored(id: u64, past: &[Input]) -> Self {
-        let mut guest = Self::new(id);
-        for input in past {
-            guest.goes_through(input.clone());
-        }
-        guest
-    }
-
-    fn goes_through(&mut self, input: Input) {
-        match &input {
-            // What makes a record of one life differ from that of another is the clock alone.
-            Input::Says(real_ns) => {
-                let beat = Heartbeat { real_ns: *real_ns, tsc: None, disruptions: None, ptp_ns: None };
-                self.session.offer_detail(*real_ns, Body::Heartbeat(beat));
-                self.said.push(*real_ns);
-            }
-            Input::Hears(bytes) => drop(self.session.hear(1, bytes, &mut self.load)),
-            Input::Sends(bytes) => self.session.outbox().mark_sent(*bytes),
-            Input::Rewinds => drop(self.session.outbox().rewind()),
-        }
-        self.past.push(input);
-    }
-
-    fn sends(&mut self, most: usize) -> Vec<u8> {
-        let bytes = self.session.outbox().next_bytes();
-        let bytes = bytes[..bytes.len().min(most)].to_vec();
-        if !bytes.is_empty() {
-            self.goes_through(Input::Sends(bytes.len()));
-        }
-        bytes
-    }
-}
-
-#[derive(Debug, Clone)]
-enum Turn {
-    Says(usize, u64),
-    Sends(usize, usize),
-    /// The guest hears what the collector said.
-    Hears(usize),
-    Waits(u64),
-    /// The disk takes what was written.
-    Syncs,
-    Breaks(usize),
-    /// The state of a guest is saved.
-    Saves(usize),
-    /// A guest ends when everything it said is kept; a saved state goes on at this socket.
-    Restores(usize, usize),
-    /// As before, on the open connection.
-    Loads(usize, usize),
-    /// A guest goes on at another socket, which nobody uses.
-    Moves(usize, usize),
-    Restarts,
-}
+use std::path::Path;
+use sully::record::{Arrival, Body, Record};
 
 fn turns() -> impl Strategy<Value = Vec<Turn>> {
     let (guest, state) = (0..SOCKETS, any::<prop::sample::Index>().prop_map(|index| index.index(8)));
@@ -122,180 +31,6 @@ fn turns() -> impl Strategy<Value = Vec<Turn>> {
         1 => Just(Turn::Restarts),
     ];
     prop::collection::vec(turn, 0..120)
-}
-
-/// VMs and the sockets they are at, each with a collector's connection.
-struct World {
-    desk: Arc<Desk>,
-    guests: [Option<Guest>; SOCKETS],
-    talks: [Option<Talk>; SOCKETS],
-    /// What each guest that is no more said.
-    ended: Vec<Vec<u64>>,
-    saved: Vec<Vec<Input>>,
-    now_ns: u64,
-    clock: u64,
-}
-
-const SESSION: u64 = 7;
-
-fn path(index: usize) -> PathBuf {
-    PathBuf::from(format!("/run/{index}.sock"))
-}
-
-impl World {
-    fn new(out: &Path) -> Self {
-        let mut world = Self {
-            desk: Arc::new(Desk::open(out, 1 << 30).unwrap()),
-            guests: [const { None }; SOCKETS],
-            talks: [const { None }; SOCKETS],
-            ended: Vec::new(),
-            saved: Vec::new(),
-            now_ns: SECOND_NS,
-            clock: 0,
-        };
-        world.guests[0] = Some(Guest::new(SESSION));
-        world.starts();
-        world
-    }
-
-    /// A collector begins: it knows what is on the disk.
-    fn starts(&mut self) {
-        for index in 0..SOCKETS {
-            self.desk.admit(&path(index)).unwrap();
-            self.connects(index, Socket::new(path(index)));
-        }
-    }
-
-    fn connects(&mut self, index: usize, socket: Socket) {
-        self.desk.connection(&path(index), true);
-        self.talks[index] = Some(Talk::begin(Arc::clone(&self.desk), socket, self.now_ns));
-    }
-
-    fn breaks(&mut self, index: usize) {
-        let mut talk = self.talks[index].take().unwrap();
-        talk.close(self.now_ns);
-        self.desk.connection(&path(index), false);
-        // The port brings the line under way back.
-        if let Some(guest) = &mut self.guests[index] {
-            guest.goes_through(Input::Rewinds);
-        }
-        self.connects(index, talk.into_socket());
-    }
-
-    fn restarts(&mut self, out: &Path) {
-        for index in 0..SOCKETS {
-            self.talks[index].take().unwrap().close(self.now_ns);
-            if let Some(guest) = &mut self.guests[index] {
-                guest.goes_through(Input::Rewinds);
-            }
-        }
-        self.desk.close().unwrap();
-        self.desk = Arc::new(Desk::open(out, 1 << 30).unwrap());
-        self.starts();
-    }
-
-    fn sends(&mut self, index: usize, most: usize) {
-        self.now_ns += 1_000_000;
-        if let (Some(guest), Some(talk)) = (&mut self.guests[index], &mut self.talks[index]) {
-            let bytes = guest.sends(most);
-            talk.hear(self.now_ns, &bytes);
-        }
-    }
-
-    fn hears(&mut self, index: usize) {
-        if let (Some(guest), Some(talk)) = (&mut self.guests[index], &mut self.talks[index]) {
-            guest.goes_through(Input::Hears(std::mem::take(talk.out())));
-        }
-    }
-
-    fn syncs(&self) {
-        for file in self.desk.take_unsynced() {
-            self.desk.synced(file.session, file.life, Ok(file.end));
-        }
-    }
-
-    fn waits(&mut self, ms: u64) {
-        self.now_ns += ms * 1_000_000;
-        for talk in self.talks.iter_mut().flatten() {
-            talk.tick(self.now_ns);
-        }
-    }
-
-    /// Everybody says what there is to say, until nothing is left.
-    fn settles(&mut self) {
-        for _ in 0..12 {
-            for index in 0..SOCKETS {
-                self.hears(index);
-                for _ in 0..20 {
-                    self.sends(index, 100_000);
-                }
-            }
-            self.syncs();
-            self.waits(1000);
-        }
-    }
-
-    fn turn(&mut self, turn: &Turn, out: &Path) {
-        match *turn {
-            Turn::Says(index, count) => {
-                for _ in 0..count {
-                    self.clock += 1;
-                    let clock = self.clock;
-                    if let Some(guest) = &mut self.guests[index] {
-                        guest.goes_through(Input::Says(clock));
-                    }
-                }
-            }
-            Turn::Sends(index, most) => self.sends(index, most),
-            Turn::Hears(index) => self.hears(index),
-            Turn::Waits(ms) => self.waits(ms),
-            Turn::Syncs => self.syncs(),
-            Turn::Breaks(index) => self.breaks(index),
-            Turn::Saves(index) => {
-                if let Some(guest) = &self.guests[index] {
-                    self.saved.push(guest.past.clone());
-                }
-            }
-            Turn::Restores(index, state) | Turn::Loads(index, state) => {
-                let Some(past) = self.saved.get(state).cloned() else { return };
-                // Where a line is half sent on an open connection its record is lost, which is said.
-                let is_half = Guest::restored(SESSION, &past).session.outbox().rewind() > 0;
-                if is_half && matches!(turn, Turn::Loads(..)) {
-                    return;
-                }
-                if self.guests[index].is_some() {
-                    self.settles();
-                }
-                if let Some(guest) = self.guests[index].take() {
-                    self.ended.push(guest.said);
-                }
-                if matches!(turn, Turn::Restores(..)) {
-                    self.breaks(index);
-                }
-                self.guests[index] = Some(Guest::restored(SESSION, &past));
-            }
-            Turn::Moves(from, to) => {
-                if self.guests[to].is_none() {
-                    self.guests[to] = self.guests[from].take();
-                }
-            }
-            Turn::Restarts => self.restarts(out),
-        }
-    }
-
-    /// What each life said, and of guests that are still there, when all is said.
-    fn ends(mut self) -> Vec<Vec<u64>> {
-        self.settles();
-        let findings = {
-            for talk in self.talks.iter_mut().flatten() {
-                talk.close(self.now_ns);
-            }
-            self.desk.close().unwrap()
-        };
-        assert_eq!(findings.faults, Vec::<String>::new());
-        let guests = self.guests.into_iter().flatten().map(|guest| guest.said);
-        self.ended.into_iter().chain(guests).collect()
-    }
 }
 
 /// A directory: what it branched off from and where, and what each of its numbers says.
@@ -338,21 +73,219 @@ fn said(dirs: &BTreeMap<String, Kept>, name: &str) -> BTreeMap<u64, u64> {
     all
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
-    #[test]
-    fn every_life_is_kept_whole_once_and_apart(turns in turns()) {
-        let dir = tempfile::tempdir().unwrap();
-        let mut world = World::new(dir.path());
-        for turn in turns {
-            world.turn(&turn, dir.path());
-        }
-        let lives = world.ends();
-        let dirs = kept(dir.path());
-        let told: Vec<Vec<u64>> = dirs.keys().map(|name| said(&dirs, name).into_values().collect()).collect();
-        for life in lives {
-            // A life that ended where another began is that one's beginning.
-            prop_assert!(told.iter().any(|told| told.starts_with(&life)), "{life:?} is in none of {told:?}");
-        }
+/// What is wrong after a history, if anything.
+fn fault_of(turns: &[Turn]) -> Option<String> {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::new(dir.path());
+    for turn in turns {
+        world.turn(turn, dir.path());
     }
+    let lives = match world.ends() {
+        Ok(lives) => lives,
+        Err(faults) => return Some(faults),
+    };
+    let dirs = kept(dir.path());
+    let told: Vec<Vec<u64>> = dirs.keys().map(|name| said(&dirs, name).into_values().collect()).collect();
+    // A life that ended where another began is that one's beginning.
+    let lost = lives.iter().find(|life| !told.iter().any(|told| told.starts_with(life)));
+    lost.map(|life| format!("{life:?} is in none of {told:?}"))
+}
+
+/// The same histories each time, or as many others as the environment's SULLY_HISTORIES asks for.
+fn config() -> ProptestConfig {
+    let asked = std::env::var("SULLY_HISTORIES").ok().map(|count| count.parse().unwrap());
+    ProptestConfig {
+        cases: asked.unwrap_or(300),
+        rng_seed: if asked.is_some() { RngSeed::Random } else { RngSeed::Fixed(7) },
+        max_shrink_iters: 20_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+#[test]
+fn every_life_is_kept_whole_once_and_apart() {
+    let checked = TestRunner::new(config()).run(&turns(), |turns| {
+        let fault = fault_of(&turns);
+        prop_assert!(fault.is_none(), "{}", fault.unwrap_or_default());
+        Ok(())
+    });
+    checked.unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn a_clone_beside_a_branch_is_not_taken_for_it() {
+    let turns = [
+        Turn::Saves(0),
+        Turn::Says(0, 1),
+        Turn::Restores(3, 0),
+        Turn::Says(0, 1),
+        Turn::Loads(3, 0),
+        Turn::Saves(0),
+        Turn::Says(3, 1),
+        Turn::Sends(3, 100_000),
+        Turn::Says(0, 1),
+        Turn::Restores(1, 1),
+        Turn::Breaks(3),
+    ];
+    assert_eq!(fault_of(&turns), None);
+}
+
+#[test]
+fn a_state_of_the_first_life_on_a_connection_of_another_is_not_filed_there() {
+    let turns = [
+        Turn::Saves(0),
+        Turn::Restores(2, 0),
+        Turn::Says(0, 5),
+        Turn::Sends(0, 100_000),
+        Turn::Saves(2),
+        Turn::Moves(2, 3),
+        Turn::Saves(3),
+        Turn::Saves(0),
+        Turn::Loads(1, 0),
+        Turn::Sends(1, 100_000),
+        Turn::Says(1, 1),
+        Turn::Sends(1, 82),
+        Turn::Restores(2, 3),
+        Turn::Breaks(1),
+        Turn::Saves(0),
+        Turn::Restores(1, 0),
+        Turn::Saves(0),
+        Turn::Saves(0),
+        Turn::Loads(2, 5),
+        Turn::Breaks(2),
+    ];
+    assert_eq!(fault_of(&turns), None);
+}
+
+#[test]
+fn a_state_that_was_loaded_and_says_nothing_new_is_no_double() {
+    let turns =
+        [Turn::Saves(0), Turn::Sends(0, 1), Turn::Loads(0, 0), Turn::Sends(0, 100_000), Turn::Breaks(0)];
+    assert_eq!(fault_of(&turns), None);
+}
+
+#[test]
+fn a_life_that_took_its_name_from_one_socket_and_spoke_on_another_knows_where_it_began() {
+    let turns = [
+        Turn::Saves(0),
+        Turn::Says(0, 1),
+        Turn::Restores(0, 0),
+        Turn::Hears(0),
+        Turn::Moves(0, 1),
+        Turn::Sends(1, 100_000),
+        Turn::Moves(1, 0),
+        Turn::Says(0, 2),
+    ];
+    assert_eq!(fault_of(&turns), None);
+}
+
+#[test]
+fn a_state_that_was_loaded_behind_what_another_life_sent_goes_on_from_that() {
+    let turns = [
+        Turn::Saves(0),
+        Turn::Restores(1, 0),
+        Turn::Saves(0),
+        Turn::Hears(0),
+        Turn::Loads(2, 0),
+        Turn::Restarts,
+        Turn::Restores(0, 0),
+        Turn::Says(2, 1),
+        Turn::Sends(2, 82),
+        Turn::Saves(2),
+        Turn::Loads(1, 2),
+        Turn::Says(0, 1),
+        Turn::Says(1, 1),
+    ];
+    assert_eq!(fault_of(&turns), None);
+}
+
+#[test]
+fn what_a_guest_sent_before_it_heard_the_collector_is_not_let_go_of() {
+    let turns = [
+        Turn::Says(0, 1),
+        Turn::Saves(0),
+        Turn::Restores(0, 0),
+        Turn::Says(0, 1),
+        Turn::Sends(0, 100_000),
+        Turn::Hears(0),
+        Turn::Moves(0, 2),
+        Turn::Says(2, 1),
+    ];
+    assert_eq!(fault_of(&turns), None);
+}
+
+#[test]
+fn a_state_that_was_loaded_when_it_had_sent_what_another_life_kept_is_apart() {
+    let turns = [
+        Turn::Saves(0),
+        Turn::Loads(0, 0),
+        Turn::Restores(2, 0),
+        Turn::Says(0, 1),
+        Turn::Sends(0, 100_000),
+        Turn::Saves(0),
+        Turn::Loads(0, 1),
+        Turn::Says(0, 1),
+    ];
+    assert_eq!(fault_of(&turns), None);
+}
+
+#[test]
+fn what_came_in_part_before_a_migration_is_not_acknowledged_away() {
+    let turns = [
+        Turn::Sends(0, 1),
+        Turn::Says(0, 1),
+        Turn::Saves(0),
+        Turn::Restores(1, 0),
+        Turn::Sends(1, 100_000),
+        Turn::Says(1, 1),
+        Turn::Waits(300),
+        Turn::Hears(0),
+        Turn::Moves(1, 2),
+        Turn::Sends(2, 82),
+        Turn::Saves(0),
+        Turn::Says(0, 1),
+        Turn::Syncs,
+        Turn::Waits(197),
+    ];
+    assert_eq!(fault_of(&turns), None);
+}
+
+#[test]
+fn a_connection_that_heard_only_the_end_of_a_life_makes_no_hole_in_another() {
+    let turns = [
+        Turn::Says(0, 1),
+        Turn::Sends(0, 1),
+        Turn::Saves(0),
+        Turn::Hears(0),
+        Turn::Sends(0, 426),
+        Turn::Sends(0, 341),
+        Turn::Sends(0, 134),
+        Turn::Restores(2, 0),
+        Turn::Says(2, 3),
+        Turn::Sends(2, 100_000),
+        Turn::Sends(0, 100_000),
+        Turn::Restarts,
+        Turn::Says(2, 1),
+        Turn::Sends(2, 82),
+        Turn::Moves(2, 1),
+    ];
+    assert_eq!(fault_of(&turns), None);
+}
+
+#[test]
+fn a_guest_that_moves_on_before_it_hears_the_collector_makes_no_hole_in_another_life() {
+    let turns = [
+        Turn::Saves(0),
+        Turn::Says(0, 1),
+        Turn::Restores(0, 0),
+        Turn::Says(0, 3),
+        Turn::Moves(0, 3),
+        Turn::Sends(3, 100_000),
+        Turn::Says(3, 1),
+        Turn::Moves(3, 2),
+        Turn::Sends(2, 82),
+        Turn::Restarts,
+    ];
+    assert_eq!(fault_of(&turns), None);
 }

@@ -116,10 +116,11 @@ impl Outbox {
 
     /// Goes back to the start of the line that is half sent; how many bytes that takes back.
     pub fn rewind(&mut self) -> usize {
+        let bytes = std::mem::take(&mut self.within);
         if let Some(seq) = self.resume_seq.take() {
             self.seek(seq);
         }
-        std::mem::take(&mut self.within)
+        bytes
     }
 
     /// From now on a line that was sent stays until it is acknowledged, or not (any more).
@@ -127,10 +128,10 @@ impl Outbox {
         self.acknowledged_only = keep;
     }
 
-    /// The host has every line before `end_seq`: they need not be kept.
+    /// The host has every line before `end_seq`: they need not be kept. What is to be sent again it has not asked for in
+    /// vain: an acknowledgement that it said before is another connection's.
     pub fn acknowledge(&mut self, end_seq: u64) {
-        let under_way = self.within > 0;
-        while self.first_seq < end_seq.min(self.sent_end) && !(self.at == 0 && under_way) {
+        while self.first_seq < end_seq && self.at > 0 && self.resume_seq.is_none() {
             self.forget_first();
         }
     }

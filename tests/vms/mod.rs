@@ -35,8 +35,8 @@ pub struct Words<'a> {
 }
 
 /// One emulated vCPU with the image; the destination waits for a migration.
-pub fn config(image: &Path, words: Words<'_>, sockets: &Sockets, log: &Path, side: Side) -> VmConfig {
-    VmConfig {
+pub async fn boot(image: &Path, words: Words<'_>, sockets: &Sockets, log: &Path, side: Side) -> Vm {
+    let config = VmConfig {
         qemu: locate::find(None).unwrap(),
         accelerator: Accelerator::Tcg,
         memory_bytes: RAM_BYTES,
@@ -49,12 +49,8 @@ pub fn config(image: &Path, words: Words<'_>, sockets: &Sockets, log: &Path, sid
         incoming: side == Side::Destination,
         sockets: sockets.path().to_owned(),
         console_log: log.join(format!("{side:?}.log")),
-    }
-}
-
-/// Starts it.
-pub async fn boot(image: &Path, words: Words<'_>, sockets: &Sockets, log: &Path, side: Side) -> Vm {
-    Vm::start(&config(image, words, sockets, log, side)).await.unwrap()
+    };
+    Vm::start(&config).await.unwrap()
 }
 
 /// Gives QEMU a command, which must not fail.

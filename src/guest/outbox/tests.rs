@@ -60,6 +60,11 @@ fn a_line_under_way_is_brought_to_its_end_before_sending_goes_back() {
     outbox.send_again();
     assert_eq!(outbox.next_bytes(), b"o\n");
     assert_eq!(drain(&mut outbox), "o\none\ntwo\nsix\n");
+    outbox.send_again();
+    outbox.mark_sent(1);
+    outbox.send_again();
+    assert_eq!(outbox.rewind(), 1, "a byte of the line under way is taken back all the same");
+    assert_eq!(drain(&mut outbox), "one\ntwo\nsix\n");
 }
 
 #[test]

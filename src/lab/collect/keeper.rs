@@ -44,10 +44,10 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// What to say first on a new connection, with what is known of the session that spoke there.
-    pub fn connect(&mut self, now_ns: u64, known: Option<Progress>) -> Command {
+    /// What to say first on a new connection: whoever is there is to send all it holds.
+    pub fn connect(&mut self, now_ns: u64) -> Command {
         *self = Self { acknowledged_ns: now_ns, attached_ns: now_ns, ..Self::default() };
-        attach(known)
+        attach(None)
     }
 
     /// What is to be done now; to be asked again until there is nothing.
@@ -109,12 +109,10 @@ mod tests {
     }
 
     #[test]
-    fn a_new_connection_attaches_after_the_last_record_and_the_rest_is_acknowledged_twice_a_second() {
+    fn a_new_connection_attaches_and_the_rest_is_acknowledged_twice_a_second() {
         let mut keeper = Keeper::default();
         let attach = |session, after| Command::Attach { id: None, session, after, otherwise: None };
-        assert_eq!(keeper.connect(0, None), attach(None, None));
-        let known = attach(Some(SessionId(1)), Some(4));
-        assert_eq!(keeper.connect(0, Some(at(5, false))), known);
+        assert_eq!(keeper.connect(0), attach(None, None));
         assert_eq!(keeper.duty(100 * MS, at(9, false)), None);
         assert_eq!(keeper.duty(500 * MS, at(9, false)), Some(ack(8)));
         assert_eq!(keeper.duty(1000 * MS, at(9, false)), None, "nothing new");
@@ -128,7 +126,7 @@ mod tests {
     #[test]
     fn a_hole_is_asked_for_three_times_and_then_given_up() {
         let mut keeper = Keeper::default();
-        keeper.connect(0, None);
+        keeper.connect(0);
         let asked = Some(Duty::Tell(attach(Some(at(7, true)))));
         assert_eq!(keeper.duty(10 * MS, at(7, true)), None, "the attach of the connection may fill it");
         for second in 1..=3 {

@@ -119,7 +119,7 @@ impl Account {
     /// Both connections are new ones, each of which begins with an attach; only the files are as they were.
     pub fn reconnected(&mut self) {
         self.joiner.reconnected();
-        self.keeper.connect(hostclock::mono_ns(), None);
+        self.keeper.connect(hostclock::mono_ns());
         self.audit.attached();
         self.audit.attached();
     }

@@ -1,18 +1,20 @@
 //! What all connections share: the sessions' directories, what is known of each VM, and the news.
 
-use super::family::{Family, Home, ToSync, came_from};
+mod keep;
+
+use super::family::{Family, Home, ToSync, WENT_BACK};
 use super::findings::Findings;
-use super::heard::{Heard, Origin};
+use super::heard::Heard;
+use super::held::Held;
 use super::meant::meant;
+use super::offers::Origin;
 use super::request::Request;
 use super::store::Fit;
 use super::view::View;
 use super::vm::Vm;
-use crate::lab::collect::{Piece, Progress, Seen};
-use crate::record::{Body, SessionId, Side};
-use crate::units::shown;
+use crate::lab::collect::{Progress, Seen};
+use crate::record::SessionId;
 use anyhow::Context;
-use serde_json::Value;
 use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},
     fs, io,
@@ -102,6 +104,20 @@ impl Desk {
         }
     }
 
+    /// From now on a session is known to have lives apart, also those that took another name.
+    pub fn divide(&self, session: SessionId) {
+        let mut inner = self.inner();
+        let Inner { sessions, fault, .. } = &mut *inner;
+        if let Some(Err(error)) = sessions.get_mut(&session).map(Family::divide) {
+            fault.get_or_insert(error);
+        }
+    }
+
+    /// Whether a session has lives apart.
+    pub fn is_divided(&self, session: SessionId) -> bool {
+        self.inner().sessions.get(&session).is_some_and(Family::is_divided)
+    }
+
     /// How far a life is safe on the disk for a connection that has spoken up to `end`.
     pub fn progress(&self, session: SessionId, life: usize, end: u64) -> Option<Progress> {
         let mut inner = self.inner();
@@ -148,7 +164,7 @@ impl Desk {
     }
 
     /// Where a record belongs that is the first of its session on this socket; none where the socket may bring no more.
-    pub fn home(&self, path: &Path, heard: &Heard, origin: Option<&Origin>) -> Option<Home> {
+    pub fn home(&self, path: &Path, heard: &Heard, origin: Option<Origin>) -> Option<Home> {
         let mut inner = self.inner();
         let Inner { sessions, vms, news, fault } = &mut *inner;
         let vm = vms.get_mut(path)?;
@@ -168,9 +184,10 @@ impl Desk {
                 }
             },
         };
-        if let (Some(parent), Some(life)) = (parent, family.life(0)) {
-            came_from(life.store.about(), &parent, heard.seq, WENT_BACK);
-            if let Err(error) = life.store.write_about() {
+        if let (Some(parent), Some(life)) =
+            (parent, family.life(0).filter(|life| life.store.span().is_none()))
+        {
+            if let Err(error) = life.came_from(&parent, heard.seq) {
                 fault.get_or_insert(error);
             }
             let (socket, session, seq) = (&vm.view.socket, heard.session, heard.seq);
@@ -192,9 +209,11 @@ impl Desk {
         family.map_or(Fit::New, |family| family.fit(life, heard.seq, heard.print))
     }
 
-    /// Whether no other socket has spoken for a life since `since_ns`.
-    pub fn is_left(&self, path: &Path, session: SessionId, life: usize, since_ns: u64) -> bool {
-        self.inner().sessions.get(&session).is_none_or(|family| family.is_left(life, path, since_ns))
+    /// Whether no other socket has spoken for a life since `since_ns`, so that what is held back may be its.
+    pub fn is_left(&self, path: &Path, held: &Held, life: usize) -> bool {
+        let (inner, seq) = (self.inner(), held.records.first().map_or(0, |record| record.seq));
+        let family = inner.sessions.get(&held.session);
+        family.is_none_or(|family| family.is_left(life, path, held.since_ns, seq))
     }
 
     /// Begins a branch of a life with the record `seq`; none where the socket may bring no more.
@@ -326,72 +345,6 @@ impl Desk {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// Why there are two lives of one session.
-pub const WENT_BACK: &str = "the VM went back to an earlier state, or is a clone";
-
-impl Inner {
-    fn keep(
-        &mut self,
-        path: &Path,
-        life: usize,
-        heard: &mut Heard,
-        most_bytes: u64,
-    ) -> io::Result<Option<Seen>> {
-        let Self { sessions, vms, news, .. } = self;
-        let Some(family) = sessions.get_mut(&heard.session) else { return Ok(None) };
-        let owner = family.owner(life, heard.seq);
-        let Some(life) = family.life(owner) else { return Ok(None) };
-        let before = life.spoke.as_ref().and_then(|(socket, _)| vms.get(socket));
-        let before = before.map(|vm| vm.view.clone()).filter(|view| view.life == life.name);
-        let Some(vm) = vms.get_mut(path) else { return Ok(None) };
-        life.speaks(path, heard.host_ns);
-        let side = if life.sockets.first().is_none_or(|first| first == path) {
-            Side::Source
-        } else {
-            Side::Destination
-        };
-        let taken = life.store.take(&heard.line, heard.host_ns, side, heard.seq, vm.bytes >= most_bytes)?;
-        vm.bytes += taken.bytes;
-        match &mut heard.piece {
-            Piece::Record(arrival) if taken.seen.is_new() => {
-                arrival.side = side;
-                match &arrival.record.body {
-                    Body::End(end) => life.store.dropped_by_guest(end.records_dropped),
-                    Body::Hello(hello) => {
-                        life.store
-                            .about()
-                            .insert("hostname".into(), shown(&hello.hostname, NAME_LIMIT_CHARS).into());
-                    }
-                    _ => {}
-                }
-                if vm.view.life != life.name {
-                    vm.view.name(&life.name, before);
-                    // What the guest said of itself is said once.
-                    if let Some(hostname) = life.store.about().get("hostname").and_then(Value::as_str) {
-                        hostname.clone_into(&mut vm.view.hostname);
-                    }
-                }
-                if vm.view.on(arrival, &heard.line) {
-                    tell(news, format!("{}: session {} speaks", vm.view.socket, life.name));
-                }
-                if matches!(arrival.record.body, Body::Heartbeat(_)) {
-                    vm.view.moved(life.beats(path, heard.host_ns));
-                }
-                if matches!(arrival.record.body, Body::End(_)) {
-                    tell(news, format!("{}: session {} has ended", vm.view.socket, life.name));
-                }
-            }
-            Piece::Unknown { .. } if taken.seen.is_new() => life.store.unknown(),
-            _ => {}
-        }
-        vm.view.stream = life.store.found();
-        Ok(Some(taken.seen))
-    }
-}
-
-/// The longest name of a guest that is written down.
-const NAME_LIMIT_CHARS: usize = 64;
 
 fn tell(news: &mut Vec<String>, text: String) {
     if news.len() < NEWS_LIMIT {

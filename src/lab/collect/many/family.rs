@@ -18,10 +18,16 @@ const SOCKETS_LIMIT: usize = 64;
 /// How much later another socket may still be read that the guest has left.
 const LATE_NS: u64 = 300_000_000;
 
+/// Why there are two lives of one session.
+pub const WENT_BACK: &str = "the VM went back to an earlier state, or is a clone";
+/// What says in `session.json` that a session has lives apart.
+const DIVIDED: &str = "divided";
+
 /// All lives of one session; there is always a first.
 #[derive(Debug)]
 pub struct Family {
     lives: Vec<Life>,
+    is_divided: bool,
 }
 
 /// One life of a session.
@@ -46,10 +52,10 @@ pub struct Life {
 pub enum Home {
     /// It is this life's: it repeats what is kept of it, or nobody else speaks for it.
     Proven(usize),
-    /// It would go on from this life, for which another socket speaks.
+    /// It would go on from this life, for which another socket speaks, or which is a branch.
     Claimed(usize),
-    /// It contradicts every life; most likely it went back in this one.
-    WentBack(usize),
+    /// It contradicts every life, or would leave a hole in a branch.
+    WentBack,
 }
 
 /// A file whose records before `end` the kernel has and the disk may not have.
@@ -71,7 +77,7 @@ impl Family {
     /// # Errors
     /// When a directory cannot be made or read.
     pub fn open(out: &Path, session: SessionId, limit_bytes: u64) -> io::Result<Self> {
-        let mut family = Self { lives: Vec::new() };
+        let mut family = Self { lives: Vec::new(), is_divided: false };
         family.add(out, session.to_string(), limit_bytes, None)?;
         for number in 2..=LIVES_LIMIT {
             let name = branch_name(session, number);
@@ -88,6 +94,8 @@ impl Family {
             let life = &mut family.lives[index];
             life.parent = known.or(life.parent);
         }
+        let is_said = family.lives[0].store.about().contains_key(DIVIDED);
+        family.is_divided = is_said || family.lives.len() > 1;
         Ok(family)
     }
 
@@ -113,7 +121,26 @@ impl Family {
         came_from(about, &parent_name, seq, reason);
         about.insert("hostname".into(), hostname.unwrap_or_else(|| "".into()));
         self.lives[index].store.write_about()?;
+        self.divide()?;
         Ok(index)
+    }
+
+    /// From now on it has lives apart, also those that took another session's name.
+    ///
+    /// # Errors
+    /// When that cannot be written down.
+    pub fn divide(&mut self) -> io::Result<()> {
+        if std::mem::replace(&mut self.is_divided, true) {
+            return Ok(());
+        }
+        let Some(life) = self.lives.first_mut() else { return Ok(()) };
+        life.store.about().insert(DIVIDED.into(), true.into());
+        life.store.write_about()
+    }
+
+    /// Whether it has lives apart.
+    pub const fn is_divided(&self) -> bool {
+        self.is_divided
     }
 
     fn add(&mut self, out: &Path, name: String, limit_bytes: u64, parent: Option<usize>) -> io::Result<()> {
@@ -162,8 +189,7 @@ impl Family {
 
     /// Where a record of a socket belongs that has not spoken of this session before.
     pub fn home(&self, path: &Path, seq: u64, print: u64, is_connected: impl Fn(&Path) -> bool) -> Home {
-        let mut fits =
-            self.lives.iter().enumerate().rev().map(|(index, _)| (index, self.fit(index, seq, print)));
+        let fits = self.lives.iter().enumerate().rev().map(|(index, _)| (index, self.fit(index, seq, print)));
         if let Some((index, _)) = fits.clone().find(|(_, fit)| *fit == Fit::Same) {
             return Home::Proven(index);
         }
@@ -171,24 +197,43 @@ impl Family {
         let open = fits.clone().filter(|(index, fit)| {
             *fit == Fit::New && (*index == 0 || self.lives[*index].store.span().is_some())
         });
-        let Some((index, _)) = open.min_by_key(|(index, _)| (next(*index).abs_diff(seq), *index)) else {
-            return Home::WentBack(fits.next().map_or(0, |(index, _)| index));
+        let nearest = open.min_by_key(|(index, _)| (next(*index).abs_diff(seq), *index));
+        let Some((index, _)) = nearest.filter(|(index, _)| *index == 0 || seq <= next(*index)) else {
+            return Home::WentBack;
         };
         let elsewhere = self.lives[index]
             .spoke
             .as_ref()
             .is_some_and(|(socket, _)| socket != path && is_connected(socket));
-        if elsewhere { Home::Claimed(index) } else { Home::Proven(index) }
+        if elsewhere || index > 0 { Home::Claimed(index) } else { Home::Proven(index) }
     }
 
-    /// Whether no other socket has spoken for a life since `since_ns`.
-    pub fn is_left(&self, index: usize, path: &Path, since_ns: u64) -> bool {
+    /// Whether no other socket has spoken for a life since `since_ns`, and the record `seq` may be its next: where there are
+    /// lives apart, a hole before it is more likely another's past.
+    pub fn is_left(&self, index: usize, path: &Path, since_ns: u64, seq: u64) -> bool {
+        let next = self.lives.get(index).and_then(|life| life.store.span()).map_or(0, |(_, next)| next);
+        if self.is_divided && seq > next {
+            return false;
+        }
         let spoke = self.lives.get(index).and_then(|life| life.spoke.as_ref());
         spoke.is_none_or(|(socket, at_ns)| socket == path || *at_ns <= since_ns.saturating_add(LATE_NS))
     }
 }
 
 impl Life {
+    /// Writes down which directory it went on from and where, unless that is known, or there is no such directory.
+    ///
+    /// # Errors
+    /// When that cannot be written down.
+    pub fn came_from(&mut self, parent: &str, seq: u64) -> io::Result<()> {
+        if parent == self.name || self.store.about().contains_key("parent") || !self.store.has_beside(parent)
+        {
+            return Ok(());
+        }
+        came_from(self.store.about(), parent, seq, WENT_BACK);
+        self.store.write_about()
+    }
+
     /// A socket speaks for it.
     pub fn speaks(&mut self, path: &Path, host_ns: u64) {
         if self.sockets.len() < SOCKETS_LIMIT && !self.sockets.iter().any(|socket| socket == path) {
@@ -208,7 +253,7 @@ impl Life {
 }
 
 /// Writes down what a life branched off from.
-pub fn came_from(about: &mut Map<String, Value>, parent: &str, seq: u64, reason: &str) {
+fn came_from(about: &mut Map<String, Value>, parent: &str, seq: u64, reason: &str) {
     about.insert("parent".into(), parent.into());
     about.insert("parent_seq".into(), seq.into());
     about.insert("reason".into(), reason.into());

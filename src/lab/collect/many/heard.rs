@@ -5,15 +5,6 @@ use crate::lab::collect::Piece;
 use crate::record::{Body, Reply, SessionId, Side};
 use crate::wire::Line;
 
-/// What a session was until its VM went back, and where that was.
-#[derive(Debug, Clone)]
-pub struct Origin {
-    /// The session.
-    pub session: SessionId,
-    /// Its life.
-    pub life: usize,
-}
-
 /// A record on its way to a directory.
 #[derive(Debug)]
 pub struct Heard {

@@ -11,6 +11,7 @@ mod held;
 mod line;
 mod meant;
 mod metrics;
+mod offers;
 mod place;
 mod request;
 mod store;

@@ -13,7 +13,7 @@ pub struct Socket {
     pub path: PathBuf,
     /// The session that spoke last.
     pub session: Option<SessionId>,
-    /// Each session's life, and one beyond its last record.
+    /// Each session's life.
     places: Vec<(SessionId, Place)>,
 }
 
@@ -22,8 +22,6 @@ pub struct Socket {
 pub struct Place {
     /// Which life's they are.
     pub life: usize,
-    /// One beyond the last of them.
-    pub end: u64,
 }
 
 impl Socket {
@@ -33,8 +31,13 @@ impl Socket {
     }
 
     /// Where a session's records go.
-    pub fn place(&mut self, session: SessionId) -> Option<&mut Place> {
-        self.places.iter_mut().find(|(of, _)| *of == session).map(|(_, place)| place)
+    pub fn place(&self, session: SessionId) -> Option<Place> {
+        self.places.iter().find(|(of, _)| *of == session).map(|(_, place)| *place)
+    }
+
+    /// Whose the records of branches and of these sessions are is to be found out anew.
+    pub fn forget(&mut self, is_apart: impl Fn(SessionId) -> bool) {
+        self.places.retain(|(of, place)| place.life == 0 && !is_apart(*of));
     }
 
     /// From now on a session's records go to this life.
@@ -43,6 +46,6 @@ impl Socket {
         if self.places.len() >= REMEMBERED {
             self.places.remove(0);
         }
-        self.places.push((session, Place { life, end: 0 }));
+        self.places.push((session, Place { life }));
     }
 }

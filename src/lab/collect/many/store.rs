@@ -106,6 +106,11 @@ impl Store {
         Ok(store)
     }
 
+    /// Whether there is a directory `name` beside this one.
+    pub fn has_beside(&self, name: &str) -> bool {
+        self.dir.with_file_name(name).is_dir()
+    }
+
     /// The host asked for records to be sent again.
     pub fn attached(&mut self) {
         if let Some(track) = &mut self.track {

@@ -1,0 +1,79 @@
+//! A record is kept, and what is known of its VM with it.
+
+use super::super::family::Life;
+use super::super::heard::Heard;
+use super::{Inner, tell};
+use crate::lab::collect::{Piece, Seen};
+use crate::record::{Body, Hello, Side};
+use crate::units::shown;
+use serde_json::Value;
+use std::{io, path::Path};
+
+/// The longest name of a guest that is written down.
+const NAME_LIMIT_CHARS: usize = 64;
+
+impl Inner {
+    /// Keeps a record that fits a life. What its number turned out to be.
+    pub(super) fn keep(
+        &mut self,
+        path: &Path,
+        life: usize,
+        heard: &mut Heard,
+        most_bytes: u64,
+    ) -> io::Result<Option<Seen>> {
+        let Self { sessions, vms, news, .. } = self;
+        let Some(family) = sessions.get_mut(&heard.session) else { return Ok(None) };
+        let owner = family.owner(life, heard.seq);
+        let Some(life) = family.life(owner) else { return Ok(None) };
+        let before = life.spoke.as_ref().and_then(|(socket, _)| vms.get(socket));
+        let before = before.map(|vm| vm.view.clone()).filter(|view| view.life == life.name);
+        let Some(vm) = vms.get_mut(path) else { return Ok(None) };
+        life.speaks(path, heard.host_ns);
+        let side = if life.sockets.first().is_none_or(|first| first == path) {
+            Side::Source
+        } else {
+            Side::Destination
+        };
+        let taken = life.store.take(&heard.line, heard.host_ns, side, heard.seq, vm.bytes >= most_bytes)?;
+        vm.bytes += taken.bytes;
+        match &mut heard.piece {
+            Piece::Record(arrival) if taken.seen.is_new() => {
+                arrival.side = side;
+                match &arrival.record.body {
+                    Body::End(end) => life.store.dropped_by_guest(end.records_dropped),
+                    Body::Hello(hello) => introduce(life, owner, hello)?,
+                    _ => {}
+                }
+                if vm.view.life != life.name {
+                    vm.view.name(&life.name, before);
+                    // What the guest said of itself is said once.
+                    if let Some(hostname) = life.store.about().get("hostname").and_then(Value::as_str) {
+                        hostname.clone_into(&mut vm.view.hostname);
+                    }
+                }
+                if vm.view.on(arrival, &heard.line) {
+                    tell(news, format!("{}: session {} speaks", vm.view.socket, life.name));
+                }
+                if matches!(arrival.record.body, Body::Heartbeat(_)) {
+                    vm.view.moved(life.beats(path, heard.host_ns));
+                }
+                if matches!(arrival.record.body, Body::End(_)) {
+                    tell(news, format!("{}: session {} has ended", vm.view.socket, life.name));
+                }
+            }
+            Piece::Unknown { .. } if taken.seen.is_new() => life.store.unknown(),
+            _ => {}
+        }
+        vm.view.stream = life.store.found();
+        Ok(Some(taken.seen))
+    }
+}
+
+/// What a guest says of itself: its name, and which session it was before its VM went back.
+fn introduce(life: &mut Life, index: usize, hello: &Hello) -> io::Result<()> {
+    life.store.about().insert("hostname".into(), shown(&hello.hostname, NAME_LIMIT_CHARS).into());
+    match (hello.parent, hello.parent_seq) {
+        (Some(parent), Some(seq)) if index == 0 => life.came_from(&parent.to_string(), seq),
+        _ => Ok(()),
+    }
+}
