@@ -39,8 +39,14 @@ impl Offers {
     }
 
     /// What the session `name` was, where it is one of these.
-    pub fn origin(&mut self, name: SessionId) -> Option<&mut Origin> {
-        self.names.iter_mut().find(|(offered, _)| *offered == name).map(|(_, origin)| origin)
+    pub fn origin(&self, name: SessionId) -> Option<Origin> {
+        self.names.iter().find(|(offered, _)| *offered == name).map(|(_, origin)| *origin)
+    }
+
+    /// What was said on this connection in the name of `session` is this life's: a guest that takes a name goes on from it.
+    pub fn goes_on_from(&mut self, session: SessionId, life: usize) {
+        let names = self.names.iter_mut().filter(|(_, origin)| origin.session == session);
+        names.for_each(|(_, origin)| origin.life = life);
     }
 
     /// Whether a guest says that it cannot take the name it was offered last.

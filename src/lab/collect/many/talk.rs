@@ -207,7 +207,7 @@ impl Talk {
                 Fit::New | Fit::Same => self.file(&mut heard, place.life),
             };
         }
-        let origin = self.offers.origin(session).copied();
+        let origin = self.offers.origin(session);
         match self.desk.home(&self.socket.path, &heard, origin) {
             None => self.desk.refuse(&self.socket.path, 1),
             // Where another life may speak, or a record came in part, what stands before this one has to be seen.

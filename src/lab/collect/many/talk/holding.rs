@@ -21,14 +21,8 @@ impl Talk {
         if took {
             held.records.retain(|record| record.seq < seq);
         }
-        if held.records.is_empty() {
-            return;
-        }
-        let of = held.session;
-        self.branch(held);
-        let branch = self.socket.place(of).map(|place| place.life);
-        if let (Some(origin), Some(life)) = (self.offers.origin(session).filter(|_| took), branch) {
-            origin.life = life;
+        if !held.records.is_empty() {
+            self.branch(held);
         }
     }
 
@@ -130,6 +124,7 @@ impl Talk {
         match self.desk.branch(&self.socket.path, held.session, life, seq, held.reason) {
             Some(branch) => {
                 self.socket.put(held.session, branch);
+                self.offers.goes_on_from(held.session, branch);
                 self.again(held.records);
             }
             None => self.desk.refuse(&self.socket.path, held.records.len() as u64),
