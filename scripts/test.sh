@@ -150,7 +150,7 @@ main() {
     step instructions 300 scripts/instructions.sh guard
     # What was just built is there: a test that does not find it has failed.
     export SULLY_TEST_IMAGE=$PWD/target/image SULLY_TEST_LAB=$PWD/target/release/sully-lab SULLY_TEST_REQUIRE=1
-    step real-vms 1200 tests vm --all-features
+    step real-vms 1800 tests vm --all-features
     printf '%s\n' "" "${reasons[@]}"
     echo "$passed passed, $failed failed, $skipped skipped"
     [ "$failed" -eq 0 ]
