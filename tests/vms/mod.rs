@@ -35,8 +35,8 @@ pub struct Words<'a> {
 }
 
 /// One emulated vCPU with the image; the destination waits for a migration.
-pub async fn boot(image: &Path, words: Words<'_>, sockets: &Sockets, log: &Path, side: Side) -> Vm {
-    let config = VmConfig {
+pub fn config(image: &Path, words: Words<'_>, sockets: &Sockets, log: &Path, side: Side) -> VmConfig {
+    VmConfig {
         qemu: locate::find(None).unwrap(),
         accelerator: Accelerator::Tcg,
         memory_bytes: RAM_BYTES,
@@ -49,8 +49,12 @@ pub async fn boot(image: &Path, words: Words<'_>, sockets: &Sockets, log: &Path,
         incoming: side == Side::Destination,
         sockets: sockets.path().to_owned(),
         console_log: log.join(format!("{side:?}.log")),
-    };
-    Vm::start(&config).await.unwrap()
+    }
+}
+
+/// Starts it.
+pub async fn boot(image: &Path, words: Words<'_>, sockets: &Sockets, log: &Path, side: Side) -> Vm {
+    Vm::start(&config(image, words, sockets, log, side)).await.unwrap()
 }
 
 /// Gives QEMU a command, which must not fail.
