@@ -104,6 +104,11 @@ need timeout "coreutils" "bounds every step in time"
 [ "$purpose" != test ] || need "${CXX:-c++}" g++ "builds the fuzzer"
 install_missing
 [ "$purpose" != test ] || wish_for chromium "draws the report in the tests" chromium chromium-browser
+# The daemons without libvirt-daemon-system: no service is set up, the test starts its own. Only root can.
+if [ "$purpose" = test ] && [ "$(id -u)" -eq 0 ]; then
+    wish_for libvirt-daemon "runs a guest as its users do in the tests" libvirtd
+    wish_for libvirt-clients "talks to libvirt in the tests" virsh
+fi
 [ "$purpose" = demo ] || wish_for valgrind "counts instructions" valgrind
 if [ "$purpose" != bench ]; then
     know_kernel_package

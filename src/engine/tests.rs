@@ -127,11 +127,14 @@ fn gap_records_and_gap_counts_tell_the_same() {
 
 #[test]
 fn of_128_canaries_no_gap_is_lost() {
-    // More than there are CPUs: they are late all the time.
+    // More than there are CPUs, so that many are late; on an idle machine hardly any.
     let cpus: Vec<u32> = probe::cpus().unwrap().into_iter().cycle().take(128).collect();
-    let (counted, told) = gaps_counted_and_told(&cpus);
-    assert!(counted > 128, "{counted} gaps of 128 canaries: were they late at all?");
-    assert_eq!(counted, told);
+    let counted = (0..3).map(|_| {
+        let (counted, told) = gaps_counted_and_told(&cpus);
+        assert_eq!(counted, told);
+        counted
+    });
+    assert!(counted.sum::<u64>() > 0, "no gap of 128 canaries in three tries");
 }
 
 #[test]

@@ -99,7 +99,7 @@ fn an_interval_around_a_stop_tells_its_different_pages_as_every_other_does() {
         kill(pid, Signal::SIGSTOP).unwrap();
         sleep(60_000);
         kill(pid, Signal::SIGCONT).unwrap();
-        sleep(50 + stop * 20);
+        sleep(50 + stop * 60);
     }
     assert!(child.wait().unwrap().success());
     let records = records(&path);

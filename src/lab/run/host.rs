@@ -23,7 +23,7 @@ pub const IMAGES: [&str; 2] = ["sully-image", "target/image"];
 /// What the user said about it.
 #[derive(Debug, Clone)]
 pub struct HostRequest {
-    /// The image directory, where it is not one of [`IMAGES`].
+    /// The image directory, where it is neither `sully-image` nor `target/image`.
     pub image: Option<PathBuf>,
     /// QEMU, where it is not the one on PATH.
     pub qemu: Option<PathBuf>,
