@@ -6,6 +6,8 @@
 #![cfg(feature = "host")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod parts;
+
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -15,12 +17,7 @@ const TRIES: usize = 3;
 
 /// The program and the image, or a skip that is heard.
 fn lab_and_image(test: &str) -> Option<(PathBuf, PathBuf)> {
-    let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.exists());
-    let both = variable("SULLY_TEST_LAB").zip(variable("SULLY_TEST_IMAGE"));
-    if both.is_none() {
-        eprintln!("SKIPPED: {test}: set SULLY_TEST_LAB and SULLY_TEST_IMAGE (make test does)");
-    }
-    both
+    parts::lab_and_image().inspect_err(|why| eprintln!("SKIPPED: {test}: {why}")).ok()
 }
 
 fn is_long() -> bool {
