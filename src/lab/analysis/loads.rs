@@ -82,6 +82,12 @@ impl Loads {
         self.during(span).any(|load| load.rate == Rate::Max)
     }
 
+    /// The highest rate that the schedule asks for in `span`, in visits a second: within a burst, or at a ramp's upper end. None
+    /// where a part of it has no schedule, or no record tells.
+    pub fn peak_visits_per_s(&self, span: Span) -> Option<f64> {
+        self.during(span).map(peak_visits_per_s).reduce(|one, other| Some(one?.max(other?))).flatten()
+    }
+
     /// Visits a second that were asked for at a moment, on the mean over bursts and arrivals; none for `max`.
     pub fn visits_per_s(&self, at_s: f64) -> Option<f64> {
         let (from_s, load) = self.0.iter().rfind(|(from_s, _)| *from_s <= at_s)?;
@@ -90,4 +96,14 @@ impl Loads {
             Load { rate: Rate::PagesPerSecond(load.pages_per_s_after(elapsed_ns)?), ramp: None, ..*load };
         now.visit_rate().pages_per_s().map(|visits| visits as f64)
     }
+}
+
+fn peak_visits_per_s(load: &Load) -> Option<f64> {
+    let begin = load.pages_per_s_after(0)?;
+    let rate = Rate::PagesPerSecond(begin.max(load.rate.pages_per_s()?));
+    let mean = Load { rate, ramp: None, ..*load }.visit_rate().pages_per_s()? as f64;
+    Some(match load.pace {
+        PaceSpec::Burst { on, off } => mean * (on.0 as f64 + off.0 as f64) / on.0 as f64,
+        PaceSpec::Constant | PaceSpec::Poisson => mean,
+    })
 }

@@ -14,6 +14,9 @@ const GOOD: f64 = 0.95;
 /// An interval is good with a p99 up to this many times the baseline's, and this share of what was asked for.
 const P99_TIMES: f64 = 1.2;
 const RATE_SHARE: f64 = 0.98;
+/// The writers are up to date when they are behind by no more than this share of an interval, at the highest rate that the schedule
+/// has in it: 10 ms of an interval of 100 ms.
+const LATE_SHARE: f64 = 0.1;
 /// Visits that may be done on the other side of an interval's border.
 const SLACK: f64 = 2.0;
 
@@ -32,7 +35,7 @@ pub struct Settling {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SettledBy {
-    /// What was done of what was asked for, and the response against the baseline's.
+    /// What was done of what was asked for, the backlog, and the response against the baseline's.
     RateAndResponse,
     /// What was done of what was asked for, and the backlog: the baseline's response was that of another load, or cannot be
     /// told.
@@ -94,52 +97,58 @@ pub fn settling(intervals: &[IntervalAt<'_>], after: Span, usual: &Usual<'_>) ->
 
 /// What makes an interval good.
 #[derive(Debug)]
-struct Limits {
-    /// The longest response p99; none where the backlog is looked at instead.
+struct Limits<'a> {
+    loads: &'a Loads,
+    /// The longest response p99; none where only the backlog is looked at.
     p99_ns: Option<f64>,
     /// Writes a second, for intervals without a schedule.
     rate: Option<f64>,
 }
 
 /// The limits for these intervals, or why there are none.
-fn limits(inside: &[&IntervalAt<'_>], after: Span, usual: &Usual<'_>) -> Result<Limits, String> {
-    let is_same = usual.baseline.is_some_and(|baseline| usual.loads.are_one(after, baseline));
-    let is_scheduled = super::pooled::is_scheduled(inside) && !usual.loads.any_max(after);
+fn limits<'a>(inside: &[&IntervalAt<'_>], after: Span, usual: &Usual<'a>) -> Result<Limits<'a>, String> {
+    let loads = usual.loads;
+    let is_same = usual.baseline.is_some_and(|baseline| loads.are_one(after, baseline));
+    let is_scheduled = super::pooled::is_scheduled(inside) && !loads.any_max(after);
     if is_same {
         let rate = usual.rate.map_err(str::to_owned)?;
         let p99_ns = usual.p99_ns.map(|p99_ns| P99_TIMES * p99_ns);
-        return Ok(Limits { p99_ns, rate: Some(rate) });
+        return Ok(Limits { loads, p99_ns, rate: Some(rate) });
     }
     if is_scheduled {
-        return Ok(Limits { p99_ns: None, rate: None });
+        return Ok(Limits { loads, p99_ns: None, rate: None });
     }
     Err("the load after it had no schedule, and is not the baseline's".into())
 }
 
-impl Limits {
+impl Limits<'_> {
     fn is_good(&self, at: &IntervalAt<'_>) -> bool {
         let interval = at.interval;
-        let (done, asked) = match (interval.offered, self.rate) {
-            (Some(offered), _) => (interval.writes.saturating_add(interval.reads), offered as f64),
-            (None, Some(rate)) => (interval.writes, rate * at.span.length_s()),
-            (None, None) => return false,
+        let is_kept_up = match (interval.offered, self.rate) {
+            (Some(offered), _) => self.is_up_to_date(interval, at.span, offered as f64),
+            (None, Some(rate)) => is_enough(interval.writes as f64, rate * at.span.length_s()),
+            (None, None) => false,
         };
-        let keeps_up = done as f64 >= RATE_SHARE * asked || done as f64 + SLACK >= asked;
-        let is_quick = match (self.p99_ns, interval.response_ns.p99) {
-            (Some(limit_ns), Some(p99_ns)) => p99_ns as f64 <= limit_ns,
-            // Nothing was done, as is right where nothing was asked for; or it took less than a step of the guest's clock, which
-            // the baseline's did not.
-            (Some(_), None) => true,
-            (None, _) => is_up_to_date(interval),
-        };
-        keeps_up && is_quick
+        // Without a p99 nothing was done, as is right where nothing was asked for; or it took less than a step of the guest's
+        // clock, which the baseline's did not.
+        let is_quick = self
+            .p99_ns
+            .zip(interval.response_ns.p99)
+            .is_none_or(|(limit_ns, p99_ns)| p99_ns as f64 <= limit_ns);
+        is_kept_up && is_quick
+    }
+
+    /// Whether all that the schedule asked for was done or is about to be: nothing was given up, and the backlog is short.
+    fn is_up_to_date(&self, interval: &Interval, span: Span, offered: f64) -> bool {
+        let done = interval.writes.saturating_add(interval.reads) as f64;
+        let backlog = interval.backlog.unwrap_or(0) as f64;
+        // A burst may begin just before the interval's end: what little it asked for is late at once.
+        let peak_per_s = self.loads.peak_visits_per_s(span).unwrap_or(0.0);
+        let most = offered.max(peak_per_s * span.length_s());
+        is_enough(done + backlog, offered) && backlog <= (LATE_SHARE * most).max(SLACK)
     }
 }
 
-/// Whether the writers are behind by less than a tenth of what the interval asked for, or by next to nothing.
-fn is_up_to_date(interval: &Interval) -> bool {
-    interval
-        .offered
-        .zip(interval.backlog)
-        .is_none_or(|(offered, backlog)| backlog as f64 <= offered as f64 / 10.0 || backlog as f64 <= SLACK)
+fn is_enough(done: f64, asked: f64) -> bool {
+    done >= RATE_SHARE * asked || done + SLACK >= asked
 }

@@ -75,6 +75,31 @@ fn undisturbed_no_load_loses_work_but_in_the_blackout_and_each_is_steady_and_set
     }
 }
 
+#[test]
+fn writers_that_are_6_ms_late_at_each_intervals_end_have_settled_whatever_the_load() {
+    const LATE_MS: u64 = 6;
+    for asked in scheduled() {
+        let story = story(&asked);
+        let mut data = story.run_data();
+        let mut owed = 0;
+        for arrival in &mut data.arrivals {
+            let Body::Interval(interval) = &mut arrival.record.body else { continue };
+            let offered = interval.offered.unwrap();
+            let late = match asked {
+                Asked::Burst { on_ms, off_ms } => {
+                    (story.rate * u64::from(on_ms + off_ms) * LATE_MS / u64::from(on_ms) / 1000).min(offered)
+                }
+                _ => offered * LATE_MS / 100,
+            };
+            interval.writes = (interval.writes + owed).saturating_sub(late);
+            interval.backlog = interval.backlog.map(|backlog| backlog + late);
+            owed = late;
+        }
+        let settling = of(&data).settling;
+        assert!(settling.after_s.is_some_and(|after_s| after_s < 2.5), "{asked:?}: {settling:?}");
+    }
+}
+
 /// A baseline of any load that stays the same is steady and its ratios are one; another load is held against nothing.
 fn compared(asked: &Asked, analysis: &Analysis) {
     let slowdown = stage(analysis, PhaseName::Precopy).slowdown.clone().unwrap();
