@@ -36,7 +36,10 @@ test:
 	@echo "== test: every check, each with a log in target/test-logs"
 	@scripts/test.sh
 
-fidelity: setup build image
+fidelity:
+	@echo "== setup: what the tests of fidelity need"
+	@LONG=$(LONG) scripts/setup.sh fidelity
+	@$(MAKE) --no-print-directory image
 	@scripts/fidelity.sh
 
 setup:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what `make demo`, `make test` and `make bench` need and what is not there yet; does nothing the second time.
-# usage: scripts/setup.sh [demo|test|bench]
+# Installs what `make demo`, `make test`, `make bench` and `make fidelity` need and what is not there yet; does nothing the second time.
+# usage: scripts/setup.sh [demo|test|bench|fidelity]
 set -euo pipefail
 
 purpose=${1:-demo}
@@ -92,7 +92,7 @@ tell_about_userfaultfd() {
     say "      the next boot: sudo sysctl vm.unprivileged_userfaultfd=1"
 }
 
-case $purpose in demo | test | bench) ;; *) die "'$purpose' is not a purpose: expected demo, test or bench" ;; esac
+case $purpose in demo | test | bench | fidelity) ;; *) die "'$purpose' is not a purpose: expected demo, test, bench or fidelity" ;; esac
 [ "$(uname -m)" = x86_64 ] || die "the virtual machines are x86_64, this machine is $(uname -m)"
 need_cargo
 need cc "gcc libc6-dev" "links what cargo compiles"
@@ -109,7 +109,10 @@ if [ "$purpose" = test ] && [ "$(id -u)" -eq 0 ]; then
     wish_for libvirt-daemon "runs a guest as its users do in the tests" libvirtd
     wish_for libvirt-clients "talks to libvirt in the tests" virsh
 fi
-[ "$purpose" = demo ] || wish_for valgrind "counts instructions" valgrind
+if [ "$purpose" = fidelity ] && [ -n "${LONG:-}" ] && [ "$(id -u)" -eq 0 ]; then
+    wish_for debootstrap "makes the Debian in which the service unit is tried" debootstrap
+fi
+[ "$purpose" = demo ] || [ "$purpose" = fidelity ] || wish_for valgrind "counts instructions" valgrind
 if [ "$purpose" != bench ]; then
     know_kernel_package
     tell_about_userfaultfd

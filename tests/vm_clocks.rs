@@ -6,6 +6,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::disallowed_methods, reason = "the test waits for a VM")]
 
+mod parts;
+
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -71,11 +73,8 @@ impl Drop for Qemu {
 
 /// The image, or a skip that is heard.
 fn image(test: &str) -> Option<PathBuf> {
-    let image = std::env::var_os("SULLY_TEST_IMAGE").map(PathBuf::from).filter(|path| path.exists());
-    if image.is_none() {
-        eprintln!("SKIPPED: {test}: set SULLY_TEST_IMAGE (make test does)");
-    }
-    image
+    let found = parts::lab_and_image().inspect_err(|why| eprintln!("SKIPPED: {test}: {why}"));
+    found.ok().map(|(_, image)| image)
 }
 
 /// All records of a guest with so many vCPUs that does what `guest` says, to its end.
