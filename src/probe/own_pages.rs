@@ -116,6 +116,18 @@ mod tests {
 
     #[test]
     fn what_was_written_in_the_interval_counts_and_what_is_spared_does_not() {
+        if let Err(reason) = DirtyLog::open(Vec::new()) {
+            eprintln!("SKIPPED: what_was_written_in_the_interval_counts: {reason}");
+            return;
+        }
+        // Other tests of this process write and map at the same time: one measurement must be undisturbed.
+        let mut disturbed = Vec::new();
+        let is_met = (0..50).any(|_| counted_apart().inspect_err(|found| disturbed.push(*found)).is_ok());
+        assert!(is_met, "{disturbed:?}");
+    }
+
+    /// Writes first what is spared, then what is not; the pages counted each time where they are not what was written.
+    fn counted_apart() -> Result<(), [Option<u64>; 2]> {
         let (mut spared, mut own) = (vec![1u8; BYTES], vec![1u8; BYTES]);
         let begin = spared.as_ptr().addr() as u64 & !(PAGE_BYTES - 1);
         let mut pages = OwnPages::new(std::iter::once(begin..begin + BYTES as u64 + PAGE_BYTES).collect());
@@ -123,18 +135,15 @@ mod tests {
         let mut turn = |now_ns| pages.turn(now_ns, || said.set(said.get() + 1));
         let written = |bytes: &mut Vec<u8>| std::hint::black_box(bytes).fill(2);
         assert_eq!(turn(1), None, "nothing was counted before");
-        if let Err(reason) = DirtyLog::open(Vec::new()) {
-            eprintln!("SKIPPED: what_was_written_in_the_interval_counts: {reason}");
-            return;
-        }
         written(&mut spared);
-        let few = turn(EVERY_NS + 1).unwrap();
+        let few = turn(EVERY_NS + 1);
         written(&mut own);
-        let more = turn(EVERY_NS + 2).unwrap();
-        // Other tests of this process write as well.
-        let all = BYTES as u64 / PAGE_BYTES;
-        assert!(few < all && more >= all && more < all + few + 200, "{few}, {more} of {all}");
+        let more = turn(EVERY_NS + 2);
         assert_eq!(turn(EVERY_NS + 3), None, "one interval in five seconds");
-        assert_eq!(said.get(), 6, "before and after each time that logging began or ended");
+        assert_eq!(said.get() % 2, 0, "before and after each time that logging began or ended");
+        let all = BYTES as u64 / PAGE_BYTES;
+        let is_right = |few, more| few < all && more >= all && more < all + few + 200;
+        let is_met = few.zip(more).is_some_and(|(few, more)| is_right(few, more)) && said.get() == 6;
+        if is_met { Ok(()) } else { Err([few, more]) }
     }
 }
