@@ -31,7 +31,7 @@ elsewhere() {
     cat <<'LIST'
 V13: pacing, 100 to 2 M visits/s, three paces|cargo test --lib pace && cargo test --test guest_program pacing
 V15: different pages against the kernel's log|cargo test --lib engine::truth
-V16: latency.hlog read back, by the library that wrote it|cargo test --lib rundir::write
+V16: latency.hlog read back, by the library that wrote it|cargo test --lib report::hlog
 V17: a clock moved by hand: steps, jumps, a counter that goes back|cargo test --lib clock
 V17: the counter of a real VM across a migration, kept, set back, set ahead|cargo test --test vm_clock
 dirty rate against QEMU's|cargo test --test vm_dirty_rate

@@ -11,5 +11,6 @@ pub mod run;
 pub mod rundir;
 pub mod scenario;
 pub mod timeline;
+pub mod view;
 pub mod vm;
 pub mod wrong;

@@ -2,12 +2,10 @@
 
 use super::print::print;
 use crate::lab::{
-    analysis::Analysis,
-    report::{comparison_json, json, text, write_html},
-    rundir::{ANALYSIS_FILE, COMPARISON_FILE, REPORT_FILE, ReadError, RunData, find_runs},
-    timeline::Timeline,
+    report::{json, text, write_derived, write_pages},
+    rundir::{REPORT_FILE, ReadError, RunData, find_runs},
+    view::RunView,
 };
-use anyhow::Context;
 use std::path::{Path, PathBuf};
 
 /// One run explained, or several compared.
@@ -37,23 +35,20 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<()> {
     for dir in &found.unfinished {
         eprintln!("left out: {} has no run.json: it still runs, or was killed", dir.display());
     }
-    let dirs = found.dirs;
-    let Readable { dirs, runs, unread } = Readable::of(dirs.into_iter().map(|dir| {
-        let data = RunData::read(&dir);
-        (dir, data)
-    }))?;
+    let ReadableRuns { dirs, runs, unread } = ReadableRuns::read(found.dirs)?;
     let unread = unread.map_or(Ok(()), |error| Err(error.into()));
     print(&if args.json { json(&runs)? } else { text(&runs) })?;
     if args.json || args.text {
         return unread;
     }
     let page = args.output.clone().unwrap_or_else(|| page_path(&dirs));
-    let analyses = write_analyses(&dirs, &runs);
+    let derived = dirs.iter().zip(&runs).map(|(dir, run)| write_derived(run, dir));
+    let derived = derived.fold(Ok(()), anyhow::Result::and);
     write_pages(&runs, &page)?;
     print(&same_with_charts(&page))?;
     // A page that goes elsewhere is what is left to do about a run directory that one may not write.
     if args.output.is_none() {
-        analyses?;
+        derived?;
     }
     unread
 }
@@ -63,62 +58,26 @@ pub fn same_with_charts(page: &Path) -> String {
     format!("\nThe same with charts: {}\n", page.display())
 }
 
-/// Writes the page of these runs, and beside it what several say together.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn write_pages(runs: &[RunData], page: &Path) -> anyhow::Result<()> {
-    write_html(runs, page)?;
-    if runs.len() > 1 {
-        let path = page.with_file_name(COMPARISON_FILE);
-        let text = comparison_json(runs)? + "\n";
-        std::fs::write(&path, text)
-            .with_context(|| format!("cannot write the comparison to '{}'", path.display()))?;
-    }
-    Ok(())
-}
-
-/// Writes `analysis.json` into each run directory that has none: the same run gives the same file.
-///
-/// # Errors
-/// When one cannot be written; the others are.
-pub fn write_analyses(dirs: &[PathBuf], runs: &[RunData]) -> anyhow::Result<()> {
-    let mut written = Ok(());
-    for (dir, data) in dirs.iter().zip(runs) {
-        let path = dir.join(ANALYSIS_FILE);
-        if !path.exists() {
-            let analysis = Analysis::of(data, &Timeline::of(data));
-            let text = serde_json::to_string_pretty(&analysis)? + "\n";
-            let own = std::fs::write(&path, text)
-                .with_context(|| format!("cannot write the analysis to '{}'", path.display()));
-            written = written.and(own);
-        }
-    }
-    written
-}
-
 /// What can be read of several runs: one that cannot does not keep the others from their page.
-pub struct Readable {
+#[derive(Debug)]
+struct ReadableRuns {
     /// The directories of those that can.
-    pub dirs: Vec<PathBuf>,
+    dirs: Vec<PathBuf>,
     /// What is in them.
-    pub runs: Vec<RunData>,
+    runs: Vec<RunView>,
     /// What kept the first of the others out.
-    pub unread: Option<ReadError>,
+    unread: Option<ReadError>,
 }
 
-impl Readable {
-    /// Sorts them.
-    ///
-    /// # Errors
-    /// None can be read.
-    pub fn of(all: impl Iterator<Item = (PathBuf, Result<RunData, ReadError>)>) -> Result<Self, ReadError> {
+impl ReadableRuns {
+    /// Reads them. None at all is an error.
+    fn read(all: Vec<PathBuf>) -> Result<Self, ReadError> {
         let mut found = Self { dirs: Vec::new(), runs: Vec::new(), unread: None };
-        for (dir, data) in all {
-            match data {
+        for dir in all {
+            match RunData::read(&dir) {
                 Ok(data) => {
                     found.dirs.push(dir);
-                    found.runs.push(data);
+                    found.runs.push(RunView::new(data));
                 }
                 Err(error) if found.unread.is_none() => found.unread = Some(error),
                 Err(error) => eprintln!("left out: {error}"),
@@ -162,7 +121,10 @@ fn beside(dir: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::timeline::fixture::{Story, write_dir};
+    use crate::lab::{
+        rundir::{ANALYSIS_FILE, COMPARISON_FILE},
+        timeline::fixture::{Story, write_dir},
+    };
     use clap::{Args, FromArgMatches};
 
     fn parsed(arguments: &[&str]) -> Result<ReportArgs, clap::Error> {
@@ -210,8 +172,8 @@ mod tests {
             run(&parsed(&places.each_ref().map(|place| place.to_str().unwrap())).unwrap()).unwrap_err();
         assert!(error.to_string().contains("b/records.ndjson', line 1"), "{error}");
         assert!(dir.path().join(REPORT_FILE).exists() && places[2].join(ANALYSIS_FILE).exists());
-        let read = places.iter().map(|place| (place.clone(), RunData::read(place)));
-        assert_eq!(Readable::of(read).unwrap().dirs, [places[0].clone(), places[2].clone()]);
+        let read = ReadableRuns::read(places.to_vec()).unwrap();
+        assert_eq!(read.dirs, [places[0].clone(), places[2].clone()]);
         // None at all is an error at once.
         assert!(run(&parsed(&[places[1].to_str().unwrap()]).unwrap()).is_err());
     }

@@ -2,22 +2,18 @@
 
 mod outcome;
 mod progress;
+mod reports;
 
 use super::interrupt::interruptions;
 use super::print::print;
-use super::report::{Readable, page_path, same_with_charts, write_analyses, write_pages};
-use crate::lab::report::text;
-use crate::lab::run::{Host, HostRequest, RunResult, Watch, preflight, run_scenario, writable};
-use crate::lab::rundir::RunData;
+use crate::lab::run::{Host, HostRequest, Watch, preflight, run_scenario, writable};
 use crate::lab::scenario::{BUILTIN, Resolved, ScenarioError, find};
 use crate::lab::vm::accel::Wanted;
-use crate::record::{Outcome, Run};
-use outcome::{badness, exit_code, word};
+use crate::record::Outcome;
+use outcome::word;
 use progress::Progress;
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use reports::RunReports;
+use std::{path::PathBuf, process::ExitCode};
 use tokio::runtime;
 
 /// Boot a VM, load it, migrate it, collect, and judge
@@ -82,13 +78,9 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         Err(error) => return Ok(wrong(&error)),
     };
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let results = runtime.block_on(run_all(args, scenarios))?;
-    let worst = results
-        .iter()
-        .map(|result| exit_code(result.run.verdict.outcome))
-        .max_by_key(|code| badness(*code))
-        .unwrap_or(0);
-    let explained = after_runs(&results);
+    let reports = runtime.block_on(run_all(args, scenarios))?;
+    let worst = reports.exit_code();
+    let explained = reports.finish();
     // A run whose directory is not whole has said why: what else could not be written has the same cause.
     if worst != 1 {
         explained?;
@@ -112,28 +104,6 @@ pub fn scenarios(args: &ScenariosArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Explains what was run: the text in any case, a page in each run directory, and one that compares them beside several.
-fn after_runs(results: &[RunResult]) -> anyhow::Result<()> {
-    let all = results.iter().map(|RunResult { dir, run }| (dir.clone(), RunData::of(dir, run.clone())));
-    let written =
-        Readable::of(all).map_err(anyhow::Error::from).and_then(|Readable { dirs, runs, unread }| {
-            print(&format!("\n{}", text(&runs)))?;
-            let page = page_path(&dirs);
-            write_analyses(&dirs, &runs)?;
-            for (dir, data) in dirs.iter().zip(&runs) {
-                write_pages(std::slice::from_ref(data), &page_path(std::slice::from_ref(dir)))?;
-            }
-            if runs.len() > 1 {
-                write_pages(&runs, &page)?;
-            }
-            print(&same_with_charts(&page))?;
-            unread.map_or(Ok(()), |error| Err(error.into()))
-        });
-    let conclusions = results.iter().map(|RunResult { dir, run }| conclusion(dir, run) + "\n");
-    print(&format!("\n{}", conclusions.collect::<String>()))?;
-    written
-}
-
 /// Finds what the runs need, and tries what it can before the first VM boots.
 async fn prepare(args: &RunArgs, scenarios: &mut [Resolved]) -> anyhow::Result<Host> {
     let request = HostRequest { image: args.image.clone(), qemu: args.qemu.clone(), wanted: args.accel };
@@ -145,7 +115,7 @@ async fn prepare(args: &RunArgs, scenarios: &mut [Resolved]) -> anyhow::Result<H
     Ok(host)
 }
 
-async fn run_all(args: &RunArgs, mut scenarios: Vec<Resolved>) -> anyhow::Result<Vec<RunResult>> {
+async fn run_all(args: &RunArgs, mut scenarios: Vec<Resolved>) -> anyhow::Result<RunReports> {
     let mut interrupt = interruptions()?;
     let host = tokio::select! {
         host = prepare(args, &mut scenarios) => host?,
@@ -161,7 +131,7 @@ async fn run_all(args: &RunArgs, mut scenarios: Vec<Resolved>) -> anyhow::Result
             eprintln!("{}: {note}", scenario.name);
         }
     }
-    let mut results = Vec::new();
+    let mut reports = RunReports::default();
     let runs = (1..=args.repeat).flat_map(|round| scenarios.iter().map(move |scenario| (round, scenario)));
     for (round, resolved) in runs {
         let name = &resolved.scenario.name;
@@ -172,27 +142,17 @@ async fn run_all(args: &RunArgs, mut scenarios: Vec<Resolved>) -> anyhow::Result
         let result = run_scenario(resolved, &host, &args.out, &mut watch).await?;
         progress.finish(word(result.run.verdict.outcome));
         let interrupted = result.run.verdict.outcome == Outcome::Interrupted;
-        results.push(result);
+        reports.add(result);
         if interrupted {
             break;
         }
     }
-    Ok(results)
+    Ok(reports)
 }
 
 fn wrong(error: &ScenarioError) -> ExitCode {
     eprintln!("error: {error}");
     ExitCode::from(WRONG)
-}
-
-/// One run's end: its directory, its outcome, and each reason on a line of its own.
-fn conclusion(dir: &Path, run: &Run) -> String {
-    let mut text = format!("{:<11} {}", word(run.verdict.outcome), dir.display());
-    for reason in &run.verdict.reasons {
-        text.push_str("\n            ");
-        text.push_str(reason);
-    }
-    text
 }
 
 /// One built-in scenario a line.

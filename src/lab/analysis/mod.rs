@@ -113,11 +113,13 @@ impl Analysis {
 
     /// Works out what the run cost.
     pub fn of(data: &RunData, timeline: &Timeline) -> Self {
-        let axis = Axis::of(data);
-        let guest = Guest::of(data, &axis);
+        #[cfg(test)]
+        COMPUTED.set(COMPUTED.get() + 1);
+        let axis = &timeline.axis;
+        let guest = Guest::of(data, axis);
         let span = |name| timeline.phase(name).map(|phase| phase.figures.span);
         let blackout = span(PhaseName::Blackout);
-        let loads = Loads::of(data, &axis);
+        let loads = Loads::of(data, axis);
         let before = span(PhaseName::Baseline);
         let own = inside(&guest, before);
         let baseline = Stage::of(&own, 0.0, guest.clock_step_ns);
@@ -129,8 +131,8 @@ impl Analysis {
         let work = Work { intervals: &guest.intervals, loads: &loads, baseline: before, blackout, rate };
         let watched = guest.canaries.filter(|_| !guest.gaps_dropped);
         let judged =
-            watched.map(|canaries| verdicts::judged(data, &axis, timeline, canaries)).unwrap_or_default();
-        let away = watched.map(|canaries| Away::of(&judged, &axis, canaries, blackout));
+            watched.map(|canaries| verdicts::judged(data, timeline, canaries)).unwrap_or_default();
+        let away = watched.map(|canaries| Away::of(&judged, axis, canaries, blackout));
         let common = away.as_ref().map(Away::common);
         let costs = Costs { guest: &guest, work, baseline: &baseline, away: away.as_ref(), common };
         let stages: Vec<StageCost> =
@@ -143,7 +145,7 @@ impl Analysis {
         let postcopy = timeline.postcopy.as_ref().map(|said| {
             let stage = stages.iter().find(|stage| stage.name == PhaseName::Postcopy);
             let fault_s = stage.and_then(|stage| stage.time.as_ref()).map(waits::fault_s);
-            waits::waits((data, &axis), said, span(PhaseName::Postcopy), &judged, fault_s)
+            waits::waits((data, axis), said, span(PhaseName::Postcopy), &judged, fault_s)
         });
         let (lost, lost_reason) = either(Some(total(&stages)));
         let untaxed = |pass: Span| {
@@ -152,7 +154,7 @@ impl Analysis {
         };
         Self {
             dirty_log_tax: tax::tax(&guest.intervals, &timeline.passes, before, untaxed),
-            longest: longest(&judged, &axis),
+            longest: longest(&judged, axis),
             schema: Self::SCHEMA,
             baseline_pages_per_s: rate.ok(),
             lost,
@@ -164,6 +166,12 @@ impl Analysis {
             baseline_reason,
         }
     }
+}
+
+#[cfg(test)]
+std::thread_local! {
+    /// How many analyses this thread has worked out: a test holds it against the number of runs.
+    pub static COMPUTED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 /// What the stages' costs are worked out from.

@@ -40,7 +40,7 @@ fn grain_ns(hello: &Hello) -> u64 {
 }
 
 /// Judges every gap of the run.
-pub fn judged(data: &RunData, axis: &Axis, timeline: &Timeline, canaries: usize) -> Judged {
+pub fn judged(data: &RunData, timeline: &Timeline, canaries: usize) -> Judged {
     let (mut gaps, mut stalls, mut intervals) = (Vec::new(), Vec::new(), Vec::new());
     let (mut realtime, mut ticks_ns) = (false, 0);
     for arrival in &data.arrivals {
@@ -57,7 +57,7 @@ pub fn judged(data: &RunData, axis: &Axis, timeline: &Timeline, canaries: usize)
     }
     gaps.sort_by_key(Gap::end_ns);
     stalls.sort_by_key(|stall| stall.start_ns);
-    let events = events(data, axis, timeline);
+    let events = events(data, timeline);
     let mut found = Vec::with_capacity(gaps.len());
     for window in windows(intervals) {
         let inside = after(&gaps, window.start_ns)..after(&gaps, window.end_ns);
@@ -127,7 +127,8 @@ fn windows(mut intervals: Vec<&Interval>) -> Vec<Window> {
 }
 
 /// What the host knows, on the guest's clock.
-fn events(data: &RunData, axis: &Axis, timeline: &Timeline) -> Vec<HostEvent> {
+fn events(data: &RunData, timeline: &Timeline) -> Vec<HostEvent> {
+    let axis = &timeline.axis;
     let event = |kind, from: Option<u64>, until: Option<u64>| {
         let (start_ns, end_ns) = (from?, until?);
         Some(HostEvent { kind, start_ns, end_ns: end_ns.max(start_ns) })
@@ -184,8 +185,7 @@ mod tests {
     use crate::record::{GapClass, GapFeatures};
 
     fn of(data: &RunData) -> Judged {
-        let (axis, timeline) = (Axis::of(data), Timeline::of(data));
-        judged(data, &axis, &timeline, 2)
+        judged(data, &Timeline::of(data), 2)
     }
 
     fn classes(judged: &Judged) -> Vec<GapClass> {

@@ -8,60 +8,57 @@ use super::{
 };
 use crate::{
     lab::{
-        rundir::RunData,
-        timeline::{Figures, PhaseName, Timeline},
+        timeline::{Figures, PhaseName},
+        view::RunView,
     },
     record::Provenance,
 };
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// One run with its figures.
-pub type Told<'a> = (&'a RunData, &'a Timeline);
+/// A row of the comparison: its name, and a run's cell in it.
+type Row = (&'static str, fn(&RunView) -> String);
 
-/// A line of the comparison: its name, and what it says of a run.
-type Line = (&'static str, fn(Told<'_>) -> String);
-
-const LINES: [Line; 21] = [
-    ("method", |(_, timeline)| method(timeline).into()),
-    ("verdict", |(data, _)| outcome(data.run.verdict.outcome).into()),
-    ("corrupt pages", |(data, _)| integrity::cell(data)),
-    ("migration", |(_, timeline)| time(timeline.migration_ns)),
-    ("set-up: longest gap", |(_, timeline)| {
-        time(timeline.setup.as_ref().and_then(|setup| setup.longest_gap_ns).filter(|gap_ns| *gap_ns > 0))
+const ROWS: [Row; 21] = [
+    ("method", |run| method(run.timeline()).into()),
+    ("verdict", |run| outcome(run.data().run.verdict.outcome).into()),
+    ("corrupt pages", |run| integrity::cell(run.data())),
+    ("migration", |run| time(run.timeline().migration_ns)),
+    ("set-up: longest gap", |run| {
+        time(run.timeline().setup.as_ref().and_then(|setup| setup.longest_gap_ns).filter(|gap_ns| *gap_ns > 0))
     }),
-    ("passes", |(_, timeline)| count(timeline.pass_count)),
-    ("sent", |(_, timeline)| mib(timeline.sent_bytes)),
-    ("highest throttle", |(_, timeline)| {
-        let highest = timeline.throttle.iter().filter_map(|level| level.percent).max();
+    ("passes", |run| count(run.timeline().pass_count)),
+    ("sent", |run| mib(run.timeline().sent_bytes)),
+    ("highest throttle", |run| {
+        let highest = run.timeline().throttle.iter().filter_map(|level| level.percent).max();
         highest.map_or_else(|| ABSENT.into(), |percent| format!("{percent} %"))
     }),
-    ("baseline: MiB/s done", |told| rate(told, PhaseName::Baseline)),
-    ("pre-copy: MiB/s done", |told| rate(told, PhaseName::Precopy)),
-    ("post-copy: MiB/s done", |told| rate(told, PhaseName::Postcopy)),
-    ("baseline: response p99", |told| response(told, PhaseName::Baseline)),
-    ("pre-copy: response p99", |told| response(told, PhaseName::Precopy)),
-    ("post-copy: response p99", |told| response(told, PhaseName::Postcopy)),
-    ("pre-copy: gap share", |told| gap_share(told, PhaseName::Precopy)),
-    ("post-copy: gap share", |told| gap_share(told, PhaseName::Postcopy)),
-    ("post-copy: QEMU's vCPU blocktime", |(_, timeline)| {
-        let vcpus = timeline.postcopy.as_ref().and_then(|postcopy| postcopy.qemu_vcpu_blocktime_ns.as_ref());
+    ("baseline: MiB/s done", |run| rate(run, PhaseName::Baseline)),
+    ("pre-copy: MiB/s done", |run| rate(run, PhaseName::Precopy)),
+    ("post-copy: MiB/s done", |run| rate(run, PhaseName::Postcopy)),
+    ("baseline: response p99", |run| response(run, PhaseName::Baseline)),
+    ("pre-copy: response p99", |run| response(run, PhaseName::Precopy)),
+    ("post-copy: response p99", |run| response(run, PhaseName::Postcopy)),
+    ("pre-copy: gap share", |run| gap_share(run, PhaseName::Precopy)),
+    ("post-copy: gap share", |run| gap_share(run, PhaseName::Postcopy)),
+    ("post-copy: QEMU's vCPU blocktime", |run| {
+        let vcpus = run.timeline().postcopy.as_ref().and_then(|postcopy| postcopy.qemu_vcpu_blocktime_ns.as_ref());
         time(vcpus.map(|vcpus| vcpus.iter().fold(0, |sum: u64, vcpu| sum.saturating_add(*vcpu))))
     }),
-    ("post-copy: guest's stalls", |(_, timeline)| {
-        time(timeline.postcopy.as_ref().and_then(|postcopy| postcopy.guest_stall_ns))
+    ("post-copy: guest's stalls", |run| {
+        time(run.timeline().postcopy.as_ref().and_then(|postcopy| postcopy.guest_stall_ns))
     }),
-    ("switch: QEMU's downtime", |(_, timeline)| time(timeline.blackout.qemu_downtime_ns)),
-    ("switch: STOP to RESUME", |(_, timeline)| time(timeline.blackout.stop_to_resume_ns)),
-    ("switch: guest and host", |(_, timeline)| time(timeline.blackout.estimate_ns)),
+    ("switch: QEMU's downtime", |run| time(run.timeline().blackout.qemu_downtime_ns)),
+    ("switch: STOP to RESUME", |run| time(run.timeline().blackout.stop_to_resume_ns)),
+    ("switch: guest and host", |run| time(run.timeline().blackout.estimate_ns)),
 ];
 
 /// The runs side by side. A line that no run has anything to say to is left out.
-pub fn comparison(told: &[Told<'_>]) -> Table {
+pub fn comparison(runs: &[RunView]) -> Table {
     let mut table = Table::with_head("The runs side by side", &[""]);
-    table.head.extend(told.iter().map(|(data, _)| data.dir_name.clone()));
-    for (name, say) in LINES {
-        let cells: Vec<String> = told.iter().map(|run| say(*run)).collect();
+    table.head.extend(runs.iter().map(|run| run.data().dir_name.clone()));
+    for (name, cell) in ROWS {
+        let cells: Vec<String> = runs.iter().map(cell).collect();
         if cells.iter().any(|cell| cell != ABSENT) {
             table.rows.push([vec![name.to_owned()], cells].concat());
         }
@@ -70,16 +67,16 @@ pub fn comparison(told: &[Told<'_>]) -> Table {
 }
 
 /// What else lies between the runs besides the method, in a sentence; none where load, link and machine are the same.
-pub fn unlike(told: &[Told<'_>]) -> Option<String> {
+pub fn unlike(runs: &[RunView]) -> Option<String> {
     let mut differing = Vec::new();
-    for key in keys(told) {
+    for key in keys(runs) {
         let values: Vec<String> =
-            told.iter().map(|(data, _)| shown(data.run.scenario.pointer(&key))).collect();
+            runs.iter().map(|run| shown(run.data().run.scenario.pointer(&key))).collect();
         let name = key.trim_start_matches('/').replace('/', ".");
         differing.extend(difference(&name, &values));
     }
     let provenance = |of: fn(&Provenance) -> String| -> Vec<String> {
-        told.iter().map(|(data, _)| of(&data.run.provenance)).collect()
+        runs.iter().map(|run| of(&run.data().run.provenance)).collect()
     };
     differing.extend(difference("accelerator", &provenance(|own| format!("{:?}", own.accelerator))));
     differing.extend(difference("QEMU", &provenance(|own| own.qemu_version.clone())));
@@ -93,12 +90,12 @@ pub fn unlike(told: &[Told<'_>]) -> Option<String> {
 }
 
 /// Everything of a scenario that is load, machine or link, as pointers into it.
-fn keys(told: &[Told<'_>]) -> BTreeSet<String> {
+fn keys(runs: &[RunView]) -> BTreeSet<String> {
     let mut keys: BTreeSet<String> =
         ["/migration/bandwidth", "/migration/downtime_limit"].map(String::from).into();
-    for (data, _) in told {
+    for run in runs {
         for section in ["vm", "load"] {
-            let own = data.run.scenario.get(section).and_then(Value::as_object);
+            let own = run.data().run.scenario.get(section).and_then(Value::as_object);
             keys.extend(own.into_iter().flat_map(|own| own.keys()).map(|key| format!("/{section}/{key}")));
         }
     }
@@ -127,33 +124,31 @@ fn difference(name: &str, values: &[String]) -> Option<String> {
     (different.len() > 1).then(|| format!("{name} ({})", different.join(", ")))
 }
 
-fn figures((_, timeline): Told<'_>, name: PhaseName) -> Option<&Figures> {
-    timeline.phase(name).map(|phase| &phase.figures)
+fn figures(run: &RunView, name: PhaseName) -> Option<&Figures> {
+    run.timeline().phase(name).map(|phase| &phase.figures)
 }
 
-fn rate(told: Told<'_>, name: PhaseName) -> String {
-    mib_per_s(figures(told, name).and_then(|figures| figures.achieved_pages_per_s))
+fn rate(run: &RunView, name: PhaseName) -> String {
+    mib_per_s(figures(run, name).and_then(|figures| figures.achieved_pages_per_s))
 }
 
-fn response(told: Told<'_>, name: PhaseName) -> String {
-    time(figures(told, name).and_then(|figures| figures.response_ns?.p99))
+fn response(run: &RunView, name: PhaseName) -> String {
+    time(figures(run, name).and_then(|figures| figures.response_ns?.p99))
 }
 
-fn gap_share(told: Told<'_>, name: PhaseName) -> String {
-    percent(figures(told, name).and_then(|figures| Some(figures.gaps?.share)))
+fn gap_share(run: &RunView, name: PhaseName) -> String {
+    percent(figures(run, name).and_then(|figures| Some(figures.gaps?.share)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::timeline::fixture::Story;
+    use crate::lab::{rundir::RunData, timeline::fixture::Story};
 
     #[test]
     fn each_run_has_a_column_and_lines_without_a_word_are_left_out() {
-        let runs = [Story::precopy().run_data(), Story::auto_converge().run_data()];
-        let timelines = runs.each_ref().map(Timeline::of);
-        let told: Vec<Told<'_>> = runs.iter().zip(&timelines).collect();
-        let table = comparison(&told);
+        let runs = [Story::precopy(), Story::auto_converge()];
+        let table = comparison(&runs.map(|story| RunView::new(story.run_data())));
         assert_eq!(table.head, ["", "smoke-precopy-001", "smoke-auto-converge-001"]);
         let row = |name: &str| table.rows.iter().find(|row| row[0] == name);
         assert_eq!(row("highest throttle").unwrap()[1..], [ABSENT, "90 %"]);
@@ -167,10 +162,7 @@ mod tests {
             serde_json::json!({"name": "x", "load": {"rate": rate, "seed": 1, "plan": plan},
                 "migration": {"bandwidth": bandwidth, "auto_converge": rate == "80M/s"}})
         };
-        let sentence = |runs: &[RunData; 2]| {
-            let timelines = runs.each_ref().map(Timeline::of);
-            unlike(&runs.iter().zip(&timelines).collect::<Vec<Told<'_>>>())
-        };
+        let sentence = |runs: &[RunData; 2]| unlike(&runs.each_ref().map(|data| RunView::new(data.clone())));
         for run in &mut runs {
             run.run.scenario = scenario("8M/s", "32M/s", "a\nb\n");
         }

@@ -2,7 +2,7 @@
 
 use super::{
     charts::{Curves, embedded},
-    compare::{Told, comparison, unlike},
+    compare::{comparison, unlike},
     facts::{EMULATED, consoles, facts, is_emulated, notes, verdict},
     felt::felt,
     headline::headline,
@@ -11,20 +11,15 @@ use super::{
     table::Table,
     tables::{passes, tables},
 };
-use crate::{
-    lab::{analysis::Analysis, rundir::RunData, timeline::Timeline},
-    record::Outcome,
-};
-use anyhow::Context;
+use crate::{lab::view::RunView, record::Outcome};
 use askama::Template;
-use std::path::Path;
 
 #[derive(Template)]
 #[template(path = "report.html")]
 struct Page<'a> {
     title: String,
     comparison: Vec<Table>,
-    runs: Vec<RunView<'a>>,
+    runs: Vec<RunSection<'a>>,
     curves: String,
     emulated: &'static str,
     style: &'static str,
@@ -35,14 +30,14 @@ struct Page<'a> {
 }
 
 /// One run as the page shows it.
-struct RunView<'a> {
+struct RunSection<'a> {
     name: &'a str,
     dir_name: &'a str,
     headline: String,
     verdict: String,
     verdict_class: &'static str,
     emulated: bool,
-    charts: Vec<ChartView>,
+    charts: Vec<ChartFrame>,
     stages: Vec<&'static str>,
     tables: Vec<Table>,
     folded: Vec<Table>,
@@ -51,28 +46,28 @@ struct RunView<'a> {
 }
 
 /// The frame of one chart; the script fills it.
-struct ChartView {
+struct ChartFrame {
     kind: &'static str,
     title: &'static str,
     description: &'static str,
 }
 
-const RATE: ChartView = ChartView {
+const RATE: ChartFrame = ChartFrame {
     kind: "rate",
     title: "Dirty rate, MiB/s",
     description: "What the guest was asked to dirty, and what it did, by the host's clock.",
 };
-const LATENCY: ChartView = ChartView {
+const LATENCY: ChartFrame = ChartFrame {
     kind: "latency",
     title: "p99 of a visit, logarithmic",
     description: "Service: from actual start to end. Response: from the start the schedule intended.",
 };
-const LOST: ChartView = ChartView {
+const LOST: ChartFrame = ChartFrame {
     kind: "lost",
     title: "Throttle and lost vCPU time, %",
     description: "How much QEMU says it throttles, and the share of vCPU time the guest's canaries found missing.",
 };
-const COPYING: ChartView = ChartView {
+const COPYING: ChartFrame = ChartFrame {
     kind: "copying",
     title: "Memory still to send and dirty rate, by QEMU",
     description: "Remaining memory in MiB (left), pages newly dirty in MiB/s (right).",
@@ -82,27 +77,20 @@ const COPYING: ChartView = ChartView {
 ///
 /// # Errors
 /// When the template cannot be rendered, for which there is no cause but a lack of memory.
-pub fn html(runs: &[RunData]) -> anyhow::Result<String> {
-    let timelines: Vec<Timeline> = runs.iter().map(Timeline::of).collect();
-    let told: Vec<Told<'_>> = runs.iter().zip(&timelines).collect();
-    let analyses: Vec<Analysis> = told.iter().map(|(data, timeline)| Analysis::of(data, timeline)).collect();
+pub fn html(runs: &[RunView]) -> anyhow::Result<String> {
     let mut comparisons = Vec::new();
-    if told.len() > 1 {
-        let mut table = comparison(&told);
-        table.note = unlike(&told).unwrap_or_default();
+    if runs.len() > 1 {
+        let mut table = comparison(runs);
+        table.note = unlike(runs).unwrap_or_default();
         comparisons.push(table);
-        comparisons.extend(repeats(&together(runs, &analyses, &timelines)));
+        comparisons.extend(repeats(&together(runs)));
     }
-    let curves: Vec<Curves> = timelines.iter().map(Curves::of).collect();
-    let names: Vec<&str> = runs.iter().map(|data| data.run.name.as_str()).collect();
+    let curves: Vec<Curves> = runs.iter().map(|run| Curves::of(run.timeline())).collect();
+    let names: Vec<&str> = runs.iter().map(|run| run.data().run.name.as_str()).collect();
     let page = Page {
         title: names.join(", "),
         comparison: comparisons,
-        runs: told
-            .iter()
-            .zip(curves.iter().zip(&analyses))
-            .map(|((data, timeline), (curves, analysis))| view(data, timeline, curves, analysis))
-            .collect(),
+        runs: runs.iter().zip(&curves).map(|(run, curves)| section(run, curves)).collect(),
         curves: embedded(&serde_json::to_string(&curves)?),
         emulated: EMULATED,
         style: include_str!("../../../templates/report.css"),
@@ -114,25 +102,18 @@ pub fn html(runs: &[RunData]) -> anyhow::Result<String> {
     Ok(page.render()?)
 }
 
-/// Writes the page on these runs to `path`.
-///
-/// # Errors
-/// When the file cannot be written.
-pub fn write_html(runs: &[RunData], path: &Path) -> anyhow::Result<()> {
-    let page = html(runs)?;
-    std::fs::write(path, page).with_context(|| format!("cannot write the report to '{}'", path.display()))
-}
-
-fn view<'a>(data: &'a RunData, timeline: &Timeline, curves: &Curves, analysis: &Analysis) -> RunView<'a> {
+/// One run's part of the page.
+fn section<'a>(run: &'a RunView, curves: &Curves) -> RunSection<'a> {
+    let (data, timeline) = (run.data(), run.timeline());
     let verdict_class = match data.run.verdict.outcome {
         Outcome::Passed => "good",
         Outcome::Judged | Outcome::Failed | Outcome::Interrupted => "bad",
     };
     let mut folded: Vec<Table> = passes(timeline).into_iter().collect();
     folded.push(facts(data));
-    let felt = felt(analysis, is_emulated(data));
+    let felt = felt(run.analysis(), is_emulated(data));
     let charts = if curves.is_empty() { Vec::new() } else { vec![RATE, LATENCY, LOST, COPYING] };
-    RunView {
+    RunSection {
         name: &data.run.name,
         dir_name: &data.dir_name,
         headline: headline(data, timeline),

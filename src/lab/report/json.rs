@@ -1,8 +1,8 @@
 //! The figures of the report as JSON, for `jq` and its kind.
 
-use super::{headline::headline, repeats::together};
+use super::{headline::headline, integrity::corruptions, repeats::together};
 use crate::{
-    lab::{analysis::Analysis, rundir::RunData, timeline::Timeline},
+    lab::{analysis::Analysis, timeline::Timeline, view::RunView},
     record::{Corruption, Provenance, StreamAudit, Verdict},
 };
 use serde::Serialize;
@@ -11,11 +11,16 @@ use serde::Serialize;
 ///
 /// # Errors
 /// When a figure cannot be written as JSON, which would be a fault of this program.
-pub fn comparison_json(runs: &[RunData]) -> serde_json::Result<String> {
-    let timelines: Vec<Timeline> = runs.iter().map(Timeline::of).collect();
-    let analyses: Vec<Analysis> =
-        runs.iter().zip(&timelines).map(|(data, timeline)| Analysis::of(data, timeline)).collect();
-    serde_json::to_string_pretty(&together(runs, &analyses, &timelines))
+pub fn comparison_json(runs: &[RunView]) -> serde_json::Result<String> {
+    Ok(serde_json::to_string_pretty(&together(runs))? + "\n")
+}
+
+/// What the run cost the guest: `analysis.json`.
+///
+/// # Errors
+/// When a figure cannot be written as JSON, which would be a fault of this program.
+pub fn analysis_json(run: &RunView) -> serde_json::Result<String> {
+    Ok(serde_json::to_string_pretty(run.analysis())? + "\n")
 }
 
 /// One run: the same figures as in text and page. What was not measured is null, never zero.
@@ -38,23 +43,26 @@ struct RunFigures<'a> {
 ///
 /// # Errors
 /// When a figure cannot be written as JSON, which would be a fault of this program.
-pub fn json(runs: &[RunData]) -> serde_json::Result<String> {
-    let timelines: Vec<Timeline> = runs.iter().map(Timeline::of).collect();
-    let analyses: Vec<Analysis> =
-        runs.iter().zip(&timelines).map(|(data, timeline)| Analysis::of(data, timeline)).collect();
-    let all = runs.iter().zip(&timelines).zip(&analyses);
-    let figures = all.map(|((data, timeline), analysis)| RunFigures {
-        directory: &data.dir_name,
-        name: &data.run.name,
-        headline: headline(data, timeline),
-        verdict: &data.run.verdict,
-        provenance: &data.run.provenance,
-        stream: &data.run.stream,
-        corruptions: super::integrity::corruptions(data).collect(),
-        analysis,
-        timeline,
-    });
-    Ok(serde_json::to_string_pretty(&figures.collect::<Vec<_>>())? + "\n")
+pub fn json(runs: &[RunView]) -> serde_json::Result<String> {
+    let figures: Vec<RunFigures<'_>> = runs.iter().map(RunFigures::of).collect();
+    Ok(serde_json::to_string_pretty(&figures)? + "\n")
+}
+
+impl<'a> RunFigures<'a> {
+    fn of(view: &'a RunView) -> Self {
+        let (data, timeline) = (view.data(), view.timeline());
+        Self {
+            directory: &data.dir_name,
+            name: &data.run.name,
+            headline: headline(data, timeline),
+            verdict: &data.run.verdict,
+            provenance: &data.run.provenance,
+            stream: &data.run.stream,
+            corruptions: corruptions(data).collect(),
+            analysis: view.analysis(),
+            timeline,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -65,12 +73,12 @@ mod tests {
 
     #[test]
     fn each_run_is_an_object_with_the_reports_figures() {
-        let runs = [Story::precopy().run_data(), Story::post_copy().run_data()];
+        let runs = [Story::precopy(), Story::post_copy()].map(|story| RunView::new(story.run_data()));
         let figures: Value = serde_json::from_str(&json(&runs).unwrap()).unwrap();
         assert_eq!(figures[0]["directory"], "smoke-precopy-001");
         assert_eq!(figures[0]["verdict"]["outcome"], "passed");
         assert_eq!(figures[0]["phases"][2]["name"], "blackout");
-        let analysis = serde_json::to_value(Analysis::of(&runs[0], &Timeline::of(&runs[0]))).unwrap();
+        let analysis: Value = serde_json::from_str(&analysis_json(&runs[0]).unwrap()).unwrap();
         assert_eq!(figures[0]["analysis"], analysis, "the same as in analysis.json");
         assert_eq!(figures[0]["postcopy"], Value::Null);
         assert_eq!(figures[1]["postcopy"]["requests"], 100);

@@ -1,10 +1,12 @@
 //! The report: what happened in a run, in words, tables and charts. Nothing in it that is not in the run directory.
 
+mod artefacts;
 mod charts;
 mod compare;
 mod facts;
 mod felt;
 mod headline;
+mod hlog;
 mod html;
 mod integrity;
 mod json;
@@ -14,6 +16,7 @@ mod tables;
 mod text;
 mod words;
 
-pub use html::{html, write_html};
-pub use json::{comparison_json, json};
+pub use artefacts::{write_derived, write_pages};
+pub use html::html;
+pub use json::json;
 pub use text::text;

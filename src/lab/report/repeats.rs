@@ -1,7 +1,10 @@
 //! Several runs of the same scenarios: medians with bounds, and how far two scenarios lie apart.
 
 use super::table::{ABSENT, Table};
-use crate::lab::analysis::{Analysis, Difference, Repeats, Spread, effect_size};
+use crate::lab::{
+    analysis::{Difference, Repeats, Spread, effect_size},
+    view::RunView,
+};
 
 /// The tables of repeated runs; none where no scenario was run more than once.
 pub fn repeats(repeats: &Repeats) -> Vec<Table> {
@@ -82,31 +85,21 @@ fn digits(value: f64) -> String {
 }
 
 /// What several runs say together.
-pub fn together(
-    runs: &[crate::lab::rundir::RunData],
-    analyses: &[Analysis],
-    timelines: &[crate::lab::timeline::Timeline],
-) -> Repeats {
-    let all = runs.iter().zip(analyses).zip(timelines);
-    Repeats::of(all.map(|((data, analysis), timeline)| (data.run.name.as_str(), analysis, timeline)))
+pub fn together<'a>(runs: impl IntoIterator<Item = &'a RunView>) -> Repeats {
+    let all = runs.into_iter();
+    Repeats::of(all.map(|run| (run.data().run.name.as_str(), run.analysis(), run.timeline())))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::timeline::{Timeline, fixture::Story};
+    use crate::lab::timeline::fixture::Story;
 
     fn of(counts: [usize; 2]) -> Repeats {
         let stories =
             [Story::precopy(), Story { blackout: Some((6000.0, 6800.0)), name: "other", ..Story::precopy() }];
-        let told = stories.map(|story| {
-            let data = story.run_data();
-            let timeline = Timeline::of(&data);
-            let analysis = Analysis::of(&data, &timeline);
-            (data.run.name, analysis, timeline)
-        });
-        let runs = told.iter().zip(counts).flat_map(|(run, count)| std::iter::repeat_n(run, count));
-        Repeats::of(runs.map(|(name, analysis, timeline)| (name.as_str(), analysis, timeline)))
+        let runs = stories.map(|story| RunView::new(story.run_data()));
+        together(runs.iter().zip(counts).flat_map(|(run, count)| std::iter::repeat_n(run, count)))
     }
 
     #[test]

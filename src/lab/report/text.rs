@@ -1,7 +1,7 @@
 //! The report for a terminal: plain text, at most 110 columns wide.
 
 use super::{
-    compare::{Told, comparison, unlike},
+    compare::{comparison, unlike},
     facts::{EMULATED, consoles, facts, is_emulated, notes, verdict},
     felt::felt,
     headline::headline,
@@ -10,7 +10,7 @@ use super::{
     table::{Table, wrap},
     tables::tables,
 };
-use crate::lab::{analysis::Analysis, rundir::RunData, timeline::Timeline};
+use crate::lab::view::RunView;
 
 /// The widest line.
 const WIDTH: usize = 110;
@@ -19,27 +19,22 @@ const COLUMNS: usize = 4;
 
 /// The report on these runs as plain text, at most 110 columns wide but for words that are longer. Where there are
 /// several, their comparison comes first.
-pub fn text(runs: &[RunData]) -> String {
-    let timelines: Vec<Timeline> = runs.iter().map(Timeline::of).collect();
-    let told: Vec<Told<'_>> = runs.iter().zip(&timelines).collect();
-    let analyses: Vec<Analysis> = told.iter().map(|(data, timeline)| Analysis::of(data, timeline)).collect();
+pub fn text(runs: &[RunView]) -> String {
     let mut parts = Vec::new();
-    if told.len() > 1 {
-        parts.extend(side_by_side(&told));
-        parts.extend(unlike(&told).map(|sentence| lines(&wrap(&sentence, WIDTH))));
-        let together = together(runs, &analyses, &timelines);
-        parts.extend(repeats(&together).iter().map(|table| table.to_text(WIDTH)));
+    if runs.len() > 1 {
+        parts.extend(side_by_side(runs));
+        parts.extend(unlike(runs).map(|sentence| lines(&wrap(&sentence, WIDTH))));
+        parts.extend(repeats(&together(runs)).iter().map(|table| table.to_text(WIDTH)));
     }
-    parts
-        .extend(told.iter().zip(&analyses).map(|((data, timeline), analysis)| one(data, timeline, analysis)));
+    parts.extend(runs.iter().map(one));
     // What a guest or QEMU said may hold anything: control characters must not reach a terminal.
     parts.join("\n").replace(|letter: char| letter.is_control() && letter != '\n', "\u{fffd}")
 }
 
 /// As many runs side by side as fit.
-fn side_by_side(told: &[Told<'_>]) -> Vec<String> {
+fn side_by_side(runs: &[RunView]) -> Vec<String> {
     let in_columns =
-        |columns| -> Vec<String> { told.chunks(columns).map(|few| comparison(few).to_text(WIDTH)).collect() };
+        |columns| -> Vec<String> { runs.chunks(columns).map(|few| comparison(few).to_text(WIDTH)).collect() };
     let fits = |tables: &Vec<String>| {
         tables.iter().all(|table| table.lines().all(|line| line.chars().count() <= WIDTH))
     };
@@ -47,7 +42,8 @@ fn side_by_side(told: &[Told<'_>]) -> Vec<String> {
 }
 
 /// One run.
-fn one(data: &RunData, timeline: &Timeline, analysis: &Analysis) -> String {
+fn one(run: &RunView) -> String {
+    let (data, timeline) = (run.data(), run.timeline());
     let name = &data.run.name;
     let mut parts = vec![format!("{name}\n{}\n", "═".repeat(name.chars().count()))];
     parts.push(lines(&wrap(&headline(data, timeline), WIDTH)));
@@ -60,7 +56,7 @@ fn one(data: &RunData, timeline: &Timeline, analysis: &Analysis) -> String {
         parts.push(lines(&wrap(EMULATED, WIDTH)));
     }
     let shown = |table: &Table| format!("\n{}", table.to_text(WIDTH));
-    let felt = felt(analysis, is_emulated(data));
+    let felt = felt(run.analysis(), is_emulated(data));
     parts.extend(tables(timeline).iter().chain(&felt).chain(&integrity(data)).map(shown));
     parts.push(shown(&facts(data)));
     let notes = notes(data, timeline);
@@ -87,8 +83,9 @@ mod tests {
     use super::*;
     use crate::{lab::timeline::fixture::Story, record::Outcome};
 
-    fn stories() -> Vec<RunData> {
-        [Story::precopy(), Story::auto_converge(), Story::post_copy()].map(|story| story.run_data()).to_vec()
+    fn stories() -> [RunView; 3] {
+        [Story::precopy(), Story::auto_converge(), Story::post_copy()]
+            .map(|story| RunView::new(story.run_data()))
     }
 
     #[test]
@@ -108,7 +105,7 @@ mod tests {
         let mut data = Story { completed_ms: None, blackout: None, ..Story::precopy() }.run_data();
         data.run.verdict.outcome = Outcome::Judged;
         data.destination_console = vec!["Kernel panic - not syncing".into()];
-        let said = text(&[data]);
+        let said = text(&[RunView::new(data)]);
         assert!(said.contains("Verdict: failed: the migration did not complete."), "{said}");
         assert!(
             said.contains("The destination's console ended with\n  Kernel panic - not syncing\n"),
@@ -121,7 +118,7 @@ mod tests {
         let mut data = Story::precopy().run_data();
         (data.arrivals, data.qemu, data.run.milestones) = (Vec::new(), Vec::new(), Vec::new());
         (data.run.source, data.run.destination) = (None, None);
-        let said = text(&[data]);
+        let said = text(&[RunView::new(data)]);
         assert!(said.contains("No migration was started.") && !said.contains("by stage"), "{said}");
     }
 }

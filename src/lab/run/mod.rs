@@ -136,8 +136,8 @@ fn finish(
     trouble: Option<&Trouble>,
 ) -> anyhow::Result<RunResult> {
     let stream = StreamAudit { unwritten: account.writer.unwritten(), ..account.audit.found() };
-    let closed = account.writer.close(clock);
-    account.keep_fault(closed);
+    let flushed = account.writer.flush();
+    account.keep_fault(flushed);
     let write_fault = account.fault.as_ref().map(|fault| format!("the run directory is not whole: {fault}"));
     let verdict = judge(&Facts {
         scenario,

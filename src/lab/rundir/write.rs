@@ -1,11 +1,7 @@
 //! Writes a run directory: records as they come, the rest at the end.
 
-mod hlog;
-
-use super::{
-    DESTINATION_CONSOLE_FILE, HLOG_FILE, Limits, QEMU_FILE, RECORDS_FILE, RUN_FILE, SOURCE_CONSOLE_FILE,
-};
-use crate::record::{Arrival, Body, ClockPair, QemuBody, QemuLine, Run, Side};
+use super::{DESTINATION_CONSOLE_FILE, Limits, QEMU_FILE, RECORDS_FILE, RUN_FILE, SOURCE_CONSOLE_FILE};
+use crate::record::{Arrival, Body, QemuBody, QemuLine, Run, Side};
 use serde::Serialize;
 use std::{
     fs::{self, File},
@@ -113,20 +109,6 @@ impl RunWriter {
     pub fn flush(&mut self) -> Result<(), WriteError> {
         self.records.flush()?;
         self.qemu.flush()
-    }
-
-    /// Writes what is left of the records, and the histogram log; one that cannot be written whole is removed, so that there
-    /// is room for `run.json`.
-    ///
-    /// # Errors
-    /// The disk is full, or gone.
-    pub fn close(&mut self, clock: ClockPair) -> Result<(), WriteError> {
-        self.flush()?;
-        let hlog = self.dir.join(HLOG_FILE);
-        hlog::write(&self.dir.join(RECORDS_FILE), &hlog, clock).map_err(|cause| {
-            let _ = fs::remove_file(&hlog);
-            WriteError::at(&hlog)(cause)
-        })
     }
 
     /// Writes `run.json`, last and whole or not at all.

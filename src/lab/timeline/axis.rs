@@ -43,18 +43,23 @@ impl Axis {
         Self { origin_ns: origin_ns(data), source, destination, switch_mono_ns }
     }
 
+    /// The host's CLOCK_MONOTONIC at a moment of the guest's, in ns: by the source's offsets up to the switch, by the destination's
+    /// after it. None where no record tells how the clocks stand.
+    pub fn guest_to_host_ns(&self, mono_ns: u64) -> Option<i128> {
+        let mono = i128::from(mono_ns);
+        let switched = self.switch_mono_ns.is_some_and(|switch| mono > switch);
+        let side = if switched { Side::Destination } else { Side::Source };
+        Some(mono + self.offsets(side).of_stamp(mono)?)
+    }
+
     /// Seconds since the migration began of a moment on the host's monotonic clock.
     pub fn host_s(&self, host_ns: u64) -> f64 {
         self.seconds(i128::from(host_ns))
     }
 
-    /// The same of a moment on the guest's: by the source's offsets up to the switch, by the destination's after it.
-    /// None where no record tells how the clocks stand.
+    /// The same of a moment on the guest's, as [`Self::guest_to_host_ns`] has it.
     pub fn guest_s(&self, mono_ns: u64) -> Option<f64> {
-        let mono = i128::from(mono_ns);
-        let switched = self.switch_mono_ns.is_some_and(|switch| mono > switch);
-        let side = if switched { Side::Destination } else { Side::Source };
-        Some(self.seconds(mono + self.offsets(side).of_stamp(mono)?))
+        self.guest_to_host_ns(mono_ns).map(|host_ns| self.seconds(host_ns))
     }
 
     /// A stretch of guest time. One that holds the switch is longer on the host's clock by the blackout where the

@@ -35,6 +35,9 @@ use serde::Serialize;
 /// All figures of one run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Timeline {
+    /// How guest and host stamps lie on it.
+    #[serde(skip)]
+    pub axis: Axis,
     /// The stages, in order.
     pub phases: Vec<Phase>,
     /// What auto-converge did, and what the guest had of it; empty where it never throttled.
@@ -139,6 +142,7 @@ impl Timeline {
             guest: series::guest_points(&guest),
             qemu: series::qemu_points(&samples),
             remarks,
+            axis,
         }
     }
 

@@ -1,0 +1,151 @@
+//! The reports of a command's runs: each run's own files as soon as it is over, the text and the comparison at the end.
+
+use super::super::{
+    print::print,
+    report::{page_path, same_with_charts},
+};
+use super::outcome::{badness, exit_code, word};
+use crate::{
+    lab::{
+        report::{text, write_derived, write_pages},
+        run::RunResult,
+        rundir::RunData,
+        view::RunView,
+    },
+    record::Run,
+};
+use std::{
+    path::{Path, PathBuf},
+    slice,
+};
+
+/// The runs of one command that are over.
+#[derive(Debug, Default)]
+pub struct RunReports {
+    dirs: Vec<PathBuf>,
+    views: Vec<RunView>,
+    /// The worst exit code so far.
+    code: u8,
+    /// One for each run, those that cannot be read included.
+    conclusions: Vec<String>,
+    /// The first thing that could not be read or written.
+    fault: Option<anyhow::Error>,
+}
+
+impl RunReports {
+    /// Takes in a run that is over, and writes its files: whatever becomes of the next run, this one is explained.
+    pub fn add(&mut self, RunResult { dir, run }: RunResult) {
+        self.code = [self.code, exit_code(run.verdict.outcome)]
+            .into_iter()
+            .max_by_key(|code| badness(*code))
+            .unwrap_or(self.code);
+        self.conclusions.push(conclusion(&dir, &run));
+        match RunData::of(&dir, run) {
+            Ok(data) => {
+                let view = RunView::new(data);
+                let derived = write_derived(&view, &dir);
+                let page = write_pages(slice::from_ref(&view), &page_path(slice::from_ref(&dir)));
+                self.keep_fault(derived.and(page));
+                self.dirs.push(dir);
+                self.views.push(view);
+            }
+            Err(error) if self.fault.is_none() => self.fault = Some(error.into()),
+            Err(error) => eprintln!("left out: {error}"),
+        }
+    }
+
+    /// The exit code of the worst run.
+    pub const fn exit_code(&self) -> u8 {
+        self.code
+    }
+
+    /// Prints the text on all runs, writes the page that compares several, and says where the run directories are.
+    ///
+    /// # Errors
+    /// The first thing that could not be read or written.
+    pub fn finish(mut self) -> anyhow::Result<()> {
+        if !self.views.is_empty() {
+            print(&format!("\n{}", text(&self.views)))?;
+            let page = page_path(&self.dirs);
+            let written = if self.views.len() > 1 { write_pages(&self.views, &page) } else { Ok(()) };
+            if written.is_ok() && page.is_file() {
+                print(&same_with_charts(&page))?;
+            }
+            self.keep_fault(written);
+        }
+        print(&format!("\n{}\n", self.conclusions.join("\n")))?;
+        self.fault.map_or(Ok(()), Err)
+    }
+
+    fn keep_fault(&mut self, done: anyhow::Result<()>) {
+        if let Err(fault) = done {
+            self.fault.get_or_insert(fault);
+        }
+    }
+}
+
+/// One run's end: its directory, its outcome, and each reason on a line of its own.
+fn conclusion(dir: &Path, run: &Run) -> String {
+    let mut text = format!("{:<11} {}", word(run.verdict.outcome), dir.display());
+    for reason in &run.verdict.reasons {
+        text.push_str("\n            ");
+        text.push_str(reason);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        lab::{
+            analysis::COMPUTED,
+            rundir::{ANALYSIS_FILE, COMPARISON_FILE, HLOG_FILE, RECORDS_FILE, REPORT_FILE},
+            timeline::fixture::{Story, write_dir},
+        },
+        record::Outcome,
+    };
+
+    fn result(story: &Story, parent: &Path) -> RunResult {
+        let data = story.run_data();
+        let dir = parent.join(&data.dir_name);
+        write_dir(&data, &dir);
+        RunResult { dir, run: data.run }
+    }
+
+    #[test]
+    fn three_scenarios_are_each_explained_as_they_end_and_each_analysis_is_computed_once() {
+        let parent = tempfile::tempdir().unwrap();
+        let mut reports = RunReports::default();
+        let before = COMPUTED.get();
+        for (story, count) in [Story::precopy(), Story::auto_converge(), Story::post_copy()].iter().zip(1..) {
+            let over = result(story, parent.path());
+            let dir = over.dir.clone();
+            reports.add(over);
+            for file in [ANALYSIS_FILE, HLOG_FILE, REPORT_FILE] {
+                assert!(dir.join(file).is_file(), "{file} of {}", story.name);
+            }
+            assert_eq!(COMPUTED.get() - before, count);
+        }
+        reports.finish().unwrap();
+        assert_eq!(COMPUTED.get() - before, 3, "text, pages and comparison take what is there");
+        assert!(parent.path().join(REPORT_FILE).is_file() && parent.path().join(COMPARISON_FILE).is_file());
+    }
+
+    #[test]
+    fn a_run_that_cannot_be_read_or_explained_keeps_no_other_from_its_page() {
+        let parent = tempfile::tempdir().unwrap();
+        let mut reports = RunReports::default();
+        let mut unread = result(&Story::precopy(), parent.path());
+        std::fs::write(unread.dir.join(RECORDS_FILE), "no record\n").unwrap();
+        unread.run.verdict.outcome = Outcome::Judged;
+        reports.add(unread);
+        let other = result(&Story::post_copy(), parent.path());
+        let dir = other.dir.clone();
+        reports.add(other);
+        assert_eq!(reports.exit_code(), 3);
+        let fault = reports.finish().unwrap_err();
+        assert!(fault.to_string().contains("records.ndjson"), "{fault}");
+        assert!(dir.join(REPORT_FILE).is_file());
+    }
+}

@@ -1,0 +1,137 @@
+//! The files that are made of runs: what goes where, and when it is made anew.
+
+use super::{
+    hlog::{COMMENT, hlog},
+    html::html,
+    json::{analysis_json, comparison_json},
+};
+use crate::lab::{
+    rundir::{ANALYSIS_FILE, COMPARISON_FILE, HLOG_FILE, QEMU_FILE, RECORDS_FILE, RUN_FILE},
+    view::RunView,
+};
+use anyhow::Context;
+use std::{
+    fs::{self, File},
+    io::{self, BufWriter, Read, Write},
+    path::Path,
+    time::SystemTime,
+};
+
+/// What the files of a run are made from.
+const INPUTS: [&str; 3] = [RUN_FILE, RECORDS_FILE, QEMU_FILE];
+
+/// Brings `analysis.json` and `latency.hlog` in the run's directory up to date. The same run gives the same files.
+///
+/// # Errors
+/// When one cannot be written; the other is.
+pub fn write_derived(run: &RunView, dir: &Path) -> anyhow::Result<()> {
+    let analysis = write_analysis(run, &dir.join(ANALYSIS_FILE));
+    let path = dir.join(HLOG_FILE);
+    let log = if is_current(dir, &path, COMMENT) { Ok(()) } else { write_hlog(run, &path) };
+    analysis.and(log)
+}
+
+/// Writes the page of these runs, and beside it what several say together.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_pages(runs: &[RunView], page: &Path) -> anyhow::Result<()> {
+    fs::write(page, html(runs)?)
+        .with_context(|| format!("cannot write the report to '{}'", page.display()))?;
+    if runs.len() > 1 {
+        let path = page.with_file_name(COMPARISON_FILE);
+        fs::write(&path, comparison_json(runs)?)
+            .with_context(|| format!("cannot write the comparison to '{}'", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Every analysis is worked out anew from the run, so a file that says anything else is an old one.
+fn write_analysis(run: &RunView, path: &Path) -> anyhow::Result<()> {
+    let text = analysis_json(run)?;
+    if fs::read(path).is_ok_and(|found| found == text.as_bytes()) {
+        return Ok(());
+    }
+    fs::write(path, text).with_context(|| format!("cannot write the analysis to '{}'", path.display()))
+}
+
+/// Whole or not at all.
+fn write_hlog(run: &RunView, path: &Path) -> anyhow::Result<()> {
+    let draft = path.with_file_name(format!(".{HLOG_FILE}.draft"));
+    let write = || -> io::Result<()> {
+        let mut file = BufWriter::new(File::create(&draft)?);
+        hlog(run, &mut file)?;
+        file.flush()?;
+        fs::rename(&draft, path)
+    };
+    write()
+        .inspect_err(|_| {
+            let _ = fs::remove_file(&draft);
+        })
+        .with_context(|| format!("cannot write the histograms to '{}'", path.display()))
+}
+
+/// Whether the file at `path` has been made since the last change of what it is made from, in the form that begins with `form`.
+fn is_current(dir: &Path, path: &Path, form: &str) -> bool {
+    let changed = |path: &Path| fs::metadata(path).and_then(|found| found.modified()).ok();
+    let since = INPUTS.iter().filter_map(|name| changed(&dir.join(name))).max();
+    let is_later = |made: SystemTime| since.is_none_or(|since| made >= since);
+    let mut head = Vec::new();
+    let is_read = File::open(path).and_then(|file| file.take(4096).read_to_end(&mut head)).is_ok();
+    is_read && changed(path).is_some_and(is_later) && String::from_utf8_lossy(&head).contains(form)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::{
+        rundir::RunData,
+        timeline::fixture::{Story, write_dir},
+    };
+    use std::time::Duration;
+
+    fn view(dir: &Path) -> RunView {
+        RunView::new(RunData::read(dir).unwrap())
+    }
+
+    #[test]
+    fn an_analysis_of_another_version_or_of_other_records_is_made_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        write_dir(&Story::precopy().run_data(), dir.path());
+        let path = dir.path().join(ANALYSIS_FILE);
+        write_derived(&view(dir.path()), dir.path()).unwrap();
+        let first = fs::read_to_string(&path).unwrap();
+        for stale in ["{\"schema\":0}", ""] {
+            fs::write(&path, stale).unwrap();
+            write_derived(&view(dir.path()), dir.path()).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), first);
+        }
+        write_dir(&Story::auto_converge().run_data(), dir.path());
+        write_derived(&view(dir.path()), dir.path()).unwrap();
+        let renewed = fs::read_to_string(&path).unwrap();
+        assert!(renewed != first && renewed == analysis_json(&view(dir.path())).unwrap());
+    }
+
+    #[test]
+    fn a_histogram_log_is_made_anew_where_its_form_is_old_or_the_records_are_newer() {
+        let dir = tempfile::tempdir().unwrap();
+        write_dir(&Story::precopy().run_data(), dir.path());
+        let path = dir.path().join(HLOG_FILE);
+        write_derived(&view(dir.path()), dir.path()).unwrap();
+        let first = fs::read_to_string(&path).unwrap();
+        let kept = first.clone() + "# this is still here\n";
+        fs::write(&path, &kept).unwrap();
+        write_derived(&view(dir.path()), dir.path()).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), kept, "it was current");
+        fs::write(&path, kept.replace("as in the report", "as it was")).unwrap();
+        write_derived(&view(dir.path()), dir.path()).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), first, "an old form");
+        fs::write(&path, &kept).unwrap();
+        let records = File::options().append(true).open(dir.path().join(RECORDS_FILE)).unwrap();
+        records.set_modified(SystemTime::now() + Duration::from_secs(5)).unwrap();
+        write_derived(&view(dir.path()), dir.path()).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), first, "newer records");
+        let drafts = fs::read_dir(dir.path()).unwrap();
+        assert!(drafts.flatten().all(|entry| !entry.file_name().to_string_lossy().ends_with(".draft")));
+    }
+}
