@@ -49,6 +49,18 @@ fn run_directory(parent: &Path, name: &str, text: &str) -> PathBuf {
     dir
 }
 
+/// A session's directory in which every text of guest and collector is `text`.
+fn session_directory(parent: &Path, name: &str, text: &str) -> PathBuf {
+    let dir = parent.join(name);
+    std::fs::create_dir(&dir).unwrap();
+    std::fs::write(dir.join("records.ndjson"), records(text)).unwrap();
+    let about = json!({ "schema": 1, "session": text, "hostname": text, "sockets": [text], "first_seq": u64::MAX,
+        "unkept": u64::MAX, "stream": { "records": u64::MAX, "holes": u64::MAX }, "parent": text,
+        "parent_seq": u64::MAX, "reason": text });
+    std::fs::write(dir.join("session.json"), about.to_string()).unwrap();
+    dir
+}
+
 fn report(arguments: &[&str], dirs: &[&Path]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_sully-lab"))
         .arg("report")
@@ -70,7 +82,8 @@ fn no_field_of_a_guest_steers_a_terminal_or_becomes_markup() {
     let parent = tempfile::tempdir().unwrap();
     let harm = run_directory(parent.path(), "harm", HARM);
     let plain = run_directory(parent.path(), "plain", "plain");
-    for dirs in [vec![harm.as_path()], vec![harm.as_path(), plain.as_path()]] {
+    let session = session_directory(parent.path(), "00c0ffee00c0ffee", HARM);
+    for dirs in [vec![harm.as_path()], vec![harm.as_path(), plain.as_path()], vec![session.as_path()]] {
         let text = report(&["--text"], &dirs);
         let steering: Vec<&str> = text.lines().filter(|line| !line.chars().all(is_harmless)).collect();
         assert!(steering.is_empty(), "{steering:?}");
@@ -81,15 +94,17 @@ fn no_field_of_a_guest_steers_a_terminal_or_becomes_markup() {
         report(&["-o", file.to_str().unwrap()], &[dir]);
         std::fs::read_to_string(file).unwrap()
     };
-    let (harmed, unharmed) = (page(&harm), page(&plain));
-    assert!(harmed.contains("alert(1)"), "it is shown");
-    assert!(!harmed.contains("<img"));
-    for tag in ["<script", "</script"] {
-        assert_eq!(harmed.matches(tag).count(), unharmed.matches(tag).count(), "{tag}");
+    let unharmed = page(&plain);
+    for harmed in [page(&harm), page(&session)] {
+        assert!(harmed.contains("alert(1)"), "it is shown");
+        assert!(!harmed.contains("<img"));
+        for tag in ["<script", "</script"] {
+            assert_eq!(harmed.matches(tag).count(), unharmed.matches(tag).count(), "{tag}");
+        }
     }
     let made: Vec<_> =
         std::fs::read_dir(parent.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(made.len(), 3, "{made:?}");
+    assert_eq!(made.len(), 4, "{made:?}");
 }
 
 #[test]

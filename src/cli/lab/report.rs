@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// One run explained, or several compared.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ReportArgs {
-    /// Run directories, as `sully-lab run` wrote them, or directories of such
+    /// Run directories, as `sully-lab run` wrote them, sessions' directories of `sully-lab collect`, or directories of such
     #[arg(required = true, value_name = "DIR")]
     pub dirs: Vec<PathBuf>,
     /// Where the page goes [default: report.html in DIR, or beside several]

@@ -77,12 +77,12 @@ pub struct Availability {
 pub struct Away {
     gaps: BTreeMap<u32, Vec<(Span, Verdict)>>,
     canaries: usize,
-    blackout: Option<Span>,
+    blackouts: Vec<Span>,
 }
 
 impl Away {
     /// The gaps that were judged.
-    pub fn of(judged: &Judged, axis: &Axis, canaries: usize, blackout: Option<Span>) -> Self {
+    pub fn of(judged: &Judged, axis: &Axis, canaries: usize, blackouts: &[Span]) -> Self {
         let mut gaps: BTreeMap<u32, Vec<(Span, Verdict)>> = BTreeMap::new();
         for (gap, verdict) in judged.gaps.iter().zip(&judged.verdicts) {
             if let Some(span) = axis.guest_span(gap.start_ns, gap.end_ns()) {
@@ -97,19 +97,24 @@ impl Away {
                 told_s = told_s.max(span.end_s);
             }
         }
-        Self { gaps, canaries, blackout }
+        Self { gaps, canaries, blackouts: blackouts.to_vec() }
+    }
+
+    /// How much of `span` is blackout, in seconds.
+    fn stood_s(&self, span: &Span) -> f64 {
+        self.blackouts.iter().map(|blackout| blackout.overlap_s(span)).sum()
     }
 
     /// Where the time of `stage` went.
     pub fn by_class(&self, stage: Span) -> TimeByClass {
-        let stood_s = self.blackout.map_or(0.0, |blackout| blackout.overlap_s(&stage));
+        let stood_s = self.stood_s(&stage);
         let mut time =
             TimeByClass { wall_s: stage.length_s() * self.canaries as f64, ..TimeByClass::default() };
         time.add(GapClass::Blackout, stood_s * self.canaries as f64, 0.95);
         // A guest that names more vCPUs than its `hello` did is believed for the first of them only.
         for (span, verdict) in self.gaps.values().take(self.canaries).flatten() {
             let Some(part) = span.common(&stage) else { continue };
-            let own_s = part.length_s() - self.blackout.map_or(0.0, |blackout| blackout.overlap_s(&part));
+            let own_s = part.length_s() - self.stood_s(&part);
             time.add(verdict.class, own_s, verdict.confidence);
         }
         time.running_s = (time.wall_s - time.lost_s.iter().sum::<f64>()).max(0.0);
@@ -133,7 +138,7 @@ impl Away {
                 found.push(Span::new(since_s, moment_s));
             }
         }
-        found.extend(self.blackout);
+        found.extend(&self.blackouts);
         found.sort_by(|one, other| one.start_s.total_cmp(&other.start_s));
         let mut merged: Vec<Span> = Vec::new();
         for span in found.into_iter().filter(|span| span.length_s() > 0.0) {

@@ -118,7 +118,7 @@ impl Analysis {
         let axis = &timeline.axis;
         let guest = Guest::of(data, axis);
         let span = |name| timeline.phase(name).map(|phase| phase.figures.span);
-        let blackout = span(PhaseName::Blackout);
+        let blackouts = timeline.spans(PhaseName::Blackout);
         let loads = Loads::of(data, axis);
         let before = span(PhaseName::Baseline);
         let own = inside(&guest, before);
@@ -128,19 +128,25 @@ impl Analysis {
             Some(reason) => Err(reason.as_str()),
             None => written_per_s(&own).ok_or("the baseline wrote nothing"),
         };
-        let work = Work { intervals: &guest.intervals, loads: &loads, baseline: before, blackout, rate };
+        let work = Work {
+            intervals: &guest.intervals,
+            loads: &loads,
+            baseline: before,
+            blackouts: &blackouts,
+            rate,
+        };
         let watched = guest.canaries.filter(|_| !guest.gaps_dropped);
-        let judged =
-            watched.map(|canaries| verdicts::judged(data, timeline, canaries)).unwrap_or_default();
-        let away = watched.map(|canaries| Away::of(&judged, axis, canaries, blackout));
+        let judged = watched.map(|canaries| verdicts::judged(data, timeline, canaries)).unwrap_or_default();
+        let away = watched.map(|canaries| Away::of(&judged, axis, canaries, &blackouts));
         let common = away.as_ref().map(Away::common);
         let costs = Costs { guest: &guest, work, baseline: &baseline, away: away.as_ref(), common };
         let stages: Vec<StageCost> =
             timeline.phases.iter().map(|phase| costs.of(phase, throttle_period_s(timeline))).collect();
         let usual = Usual { loads: &loads, baseline: before, p99_ns: baseline.response_p99_ns(), rate };
-        let settling = match span(PhaseName::After) {
-            Some(after) => settling::settling(&guest.intervals, after, &usual),
-            None => Settling::unsaid("the migration did not complete"),
+        let settling = match (span(PhaseName::After), data.session.is_some()) {
+            (Some(after), _) => settling::settling(&guest.intervals, after, &usual),
+            (None, true) => Settling::unsaid("no blackout was seen"),
+            (None, false) => Settling::unsaid("the migration did not complete"),
         };
         let postcopy = timeline.postcopy.as_ref().map(|said| {
             let stage = stages.iter().find(|stage| stage.name == PhaseName::Postcopy);
@@ -185,11 +191,12 @@ struct Costs<'a> {
 }
 
 impl Costs<'_> {
-    /// What one stage cost. `period_s` is that of the throttle, which acts in pre-copy alone.
+    /// What one stage cost. `period_s` is that of the throttle, which acts before the switch alone.
     fn of(&self, phase: &Phase, period_s: f64) -> StageCost {
         let (name, stage, work) = (phase.name, phase.figures.span, &self.work);
         let later = name != PhaseName::Baseline;
-        let period_s = if name == PhaseName::Precopy { period_s } else { 0.0 };
+        let is_throttled = matches!(name, PhaseName::Precopy | PhaseName::Run);
+        let period_s = if is_throttled { period_s } else { 0.0 };
         let is_same = work.baseline.is_some_and(|before| work.loads.are_one(stage, before));
         let slowdown = (later && name != PhaseName::Blackout).then(|| {
             Stage::of(&inside(self.guest, Some(stage)), period_s, self.guest.clock_step_ns)

@@ -2,7 +2,7 @@
 //! knows: stops, post-copy, throttle percentages, steal, other vCPUs, and the pages that visits waited for.
 
 use crate::{
-    diagnose::{HostEvent, HostEventKind, Seen, Verdict, verdicts_of},
+    diagnose::{self, HostEvent, HostEventKind, Seen, Verdict, verdicts_of},
     lab::{
         rundir::RunData,
         timeline::{Axis, PhaseName, Timeline},
@@ -57,7 +57,9 @@ pub fn judged(data: &RunData, timeline: &Timeline, canaries: usize) -> Judged {
     }
     gaps.sort_by_key(Gap::end_ns);
     stalls.sort_by_key(|stall| stall.start_ns);
-    let events = events(data, timeline);
+    // Nobody looked on at a session that was only collected: there the guest's own rules hold.
+    let is_hosted = data.session.is_none();
+    let events = if is_hosted { events(data, timeline) } else { Vec::new() };
     let mut found = Vec::with_capacity(gaps.len());
     for window in windows(intervals) {
         let inside = after(&gaps, window.start_ns)..after(&gaps, window.end_ns);
@@ -77,11 +79,11 @@ pub fn judged(data: &RunData, timeline: &Timeline, canaries: usize) -> Judged {
             stalls: &stalls[begun(window.start_ns.saturating_sub(LONGEST_NS))
                 ..begun(window.end_ns.saturating_add(AROUND_NS))],
             events: &events,
-            is_hosted: true,
+            is_hosted,
             realtime,
             tick_ns: ticks_ns,
         };
-        let told = verdicts_of(&seen);
+        let told = if is_hosted { verdicts_of(&seen) } else { diagnose::judged(&seen).1 };
         found.extend(told.into_iter().skip(inside.start - first).take(inside.len()));
     }
     Judged { gaps, verdicts: found, stalls, realtime }

@@ -20,12 +20,14 @@ use std::collections::BTreeSet;
 type Row = (&'static str, fn(&RunView) -> String);
 
 const ROWS: [Row; 21] = [
-    ("method", |run| method(run.timeline()).into()),
-    ("verdict", |run| outcome(run.data().run.verdict.outcome).into()),
+    ("method", |run| if_driven(run, || method(run.timeline()))),
+    ("verdict", |run| if_driven(run, || outcome(run.data().run.verdict.outcome))),
     ("corrupt pages", |run| integrity::cell(run.data())),
     ("migration", |run| time(run.timeline().migration_ns)),
     ("set-up: longest gap", |run| {
-        time(run.timeline().setup.as_ref().and_then(|setup| setup.longest_gap_ns).filter(|gap_ns| *gap_ns > 0))
+        time(
+            run.timeline().setup.as_ref().and_then(|setup| setup.longest_gap_ns).filter(|gap_ns| *gap_ns > 0),
+        )
     }),
     ("passes", |run| count(run.timeline().pass_count)),
     ("sent", |run| mib(run.timeline().sent_bytes)),
@@ -42,7 +44,8 @@ const ROWS: [Row; 21] = [
     ("pre-copy: gap share", |run| gap_share(run, PhaseName::Precopy)),
     ("post-copy: gap share", |run| gap_share(run, PhaseName::Postcopy)),
     ("post-copy: QEMU's vCPU blocktime", |run| {
-        let vcpus = run.timeline().postcopy.as_ref().and_then(|postcopy| postcopy.qemu_vcpu_blocktime_ns.as_ref());
+        let vcpus =
+            run.timeline().postcopy.as_ref().and_then(|postcopy| postcopy.qemu_vcpu_blocktime_ns.as_ref());
         time(vcpus.map(|vcpus| vcpus.iter().fold(0, |sum: u64, vcpu| sum.saturating_add(*vcpu))))
     }),
     ("post-copy: guest's stalls", |run| {
@@ -122,6 +125,11 @@ fn difference(name: &str, values: &[String]) -> Option<String> {
         }
     }
     (different.len() > 1).then(|| format!("{name} ({})", different.join(", ")))
+}
+
+/// What only the lab knows of a run; absent of a session that was collected.
+fn if_driven(run: &RunView, cell: impl Fn() -> &'static str) -> String {
+    if run.data().session.is_some() { ABSENT } else { cell() }.into()
 }
 
 fn figures(run: &RunView, name: PhaseName) -> Option<&Figures> {

@@ -2,7 +2,10 @@
 
 use super::{headline::outcome, table::Table};
 use crate::{
-    lab::{rundir::RunData, timeline::Timeline},
+    lab::{
+        rundir::{CollectedSession, RunData},
+        timeline::Timeline,
+    },
     plan::ContentSpec,
     record::{Accelerator, Body, Hello, Outcome},
     units::ByteSize,
@@ -15,11 +18,14 @@ pub const EMULATED: &str = "The guest's CPUs were emulated (TCG): absolute speed
 
 /// Whether the guest was emulated.
 pub fn is_emulated(data: &RunData) -> bool {
-    data.run.provenance.accelerator == Accelerator::Tcg
+    data.session.is_none() && data.run.provenance.accelerator == Accelerator::Tcg
 }
 
 /// The verdict in one line.
 pub fn verdict(data: &RunData) -> String {
+    if data.session.is_some() {
+        return "n/a: nobody judges a session that was only collected".into();
+    }
     let verdict = &data.run.verdict;
     let reasons = verdict.reasons.join("; ");
     let word = outcome(verdict.outcome);
@@ -28,9 +34,50 @@ pub fn verdict(data: &RunData) -> String {
 
 /// What it ran on and how its stream arrived.
 pub fn facts(data: &RunData) -> Table {
-    let provenance = &data.run.provenance;
+    let mut hellos = data.arrivals.iter().filter_map(|arrival| match &arrival.record.body {
+        Body::Hello(hello) => Some(&**hello),
+        _ => None,
+    });
+    let hello = hellos.next();
     let mut table = Table::of_facts("The run");
     table.fact("directory", data.dir_name.clone());
+    match &data.session {
+        Some(session) => collected(&mut table, session, data.run.clock.real_ns, hello),
+        None => driven(&mut table, data),
+    }
+    if let Some(hello) = hello {
+        table.fact("load", load(hello));
+        table.fact("canaries", canaries(hello));
+    }
+    if data.session.is_none() {
+        let provenance = &data.run.provenance;
+        let (cpus, model) = (provenance.host_cpus, known(&provenance.host_cpu_model));
+        table.fact("host", format!("{cpus} x {model}, Linux {}", known(&provenance.host_kernel)));
+        table.fact("sully", known(&provenance.version));
+    }
+    table.fact("stream", stream(data));
+    table
+}
+
+/// What a session was collected from. What ran it only QEMU could say.
+fn collected(table: &mut Table, session: &CollectedSession, real_ns: u64, hello: Option<&Hello>) {
+    let date = if real_ns > 0 { format!("{}, by the guest's clock", date(real_ns)) } else { "n/a".into() };
+    table.fact("date", date);
+    table.fact("collected from", known(&session.sockets.join(", ")));
+    table.fact("accelerator, QEMU, host", "n/a: nobody asked QEMU");
+    let guest = hello.map_or_else(
+        || "n/a: its hello came before the collector".into(),
+        |hello| {
+            let memory = ByteSize(hello.mem_total_bytes).human();
+            format!("{}, Linux {}, {memory} memory, sully {}", hello.hostname, hello.kernel, hello.version)
+        },
+    );
+    table.fact("guest", guest);
+}
+
+/// What a run that the lab drove ran on.
+fn driven(table: &mut Table, data: &RunData) {
+    let provenance = &data.run.provenance;
     table.fact("date", date(data.run.clock.real_ns));
     let accelerator = match provenance.accelerator {
         Accelerator::Kvm => "KVM",
@@ -42,20 +89,7 @@ pub fn facts(data: &RunData) -> Table {
     table.fact("QEMU", known(&provenance.qemu_version));
     let kernel = known(&provenance.guest_kernel);
     table.fact("guest", format!("{kernel}, {} memory", known(&provenance.guest_memory)));
-    let mut hellos = data.arrivals.iter().filter_map(|arrival| match &arrival.record.body {
-        Body::Hello(hello) => Some(hello),
-        _ => None,
-    });
     table.fact("migration", migration(&data.run.scenario));
-    if let Some(hello) = hellos.next() {
-        table.fact("load", load(hello));
-        table.fact("canaries", canaries(hello));
-    }
-    let (cpus, model) = (provenance.host_cpus, known(&provenance.host_cpu_model));
-    table.fact("host", format!("{cpus} x {model}, Linux {}", known(&provenance.host_kernel)));
-    table.fact("sully", known(&provenance.version));
-    table.fact("stream", stream(data));
-    table
 }
 
 /// A moment as people write it, UTC: days to a date as in Hinnant's `civil_from_days`.

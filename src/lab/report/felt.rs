@@ -7,7 +7,7 @@ use super::{
 use crate::{
     lab::{
         analysis::{Against, Analysis, Ratio, SettledBy, StageCost, TimeByClass},
-        timeline::nanos,
+        timeline::{PhaseName, nanos},
     },
     record::GapClass,
 };
@@ -61,6 +61,7 @@ fn ratio(ratio: &Ratio) -> String {
 fn costs(analysis: &Analysis) -> Table {
     let head = ["stage", "work lost", "of it measured", "1 GiB takes", "10 ms", "100 ms", "1 s"];
     let mut table = Table::with_head("Work lost, and the worst windows", &head);
+    let is_run = analysis.stages.iter().any(|stage| stage.name == PhaseName::Run);
     table.groups = vec![(String::new(), 4), ("least time a vCPU ran in".into(), 3)];
     let settled = match (analysis.settling.after_s, &analysis.settling.reason) {
         (Some(after_s), _) => {
@@ -68,14 +69,19 @@ fn costs(analysis: &Analysis) -> Table {
                 Some(SettledBy::RateAndBacklog) => ", by rate and backlog alone",
                 _ => "",
             };
-            format!("Settled {} after the migration's end{by}.", seconds(after_s))
+            format!(
+                "Settled {} after the {}{by}.",
+                seconds(after_s),
+                if is_run { "blackout" } else { "migration's end" }
+            )
         }
         (None, Some(reason)) => format!("Settling: n/a, {reason}."),
         (None, None) => String::new(),
     };
     let total = match (&analysis.lost, &analysis.lost_reason) {
         (Some(lost), _) => format!(
-            " From the migration's start on {} of {} were lost.",
+            " From the {} on {} of {} were lost.",
+            if is_run { "baseline's end" } else { "migration's start" },
             seconds(lost.full_stop_s),
             match lost.against {
                 Against::Schedule => "the scheduled work",

@@ -17,10 +17,12 @@ const LASTED_S: f64 = 1.0;
 
 /// What happened: how the migration ended, what QEMU did to the guest, and what the guest had of it.
 pub fn headline(data: &RunData, timeline: &Timeline) -> String {
+    let by_whom =
+        if data.session.is_some() { "The guest found itself throttled" } else { "QEMU throttled the guest" };
     let parts = [
         Some(ending(data, timeline)),
         set_up(timeline),
-        throttled(timeline),
+        throttled(timeline, by_whom),
         waited(timeline),
         stood_still(timeline),
         slowed(data, timeline),
@@ -39,7 +41,7 @@ pub const fn outcome(outcome: Outcome) -> &'static str {
     }
 }
 
-/// The method that the run shows, not the one that was asked for.
+/// The method that a run of the lab shows, not the one that was asked for.
 pub fn method(timeline: &Timeline) -> &'static str {
     match (timeline.postcopy.is_some(), timeline.throttle.is_empty()) {
         (true, true) => "Post-copy",
@@ -49,7 +51,28 @@ pub fn method(timeline: &Timeline) -> &'static str {
     }
 }
 
+/// What a session holds, and how often its VM ran nowhere.
+fn collected(timeline: &Timeline) -> String {
+    let length_s: f64 = timeline.phases.iter().map(|phase| phase.figures.span.length_s()).sum();
+    let blackouts: Vec<String> = timeline
+        .phases
+        .iter()
+        .filter(|phase| phase.name == PhaseName::Blackout)
+        .map(|phase| {
+            format!("{} at {:.1} s", seconds(phase.figures.span.length_s()), phase.figures.span.start_s)
+        })
+        .collect();
+    let stood = match blackouts.len() {
+        0 => "no blackout was seen".into(),
+        count => format!("{}: {}", counted(count as u64, "blackout", "blackouts"), blackouts.join(", ")),
+    };
+    format!("A collected session of {}: {stood}.", seconds(length_s))
+}
+
 fn ending(data: &RunData, timeline: &Timeline) -> String {
+    if data.session.is_some() {
+        return collected(timeline);
+    }
     if data.run.when(MilestoneName::Migrate).is_none() {
         return "No migration was started.".into();
     }
@@ -65,7 +88,7 @@ fn ending(data: &RunData, timeline: &Timeline) -> String {
 }
 
 /// The highest throttle, and the level at which the guest lost most.
-fn throttled(timeline: &Timeline) -> Option<String> {
+fn throttled(timeline: &Timeline, by_whom: &str) -> Option<String> {
     let highest = timeline.throttle.iter().filter_map(|level| level.percent).max()?;
     let share = |level: &ThrottleLevel| level.figures.gaps.map(|gaps| gaps.share);
     let told = timeline.throttle.iter().filter(|level| level.percent.is_some() && share(level).is_some());
@@ -77,7 +100,7 @@ fn throttled(timeline: &Timeline) -> Option<String> {
     let felt = lost.map_or_else(String::new, |(level, lost)| {
         format!("; the guest lost {} of its CPU time while throttled at {level} %", percent(Some(lost)))
     });
-    Some(format!("QEMU throttled the guest up to {highest} %{felt}."))
+    Some(format!("{by_whom} up to {highest} %{felt}."))
 }
 
 fn waited(timeline: &Timeline) -> Option<String> {
@@ -123,7 +146,7 @@ fn stood_still(timeline: &Timeline) -> Option<String> {
 fn slowed(data: &RunData, timeline: &Timeline) -> Option<String> {
     let p99 = |name| timeline.phase(name)?.figures.response_ns?.p99;
     let before = p99(PhaseName::Baseline)?;
-    let during = [PhaseName::Precopy, PhaseName::Postcopy];
+    let during = [PhaseName::Precopy, PhaseName::Postcopy, PhaseName::Run];
     let (name, worst) =
         during.iter().filter_map(|name| Some((*name, p99(*name)?))).max_by_key(|(_, p99)| *p99)?;
     let (before, worst) = (time(Some(before)), time(Some(worst)));

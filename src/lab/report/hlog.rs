@@ -27,8 +27,14 @@ const NS_PER_MS: f64 = 1e6;
 /// When it cannot be written.
 pub fn hlog(run: &RunView, mut out: &mut dyn Write) -> io::Result<()> {
     let (data, axis) = (run.data(), &run.timeline().axis);
+    let guest = Guest::of(data, axis);
     let clock = data.run.clock;
-    let base = SystemTime::UNIX_EPOCH + Duration::from_nanos(clock.real_ns);
+    let host_ns = |mono_ns| axis.guest_to_host_ns(mono_ns);
+    let first_ns = guest.intervals.iter().filter_map(|at| host_ns(at.interval.start_ns)).min();
+    // Where the clocks were read later than that, the log begins earlier: it knows no time before its beginning.
+    let base_ns = first_ns.unwrap_or(0).clamp(0, i128::from(clock.mono_ns));
+    let earlier_ns = u64::try_from(i128::from(clock.mono_ns) - base_ns).unwrap_or(0);
+    let base = SystemTime::UNIX_EPOCH + Duration::from_nanos(clock.real_ns.saturating_sub(earlier_ns));
     let mut serializer = V2DeflateSerializer::new();
     let mut log = IntervalLogWriterBuilder::new()
         .add_comment(COMMENT)
@@ -36,11 +42,9 @@ pub fn hlog(run: &RunView, mut out: &mut dyn Write) -> io::Result<()> {
         .with_base_time(base)
         .with_max_value_divisor(NS_PER_MS)
         .begin_log_with(&mut out, &mut serializer)?;
-    for interval in Guest::of(data, axis).intervals.iter().map(|at| at.interval) {
-        let since_base = |mono_ns| {
-            let host_ns = axis.guest_to_host_ns(mono_ns)?;
-            Some(Duration::from_nanos(u64::try_from(host_ns - i128::from(clock.mono_ns)).unwrap_or(0)))
-        };
+    for interval in guest.intervals.iter().map(|at| at.interval) {
+        let since_base =
+            |mono_ns| Some(Duration::from_nanos(u64::try_from(host_ns(mono_ns)? - base_ns).unwrap_or(0)));
         let Some((start, end)) = since_base(interval.start_ns).zip(since_base(interval.end_ns)) else {
             continue;
         };

@@ -106,6 +106,7 @@ pub fn html(runs: &[RunView]) -> anyhow::Result<String> {
 fn section<'a>(run: &'a RunView, curves: &Curves) -> RunSection<'a> {
     let (data, timeline) = (run.data(), run.timeline());
     let verdict_class = match data.run.verdict.outcome {
+        _ if data.session.is_some() => "",
         Outcome::Passed => "good",
         Outcome::Judged | Outcome::Failed | Outcome::Interrupted => "bad",
     };
@@ -122,7 +123,11 @@ fn section<'a>(run: &'a RunView, curves: &Curves) -> RunSection<'a> {
         emulated: is_emulated(data),
         charts,
         stages: timeline.phases.iter().map(|phase| phase.name.title()).collect(),
-        tables: tables(timeline).into_iter().chain(felt).chain(integrity(data)).collect(),
+        tables: tables(timeline, data.session.is_some())
+            .into_iter()
+            .chain(felt)
+            .chain(integrity(data))
+            .collect(),
         folded,
         notes: notes(data, timeline),
         consoles: consoles(data),

@@ -2,7 +2,7 @@
 
 use super::{headline::headline, integrity::corruptions, repeats::together};
 use crate::{
-    lab::{analysis::Analysis, timeline::Timeline, view::RunView},
+    lab::{analysis::Analysis, rundir::CollectedSession, timeline::Timeline, view::RunView},
     record::{Corruption, Provenance, StreamAudit, Verdict},
 };
 use serde::Serialize;
@@ -23,14 +23,17 @@ pub fn analysis_json(run: &RunView) -> serde_json::Result<String> {
     Ok(serde_json::to_string_pretty(run.analysis())? + "\n")
 }
 
-/// One run: the same figures as in text and page. What was not measured is null, never zero.
+/// One run: the same figures as in text and page. What was not measured is null, never zero; so is what only the lab could know of a
+/// session that was collected.
 #[derive(Serialize)]
 struct RunFigures<'a> {
     directory: &'a str,
     name: &'a str,
     headline: String,
-    verdict: &'a Verdict,
-    provenance: &'a Provenance,
+    verdict: Option<&'a Verdict>,
+    provenance: Option<&'a Provenance>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<&'a CollectedSession>,
     stream: &'a StreamAudit,
     corruptions: Vec<&'a Corruption>,
     /// As `analysis.json` has it.
@@ -51,12 +54,14 @@ pub fn json(runs: &[RunView]) -> serde_json::Result<String> {
 impl<'a> RunFigures<'a> {
     fn of(view: &'a RunView) -> Self {
         let (data, timeline) = (view.data(), view.timeline());
+        let is_driven = data.session.is_none();
         Self {
             directory: &data.dir_name,
             name: &data.run.name,
             headline: headline(data, timeline),
-            verdict: &data.run.verdict,
-            provenance: &data.run.provenance,
+            verdict: is_driven.then_some(&data.run.verdict),
+            provenance: is_driven.then_some(&data.run.provenance),
+            session: data.session.as_ref(),
             stream: &data.run.stream,
             corruptions: corruptions(data).collect(),
             analysis: view.analysis(),
@@ -80,6 +85,11 @@ mod tests {
         assert_eq!(figures[0]["phases"][2]["name"], "blackout");
         let analysis: Value = serde_json::from_str(&analysis_json(&runs[0]).unwrap()).unwrap();
         assert_eq!(figures[0]["analysis"], analysis, "the same as in analysis.json");
+        assert_eq!(figures[0].get("session"), None);
+        let session = RunView::new(Story::precopy().session_data(&[crate::record::Side::Source]));
+        let session: Value = serde_json::from_str(&json(&[session]).unwrap()).unwrap();
+        assert_eq!((&session[0]["verdict"], &session[0]["provenance"]), (&Value::Null, &Value::Null));
+        assert_eq!(session[0]["session"]["hostname"], "vm7");
         assert_eq!(figures[0]["postcopy"], Value::Null);
         assert_eq!(figures[1]["postcopy"]["requests"], 100);
         assert!(figures[1]["phases"][3]["gaps"]["share"].as_f64().is_some_and(|share| share > 0.2));

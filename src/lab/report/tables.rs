@@ -10,10 +10,10 @@ use crate::{
 };
 
 /// All tables of measurements, in the order they are read; a table that would say nothing is left out.
-pub fn tables(timeline: &Timeline) -> Vec<Table> {
+pub fn tables(timeline: &Timeline, is_collected: bool) -> Vec<Table> {
     let all = [
         Some(stages(timeline)),
-        throttle(timeline),
+        throttle(timeline, is_collected),
         postcopy(timeline),
         Some(blackout(timeline)),
         Some(copying(timeline)),
@@ -64,13 +64,24 @@ fn stage_row(name: PhaseName, figures: &Figures) -> Vec<String> {
     row
 }
 
-fn throttle(timeline: &Timeline) -> Option<Table> {
+fn throttle(timeline: &Timeline, is_collected: bool) -> Option<Table> {
     timeline.throttle.iter().find(|level| level.percent.is_some())?;
-    let head =
-        ["QEMU's throttle", "from", "for", "guest's gap share", "longest gap", "done MiB/s", "response p99"];
-    let mut table = Table::with_head("Auto-converge: QEMU's throttle beside what the guest lost", &head);
-    table.note =
-        "Both over the same time, in the order it happened; QEMU is asked ten times a second.".into();
+    let (title, first, note) = if is_collected {
+        (
+            "Throttle: what the guest found beside what it lost",
+            "throttle found",
+            "By the rhythm of the vCPUs' gaps, at each interval's end; QEMU's own percentages are n/a.",
+        )
+    } else {
+        (
+            "Auto-converge: QEMU's throttle beside what the guest lost",
+            "QEMU's throttle",
+            "Both over the same time, in the order it happened; QEMU is asked ten times a second.",
+        )
+    };
+    let head = [first, "from", "for", "guest's gap share", "longest gap", "done MiB/s", "response p99"];
+    let mut table = Table::with_head(title, &head);
+    table.note = note.into();
     for level in &timeline.throttle {
         let figures = &level.figures;
         table.rows.push(vec![
@@ -215,7 +226,10 @@ mod tests {
     #[test]
     fn what_a_run_did_not_have_gets_no_table() {
         let titles = |story: &Story| -> String {
-            tables(&Timeline::of(&story.run_data())).iter().map(|table| table.title.clone() + "\n").collect()
+            tables(&Timeline::of(&story.run_data()), false)
+                .iter()
+                .map(|table| table.title.clone() + "\n")
+                .collect()
         };
         let precopy = titles(&Story::precopy());
         assert!(!precopy.contains("Auto-converge") && !precopy.contains("Post-copy"), "{precopy}");
@@ -226,7 +240,7 @@ mod tests {
     #[test]
     fn rows_have_a_cell_for_each_column() {
         for story in [Story::precopy(), Story::auto_converge(), Story::post_copy()] {
-            for table in tables(&Timeline::of(&story.run_data())) {
+            for table in tables(&Timeline::of(&story.run_data()), false) {
                 let columns = if table.head.is_empty() { 2 } else { table.head.len() };
                 assert!(table.rows.iter().all(|row| row.len() == columns), "{}", table.title);
                 let grouped: usize = table.groups.iter().map(|(_, columns)| columns).sum();

@@ -57,7 +57,9 @@ fn one(run: &RunView) -> String {
     }
     let shown = |table: &Table| format!("\n{}", table.to_text(WIDTH));
     let felt = felt(run.analysis(), is_emulated(data));
-    parts.extend(tables(timeline).iter().chain(&felt).chain(&integrity(data)).map(shown));
+    parts.extend(
+        tables(timeline, data.session.is_some()).iter().chain(&felt).chain(&integrity(data)).map(shown),
+    );
     parts.push(shown(&facts(data)));
     let notes = notes(data, timeline);
     if !notes.is_empty() {
@@ -81,7 +83,10 @@ fn lines(lines: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{lab::timeline::fixture::Story, record::Outcome};
+    use crate::{
+        lab::timeline::fixture::Story,
+        record::{Outcome, Side},
+    };
 
     fn stories() -> [RunView; 3] {
         [Story::precopy(), Story::auto_converge(), Story::post_copy()]
@@ -120,5 +125,27 @@ mod tests {
         (data.run.source, data.run.destination) = (None, None);
         let said = text(&[RunView::new(data)]);
         assert!(said.contains("No migration was started.") && !said.contains("by stage"), "{said}");
+    }
+
+    #[test]
+    fn a_collected_session_is_explained_without_a_word_that_only_qemu_could_say() {
+        let both = [Side::Source, Side::Destination];
+        let run = RunView::new(Story { frozen_clock: false, ..Story::precopy() }.session_data(&both));
+        let said = text(&[run]);
+        for sentence in [
+            "session 00c0ffee00c0ffee of vm7\n",
+            "1 blackout: 400 ms at 11.0 s.",
+            "Verdict: n/a: nobody judges a session that was only collected.",
+            "Source.sock, Destination.sock",
+            "n/a: nobody asked QEMU",
+            "guest and host together",
+            "Time lost by class",
+            "after the blackout",
+        ] {
+            assert!(said.contains(sentence), "{sentence}: {said}");
+        }
+        for wrong in ["passed", "Pre-copy", "No migration was started", "emulated", "Copying"] {
+            assert!(!said.contains(wrong), "{wrong}: {said}");
+        }
     }
 }

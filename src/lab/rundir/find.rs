@@ -3,7 +3,7 @@
 
 use super::{
     ANALYSIS_FILE, COMPARISON_FILE, DESTINATION_CONSOLE_FILE, HLOG_FILE, QEMU_FILE, RECORDS_FILE,
-    REPORT_FILE, RUN_FILE, ReadError, SOURCE_CONSOLE_FILE,
+    REPORT_FILE, RUN_FILE, ReadError, SESSION_FILE, SOURCE_CONSOLE_FILE, session::is_session,
 };
 use std::path::{Path, PathBuf};
 
@@ -26,7 +26,7 @@ const DEPTH: u32 = 4;
 pub struct FoundRuns {
     /// Each once, in the order they were named, those of one directory by name.
     pub dirs: Vec<PathBuf>,
-    /// Runs below a directory that have no `run.json`: they still go on, or were killed.
+    /// Runs below a directory that have no `run.json`, and are no collected sessions: they still go on, or were killed.
     pub unfinished: Vec<PathBuf>,
 }
 
@@ -39,7 +39,9 @@ pub fn find_runs(named: &[PathBuf]) -> Result<FoundRuns, ReadError> {
     for path in named {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         match path.parent() {
-            Some(dir) if name == RUN_FILE && path.is_file() => found.add(dir.to_owned()),
+            Some(dir) if [RUN_FILE, SESSION_FILE].contains(&name) && path.is_file() => {
+                found.add(dir.to_owned())
+            }
             _ if OWN_FILES.contains(&name) && path.is_file() => {}
             _ => {
                 let before = found.dirs.len();
@@ -58,10 +60,11 @@ pub fn find_runs(named: &[PathBuf]) -> Result<FoundRuns, ReadError> {
 
 impl FoundRuns {
     fn descend(&mut self, path: &Path, depth: u32) {
-        if path.join(RUN_FILE).is_file() {
+        let has_records = path.join(RECORDS_FILE).is_file();
+        if path.join(RUN_FILE).is_file() || has_records && is_session(path) {
             return self.add(path.to_owned());
         }
-        if path.join(RECORDS_FILE).is_file() {
+        if has_records {
             return self.unfinished.push(path.to_owned());
         }
         let Ok(entries) = path.read_dir() else { return };
@@ -148,6 +151,21 @@ mod tests {
         let of = |name: &str| find_runs(&[dir.path().join(name)]);
         assert_eq!(of("x").unwrap().unfinished, [dir.path().join("x/a-002")]);
         assert!(of("x/a-002").is_err());
+    }
+
+    #[test]
+    fn sessions_that_were_collected_are_runs_and_so_are_those_that_still_go_on() {
+        let dir = tree(&[
+            "out/00c0ffee00c0ffee/session.json",
+            "out/00c0ffee00c0ffee/records.ndjson",
+            "out/00c0ffee00c0ffee-2/records.ndjson",
+            "out/0badcafe0badcafe/session.json",
+            "out/notes/records.ndjson",
+        ]);
+        assert_eq!(found(dir.path(), &["out"]), ["out/00c0ffee00c0ffee", "out/00c0ffee00c0ffee-2"]);
+        assert_eq!(found(dir.path(), &["out/00c0ffee00c0ffee/session.json"]), ["out/00c0ffee00c0ffee"]);
+        let unfinished = find_runs(&[dir.path().join("out")]).unwrap().unfinished;
+        assert_eq!(unfinished, [dir.path().join("out/notes")]);
     }
 
     #[test]

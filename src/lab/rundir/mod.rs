@@ -1,19 +1,25 @@
 //! A run directory: everything a report is made from, and nothing else.
 
+mod error;
 mod find;
 mod limits;
 mod read;
+mod session;
 mod write;
 
+pub use error::ReadError;
 pub use find::{FoundRuns, find_runs};
 pub use limits::Limits;
-pub use read::{ReadError, RunData};
+pub use read::RunData;
+pub use session::CollectedSession;
 pub use write::{RunWriter, WriteError};
 
 /// The scenario, provenance, milestones and verdict.
 pub const RUN_FILE: &str = "run.json";
 /// Guest records with the host's arrival stamps.
 pub const RECORDS_FILE: &str = "records.ndjson";
+/// What a collector found about a session, instead of [`RUN_FILE`].
+pub const SESSION_FILE: &str = "session.json";
 /// QMP samples, events and commands.
 pub const QEMU_FILE: &str = "qemu.ndjson";
 /// Interval histograms in the field's standard log.

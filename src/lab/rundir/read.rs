@@ -1,12 +1,16 @@
 //! Reads a run directory back: whole where it is whole, and saying so where it is not.
 
-use super::{DESTINATION_CONSOLE_FILE, Limits, QEMU_FILE, RECORDS_FILE, RUN_FILE, SOURCE_CONSOLE_FILE};
-use crate::record::{Arrival, QemuLine, Run};
+use super::{
+    CollectedSession, DESTINATION_CONSOLE_FILE, Limits, QEMU_FILE, RECORDS_FILE, RUN_FILE, ReadError,
+    SOURCE_CONSOLE_FILE, session::is_session,
+};
+use crate::record::{Arrival, Body, QemuLine, Run};
 use serde::de::DeserializeOwned;
 use std::{
+    borrow::Cow,
     fs::File,
     io::{self, BufRead, BufReader, Read, Seek, SeekFrom},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 /// How much of a console's end is kept: bytes read, and lines of them.
@@ -18,8 +22,10 @@ const CONSOLE_TAIL_LINES: usize = 20;
 pub struct RunData {
     /// The run directory's own name, without its parents.
     pub dir_name: String,
-    /// `run.json`.
+    /// `run.json`; of a collected session what its records tell, with no milestones, and no verdict worth telling.
     pub run: Run,
+    /// What is known of the session, where one was collected: then QEMU said nothing.
+    pub session: Option<CollectedSession>,
     /// `records.ndjson`, in the order of arrival.
     pub arrivals: Vec<Arrival>,
     /// `qemu.ndjson`, in the order it was said.
@@ -32,88 +38,43 @@ pub struct RunData {
     pub remarks: Vec<String>,
 }
 
-/// A run directory that cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// There is no `run.json` in it.
-    #[error(
-        "'{dir}' is no run directory: it has no {RUN_FILE}. A run directory is what `sully-lab run` writes \
-         ({RUN_FILE}, {RECORDS_FILE}, {QEMU_FILE}); {hint}"
-    )]
-    NotARun {
-        /// The directory given.
-        dir: PathBuf,
-        /// What to give instead.
-        hint: String,
-    },
-    /// The system refused.
-    #[error("cannot read '{path}': {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A line is not what the file holds.
-    #[error("'{path}', line {line}: expected {expected}, but {source}")]
-    Line {
-        /// The file.
-        path: PathBuf,
-        /// Counted from 1.
-        line: u64,
-        /// What the file's lines are.
-        expected: &'static str,
-        /// What is wrong with this one.
-        source: serde_json::Error,
-    },
-    /// More than can be held in memory.
-    #[error(
-        "'{path}'{place}: longer than {limit_bytes} bytes, where sully-lab stops writing; is it the right file?"
-    )]
-    TooLong {
-        /// The file.
-        path: PathBuf,
-        /// `, line 7`, or nothing for a whole file.
-        place: String,
-        /// What is accepted.
-        limit_bytes: u64,
-    },
-    /// Written by a later version.
-    #[error(
-        "'{path}' follows schema {found}, this sully-lab knows schema {known}: use the version that wrote it"
-    )]
-    Schema {
-        /// The file.
-        path: PathBuf,
-        /// Its schema.
-        found: u64,
-        /// Ours.
-        known: u32,
-    },
-}
-
-impl ReadError {
-    /// `dir` is no run directory.
-    pub(super) fn not_a_run(dir: &Path) -> Self {
-        Self::NotARun { dir: dir.to_path_buf(), hint: hint(dir) }
-    }
-}
-
 impl RunData {
     /// Reads the run directory `dir`.
     ///
     /// A last line that was cut short, and files that a run which ended early never wrote, are no errors: they
-    /// are named in [`Self::remarks`].
+    /// are named in [`Self::remarks`]. Neither is a session without a `run.json` that a collector gathered.
     ///
     /// # Errors
-    /// When `dir` holds no `run.json`, a file cannot be read, or a line in it is not what it should be.
+    /// When `dir` holds neither a `run.json` nor a session, a file cannot be read, or a line in it is not what it should be.
     pub fn read(dir: &Path) -> Result<Self, ReadError> {
         Self::read_within(&Limits::ALL, dir)
     }
 
     /// The same for a directory that was written within other limits.
     pub(super) fn read_within(limits: &Limits, dir: &Path) -> Result<Self, ReadError> {
-        Self::of_within(limits, dir, read_run(limits, dir)?)
+        match read_run(limits, dir) {
+            Err(ReadError::NotARun { .. }) if dir.join(RECORDS_FILE).is_file() && is_session(dir) => {
+                Self::of_session(limits, dir)
+            }
+            run => Self::of_within(limits, dir, run?),
+        }
+    }
+
+    fn of_session(limits: &Limits, dir: &Path) -> Result<Self, ReadError> {
+        let mut remarks = Vec::new();
+        let session = CollectedSession::read(dir, limits.line_bytes, &mut remarks)?;
+        let arrivals = read_records(limits, &dir.join(RECORDS_FILE), &mut remarks)?;
+        let dir_name = name_of(dir);
+        Ok(Self {
+            run: session.run(&dir_name, &arrivals),
+            dir_name,
+            session: Some(session),
+            arrivals,
+            qemu: Vec::new(),
+            source_console: Vec::new(),
+            destination_console: Vec::new(),
+            remarks,
+        })
     }
 
     /// What is in `dir` of a run whose `run.json` is known, be it there or not.
@@ -126,8 +87,8 @@ impl RunData {
 
     fn of_within(limits: &Limits, dir: &Path, run: Run) -> Result<Self, ReadError> {
         let mut remarks = Vec::new();
-        let arrivals = read_lines(limits, &dir.join(RECORDS_FILE), "a guest record", &mut remarks)?;
-        let qemu = read_lines(limits, &dir.join(QEMU_FILE), "a line about QEMU", &mut remarks)?;
+        let arrivals = read_records(limits, &dir.join(RECORDS_FILE), &mut remarks)?;
+        let qemu = read_lines(limits, &dir.join(QEMU_FILE), "a line about QEMU", &mut remarks, |_| false)?;
         if run.stream.unwritten > 0 {
             remarks.push(format!(
                 "{} records came when {RECORDS_FILE} was full ({} bytes) and are not in it: gaps and stalls first",
@@ -137,6 +98,7 @@ impl RunData {
         Ok(Self {
             dir_name: name_of(dir),
             run,
+            session: None,
             arrivals,
             qemu,
             source_console: read_tail(&dir.join(SOURCE_CONSOLE_FILE))?,
@@ -181,32 +143,35 @@ fn read_run(limits: &Limits, dir: &Path) -> Result<Run, ReadError> {
     }
 }
 
-/// What to give instead of `dir`: the run directories in it, where there are some.
-fn hint(dir: &Path) -> String {
-    if dir.is_file() {
-        return "it is a file: name a directory".into();
+/// The records of a guest. Those of a type that this version does not know are counted and left out.
+fn read_records(limits: &Limits, path: &Path, remarks: &mut Vec<String>) -> Result<Vec<Arrival>, ReadError> {
+    #[derive(serde::Deserialize)]
+    struct TypeName<'a> {
+        #[serde(borrow)]
+        r#type: Cow<'a, str>,
     }
-    let Ok(entries) = dir.read_dir() else {
-        return format!("there is no directory '{}'", dir.display());
+    let mut unknown = 0u64;
+    let mut is_unknown = |line: &[u8]| {
+        let named = serde_json::from_slice::<TypeName<'_>>(line);
+        let is_unknown = named.is_ok_and(|named| !Body::TYPE_NAMES.contains(&&*named.r#type));
+        unknown += u64::from(is_unknown);
+        is_unknown
     };
-    let inside = entries.filter_map(Result::ok).map(|entry| entry.path());
-    let mut runs: Vec<String> =
-        inside.filter(|path| path.join(RUN_FILE).is_file()).map(|path| path.display().to_string()).collect();
-    runs.sort();
-    if runs.is_empty() {
-        return "give one of those, or a directory that has some in it".into();
+    let arrivals = read_lines(limits, path, "a guest record", remarks, &mut is_unknown)?;
+    if unknown > 0 {
+        remarks
+            .push(format!("{unknown} records are of types that this version does not know and are left out"));
     }
-    let more = if runs.len() > 4 { " ..." } else { "" };
-    runs.truncate(4);
-    format!("there are some in it: {}{more}", runs.join(" "))
+    Ok(arrivals)
 }
 
-/// Every line of `path` as a `T`.
+/// Every line of `path` as a `T`, but for those that are none and that `is_left_out` says may be missing.
 fn read_lines<T: DeserializeOwned>(
     limits: &Limits,
     path: &Path,
     expected: &'static str,
     remarks: &mut Vec<String>,
+    mut is_left_out: impl FnMut(&[u8]) -> bool,
 ) -> Result<Vec<T>, ReadError> {
     let io_error = |source| ReadError::Io { path: path.to_path_buf(), source };
     let too_long = |place, limit_bytes| ReadError::TooLong { path: path.to_path_buf(), place, limit_bytes };
@@ -234,7 +199,7 @@ fn read_lines<T: DeserializeOwned>(
         }
         match serde_json::from_slice(&text) {
             Ok(value) => found.push(value),
-            Err(_) if text.trim_ascii().is_empty() => {}
+            Err(_) if text.trim_ascii().is_empty() || is_left_out(&text) => {}
             Err(_) if !whole => {
                 remarks.push(format!("{}: the last line, {line}, is incomplete and left out", name_of(path)));
             }

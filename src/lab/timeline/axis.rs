@@ -17,6 +17,7 @@ use crate::{
     lab::rundir::RunData,
     record::{Body, MilestoneName, QemuBody, QemuLine, Side},
 };
+use std::ops::RangeInclusive;
 
 /// Maps host and guest stamps to seconds since the migration began.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +25,8 @@ pub struct Axis {
     origin_ns: i128,
     source: Offsets,
     destination: Offsets,
-    /// The guest's own clock when it left the source.
-    switch_mono_ns: Option<i128>,
+    /// Within these the guest's own clock stood when it left the source.
+    switch: Option<RangeInclusive<i128>>,
 }
 
 impl Axis {
@@ -36,18 +37,20 @@ impl Axis {
         let stop = after_migrate(data, MilestoneName::Stop);
         let source = Offsets::with_steps(&last_on_source(data, stop), of(Side::Source));
         let destination = Offsets::constant(of(Side::Destination));
-        let switch_mono_ns = match (stop, source.last()) {
-            (Some(stop), Some(offset)) => Some(i128::from(stop) - offset),
-            _ => of(Side::Destination).map(|arrival| i128::from(arrival.record.mono_ns)).min(),
+        let at = |mono_ns: i128| mono_ns..=mono_ns;
+        let switch = match (stop, source.last()) {
+            (Some(stop), Some(offset)) => Some(at(i128::from(stop) - offset)),
+            _ if data.session.is_some() => switch_of_records(data),
+            _ => of(Side::Destination).map(|arrival| i128::from(arrival.record.mono_ns)).min().map(at),
         };
-        Self { origin_ns: origin_ns(data), source, destination, switch_mono_ns }
+        Self { origin_ns: origin_ns(data), source, destination, switch }
     }
 
     /// The host's CLOCK_MONOTONIC at a moment of the guest's, in ns: by the source's offsets up to the switch, by the destination's
     /// after it. None where no record tells how the clocks stand.
     pub fn guest_to_host_ns(&self, mono_ns: u64) -> Option<i128> {
         let mono = i128::from(mono_ns);
-        let switched = self.switch_mono_ns.is_some_and(|switch| mono > switch);
+        let switched = self.switch_mono_ns().is_some_and(|switch| mono > switch);
         let side = if switched { Side::Destination } else { Side::Source };
         Some(mono + self.offsets(side).of_stamp(mono)?)
     }
@@ -85,12 +88,28 @@ impl Axis {
         if own.last().is_some() { own } else { other }
     }
 
-    /// The guest's own clock when it left the source, where that is known.
+    /// The guest's own clock when it left the source, where that is known: the earliest it may have been.
     pub fn switch_mono_ns(&self) -> Option<i128> {
-        self.switch_mono_ns
+        self.switch.as_ref().map(|switch| *switch.start())
     }
 
-    fn seconds(&self, host_ns: i128) -> f64 {
+    /// Between which two of its stamps the guest left the source.
+    pub const fn switch(&self) -> Option<&RangeInclusive<i128>> {
+        self.switch.as_ref()
+    }
+
+    /// The last stamps of the source before each step of its clock's offset: the clock stood still, or has drifted away.
+    pub fn clock_steps(&self) -> impl Iterator<Item = i128> + '_ {
+        self.source.steps()
+    }
+
+    /// Seconds since the axis' zero of a stamp that the guest made on the source.
+    pub fn source_s(&self, mono_ns: i128) -> Option<f64> {
+        Some(self.seconds(mono_ns + self.offsets(Side::Source).of_stamp(mono_ns)?))
+    }
+
+    /// Seconds since the axis' zero of a moment on the host's clock, which may lie before its beginning.
+    pub fn seconds(&self, host_ns: i128) -> f64 {
         (host_ns - self.origin_ns) as f64 / 1e9
     }
 }
@@ -123,6 +142,22 @@ fn stamped(data: &RunData, name: MilestoneName, read_ns: u64) -> u64 {
         is_named && line.side == side && line.host_ns == read_ns
     };
     data.qemu.iter().find(is_it).map_or(read_ns, |line| Stamps::of(data).moment_ns(line))
+}
+
+/// Between which stamps a guest went from one socket to another: from the last that came on the first one to the first later one
+/// that came on the other. What a guest sends again on the other socket is older, and no sign of it.
+fn switch_of_records(data: &RunData) -> Option<RangeInclusive<i128>> {
+    let mut last = None;
+    for arrival in &data.arrivals {
+        let mono_ns = i128::from(arrival.record.mono_ns);
+        match (arrival.side, last) {
+            (Side::Source, _) => last = last.max(Some(mono_ns)),
+            (Side::Destination, None) => {}
+            (Side::Destination, Some(last)) if mono_ns > last => return Some(last..=mono_ns),
+            (Side::Destination, Some(_)) => {}
+        }
+    }
+    None
 }
 
 /// Host time of the axis' zero.

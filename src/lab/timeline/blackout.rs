@@ -10,10 +10,11 @@ use super::axis::{Axis, after_migrate};
 use super::offsets::{OFFSET_REACH_NS, last_on_source, smallest_offset_and_error};
 use crate::{
     lab::rundir::RunData,
-    record::{Arrival, Body, Gap, Heartbeat, MilestoneName, Side},
+    record::{Arrival, Body, Heartbeat, MilestoneName, Side},
     units::Nanos,
 };
 use serde::Serialize;
+use std::ops::RangeInclusive;
 
 /// How far from the switch the common gap of all vCPUs may lie: as far as STOP's arrival and the shortest delivery of
 /// a record blur it. More would take in the throttle's gap before the switch, or the first wait for a page after it.
@@ -97,15 +98,22 @@ pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
         stop_to_resume_ns: stop.zip(resume).and_then(|(stop, resume)| resume.checked_sub(stop)),
         ..Blackout::default()
     };
-    let Some(switch_mono_ns) = axis.switch_mono_ns() else {
+    let Some(switch) = axis.switch() else {
         return blackout;
     };
+    let switch_mono_ns = *switch.start();
     let near = |own: Vec<&Arrival>| {
         let distance = |arrival: &&Arrival| (i128::from(arrival.record.mono_ns) - switch_mono_ns).abs();
         smallest_offset_and_error(own.into_iter().filter(|arrival| distance(arrival) <= OFFSET_REACH_NS))
     };
     let there = data.arrivals.iter().filter(|arrival| arrival.side == Side::Destination);
-    let sides = (near(last_on_source(data, stop)), near(there.collect()));
+    let here = if data.session.is_some() {
+        let is_before = |arrival: &&Arrival| i128::from(arrival.record.mono_ns) <= switch_mono_ns;
+        data.arrivals.iter().filter(|arrival| arrival.side == Side::Source).filter(is_before).collect()
+    } else {
+        last_on_source(data, stop)
+    };
+    let sides = (near(here), near(there.collect()));
     let beats = [last_beat(data, Side::Source), first_beat(data, Side::Destination)];
     if let [Some(before), Some(after)] = beats {
         let wall = |beat: &Beat| i128::from(beat.0.real_ns) - i128::from(beat.1);
@@ -114,7 +122,9 @@ pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
             before.0.disruptions.zip(after.0.disruptions).map(|(before, after)| before != after);
     }
     blackout.ptp_step_ns = ptp_step_ns(data, switch_mono_ns);
-    let common = super::axis::canaries(data).map(|canaries| common_gap_ns(data, canaries, switch_mono_ns));
+    let length_ns = |(start, end): (i128, i128)| u64::try_from(end - start).unwrap_or(0);
+    let common =
+        super::axis::canaries(data).map(|canaries| common_gap(data, canaries, switch).map_or(0, length_ns));
     blackout.common_gap_ns = common;
     let (Some((before, spread)), Some((after, other_spread))) = sides else {
         blackout.reason = Some(FEW.into());
@@ -125,7 +135,9 @@ pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
     let found = if blackout.clock_stood_still(offset_step, gap) { offset_step } else { offset_step + gap };
     // The host saw the guest stand still for so long at least: what was found below that is the error of finding it.
     let least = i128::from(blackout.stop_to_resume_ns.unwrap_or(0));
-    let error = (spread + other_spread).max(least - found);
+    // Where no host tells whether the clock ran on, either of the two may be beside the blackout.
+    let beside = if data.session.is_some() { offset_step.clamp(0, gap) } else { 0 };
+    let error = (spread + other_spread + beside).max(least - found);
     if error > SURE_NS.max(found.max(least) / LEAST_SURE) {
         let late = u64::try_from(error).ok().map_or_else(String::new, |ns| Nanos(ns).human());
         blackout.reason = Some(format!("records came too late around it: it could be off by {late}"));
@@ -169,29 +181,32 @@ fn ptp_step_ns(data: &RunData, switch_mono_ns: i128) -> Option<i64> {
     i64::try_from(ahead(Side::Destination)? - ahead(Side::Source)?).ok()
 }
 
-/// The longest time near the switch in which every canary was away at once, by the guest's clock; 0 where there was
-/// none above the canaries' threshold.
-fn common_gap_ns(data: &RunData, canaries: usize, switch_mono_ns: i128) -> u64 {
-    let reach = (switch_mono_ns - GAP_REACH_NS)..=(switch_mono_ns + GAP_REACH_NS);
-    let span = |gap: &Gap| (i128::from(gap.start_ns), i128::from(gap.start_ns) + i128::from(gap.len_ns));
+/// The longest time near the switch in which every canary was away at once, by the guest's clock: from when to when.
+pub fn common_gap(data: &RunData, canaries: usize, switch: &RangeInclusive<i128>) -> Option<(i128, i128)> {
+    let (from, until) = (switch.start() - GAP_REACH_NS, switch.end() + GAP_REACH_NS);
+    let near = common_gaps(data, canaries).into_iter().filter(|(start, end)| *end >= from && *start <= until);
+    near.max_by_key(|(start, end)| end - start)
+}
+
+/// All times in which every canary was away at once, by the guest's clock; those of no length are left out.
+pub fn common_gaps(data: &RunData, canaries: usize) -> Vec<(i128, i128)> {
     let mut edges = Vec::new();
     for arrival in &data.arrivals {
         if let Body::Gap(gap) = &arrival.record.body {
-            let (start, end) = span(gap);
-            if start <= *reach.end() && end >= *reach.start() {
-                edges.extend([(start, true), (end, false)]);
-            }
+            let start = i128::from(gap.start_ns);
+            edges.extend([(start, true), (start + i128::from(gap.len_ns), false)]);
         }
     }
     // Ends sort before starts, so that gaps which only touch are never counted as one.
     edges.sort_unstable();
-    let (mut away, mut longest) = (0usize, 0i128);
-    for (index, (moment, begins)) in edges.iter().enumerate() {
-        away = if *begins { away + 1 } else { away.saturating_sub(1) };
-        let until = edges.get(index + 1).map_or(*moment, |(next, _)| *next);
-        if away >= canaries && until >= *reach.start() && moment <= reach.end() {
-            longest = longest.max(until - moment);
+    let (mut away, mut since, mut found) = (0usize, None, Vec::new());
+    for (moment, begins) in edges {
+        away = if begins { away + 1 } else { away.saturating_sub(1) };
+        if away >= canaries {
+            since.get_or_insert(moment);
+        } else if let Some(since) = since.take() {
+            found.extend((since < moment).then_some((since, moment)));
         }
     }
-    u64::try_from(longest).unwrap_or(0)
+    found
 }

@@ -12,6 +12,7 @@ mod offsets;
 mod phases;
 mod qemu;
 mod series;
+mod session;
 mod setup;
 mod span;
 mod stamps;
@@ -20,7 +21,7 @@ pub use axis::Axis;
 pub use blackout::Blackout;
 pub use figures::{Figures, GapFigures};
 pub use guest::{GapAt, Guest, IntervalAt};
-pub use phases::{PhaseName, phases};
+pub use phases::PhaseName;
 pub use qemu::{DirtyRate, Pass};
 pub use series::{GuestPoint, QemuPoint};
 pub use setup::Setup;
@@ -79,7 +80,7 @@ pub struct Phase {
 /// The time QEMU throttled by one percentage.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ThrottleLevel {
-    /// QEMU's percentage; none for the time before it began.
+    /// QEMU's percentage, in a collected session the guest's own finding; none for the time before it began.
     pub percent: Option<u64>,
     /// What the guest measured at the same time.
     #[serde(flatten)]
@@ -107,9 +108,13 @@ impl Timeline {
         let axis = Axis::of(data);
         let guest = Guest::of(data, &axis);
         let samples = qemu::samples(data, &axis);
-        let spans = phases(data, &axis);
-        let running = running_before_the_switch(&spans);
-        let levels = running.map_or_else(Vec::new, |running| qemu::throttle_spans(&samples, running));
+        let blackout = blackout::blackout(data, &axis);
+        let spans = match phases::measured(data, &axis) {
+            None => Vec::new(),
+            Some(measured) if data.session.is_some() => session::stages(data, &axis, measured, &blackout),
+            Some(measured) => phases::phases(data, &axis, measured),
+        };
+        let levels = levels(data, &guest, &samples, &spans);
         let mut remarks = data.remarks.clone();
         let mut unreadable = 0;
         let mut measured = |span| figures::figures(&guest, span, &mut unreadable);
@@ -133,7 +138,7 @@ impl Timeline {
             phases,
             throttle,
             setup: setup::setup(data, &axis, &guest),
-            blackout: blackout::blackout(data, &axis),
+            blackout,
             migration_ns: migration_ns(data),
             pass_count: ram.and_then(|ram| ram.dirty_sync_count).or(passes.last().map(|pass| pass.number)),
             passes,
@@ -146,15 +151,34 @@ impl Timeline {
         }
     }
 
-    /// The stage of that name, where the run had it.
+    /// Where the stages of that name lie: a session may have several of one.
+    pub fn spans(&self, name: PhaseName) -> Vec<Span> {
+        let own = self.phases.iter().filter(|phase| phase.name == name);
+        own.map(|phase| phase.figures.span).collect()
+    }
+
+    /// The first stage of that name, where the run had it.
     pub fn phase(&self, name: PhaseName) -> Option<&Phase> {
         self.phases.iter().find(|phase| phase.name == name)
     }
 }
 
-/// The stretch in which a throttle can act.
-fn running_before_the_switch(spans: &[(PhaseName, Span)]) -> Option<Span> {
-    spans.iter().find(|(name, _)| *name == PhaseName::Precopy).map(|(_, span)| *span)
+/// The throttle's percentages where one can act: before the switch. By QEMU's word, or in a collected session by the guest's.
+fn levels(
+    data: &RunData,
+    guest: &Guest<'_>,
+    samples: &[qemu::SampleAt<'_>],
+    spans: &[(PhaseName, Span)],
+) -> Vec<(Option<u64>, Span)> {
+    let is_running = |(name, _): &&(PhaseName, Span)| matches!(name, PhaseName::Precopy | PhaseName::Run);
+    let Some((_, running)) = spans.iter().find(is_running) else { return Vec::new() };
+    if data.session.is_none() {
+        return qemu::throttle_spans(&qemu::throttle_levels(samples), *running);
+    }
+    let mut spans = qemu::throttle_spans(&session::throttle_levels(guest), *running);
+    spans.retain(session::has_held);
+    // The time before the throttle is told for comparison, and compares nothing alone.
+    if spans.iter().all(|(percent, _)| percent.is_none()) { Vec::new() } else { spans }
 }
 
 fn migration_ns(data: &RunData) -> Option<u64> {

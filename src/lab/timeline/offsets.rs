@@ -58,6 +58,11 @@ impl Offsets {
         self.last
     }
 
+    /// The last stamp before each step.
+    pub fn steps(&self) -> impl Iterator<Item = i128> + '_ {
+        self.earlier.iter().map(|(until, _)| *until)
+    }
+
     /// The one that holds for a stamp.
     pub fn of_stamp(&self, mono_ns: i128) -> Option<i128> {
         let own = self.earlier.iter().find(|(until, _)| mono_ns <= *until);

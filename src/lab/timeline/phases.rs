@@ -14,6 +14,8 @@ use serde::Serialize;
 pub enum PhaseName {
     /// The load runs undisturbed.
     Baseline,
+    /// Of a collected session: what goes before its blackout. Whether QEMU copies in it the guest cannot tell.
+    Run,
     /// Memory is copied while the guest runs on the source.
     Precopy,
     /// The guest runs nowhere: QEMU's STOP to RESUME.
@@ -29,6 +31,7 @@ impl PhaseName {
     pub const fn title(self) -> &'static str {
         match self {
             Self::Baseline => "baseline",
+            Self::Run => "run",
             Self::Precopy => "pre-copy",
             Self::Blackout => "blackout",
             Self::Postcopy => "post-copy",
@@ -37,11 +40,8 @@ impl PhaseName {
     }
 }
 
-/// The stages of a run in order, each beginning where the one before ends; a stage that never came is left out.
-pub fn phases(data: &RunData, axis: &Axis) -> Vec<(PhaseName, Span)> {
-    let Some(measured) = measured(data, axis) else {
-        return Vec::new();
-    };
+/// The stages of a run that the lab drove, in order, each beginning where the one before ends; a stage that never came is left out.
+pub fn phases(data: &RunData, axis: &Axis, measured: Span) -> Vec<(PhaseName, Span)> {
     let at = |name| after_migrate(data, name).map(|host_ns| axis.host_s(host_ns));
     let Some(migrate) = at(MilestoneName::Migrate) else {
         return vec![(PhaseName::Baseline, measured)];
@@ -67,7 +67,7 @@ pub fn phases(data: &RunData, axis: &Axis) -> Vec<(PhaseName, Span)> {
 }
 
 /// From the first interval's start to the last one's end; where there is none, from the first milestone to the last.
-fn measured(data: &RunData, axis: &Axis) -> Option<Span> {
+pub fn measured(data: &RunData, axis: &Axis) -> Option<Span> {
     let intervals = data.arrivals.iter().filter_map(|arrival| match &arrival.record.body {
         Body::Interval(interval) => axis.guest_span(interval.start_ns, interval.end_ns),
         _ => None,

@@ -26,22 +26,27 @@ pub fn samples<'a>(data: &'a RunData, axis: &Axis) -> Vec<SampleAt<'a>> {
     samples.collect()
 }
 
-/// The stretches in which QEMU throttled by one percentage, within `running`. The first one, without a percentage,
-/// is the time before it began; where it never throttled there is none at all.
-pub fn throttle_spans(samples: &[SampleAt<'_>], running: Span) -> Vec<(Option<u64>, Span)> {
+/// QEMU's throttle percentage at each answer; none where it did not throttle.
+pub fn throttle_levels(samples: &[SampleAt<'_>]) -> Vec<(f64, Option<u64>)> {
     let percent = |at: &SampleAt<'_>| at.sample.cpu_throttle_percent.filter(|percent| *percent > 0);
-    let Some(first) = samples.iter().find(|at| percent(at).is_some()) else {
+    samples.iter().map(|at| (at.at_s, percent(at))).collect()
+}
+
+/// The stretches throttled by one percentage, within `running`. The first one, without a percentage,
+/// is the time before it began; where nothing was throttled there is none at all.
+pub fn throttle_spans(levels: &[(f64, Option<u64>)], running: Span) -> Vec<(Option<u64>, Span)> {
+    let Some((first_s, _)) = levels.iter().find(|(_, percent)| percent.is_some()) else {
         return Vec::new();
     };
-    let mut spans = vec![(None, Span::new(running.start_s, first.at_s))];
-    for (index, at) in samples.iter().enumerate() {
-        let Some(level) = percent(at) else {
+    let mut spans = vec![(None, Span::new(running.start_s, *first_s))];
+    for (index, (at_s, percent)) in levels.iter().enumerate() {
+        let Some(level) = *percent else {
             continue;
         };
-        let until_s = samples.get(index + 1).map_or(running.end_s, |next| next.at_s);
+        let until_s = levels.get(index + 1).map_or(running.end_s, |(next_s, _)| *next_s);
         match spans.last_mut() {
             Some((Some(last), span)) if *last == level => span.end_s = until_s,
-            _ => spans.push((Some(level), Span::new(at.at_s, until_s))),
+            _ => spans.push((Some(level), Span::new(*at_s, until_s))),
         }
     }
     let clipped = spans.into_iter().filter_map(|(level, span)| Some((level, span.common(&running)?)));

@@ -4,6 +4,7 @@ use super::{fixture::Story, *};
 use crate::record::{Body, Gap, GapClass, GapFeatures, MilestoneName};
 use proptest::prelude::*;
 
+mod collected;
 mod late;
 mod stops;
 

@@ -1,6 +1,7 @@
 //! Reading back what was written, and what was written badly.
 
 use super::*;
+use crate::lab::rundir::SESSION_FILE;
 use crate::lab::timeline::fixture::{Story, write_dir};
 use std::{fs, io::Write};
 
@@ -83,4 +84,49 @@ fn a_console_is_shown_by_its_last_lines_without_control_characters() {
     fs::write(dir.path().join(DESTINATION_CONSOLE_FILE), lines.concat()).unwrap();
     let tail = RunData::read(dir.path()).unwrap().destination_console;
     assert_eq!((tail.len(), tail.last().unwrap().as_str()), (CONSOLE_TAIL_LINES, "line 99"));
+}
+
+/// What is left of a story where nobody asked QEMU: the directory of a session.
+fn collected(story: &Story) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    write_dir(&story.run_data(), dir.path());
+    for name in [RUN_FILE, QEMU_FILE, SOURCE_CONSOLE_FILE] {
+        fs::remove_file(dir.path().join(name)).unwrap();
+    }
+    let about = r#"{"schema":1,"session":"00c0ffee00c0ffee","hostname":"vm\u001b7","sockets":["a.sock","b.sock"],
+        "unkept":3,"stream":{"records":9,"holes":2},"divided":true}"#;
+    fs::write(dir.path().join(SESSION_FILE), about).unwrap();
+    dir
+}
+
+#[test]
+fn a_session_is_read_without_a_word_of_qemu() {
+    let story = Story { begin_ms: -500, end_ms: 500, blackout: None, ..Story::precopy() };
+    let dir = collected(&story);
+    append(dir.path(), RECORDS_FILE, "{\"host_ns\":1,\"side\":\"source\",\"type\":\"novel\",\"seq\":77}\n");
+    let read = RunData::read(dir.path()).unwrap();
+    assert_eq!(read.arrivals, story.run_data().arrivals);
+    assert_eq!(read.run.name, format!("session {} of vm7", read.dir_name));
+    assert_eq!((read.run.stream.holes, read.run.stream.unwritten), (2, 3));
+    assert_eq!(read.session.as_ref().unwrap().sockets, ["a.sock", "b.sock"]);
+    let first =
+        story.run_data().arrivals.into_iter().find(|arrival| arrival.record.body.type_name() == "heartbeat");
+    assert_eq!(read.run.clock.mono_ns, first.unwrap().host_ns);
+    assert!(read.remarks[0].starts_with("3 records came and were not kept"), "{:?}", read.remarks);
+    assert!(read.remarks[1].starts_with("1 records are of types"), "{:?}", read.remarks);
+    append(dir.path(), RECORDS_FILE, "{\"host_ns\":1,\"side\":\"source\",\"type\":\"gap\",\"seq\":78}\n");
+    assert!(RunData::read(dir.path()).is_err(), "a type that is known, and no such record");
+}
+
+#[test]
+fn a_session_that_is_still_collected_is_read_as_far_as_it_has_come() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("00c0ffee00c0ffee-2");
+    let data = Story { begin_ms: -500, end_ms: 0, ..Story::precopy() }.run_data();
+    write_dir(&data, &dir);
+    fs::remove_file(dir.join(RUN_FILE)).unwrap();
+    append(&dir, RECORDS_FILE, "{\"host_ns\":1,\"si");
+    let read = RunData::read(&dir).unwrap();
+    assert_eq!((&read.arrivals, read.run.name.as_str()), (&data.arrivals, "session 00c0ffee00c0ffee-2"));
+    assert!(read.remarks[0].contains("still collected") && read.remarks[1].contains("incomplete"));
 }
