@@ -11,7 +11,6 @@ use std::time::Duration;
 use sully::lab::analysis::{Analysis, Waits};
 use sully::lab::rundir::RunData;
 use sully::lab::timeline::Timeline;
-use sully::record::Body;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
@@ -179,12 +178,8 @@ fn compared(data: &RunData, requests: &[Request], own: &BTreeMap<u64, u64>) -> T
         }
     }
     let waits: Vec<f64> = asked.values().filter_map(|request| Some(request.wait_ns? as f64)).collect();
-    let stalls = data.arrivals.iter().filter_map(|arrival| match &arrival.record.body {
-        Body::Stall(stall) => Some(*stall),
-        _ => None,
-    });
     let mut told: BTreeMap<u64, u64> = BTreeMap::new();
-    for stall in stalls {
+    for stall in &data.records.stalls {
         let earlier = told.entry(stall.page).or_insert(stall.earlier);
         *earlier = stall.earlier.min(*earlier);
     }

@@ -5,7 +5,7 @@ use super::run;
 use super::say::{Row, median};
 use serde_json::Value;
 use sully::lab::qmp::QmpEvent;
-use sully::lab::rundir::RunData;
+use sully::lab::rundir::{RECORDS_FILE, RunData};
 use sully::lab::timeline::{Blackout, Timeline};
 use sully::record::{
     Accelerator, Arrival, ClockPair, Milestone, MilestoneName, Outcome, Provenance, Run, Side, StreamAudit,
@@ -115,14 +115,9 @@ fn blackout(arrivals: &[Arrival], stop: &QmpEvent, resume: &QmpEvent) -> Blackou
         destination: None,
         verdict: Verdict { outcome: Outcome::Passed, reasons: Vec::new() },
     };
-    let data = RunData {
-        dir_name: "stopped".into(),
-        run,
-        arrivals: std::iter::once(hello).chain(moved).collect(),
-        qemu: Vec::new(),
-        source_console: Vec::new(),
-        destination_console: Vec::new(),
-        remarks: Vec::new(),
-    };
-    Timeline::of(&data).blackout
+    let dir = tempfile::tempdir().unwrap();
+    let lines =
+        std::iter::once(hello).chain(moved).map(|arrival| serde_json::to_string(&arrival).unwrap() + "\n");
+    std::fs::write(dir.path().join(RECORDS_FILE), lines.collect::<String>()).unwrap();
+    Timeline::of(&RunData::of(dir.path(), run).unwrap()).blackout
 }

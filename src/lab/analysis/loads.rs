@@ -2,11 +2,10 @@
 
 use crate::{
     lab::{
-        rundir::RunData,
+        rundir::{LoadFrom, RunData},
         timeline::{Axis, Span},
     },
     plan::{Load, PaceSpec},
-    record::Body,
     units::Rate,
 };
 
@@ -21,24 +20,18 @@ impl Loads {
     /// Those of the run; none where no `hello` arrived.
     pub fn of(data: &RunData, axis: &Axis) -> Self {
         let mut loads: Vec<(f64, Load)> = Vec::new();
-        for arrival in &data.arrivals {
-            match &arrival.record.body {
-                Body::Hello(hello) if loads.is_empty() => {
-                    loads.push((f64::NEG_INFINITY, hello.plan.first_load()));
-                }
-                Body::Load(load) => {
-                    if let Some(from_s) = axis.guest_s(arrival.record.mono_ns) {
-                        // A ramp that another load cuts short never comes to its end.
-                        loads.retain(|(begins_s, _)| *begins_s <= from_s);
-                        loads.push((from_s, *load));
-                        let over = load
-                            .ramp
-                            .map(|ramp| (from_s + ramp.over_ns as f64 / 1e9, Load { ramp: None, ..*load }));
-                        loads.extend(over);
-                    }
-                }
-                _ => {}
-            }
+        for LoadFrom { mono_ns, load } in &data.records.loads {
+            let Some(mono_ns) = mono_ns else {
+                loads.push((f64::NEG_INFINITY, *load));
+                continue;
+            };
+            let Some(from_s) = axis.guest_s(*mono_ns) else { continue };
+            // A ramp that another load cuts short never comes to its end.
+            loads.retain(|(begins_s, _)| *begins_s <= from_s);
+            loads.push((from_s, *load));
+            let over =
+                load.ramp.map(|ramp| (from_s + ramp.over_ns as f64 / 1e9, Load { ramp: None, ..*load }));
+            loads.extend(over);
         }
         Self(loads)
     }

@@ -27,7 +27,7 @@ pub use work::{Against, Lost};
 use crate::{
     lab::{
         rundir::RunData,
-        timeline::{Axis, Guest, IntervalAt, Phase, PhaseName, Setup, Span, Timeline},
+        timeline::{Axis, Guest, IntervalAt, Phase, PhaseName, Setup, Span, StageLatencies, Timeline},
     },
     record::GapClass,
 };
@@ -122,26 +122,21 @@ impl Analysis {
         let loads = Loads::of(data, axis);
         let before = span(PhaseName::Baseline);
         let own = inside(&guest, before);
-        let baseline = Stage::of(&own, 0.0, guest.clock_step_ns);
+        let latencies = timeline.latencies(PhaseName::Baseline);
+        let baseline = Stage::of(&own, &latencies.unwrap_or_default(), 0.0, guest.clock_step_ns);
         let baseline_reason = baseline.halves_apart();
         let rate = match &baseline_reason {
             Some(reason) => Err(reason.as_str()),
             None => written_per_s(&own).ok_or("the baseline wrote nothing"),
         };
-        let work = Work {
-            intervals: &guest.intervals,
-            loads: &loads,
-            baseline: before,
-            blackouts: &blackouts,
-            rate,
-        };
+        let intervals = &guest.intervals;
+        let work = Work { intervals, loads: &loads, baseline: before, blackouts: &blackouts, rate };
         let watched = guest.canaries.filter(|_| !guest.gaps_dropped);
         let judged = watched.map(|canaries| verdicts::judged(data, timeline, canaries)).unwrap_or_default();
         let away = watched.map(|canaries| Away::of(&judged, axis, canaries, &blackouts));
         let common = away.as_ref().map(Away::common);
         let costs = Costs { guest: &guest, work, baseline: &baseline, away: away.as_ref(), common };
-        let stages: Vec<StageCost> =
-            timeline.phases.iter().map(|phase| costs.of(phase, throttle_period_s(timeline))).collect();
+        let stages = costs.of_all(timeline);
         let usual = Usual { loads: &loads, baseline: before, p99_ns: baseline.response_p99_ns(), rate };
         let settling = match (span(PhaseName::After), data.session.is_some()) {
             (Some(after), _) => settling::settling(&guest.intervals, after, &usual),
@@ -159,7 +154,7 @@ impl Analysis {
             baseline_reason.clone().or_else(|| (!is_same).then(|| slowdown::OTHER_LOAD.to_owned()))
         };
         Self {
-            dirty_log_tax: tax::tax(&guest.intervals, &timeline.passes, before, untaxed),
+            dirty_log_tax: tax::tax(&timeline.passes, &timeline.histograms, before.is_some(), untaxed),
             longest: longest(&judged, axis),
             schema: Self::SCHEMA,
             baseline_pages_per_s: rate.ok(),
@@ -191,15 +186,22 @@ struct Costs<'a> {
 }
 
 impl Costs<'_> {
+    /// What each stage cost, in order.
+    fn of_all(&self, timeline: &Timeline) -> Vec<StageCost> {
+        let period_s = throttle_period_s(timeline);
+        let stages = timeline.phases.iter().zip(&timeline.histograms.stages);
+        stages.map(|(phase, latencies)| self.of(phase, latencies, period_s)).collect()
+    }
+
     /// What one stage cost. `period_s` is that of the throttle, which acts before the switch alone.
-    fn of(&self, phase: &Phase, period_s: f64) -> StageCost {
+    fn of(&self, phase: &Phase, latencies: &StageLatencies, period_s: f64) -> StageCost {
         let (name, stage, work) = (phase.name, phase.figures.span, &self.work);
         let later = name != PhaseName::Baseline;
         let is_throttled = matches!(name, PhaseName::Precopy | PhaseName::Run);
         let period_s = if is_throttled { period_s } else { 0.0 };
         let is_same = work.baseline.is_some_and(|before| work.loads.are_one(stage, before));
         let slowdown = (later && name != PhaseName::Blackout).then(|| {
-            Stage::of(&inside(self.guest, Some(stage)), period_s, self.guest.clock_step_ns)
+            Stage::of(&inside(self.guest, Some(stage)), latencies, period_s, self.guest.clock_step_ns)
                 .against(self.baseline, is_same)
         });
         let (lost, lost_reason) = either(later.then(|| work.lost(stage)));

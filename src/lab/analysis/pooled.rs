@@ -2,11 +2,8 @@
 
 use crate::{
     histogram::{Counts, cell_of, highest_in_cell},
-    lab::timeline::IntervalAt,
+    lab::timeline::{BothLatencies, IntervalAt, StageLatencies},
 };
-
-/// The most units a stage is told in; neighbours are taken together where it has more intervals. Bounds memory and work.
-const UNITS: usize = 512;
 
 /// One stage's histogram of one latency, unit by unit, as running sums and as what each unit adds to them: a long block
 /// is the difference of two sums, a short one the few cells that its units used.
@@ -49,30 +46,30 @@ impl Work {
 }
 
 impl Pooled {
-    /// From a stage's intervals and one of their two histograms; one that cannot be read counts as empty.
-    /// Work is held against the schedule where all of them have one.
-    pub fn of(intervals: &[&IntervalAt<'_>], packed: for<'i> fn(&'i IntervalAt<'_>) -> &'i str) -> Self {
+    /// From a stage's intervals and one of their two latencies, unit by unit. Work is held against the schedule where all of them
+    /// have one.
+    pub fn of(
+        intervals: &[&IntervalAt<'_>],
+        latencies: &StageLatencies,
+        counts: fn(&BothLatencies) -> &Counts,
+    ) -> Self {
         let is_scheduled = is_scheduled(intervals);
-        let mut units: Vec<(Counts, Work)> = Vec::new();
-        let together = intervals.len().div_ceil(UNITS).max(1);
-        for few in intervals.chunks(together) {
-            let mut unit = (Counts::default(), Work::default());
+        let works = intervals.chunks(latencies.together.max(1)).map(|few| {
+            let mut work = Work::default();
             for at in few {
-                if let Ok(counts) = Counts::unpack(packed(at)) {
-                    unit.0.add(&counts);
-                }
                 let (time_s, reads) = (at.span.length_s(), if is_scheduled { at.interval.reads } else { 0 });
-                unit.1.done += at.interval.writes.saturating_add(reads) as f64;
-                unit.1.asked +=
+                work.done += at.interval.writes.saturating_add(reads) as f64;
+                work.asked +=
                     at.interval.offered.filter(|_| is_scheduled).map_or(time_s, |offered| offered as f64);
-                unit.1.time_s += time_s;
+                work.time_s += time_s;
             }
-            units.push(unit);
-        }
+            work
+        });
+        let units: Vec<(&Counts, Work)> = latencies.units.iter().map(counts).zip(works).collect();
         Self::of_units(&units)
     }
 
-    fn of_units(units: &[(Counts, Work)]) -> Self {
+    fn of_units(units: &[(&Counts, Work)]) -> Self {
         let mut all = Counts::default();
         for (counts, _) in units {
             all.add(counts);

@@ -1,9 +1,9 @@
 //! When the load was steady again after the migration.
 
 use super::loads::Loads;
-use crate::{
-    lab::timeline::{IntervalAt, Span},
-    record::Interval,
+use crate::lab::{
+    rundir::IntervalFigures,
+    timeline::{IntervalAt, Span},
 };
 use serde::Serialize;
 
@@ -133,13 +133,13 @@ impl Limits<'_> {
         // clock, which the baseline's did not.
         let is_quick = self
             .p99_ns
-            .zip(interval.response_ns.p99)
+            .zip(interval.response_p99_ns)
             .is_none_or(|(limit_ns, p99_ns)| p99_ns as f64 <= limit_ns);
         is_kept_up && is_quick
     }
 
     /// Whether all that the schedule asked for was done or is about to be: nothing was given up, and the backlog is short.
-    fn is_up_to_date(&self, interval: &Interval, span: Span, offered: f64) -> bool {
+    fn is_up_to_date(&self, interval: &IntervalFigures, span: Span, offered: f64) -> bool {
         let done = interval.writes.saturating_add(interval.reads) as f64;
         let backlog = interval.backlog.unwrap_or(0) as f64;
         // A burst may begin just before the interval's end: what little it asked for is late at once.

@@ -5,7 +5,7 @@ use super::{
     pooled::{Pooled, is_scheduled},
 };
 use crate::{
-    lab::timeline::{IntervalAt, nanos},
+    lab::timeline::{IntervalAt, StageLatencies, nanos},
     record::is_resolved,
 };
 use serde::Serialize;
@@ -64,10 +64,15 @@ pub struct Stage {
 impl Stage {
     /// A stage's intervals, by a clock that takes steps of `step_ns`. `period_s` is the longest period of a throttle in it; a
     /// block holds five.
-    pub fn of(intervals: &[&IntervalAt<'_>], period_s: f64, step_ns: u64) -> Self {
+    pub fn of(
+        intervals: &[&IntervalAt<'_>],
+        latencies: &StageLatencies,
+        period_s: f64,
+        step_ns: u64,
+    ) -> Self {
         Self {
-            service: Pooled::of(intervals, |at| &at.interval.service_hist),
-            response: Pooled::of(intervals, |at| &at.interval.response_hist),
+            service: Pooled::of(intervals, latencies, |both| &both.service),
+            response: Pooled::of(intervals, latencies, |both| &both.response),
             block_s: BLOCK_S.max(5.0 * period_s),
             is_scheduled: is_scheduled(intervals),
             step_ns,

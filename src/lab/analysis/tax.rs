@@ -5,7 +5,7 @@
 
 use crate::{
     histogram::Counts,
-    lab::timeline::{IntervalAt, Pass, Span},
+    lab::timeline::{Histograms, Pass, Span},
 };
 use serde::Serialize;
 
@@ -43,16 +43,13 @@ struct Quick {
 }
 
 impl Quick {
-    fn of<'a>(intervals: impl Iterator<Item = &'a IntervalAt<'a>>) -> Self {
+    fn of(counts: &Counts) -> Self {
         let mut quick = Self::default();
-        for at in intervals {
-            let Ok(counts) = Counts::unpack(&at.interval.service_hist) else { continue };
-            for (value_ns, count) in counts.occupied().filter(|(value_ns, _)| *value_ns < BAND_NS.end) {
-                quick.visits = quick.visits.saturating_add(count);
-                quick.total_ns += value_ns as f64 * count as f64;
-                if BAND_NS.contains(&value_ns) {
-                    quick.in_band = quick.in_band.saturating_add(count);
-                }
+        for (value_ns, count) in counts.occupied().filter(|(value_ns, _)| *value_ns < BAND_NS.end) {
+            quick.visits = quick.visits.saturating_add(count);
+            quick.total_ns += value_ns as f64 * count as f64;
+            if BAND_NS.contains(&value_ns) {
+                quick.in_band = quick.in_band.saturating_add(count);
             }
         }
         quick
@@ -65,19 +62,16 @@ impl Quick {
     }
 }
 
-/// The tax of each pass against the baseline, whose intervals are in `baseline`; `unsaid` says why not, for a pass.
+/// The tax of each pass against the baseline, which the run has or has not; `unsaid` says why not, for a pass.
 pub fn tax(
-    intervals: &[IntervalAt<'_>],
     passes: &[Pass],
-    baseline: Option<Span>,
+    histograms: &Histograms,
+    has_baseline: bool,
     unsaid: impl Fn(Span) -> Option<String>,
 ) -> Vec<Tax> {
-    let within = |span: Option<Span>| {
-        intervals.iter().filter(move |at| span.is_some_and(|span| span.contains(at.span.start_s)))
-    };
-    let usual = Quick::of(within(baseline)).figures();
-    let one = |pass: &Pass| {
-        let quick = Quick::of(within(Some(pass.span)));
+    let usual = Quick::of(&histograms.before).figures().filter(|_| has_baseline);
+    let one = |(pass, counts): (&Pass, &Counts)| {
+        let quick = Quick::of(counts);
         let figures = quick.figures();
         let unsaid = unsaid(pass.span);
         let both = figures.zip(usual).filter(|_| unsaid.is_none());
@@ -97,28 +91,20 @@ pub fn tax(
             reason,
         }
     };
-    passes.iter().map(one).collect()
+    passes.iter().zip(&histograms.passes).map(one).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Interval;
 
-    /// An interval of a second in which so many visits took 300 ns, 2 us and 1 ms.
-    fn interval(quick: u64, taxed: u64, slow: u64) -> Interval {
+    /// The histogram of an interval in which so many visits took 300 ns, 2 us and 1 ms.
+    fn interval(quick: u64, taxed: u64, slow: u64) -> Counts {
         let mut counts = Counts::default();
         counts.record_n(300, quick);
         counts.record_n(2_000, taxed);
         counts.record_n(1_000_000, slow);
-        Interval {
-            service_hist: counts.pack(),
-            ..serde_json::from_value(serde_json::json!({
-                "phase": "run", "start_ns": 0, "end_ns": 1, "writes": 0, "service_ns": {"count": 0},
-                "response_ns": {"count": 0}, "service_hist": "", "response_hist": "", "self": {"cpu_ns": 0}
-            }))
-            .unwrap()
-        }
+        counts
     }
 
     fn pass(number: u64, start_s: f64, end_s: f64) -> Pass {
@@ -126,17 +112,13 @@ mod tests {
         Pass { number, span, remaining_bytes: None, sent_bytes: None, dirty_pages_per_s: None }
     }
 
-    fn taxes(own: &[Interval], unsaid: Option<&str>) -> Vec<Tax> {
-        let at: Vec<IntervalAt<'_>> = own
-            .iter()
-            .zip(0u32..)
-            .map(|(interval, at)| IntervalAt {
-                span: Span::new(f64::from(at), f64::from(at) + 1.0),
-                interval,
-            })
-            .collect();
+    /// The taxes of passes of which each has one of these intervals, after two of the baseline.
+    fn taxes(own: &[Counts], unsaid: Option<&str>) -> Vec<Tax> {
+        let mut before = own[0].clone();
+        before.add(&own[1]);
+        let histograms = Histograms { passes: own[2..].to_vec(), before, ..Histograms::default() };
         let unsaid = |_| unsaid.map(str::to_owned);
-        tax(&at, &[pass(1, 2.0, 3.0), pass(2, 3.0, 4.0)], Some(Span::new(0.0, 2.0)), unsaid)
+        tax(&[pass(1, 2.0, 3.0), pass(2, 3.0, 4.0)], &histograms, true, unsaid)
     }
 
     #[test]

@@ -2,15 +2,16 @@
 
 use super::{away::availability, *};
 use crate::{
-    lab::timeline::fixture::Story,
+    lab::timeline::fixture::{FixtureData, Story},
     record::{Body, Gap, GapFeatures},
 };
 use proptest::prelude::*;
 
 mod asked;
 
-fn of(data: &RunData) -> Analysis {
-    Analysis::of(data, &Timeline::of(data))
+fn of(data: &FixtureData) -> Analysis {
+    let data = data.data();
+    Analysis::of(&data, &Timeline::of(&data))
 }
 
 fn stage(analysis: &Analysis, name: PhaseName) -> &StageCost {
@@ -48,7 +49,7 @@ fn what_the_guests_clock_cannot_tell_has_a_reason_and_no_ratio_and_the_rest_is_t
     assert_eq!((p50.of, p50.ratio), ("p50", None));
     assert!(p50.reason.as_ref().is_some_and(|reason| reason.contains("too coarse")), "{p50:?}");
     assert!(precopy.rate.ratio.is_some());
-    let timeline = Timeline::of(&coarse);
+    let timeline = coarse.timeline();
     let figures = &timeline.phase(PhaseName::Baseline).unwrap().figures;
     assert!(figures.service_ns.is_some_and(|service| service.count > 0 && service.p50.is_none()));
 }
@@ -126,7 +127,7 @@ fn a_known_stream_of_faults_gives_the_known_numbers() {
 fn waits_that_no_canary_saw_are_faults_where_the_hypervisor_called_back_and_pages_written_since_the_mark_never()
  {
     let mut data = Story::post_copy().run_data();
-    let found = |data: &RunData| of(data).postcopy.unwrap().faults.unwrap();
+    let found = |data: &FixtureData| of(data).postcopy.unwrap().faults.unwrap();
     for arrival in &mut data.arrivals {
         if let Body::Stall(stall) = &mut arrival.record.body {
             stall.earlier = u64::from(stall.page % 4 == 0);

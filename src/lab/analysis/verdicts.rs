@@ -4,11 +4,11 @@
 use crate::{
     diagnose::{self, HostEvent, HostEventKind, Seen, Verdict, verdicts_of},
     lab::{
-        rundir::RunData,
+        rundir::{IntervalFigures, RunData},
         timeline::{Axis, PhaseName, Timeline},
     },
     plan::CanaryPeriod,
-    record::{Body, Gap, Hello, Interval, QemuBody, Side, Stall, tick_ns},
+    record::{Gap, Hello, QemuBody, Side, Stall, tick_ns},
 };
 
 /// Gaps are judged so much at a time: over less steal says nothing, ns.
@@ -41,27 +41,18 @@ fn grain_ns(hello: &Hello) -> u64 {
 
 /// Judges every gap of the run.
 pub fn judged(data: &RunData, timeline: &Timeline, canaries: usize) -> Judged {
-    let (mut gaps, mut stalls, mut intervals) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut realtime, mut ticks_ns) = (false, 0);
-    for arrival in &data.arrivals {
-        match &arrival.record.body {
-            Body::Gap(gap) => gaps.push(gap.clone()),
-            Body::Stall(stall) => stalls.push(*stall),
-            Body::Interval(interval) => intervals.push(&**interval),
-            Body::Hello(hello) => {
-                realtime = hello.self_facts.canary_realtime;
-                ticks_ns = grain_ns(hello);
-            }
-            _ => {}
-        }
-    }
+    let records = &data.records;
+    let (mut gaps, mut stalls) = (records.gaps.clone(), records.stalls.clone());
+    let hello = records.hellos().last();
+    let realtime = hello.is_some_and(|hello| hello.self_facts.canary_realtime);
+    let ticks_ns = hello.map_or(0, grain_ns);
     gaps.sort_by_key(Gap::end_ns);
     stalls.sort_by_key(|stall| stall.start_ns);
     // Nobody looked on at a session that was only collected: there the guest's own rules hold.
     let is_hosted = data.session.is_none();
     let events = if is_hosted { events(data, timeline) } else { Vec::new() };
     let mut found = Vec::with_capacity(gaps.len());
-    for window in windows(intervals) {
+    for window in windows(records.intervals.iter().collect()) {
         let inside = after(&gaps, window.start_ns)..after(&gaps, window.end_ns);
         if inside.is_empty() {
             continue;
@@ -106,7 +97,7 @@ struct Window {
 }
 
 /// Windows that follow each other over all time, each made of whole intervals.
-fn windows(mut intervals: Vec<&Interval>) -> Vec<Window> {
+fn windows(mut intervals: Vec<&IntervalFigures>) -> Vec<Window> {
     intervals.sort_by_key(|interval| interval.start_ns);
     let first_ns = intervals.first().map_or(0, |interval| interval.start_ns);
     let unmeasured = |start_ns, end_ns| Window { start_ns, end_ns, length_ns: 0, steal_ns: None };
@@ -183,11 +174,12 @@ fn stops(data: &RunData, axis: &Axis) -> Vec<HostEvent> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::timeline::fixture::Story;
-    use crate::record::{GapClass, GapFeatures};
+    use crate::lab::timeline::fixture::{FixtureData, Story};
+    use crate::record::{Body, GapClass, GapFeatures};
 
-    fn of(data: &RunData) -> Judged {
-        judged(data, &Timeline::of(data), 2)
+    fn of(data: &FixtureData) -> Judged {
+        let data = data.data();
+        judged(&data, &Timeline::of(&data), 2)
     }
 
     fn classes(judged: &Judged) -> Vec<GapClass> {
@@ -211,7 +203,7 @@ mod tests {
         hello.self_facts.canary_period_ns = None;
         assert_eq!(grain_ns(hello), 0);
         drop(hellos);
-        assert_eq!(Timeline::of(&data).blackout.common_gap_ns, None, "nobody looked");
+        assert_eq!(data.timeline().blackout.common_gap_ns, None, "nobody looked");
     }
 
     #[test]

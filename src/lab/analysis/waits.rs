@@ -4,10 +4,10 @@ use super::verdicts::Judged;
 use crate::{
     diagnose::faults,
     lab::{
-        rundir::RunData,
+        rundir::{IntervalFigures, RunData},
         timeline::{Axis, Postcopy, Span, nanos},
     },
-    record::{Body, GapClass, Side},
+    record::{GapClass, Side},
 };
 use serde::Serialize;
 
@@ -119,16 +119,11 @@ fn counted(data: &RunData, axis: &Axis, stage: Option<Span>, judged: &Judged) ->
     }) else {
         return Err("there is no post-copy stage".into());
     };
-    let marks = data.arrivals.iter().filter(|arrival| matches!(arrival.record.body, Body::Mark(_)));
-    let Some(mark_ns) = marks.map(|mark| mark.record.mono_ns).filter(|mark_ns| *mark_ns <= start_ns).max()
-    else {
+    let earlier = data.records.marks_ns.iter().filter(|mark_ns| **mark_ns <= start_ns);
+    let Some(mark_ns) = earlier.copied().max() else {
         return Err("the guest took no mark before the switch".into());
     };
-    let mut plans = data.arrivals.iter().filter_map(|arrival| match &arrival.record.body {
-        Body::Hello(hello) => Some(&hello.plan),
-        _ => None,
-    });
-    if !plans.any(|plan| plan.verify && plan.latency) {
+    if !data.records.hellos().any(|hello| hello.plan.verify && hello.plan.latency) {
         return Err("pages without stamps, or visits that are not timed, have no history".into());
     }
     let found = faults(&judged.stalls, &judged.gaps, judged.realtime, (start_ns, end_ns));
@@ -154,10 +149,9 @@ fn counted(data: &RunData, axis: &Axis, stage: Option<Span>, judged: &Judged) ->
 fn in_intervals(
     data: &RunData,
     (start_ns, end_ns): (u64, u64),
-    of: fn(&crate::record::Interval) -> Option<u64>,
+    of: fn(&IntervalFigures) -> Option<u64>,
 ) -> f64 {
-    let parts = data.arrivals.iter().filter_map(|arrival| {
-        let Body::Interval(interval) = &arrival.record.body else { return None };
+    let parts = data.records.intervals.iter().filter_map(|interval| {
         let both_ns = interval.end_ns.min(end_ns).saturating_sub(interval.start_ns.max(start_ns));
         let length_ns = interval.end_ns.saturating_sub(interval.start_ns).max(1);
         Some(of(interval)? as f64 * both_ns as f64 / length_ns as f64)

@@ -128,7 +128,8 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), first, "an old form");
         fs::write(&path, &kept).unwrap();
         let records = File::options().append(true).open(dir.path().join(RECORDS_FILE)).unwrap();
-        records.set_modified(SystemTime::now() + Duration::from_secs(5)).unwrap();
+        let made = fs::metadata(&path).unwrap().modified().unwrap();
+        records.set_modified(made + Duration::from_secs(5)).unwrap();
         write_derived(&view(dir.path()), dir.path()).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), first, "newer records");
         let drafts = fs::read_dir(dir.path()).unwrap();

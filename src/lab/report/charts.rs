@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_run_of_hours_is_thinned_but_keeps_its_peaks() {
-        let mut timeline = Timeline::of(&Story::precopy().run_data());
+        let mut timeline = Story::precopy().run_data().timeline();
         let point = timeline.guest[0].clone();
         timeline.guest = vec![point; 50_000];
         timeline.guest[12_345].response_p99_ns = Some(7_000_000_000);

@@ -17,9 +17,9 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// A row of the comparison: its name, and a run's cell in it.
-type Row = (&'static str, fn(&RunView) -> String);
+type ComparisonRow = (&'static str, fn(&RunView) -> String);
 
-const ROWS: [Row; 21] = [
+const ROWS: [ComparisonRow; 21] = [
     ("method", |run| if_driven(run, || method(run.timeline()))),
     ("verdict", |run| if_driven(run, || outcome(run.data().run.verdict.outcome))),
     ("corrupt pages", |run| integrity::cell(run.data())),
@@ -151,12 +151,12 @@ fn gap_share(run: &RunView, name: PhaseName) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::{rundir::RunData, timeline::fixture::Story};
+    use crate::lab::timeline::fixture::{FixtureData, Story};
 
     #[test]
     fn each_run_has_a_column_and_lines_without_a_word_are_left_out() {
         let runs = [Story::precopy(), Story::auto_converge()];
-        let table = comparison(&runs.map(|story| RunView::new(story.run_data())));
+        let table = comparison(&runs.map(|story| RunView::new(story.run_data().data())));
         assert_eq!(table.head, ["", "smoke-precopy-001", "smoke-auto-converge-001"]);
         let row = |name: &str| table.rows.iter().find(|row| row[0] == name);
         assert_eq!(row("highest throttle").unwrap()[1..], [ABSENT, "90 %"]);
@@ -170,7 +170,8 @@ mod tests {
             serde_json::json!({"name": "x", "load": {"rate": rate, "seed": 1, "plan": plan},
                 "migration": {"bandwidth": bandwidth, "auto_converge": rate == "80M/s"}})
         };
-        let sentence = |runs: &[RunData; 2]| unlike(&runs.each_ref().map(|data| RunView::new(data.clone())));
+        let sentence =
+            |runs: &[FixtureData; 2]| unlike(&runs.each_ref().map(|data| RunView::new(data.data())));
         for run in &mut runs {
             run.run.scenario = scenario("8M/s", "32M/s", "a\nb\n");
         }

@@ -7,7 +7,7 @@ use crate::{
         timeline::Timeline,
     },
     plan::ContentSpec,
-    record::{Accelerator, Body, Hello, Outcome},
+    record::{Accelerator, Hello, Outcome},
     units::ByteSize,
 };
 use serde_json::Value;
@@ -34,11 +34,7 @@ pub fn verdict(data: &RunData) -> String {
 
 /// What it ran on and how its stream arrived.
 pub fn facts(data: &RunData) -> Table {
-    let mut hellos = data.arrivals.iter().filter_map(|arrival| match &arrival.record.body {
-        Body::Hello(hello) => Some(&**hello),
-        _ => None,
-    });
-    let hello = hellos.next();
+    let hello = data.records.hello.as_deref();
     let mut table = Table::of_facts("The run");
     table.fact("directory", data.dir_name.clone());
     match &data.session {

@@ -9,7 +9,7 @@ use crate::{
         rundir::RunData,
         timeline::{PhaseName, ThrottleLevel, Timeline, nanos},
     },
-    record::{Body, MilestoneName, Outcome},
+    record::{MilestoneName, Outcome},
 };
 
 /// A throttle level that held for this long, in seconds, is told apart well from its neighbours.
@@ -150,8 +150,7 @@ fn slowed(data: &RunData, timeline: &Timeline) -> Option<String> {
     let (name, worst) =
         during.iter().filter_map(|name| Some((*name, p99(*name)?))).max_by_key(|(_, p99)| *p99)?;
     let (before, worst) = (time(Some(before)), time(Some(worst)));
-    let loads = data.arrivals.iter().any(|arrival| matches!(arrival.record.body, Body::Load(_)));
-    let other = if loads { "; the load changed meanwhile" } else { "" };
+    let other = if data.records.has_load_changes() { "; the load changed meanwhile" } else { "" };
     Some(format!("The response's p99 was {before} in the baseline and {worst} in {}{other}.", name.title()))
 }
 
@@ -161,7 +160,7 @@ mod tests {
     use crate::lab::timeline::fixture::Story;
 
     fn of(story: &Story) -> String {
-        let data = story.run_data();
+        let data = story.run_data().data();
         headline(&data, &Timeline::of(&data))
     }
 

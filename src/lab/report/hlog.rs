@@ -1,10 +1,6 @@
 //! `latency.hlog`: every interval's histograms in the field's standard log, which its viewers read.
 
-use crate::{
-    histogram::Counts,
-    lab::{timeline::Guest, view::RunView},
-    record::Interval,
-};
+use crate::lab::{timeline::Guest, view::RunView};
 use hdrhistogram::serialization::{
     V2DeflateSerializer,
     interval_log::{IntervalLogWriterBuilder, IntervalLogWriterError, Tag},
@@ -35,6 +31,7 @@ pub fn hlog(run: &RunView, mut out: &mut dyn Write) -> io::Result<()> {
     let base_ns = first_ns.unwrap_or(0).clamp(0, i128::from(clock.mono_ns));
     let earlier_ns = u64::try_from(i128::from(clock.mono_ns) - base_ns).unwrap_or(0);
     let base = SystemTime::UNIX_EPOCH + Duration::from_nanos(clock.real_ns.saturating_sub(earlier_ns));
+    let mut lines = data.records.interval_lines();
     let mut serializer = V2DeflateSerializer::new();
     let mut log = IntervalLogWriterBuilder::new()
         .add_comment(COMMENT)
@@ -48,8 +45,9 @@ pub fn hlog(run: &RunView, mut out: &mut dyn Write) -> io::Result<()> {
         let Some((start, end)) = since_base(interval.start_ns).zip(since_base(interval.end_ns)) else {
             continue;
         };
-        for (name, packed) in tagged(interval) {
-            let (Ok(counts), Some(tag)) = (Counts::unpack(packed), Tag::new(name)) else { continue };
+        let Some(packed) = lines.as_mut().and_then(|lines| lines.histograms(interval)) else { continue };
+        for (name, counts) in ["service", "response"].into_iter().zip(packed.unpack()) {
+            let (Some(counts), Some(tag)) = (counts, Tag::new(name)) else { continue };
             let length = end.saturating_sub(start);
             log.write_histogram(&counts.to_hdr(), start, length, Some(tag)).map_err(|error| match error {
                 IntervalLogWriterError::IoError(cause) => cause,
@@ -60,14 +58,10 @@ pub fn hlog(run: &RunView, mut out: &mut dyn Write) -> io::Result<()> {
     out.flush()
 }
 
-fn tagged(interval: &Interval) -> [(&'static str, &str); 2] {
-    [("service", &interval.service_hist), ("response", &interval.response_hist)]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::timeline::fixture::Story;
+    use crate::{histogram::Counts, lab::timeline::fixture::Story};
     use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
     use std::fs::OpenOptions;
 
@@ -90,7 +84,7 @@ mod tests {
         let mut data = story.run_data();
         data.run.clock.mono_ns = story.host_ns(story.begin_ms as f64);
         let mut log = Vec::new();
-        hlog(&RunView::new(data), &mut log).unwrap();
+        hlog(&RunView::new(data.data()), &mut log).unwrap();
         log
     }
 
@@ -117,7 +111,7 @@ mod tests {
     #[test]
     fn a_histogram_log_on_a_full_disk_says_so_in_the_kernels_words() {
         let mut full = OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let error = hlog(&RunView::new(Story::precopy().run_data()), &mut full).unwrap_err();
+        let error = hlog(&RunView::new(Story::precopy().run_data().data()), &mut full).unwrap_err();
         assert_eq!(error.to_string(), "No space left on device (os error 28)");
     }
 }

@@ -6,32 +6,21 @@ use super::{
 };
 use crate::{
     lab::rundir::RunData,
-    record::{Body, Corruption, Totals},
+    record::{Corruption, Totals},
 };
 
 /// So many corrupt pages are listed; `records.ndjson` holds them all.
 const LISTED: usize = 20;
 
-/// The corrupt pages that the guest told of, in the order it found them.
-pub fn corruptions(data: &RunData) -> impl Iterator<Item = &Corruption> {
-    data.arrivals.iter().filter_map(|arrival| match &arrival.record.body {
-        Body::Corruption(corruption) => Some(corruption),
-        _ => None,
-    })
-}
-
 /// The totals of the guest's last record.
 fn totals(data: &RunData) -> Option<&Totals> {
-    data.arrivals.iter().rev().find_map(|arrival| match &arrival.record.body {
-        Body::End(end) => Some(&end.totals),
-        _ => None,
-    })
+    data.records.end.as_ref().map(|end| &end.totals)
 }
 
 /// Whether pages were lost, in a sentence; none where nobody knows.
 pub fn sentence(data: &RunData) -> Option<String> {
     let counts = totals(data).and_then(|totals| totals.corruptions);
-    let told = corruptions(data).count() as u64;
+    let told = data.records.corruptions.len() as u64;
     match (counts, totals(data).and_then(|totals| totals.pages_swept)) {
         (Some(counts), Some(swept)) if counts.sum() == 0 => {
             Some(format!("No page was lost: all {swept} held what was last written there."))
@@ -51,7 +40,7 @@ pub fn cell(data: &RunData) -> String {
     let totals = totals(data);
     let counts = totals.and_then(|totals| totals.corruptions).map(|counts| counts.sum());
     let swept = totals.and_then(|totals| totals.pages_swept);
-    match (counts, corruptions(data).count(), swept) {
+    match (counts, data.records.corruptions.len(), swept) {
         (Some(0), _, Some(swept)) => format!("none of {swept}"),
         (Some(0), _, None) | (None, 0, _) => ABSENT.into(),
         (Some(count), ..) => count.to_string(),
@@ -62,7 +51,7 @@ pub fn cell(data: &RunData) -> String {
 /// What the stamps found; none where pages had no stamps.
 pub fn integrity(data: &RunData) -> Option<Table> {
     let end = totals(data);
-    let (told, counts) = (corruptions(data).count(), end.and_then(|totals| totals.corruptions));
+    let (told, counts) = (data.records.corruptions.len(), end.and_then(|totals| totals.corruptions));
     if told == 0 && counts.is_none() {
         return None;
     }
@@ -76,7 +65,7 @@ pub fn integrity(data: &RunData) -> Option<Table> {
     if let Some(swept) = end.and_then(|totals| totals.pages_swept) {
         table.fact("looked at in the end", counted(swept, "page", "pages"));
     }
-    for corruption in corruptions(data).take(LISTED) {
+    for corruption in data.records.corruptions.iter().take(LISTED) {
         let Corruption { page, kind, expected, found } = corruption;
         table.fact(&format!("page {page}"), format!("{}: expected {expected}; found {found}", kind.name()));
     }
@@ -91,7 +80,7 @@ mod tests {
     use super::*;
     use crate::{
         lab::timeline::fixture::Story,
-        record::{CorruptionCounts, CorruptionKind, End, EndReason, Latency},
+        record::{Body, CorruptionCounts, CorruptionKind, End, EndReason, Latency},
     };
 
     #[test]
@@ -111,6 +100,7 @@ mod tests {
                 records_dropped: 0,
             }));
             data.arrivals.push(last);
+            let data = data.data();
             (sentence(&data), cell(&data))
         };
         let whole = "No page was lost: all 16384 held what was last written there.";
@@ -125,7 +115,8 @@ mod tests {
     #[test]
     fn corrupt_pages_are_listed_with_what_was_expected_even_without_an_end() {
         let mut data = Story::precopy().run_data();
-        let nothing = (integrity(&data), sentence(&data), cell(&data));
+        let quiet = data.data();
+        let nothing = (integrity(&quiet), sentence(&quiet), cell(&quiet));
         assert_eq!(nothing, (None, None, ABSENT.into()), "pages without stamps");
         let arrival = data.arrivals[0].clone();
         for page in 0..30 {
@@ -138,6 +129,7 @@ mod tests {
             });
             data.arrivals.push(told);
         }
+        let data = data.data();
         let rows = integrity(&data).unwrap().rows;
         assert_eq!(sentence(&data).unwrap(), "The guest told of 30 corrupt pages before it fell silent.");
         assert_eq!(cell(&data), "30 or more");

@@ -1,6 +1,6 @@
 //! The figures of the report as JSON, for `jq` and its kind.
 
-use super::{headline::headline, integrity::corruptions, repeats::together};
+use super::{headline::headline, repeats::together};
 use crate::{
     lab::{analysis::Analysis, rundir::CollectedSession, timeline::Timeline, view::RunView},
     record::{Corruption, Provenance, StreamAudit, Verdict},
@@ -35,7 +35,7 @@ struct RunFigures<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     session: Option<&'a CollectedSession>,
     stream: &'a StreamAudit,
-    corruptions: Vec<&'a Corruption>,
+    corruptions: &'a [Corruption],
     /// As `analysis.json` has it.
     analysis: &'a Analysis,
     #[serde(flatten)]
@@ -63,7 +63,7 @@ impl<'a> RunFigures<'a> {
             provenance: is_driven.then_some(&data.run.provenance),
             session: data.session.as_ref(),
             stream: &data.run.stream,
-            corruptions: corruptions(data).collect(),
+            corruptions: &data.records.corruptions,
             analysis: view.analysis(),
             timeline,
         }
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn each_run_is_an_object_with_the_reports_figures() {
-        let runs = [Story::precopy(), Story::post_copy()].map(|story| RunView::new(story.run_data()));
+        let runs = [Story::precopy(), Story::post_copy()].map(|story| RunView::new(story.run_data().data()));
         let figures: Value = serde_json::from_str(&json(&runs).unwrap()).unwrap();
         assert_eq!(figures[0]["directory"], "smoke-precopy-001");
         assert_eq!(figures[0]["verdict"]["outcome"], "passed");
@@ -86,7 +86,7 @@ mod tests {
         let analysis: Value = serde_json::from_str(&analysis_json(&runs[0]).unwrap()).unwrap();
         assert_eq!(figures[0]["analysis"], analysis, "the same as in analysis.json");
         assert_eq!(figures[0].get("session"), None);
-        let session = RunView::new(Story::precopy().session_data(&[crate::record::Side::Source]));
+        let session = RunView::new(Story::precopy().session_data(&[crate::record::Side::Source]).data());
         let session: Value = serde_json::from_str(&json(&[session]).unwrap()).unwrap();
         assert_eq!((&session[0]["verdict"], &session[0]["provenance"]), (&Value::Null, &Value::Null));
         assert_eq!(session[0]["session"]["hostname"], "vm7");

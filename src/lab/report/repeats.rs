@@ -98,7 +98,7 @@ mod tests {
     fn of(counts: [usize; 2]) -> Repeats {
         let stories =
             [Story::precopy(), Story { blackout: Some((6000.0, 6800.0)), name: "other", ..Story::precopy() }];
-        let runs = stories.map(|story| RunView::new(story.run_data()));
+        let runs = stories.map(|story| RunView::new(story.run_data().data()));
         together(runs.iter().zip(counts).flat_map(|(run, count)| std::iter::repeat_n(run, count)))
     }
 

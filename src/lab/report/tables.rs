@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn what_a_run_did_not_have_gets_no_table() {
         let titles = |story: &Story| -> String {
-            tables(&Timeline::of(&story.run_data()), false)
+            tables(&story.run_data().timeline(), false)
                 .iter()
                 .map(|table| table.title.clone() + "\n")
                 .collect()
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn rows_have_a_cell_for_each_column() {
         for story in [Story::precopy(), Story::auto_converge(), Story::post_copy()] {
-            for table in tables(&Timeline::of(&story.run_data()), false) {
+            for table in tables(&story.run_data().timeline(), false) {
                 let columns = if table.head.is_empty() { 2 } else { table.head.len() };
                 assert!(table.rows.iter().all(|row| row.len() == columns), "{}", table.title);
                 let grouped: usize = table.groups.iter().map(|(_, columns)| columns).sum();
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn what_the_guests_clock_lost_has_a_row_only_where_the_hypervisor_told_it() {
-        let mut timeline = Timeline::of(&Story::precopy().run_data());
+        let mut timeline = Story::precopy().run_data().timeline();
         let row = |timeline: &Timeline| {
             let rows = blackout(timeline).rows;
             rows.into_iter().find(|row| row[0] == "guest's clock lost").map(|row| row[1].clone())
@@ -265,7 +265,7 @@ mod tests {
     fn a_figure_qemu_never_gave_is_said_to_be_absent() {
         let mut data = Story::post_copy().run_data();
         data.run.destination = None;
-        let table = postcopy(&Timeline::of(&data)).unwrap();
+        let table = postcopy(&data.timeline()).unwrap();
         assert_eq!(table.rows[0][1], "n/a");
     }
 }

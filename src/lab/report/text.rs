@@ -90,7 +90,7 @@ mod tests {
 
     fn stories() -> [RunView; 3] {
         [Story::precopy(), Story::auto_converge(), Story::post_copy()]
-            .map(|story| RunView::new(story.run_data()))
+            .map(|story| RunView::new(story.run_data().data()))
     }
 
     #[test]
@@ -110,7 +110,7 @@ mod tests {
         let mut data = Story { completed_ms: None, blackout: None, ..Story::precopy() }.run_data();
         data.run.verdict.outcome = Outcome::Judged;
         data.destination_console = vec!["Kernel panic - not syncing".into()];
-        let said = text(&[RunView::new(data)]);
+        let said = text(&[RunView::new(data.data())]);
         assert!(said.contains("Verdict: failed: the migration did not complete."), "{said}");
         assert!(
             said.contains("The destination's console ended with\n  Kernel panic - not syncing\n"),
@@ -123,14 +123,15 @@ mod tests {
         let mut data = Story::precopy().run_data();
         (data.arrivals, data.qemu, data.run.milestones) = (Vec::new(), Vec::new(), Vec::new());
         (data.run.source, data.run.destination) = (None, None);
-        let said = text(&[RunView::new(data)]);
+        let said = text(&[RunView::new(data.data())]);
         assert!(said.contains("No migration was started.") && !said.contains("by stage"), "{said}");
     }
 
     #[test]
     fn a_collected_session_is_explained_without_a_word_that_only_qemu_could_say() {
         let both = [Side::Source, Side::Destination];
-        let run = RunView::new(Story { frozen_clock: false, ..Story::precopy() }.session_data(&both));
+        let story = Story { frozen_clock: false, end_ms: 14_000, ..Story::precopy() };
+        let run = RunView::new(story.session_data(&both).data());
         let said = text(&[run]);
         for sentence in [
             "session 00c0ffee00c0ffee of vm7\n",

@@ -40,7 +40,7 @@ pub fn find_runs(named: &[PathBuf]) -> Result<FoundRuns, ReadError> {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         match path.parent() {
             Some(dir) if [RUN_FILE, SESSION_FILE].contains(&name) && path.is_file() => {
-                found.add(dir.to_owned())
+                found.add(dir.to_owned());
             }
             _ if OWN_FILES.contains(&name) && path.is_file() => {}
             _ => {

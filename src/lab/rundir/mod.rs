@@ -3,7 +3,10 @@
 mod error;
 mod find;
 mod limits;
+mod lines;
 mod read;
+mod records;
+mod reread;
 mod session;
 mod write;
 
@@ -11,6 +14,8 @@ pub use error::ReadError;
 pub use find::{FoundRuns, find_runs};
 pub use limits::Limits;
 pub use read::RunData;
+pub use records::{ArrivalStamp, GuestRecords, HeartbeatAt, IntervalFigures, LoadFrom};
+pub use reread::{IntervalLines, PackedHistograms};
 pub use session::CollectedSession;
 pub use write::{RunWriter, WriteError};
 

@@ -1,15 +1,15 @@
 //! Reads a run directory back: whole where it is whole, and saying so where it is not.
 
 use super::{
-    CollectedSession, DESTINATION_CONSOLE_FILE, Limits, QEMU_FILE, RECORDS_FILE, RUN_FILE, ReadError,
-    SOURCE_CONSOLE_FILE, session::is_session,
+    CollectedSession, DESTINATION_CONSOLE_FILE, GuestRecords, Limits, QEMU_FILE, RECORDS_FILE, RUN_FILE,
+    ReadError, SOURCE_CONSOLE_FILE,
+    lines::{AfterLine, each_line, open},
+    session::is_session,
 };
-use crate::record::{Arrival, Body, QemuLine, Run};
-use serde::de::DeserializeOwned;
+use crate::record::{QemuLine, Run};
 use std::{
-    borrow::Cow,
     fs::File,
-    io::{self, BufRead, BufReader, Read, Seek, SeekFrom},
+    io::{self, Read, Seek, SeekFrom},
     path::Path,
 };
 
@@ -18,7 +18,7 @@ const CONSOLE_TAIL_BYTES: u64 = 16 * 1024;
 const CONSOLE_TAIL_LINES: usize = 20;
 
 /// All that is known of one run.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct RunData {
     /// The run directory's own name, without its parents.
     pub dir_name: String,
@@ -26,8 +26,8 @@ pub struct RunData {
     pub run: Run,
     /// What is known of the session, where one was collected: then QEMU said nothing.
     pub session: Option<CollectedSession>,
-    /// `records.ndjson`, in the order of arrival.
-    pub arrivals: Vec<Arrival>,
+    /// What is kept of `records.ndjson`.
+    pub records: GuestRecords,
     /// `qemu.ndjson`, in the order it was said.
     pub qemu: Vec<QemuLine>,
     /// The last lines of the source's serial console, oldest first; empty where there is no such file.
@@ -63,13 +63,13 @@ impl RunData {
     fn of_session(limits: &Limits, dir: &Path) -> Result<Self, ReadError> {
         let mut remarks = Vec::new();
         let session = CollectedSession::read(dir, limits.line_bytes, &mut remarks)?;
-        let arrivals = read_records(limits, &dir.join(RECORDS_FILE), &mut remarks)?;
+        let records = GuestRecords::read(limits, &dir.join(RECORDS_FILE), &mut remarks)?;
         let dir_name = name_of(dir);
         Ok(Self {
-            run: session.run(&dir_name, &arrivals),
+            run: session.run(&dir_name, &records),
             dir_name,
             session: Some(session),
-            arrivals,
+            records,
             qemu: Vec::new(),
             source_console: Vec::new(),
             destination_console: Vec::new(),
@@ -87,19 +87,20 @@ impl RunData {
 
     fn of_within(limits: &Limits, dir: &Path, run: Run) -> Result<Self, ReadError> {
         let mut remarks = Vec::new();
-        let arrivals = read_records(limits, &dir.join(RECORDS_FILE), &mut remarks)?;
-        let qemu = read_lines(limits, &dir.join(QEMU_FILE), "a line about QEMU", &mut remarks, |_| false)?;
+        let records = GuestRecords::read(limits, &dir.join(RECORDS_FILE), &mut remarks)?;
+        let qemu = read_qemu(limits, &dir.join(QEMU_FILE), &mut remarks)?;
         if run.stream.unwritten > 0 {
             remarks.push(format!(
-                "{} records came when {RECORDS_FILE} was full ({} bytes) and are not in it: gaps and stalls first",
-                run.stream.unwritten, limits.file_bytes
+                "{} records came when {RECORDS_FILE} was full ({} bytes, {} records, {} gaps and stalls) and are not in it: \
+                 gaps and stalls first",
+                run.stream.unwritten, limits.file_bytes, limits.records, limits.details
             ));
         }
         Ok(Self {
             dir_name: name_of(dir),
             run,
             session: None,
-            arrivals,
+            records,
             qemu,
             source_console: read_tail(&dir.join(SOURCE_CONSOLE_FILE))?,
             destination_console: read_tail(&dir.join(DESTINATION_CONSOLE_FILE))?,
@@ -143,69 +144,14 @@ fn read_run(limits: &Limits, dir: &Path) -> Result<Run, ReadError> {
     }
 }
 
-/// The records of a guest. Those of a type that this version does not know are counted and left out.
-fn read_records(limits: &Limits, path: &Path, remarks: &mut Vec<String>) -> Result<Vec<Arrival>, ReadError> {
-    #[derive(serde::Deserialize)]
-    struct TypeName<'a> {
-        #[serde(borrow)]
-        r#type: Cow<'a, str>,
-    }
-    let mut unknown = 0u64;
-    let mut is_unknown = |line: &[u8]| {
-        let named = serde_json::from_slice::<TypeName<'_>>(line);
-        let is_unknown = named.is_ok_and(|named| !Body::TYPE_NAMES.contains(&&*named.r#type));
-        unknown += u64::from(is_unknown);
-        is_unknown
-    };
-    let arrivals = read_lines(limits, path, "a guest record", remarks, &mut is_unknown)?;
-    if unknown > 0 {
-        remarks
-            .push(format!("{unknown} records are of types that this version does not know and are left out"));
-    }
-    Ok(arrivals)
-}
-
-/// Every line of `path` as a `T`, but for those that are none and that `is_left_out` says may be missing.
-fn read_lines<T: DeserializeOwned>(
-    limits: &Limits,
-    path: &Path,
-    expected: &'static str,
-    remarks: &mut Vec<String>,
-    mut is_left_out: impl FnMut(&[u8]) -> bool,
-) -> Result<Vec<T>, ReadError> {
-    let io_error = |source| ReadError::Io { path: path.to_path_buf(), source };
-    let too_long = |place, limit_bytes| ReadError::TooLong { path: path.to_path_buf(), place, limit_bytes };
-    let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            remarks.push(format!("{} is missing: the run ended before it was written", name_of(path)));
-            return Ok(Vec::new());
-        }
-        opened => opened.map_err(io_error)?,
-    };
-    if file.metadata().map_err(io_error)?.len() > limits.file_bytes {
-        return Err(too_long(String::new(), limits.file_bytes));
-    }
-    let (mut reader, mut found, mut text) = (BufReader::new(file), Vec::new(), Vec::new());
-    for line in 1u64.. {
-        text.clear();
-        let length =
-            reader.by_ref().take(limits.line_bytes + 1).read_until(b'\n', &mut text).map_err(io_error)?;
-        if length == 0 {
-            break;
-        }
-        let whole = text.last() == Some(&b'\n');
-        if length as u64 > limits.line_bytes {
-            return Err(too_long(format!(", line {line}"), limits.line_bytes));
-        }
-        match serde_json::from_slice(&text) {
-            Ok(value) => found.push(value),
-            Err(_) if text.trim_ascii().is_empty() || is_left_out(&text) => {}
-            Err(_) if !whole => {
-                remarks.push(format!("{}: the last line, {line}, is incomplete and left out", name_of(path)));
-            }
-            Err(source) => return Err(ReadError::Line { path: path.to_path_buf(), line, expected, source }),
-        }
-    }
+/// Every line of `path` as a line about QEMU.
+fn read_qemu(limits: &Limits, path: &Path, remarks: &mut Vec<String>) -> Result<Vec<QemuLine>, ReadError> {
+    let mut found = Vec::new();
+    let Some(file) = open(path, remarks)? else { return Ok(found) };
+    each_line(limits, (&file, path), "a line about QEMU", remarks, |_, line| {
+        found.push(serde_json::from_slice(line)?);
+        Ok(AfterLine::Next)
+    })?;
     Ok(found)
 }
 

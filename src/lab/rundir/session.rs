@@ -1,8 +1,8 @@
 //! The directory of a session that `sully-lab collect` gathered: records like a run's, and nothing that QEMU said.
 
-use super::{ReadError, SESSION_FILE};
+use super::{GuestRecords, ReadError, SESSION_FILE};
 use crate::{
-    record::{Arrival, Body, ClockPair, Outcome, Provenance, Run, SessionId, StreamAudit, Verdict},
+    record::{ClockPair, Outcome, Provenance, Run, SessionId, StreamAudit, Verdict},
     units::shown,
 };
 use serde::{Deserialize, Serialize};
@@ -77,21 +77,16 @@ impl CollectedSession {
     }
 
     /// The session as a run of which only the guest's records are known. Its wall time is the guest's.
-    pub fn run(&self, dir_name: &str, arrivals: &[Arrival]) -> Run {
+    pub fn run(&self, dir_name: &str, records: &GuestRecords) -> Run {
         let name = match self.hostname.as_str() {
             "" => format!("session {dir_name}"),
             hostname => format!("session {dir_name} of {hostname}"),
         };
-        let clock = arrivals.iter().find_map(|arrival| match &arrival.record.body {
-            Body::Heartbeat(beat) => Some(ClockPair { mono_ns: arrival.host_ns, real_ns: beat.real_ns }),
-            _ => None,
-        });
-        let dropped = arrivals.iter().rev().find_map(|arrival| match &arrival.record.body {
-            Body::End(end) => Some(end.records_dropped),
-            _ => None,
-        });
+        let first = records.heartbeats.first();
+        let clock = first.map(|at| ClockPair { mono_ns: at.stamp.host_ns, real_ns: at.beat.real_ns });
+        let dropped = records.end.as_ref().map(|end| end.records_dropped);
         let stream = StreamAudit {
-            records: arrivals.len() as u64,
+            records: records.stamps.len() as u64,
             dropped_by_guest: dropped.unwrap_or(self.stream.dropped_by_guest),
             unwritten: self.unkept,
             ..self.stream

@@ -1,6 +1,8 @@
 //! Writes a run directory: records as they come, the rest at the end.
 
-use super::{DESTINATION_CONSOLE_FILE, Limits, QEMU_FILE, RECORDS_FILE, RUN_FILE, SOURCE_CONSOLE_FILE};
+use super::{
+    DESTINATION_CONSOLE_FILE, Limits, QEMU_FILE, RECORDS_FILE, RUN_FILE, SOURCE_CONSOLE_FILE, limits::Written,
+};
 use crate::record::{Arrival, Body, QemuBody, QemuLine, Run, Side};
 use serde::Serialize;
 use std::{
@@ -132,7 +134,7 @@ impl RunWriter {
 struct Stream {
     path: PathBuf,
     file: BufWriter<File>,
-    written_bytes: u64,
+    written: Written,
     line: Vec<u8>,
 }
 
@@ -140,7 +142,7 @@ impl Stream {
     fn create(path: &Path) -> Result<Self, WriteError> {
         let file = File::create_new(path).map_err(WriteError::at(path))?;
         let file = BufWriter::with_capacity(64 << 10, file);
-        Ok(Self { path: path.to_owned(), file, written_bytes: 0, line: Vec::new() })
+        Ok(Self { path: path.to_owned(), file, written: Written::default(), line: Vec::new() })
     }
 
     /// Writes a line, unless a reader of the file would refuse it. Whether it did.
@@ -150,11 +152,11 @@ impl Stream {
         encoded.map_err(WriteError::at(&self.path))?;
         self.line.push(b'\n');
         let line_bytes = self.line.len() as u64;
-        if !limits.allow(self.written_bytes, line_bytes, is_detail) {
+        if !limits.allow(&self.written, line_bytes, is_detail) {
             return Ok(false);
         }
         self.file.write_all(&self.line).map_err(WriteError::at(&self.path))?;
-        self.written_bytes += line_bytes;
+        self.written.add(line_bytes, is_detail);
         Ok(true)
     }
 

@@ -15,7 +15,7 @@ use super::span::Span;
 use super::stamps::Stamps;
 use crate::{
     lab::rundir::RunData,
-    record::{Body, MilestoneName, QemuBody, QemuLine, Side},
+    record::{MilestoneName, QemuBody, QemuLine, Side},
 };
 use std::ops::RangeInclusive;
 
@@ -33,7 +33,7 @@ impl Axis {
     /// The axis of one run. Its zero is the start of the migration, or the first thing that happened where none
     /// was started.
     pub fn of(data: &RunData) -> Self {
-        let of = |side| data.arrivals.iter().filter(move |arrival| arrival.side == side);
+        let of = |side| data.records.stamps.iter().filter(move |arrival| arrival.side == side);
         let stop = after_migrate(data, MilestoneName::Stop);
         let source = Offsets::with_steps(&last_on_source(data, stop), of(Side::Source));
         let destination = Offsets::constant(of(Side::Destination));
@@ -41,7 +41,7 @@ impl Axis {
         let switch = match (stop, source.last()) {
             (Some(stop), Some(offset)) => Some(at(i128::from(stop) - offset)),
             _ if data.session.is_some() => switch_of_records(data),
-            _ => of(Side::Destination).map(|arrival| i128::from(arrival.record.mono_ns)).min().map(at),
+            _ => of(Side::Destination).map(|arrival| i128::from(arrival.mono_ns)).min().map(at),
         };
         Self { origin_ns: origin_ns(data), source, destination, switch }
     }
@@ -148,13 +148,12 @@ fn stamped(data: &RunData, name: MilestoneName, read_ns: u64) -> u64 {
 /// that came on the other. What a guest sends again on the other socket is older, and no sign of it.
 fn switch_of_records(data: &RunData) -> Option<RangeInclusive<i128>> {
     let mut last = None;
-    for arrival in &data.arrivals {
-        let mono_ns = i128::from(arrival.record.mono_ns);
+    for arrival in &data.records.stamps {
+        let mono_ns = i128::from(arrival.mono_ns);
         match (arrival.side, last) {
             (Side::Source, _) => last = last.max(Some(mono_ns)),
-            (Side::Destination, None) => {}
             (Side::Destination, Some(last)) if mono_ns > last => return Some(last..=mono_ns),
-            (Side::Destination, Some(_)) => {}
+            (Side::Destination, _) => {}
         }
     }
     None
@@ -163,16 +162,13 @@ fn switch_of_records(data: &RunData) -> Option<RangeInclusive<i128>> {
 /// Host time of the axis' zero.
 fn origin_ns(data: &RunData) -> i128 {
     let migrate = data.run.when(MilestoneName::Migrate);
-    let first_record = || data.arrivals.first().map(|arrival| arrival.host_ns);
+    let first_record = || data.records.stamps.first().map(|arrival| arrival.host_ns);
     let first_milestone = || data.run.milestones.first().map(|milestone| milestone.host_ns);
     i128::from(migrate.or_else(first_record).or_else(first_milestone).unwrap_or(data.run.clock.mono_ns))
 }
 
 /// The canaries of the guest, one per CPU; none where no `hello` arrived, or it tells of none.
 pub fn canaries(data: &RunData) -> Option<usize> {
-    let mut hellos = data.arrivals.iter().filter_map(|arrival| match &arrival.record.body {
-        Body::Hello(hello) => Some(hello.self_facts.canary_period_ns.map_or(0, |_| hello.cpus.len())),
-        _ => None,
-    });
-    hellos.next().filter(|cpus| *cpus > 0)
+    let hello = data.records.hello.as_ref()?;
+    Some(hello.self_facts.canary_period_ns.map_or(0, |_| hello.cpus.len())).filter(|cpus| *cpus > 0)
 }

@@ -9,8 +9,8 @@
 use super::axis::{Axis, after_migrate};
 use super::offsets::{OFFSET_REACH_NS, last_on_source, smallest_offset_and_error};
 use crate::{
-    lab::rundir::RunData,
-    record::{Arrival, Body, Heartbeat, MilestoneName, Side},
+    lab::rundir::{ArrivalStamp, HeartbeatAt, RunData},
+    record::{MilestoneName, Side},
     units::Nanos,
 };
 use serde::Serialize;
@@ -102,24 +102,24 @@ pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
         return blackout;
     };
     let switch_mono_ns = *switch.start();
-    let near = |own: Vec<&Arrival>| {
-        let distance = |arrival: &&Arrival| (i128::from(arrival.record.mono_ns) - switch_mono_ns).abs();
+    let near = |own: Vec<&ArrivalStamp>| {
+        let distance = |arrival: &&ArrivalStamp| (i128::from(arrival.mono_ns) - switch_mono_ns).abs();
         smallest_offset_and_error(own.into_iter().filter(|arrival| distance(arrival) <= OFFSET_REACH_NS))
     };
-    let there = data.arrivals.iter().filter(|arrival| arrival.side == Side::Destination);
+    let there = data.records.stamps.iter().filter(|arrival| arrival.side == Side::Destination);
     let here = if data.session.is_some() {
-        let is_before = |arrival: &&Arrival| i128::from(arrival.record.mono_ns) <= switch_mono_ns;
-        data.arrivals.iter().filter(|arrival| arrival.side == Side::Source).filter(is_before).collect()
+        let is_before = |arrival: &&ArrivalStamp| i128::from(arrival.mono_ns) <= switch_mono_ns;
+        data.records.stamps.iter().filter(|arrival| arrival.side == Side::Source).filter(is_before).collect()
     } else {
         last_on_source(data, stop)
     };
     let sides = (near(here), near(there.collect()));
     let beats = [last_beat(data, Side::Source), first_beat(data, Side::Destination)];
     if let [Some(before), Some(after)] = beats {
-        let wall = |beat: &Beat| i128::from(beat.0.real_ns) - i128::from(beat.1);
-        blackout.wall_clock_step_ns = i64::try_from(wall(&after) - wall(&before)).ok();
+        let wall = |at: &HeartbeatAt| i128::from(at.beat.real_ns) - i128::from(at.stamp.mono_ns);
+        blackout.wall_clock_step_ns = i64::try_from(wall(after) - wall(before)).ok();
         blackout.disruption_told =
-            before.0.disruptions.zip(after.0.disruptions).map(|(before, after)| before != after);
+            before.beat.disruptions.zip(after.beat.disruptions).map(|(before, after)| before != after);
     }
     blackout.ptp_step_ns = ptp_step_ns(data, switch_mono_ns);
     let length_ns = |(start, end): (i128, i128)| u64::try_from(end - start).unwrap_or(0);
@@ -150,24 +150,16 @@ pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
     blackout
 }
 
-/// A heartbeat, and when it was made by the guest's monotonic clock.
-type Beat<'a> = (&'a Heartbeat, u64);
-
-fn beats(data: &RunData, side: Side) -> impl Iterator<Item = Beat<'_>> {
-    data.arrivals.iter().filter(move |arrival| arrival.side == side).filter_map(|arrival| {
-        match &arrival.record.body {
-            Body::Heartbeat(beat) => Some((beat, arrival.record.mono_ns)),
-            _ => None,
-        }
-    })
+fn beats(data: &RunData, side: Side) -> impl Iterator<Item = &HeartbeatAt> {
+    data.records.heartbeats.iter().filter(move |at| at.stamp.side == side)
 }
 
-fn last_beat(data: &RunData, side: Side) -> Option<Beat<'_>> {
-    beats(data, side).max_by_key(|(_, mono_ns)| *mono_ns)
+fn last_beat(data: &RunData, side: Side) -> Option<&HeartbeatAt> {
+    beats(data, side).max_by_key(|at| at.stamp.mono_ns)
 }
 
-fn first_beat(data: &RunData, side: Side) -> Option<Beat<'_>> {
-    beats(data, side).min_by_key(|(_, mono_ns)| *mono_ns)
+fn first_beat(data: &RunData, side: Side) -> Option<&HeartbeatAt> {
+    beats(data, side).min_by_key(|at| at.stamp.mono_ns)
 }
 
 /// The step of the hypervisor's clock against the guest's. A heartbeat is stamped after the hypervisor's clock was read, and late
@@ -175,8 +167,8 @@ fn first_beat(data: &RunData, side: Side) -> Option<Beat<'_>> {
 fn ptp_step_ns(data: &RunData, switch_mono_ns: i128) -> Option<i64> {
     let ahead = |side| {
         let own = beats(data, side)
-            .filter(|(_, mono_ns)| (i128::from(*mono_ns) - switch_mono_ns).abs() <= OFFSET_REACH_NS);
-        own.filter_map(|(beat, mono_ns)| Some(i128::from(beat.ptp_ns?) - i128::from(mono_ns))).max()
+            .filter(|at| (i128::from(at.stamp.mono_ns) - switch_mono_ns).abs() <= OFFSET_REACH_NS);
+        own.filter_map(|at| Some(i128::from(at.beat.ptp_ns?) - i128::from(at.stamp.mono_ns))).max()
     };
     i64::try_from(ahead(Side::Destination)? - ahead(Side::Source)?).ok()
 }
@@ -191,11 +183,9 @@ pub fn common_gap(data: &RunData, canaries: usize, switch: &RangeInclusive<i128>
 /// All times in which every canary was away at once, by the guest's clock; those of no length are left out.
 pub fn common_gaps(data: &RunData, canaries: usize) -> Vec<(i128, i128)> {
     let mut edges = Vec::new();
-    for arrival in &data.arrivals {
-        if let Body::Gap(gap) = &arrival.record.body {
-            let start = i128::from(gap.start_ns);
-            edges.extend([(start, true), (start + i128::from(gap.len_ns), false)]);
-        }
+    for gap in &data.records.gaps {
+        let start = i128::from(gap.start_ns);
+        edges.extend([(start, true), (start + i128::from(gap.len_ns), false)]);
     }
     // Ends sort before starts, so that gaps which only touch are never counted as one.
     edges.sort_unstable();

@@ -1,6 +1,7 @@
 //! What the guest measured in a stretch of time: rate, latency, gaps.
 
 use super::guest::{Guest, IntervalAt, share};
+use super::histograms::BothLatencies;
 use super::span::{Span, nanos};
 use crate::{histogram::Counts, record::Latency};
 use serde::Serialize;
@@ -38,38 +39,22 @@ pub struct GapFigures {
     pub share: f64,
 }
 
-/// What the guest measured in `span`. Every histogram that cannot be read is counted in `unreadable` and missing
-/// from the latencies.
-pub fn figures(guest: &Guest<'_>, span: Span, unreadable: &mut usize) -> Figures {
+/// What the guest measured in `span`, whose latencies are these.
+pub fn figures(guest: &Guest<'_>, span: Span, latencies: &BothLatencies) -> Figures {
     let inside: Vec<&IntervalAt<'_>> =
         guest.intervals.iter().filter(|at| span.contains(at.span.middle_s())).collect();
     let (asked_pages_per_s, achieved_pages_per_s) = rates(&inside);
-    let step_ns = guest.clock_step_ns;
+    // By the steps of the guest's clock; none where nothing was counted.
+    let told = |counts: &Counts| (!counts.is_empty()).then(|| Latency::of(counts, guest.clock_step_ns));
     Figures {
         span,
         intervals: inside.len(),
         asked_pages_per_s,
         achieved_pages_per_s,
-        service_ns: merged(inside.iter().map(|at| &at.interval.service_hist), step_ns, unreadable),
-        response_ns: merged(inside.iter().map(|at| &at.interval.response_hist), step_ns, unreadable),
+        service_ns: told(&latencies.service),
+        response_ns: told(&latencies.response),
         gaps: gaps(guest, span, &inside),
     }
-}
-
-/// The distribution of all these histograms together, by a clock of such steps; none where nothing was counted.
-fn merged<'a>(
-    packed: impl Iterator<Item = &'a String>,
-    step_ns: u64,
-    unreadable: &mut usize,
-) -> Option<Latency> {
-    let mut sum = Counts::default();
-    for histogram in packed {
-        match Counts::unpack(histogram) {
-            Ok(counts) => sum.add(&counts),
-            Err(_) => *unreadable += 1,
-        }
-    }
-    (!sum.is_empty()).then(|| Latency::of(&sum, step_ns))
 }
 
 /// Asked (the mean over time, none where any interval asked for `max`) and achieved.

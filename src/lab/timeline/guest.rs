@@ -2,8 +2,8 @@
 
 use super::{axis::Axis, span::Span};
 use crate::{
-    lab::rundir::RunData,
-    record::{Body, Interval},
+    lab::rundir::{IntervalFigures, RunData},
+    record::Gap,
 };
 
 /// One interval record on the time axis.
@@ -12,7 +12,7 @@ pub struct IntervalAt<'a> {
     /// When it was.
     pub span: Span,
     /// What it says.
-    pub interval: &'a Interval,
+    pub interval: &'a IntervalFigures,
 }
 
 /// One gap on the time axis.
@@ -42,21 +42,18 @@ pub struct Guest<'a> {
 impl<'a> Guest<'a> {
     /// What the guest of this run said.
     pub fn of(data: &'a RunData, axis: &Axis) -> Self {
-        let (mut intervals, mut gaps, mut clock_step_ns) = (Vec::new(), Vec::new(), 0);
-        for arrival in &data.arrivals {
-            match &arrival.record.body {
-                Body::Interval(interval) => {
-                    let span = axis.guest_span(interval.start_ns, interval.end_ns);
-                    intervals.extend(span.map(|span| IntervalAt { span, interval }));
-                }
-                Body::Gap(gap) => {
-                    let span = axis.guest_span(gap.start_ns, gap.end_ns());
-                    gaps.extend(span.map(|span| GapAt { span, cpu: gap.cpu }));
-                }
-                Body::Hello(hello) => clock_step_ns = hello.clock.step_ns.unwrap_or(0).max(clock_step_ns),
-                _ => {}
-            }
-        }
+        let records = &data.records;
+        let at = |interval: &'a IntervalFigures| {
+            let span = axis.guest_span(interval.start_ns, interval.end_ns)?;
+            Some(IntervalAt { span, interval })
+        };
+        let mut intervals: Vec<IntervalAt<'a>> = records.intervals.iter().filter_map(at).collect();
+        let at = |gap: &Gap| {
+            let span = axis.guest_span(gap.start_ns, gap.end_ns())?;
+            Some(GapAt { span, cpu: gap.cpu })
+        };
+        let mut gaps: Vec<GapAt> = records.gaps.iter().filter_map(at).collect();
+        let clock_step_ns = records.hellos().filter_map(|hello| hello.clock.step_ns).max().unwrap_or(0);
         intervals.sort_by(|one, other| one.span.start_s.total_cmp(&other.span.start_s));
         gaps.sort_by(|one, other| one.span.start_s.total_cmp(&other.span.start_s));
         let watched = !gaps.is_empty() || intervals.iter().any(|at| at.interval.gaps.is_some());

@@ -8,6 +8,7 @@ mod figures;
 #[cfg(test)]
 pub mod fixture;
 mod guest;
+mod histograms;
 mod offsets;
 mod phases;
 mod qemu;
@@ -21,6 +22,7 @@ pub use axis::Axis;
 pub use blackout::Blackout;
 pub use figures::{Figures, GapFigures};
 pub use guest::{GapAt, Guest, IntervalAt};
+pub use histograms::{BothLatencies, Histograms, StageLatencies};
 pub use phases::PhaseName;
 pub use qemu::{DirtyRate, Pass};
 pub use series::{GuestPoint, QemuPoint};
@@ -39,6 +41,9 @@ pub struct Timeline {
     /// How guest and host stamps lie on it.
     #[serde(skip)]
     pub axis: Axis,
+    /// The latencies, merged as the analysis needs them.
+    #[serde(skip)]
+    pub histograms: Histograms,
     /// The stages, in order.
     pub phases: Vec<Phase>,
     /// What auto-converge did, and what the guest had of it; empty where it never throttled.
@@ -115,23 +120,20 @@ impl Timeline {
             Some(measured) => phases::phases(data, &axis, measured),
         };
         let levels = levels(data, &guest, &samples, &spans);
-        let mut remarks = data.remarks.clone();
-        let mut unreadable = 0;
-        let mut measured = |span| figures::figures(&guest, span, &mut unreadable);
-        let phases: Vec<Phase> =
-            spans.into_iter().map(|(name, span)| Phase { name, figures: measured(span) }).collect();
-        let throttle = levels
-            .into_iter()
-            .map(|(percent, span)| ThrottleLevel { percent, figures: measured(span) })
-            .collect();
-        if unreadable > 0 {
-            remarks
-                .push(format!("{unreadable} histograms cannot be read and are missing from the latencies"));
-        }
-        if guest.gaps_dropped {
-            remarks.push("some gap records never arrived: gap figures come from the intervals' sums".into());
-        }
         let passes = qemu::passes(&samples);
+        let stages: Vec<Span> = spans.iter().map(|(_, span)| *span).collect();
+        let throttled: Vec<Span> = levels.iter().map(|(_, span)| *span).collect();
+        let histograms = Histograms::read(data, &guest, &stages, &throttled, &passes);
+        let phase = |((name, span), latencies): ((PhaseName, Span), &StageLatencies)| Phase {
+            name,
+            figures: figures::figures(&guest, span, &latencies.merged()),
+        };
+        let phases: Vec<Phase> = spans.into_iter().zip(&histograms.stages).map(phase).collect();
+        let level = |((percent, span), latencies): ((Option<u64>, Span), &BothLatencies)| ThrottleLevel {
+            percent,
+            figures: figures::figures(&guest, span, latencies),
+        };
+        let throttle = levels.into_iter().zip(&histograms.levels).map(level).collect();
         let ram = data.run.source.as_ref().and_then(|sample| sample.ram.as_ref());
         Self {
             postcopy: postcopy(data, &phases),
@@ -146,7 +148,8 @@ impl Timeline {
             sent_bytes: ram.and_then(|ram| ram.transferred_bytes),
             guest: series::guest_points(&guest),
             qemu: series::qemu_points(&samples),
-            remarks,
+            remarks: remarks(data, &guest, &histograms),
+            histograms,
             axis,
         }
     }
@@ -157,10 +160,29 @@ impl Timeline {
         own.map(|phase| phase.figures.span).collect()
     }
 
+    /// The latencies of the first stage of that name, where the run had it.
+    pub fn latencies(&self, name: PhaseName) -> Option<StageLatencies> {
+        let index = self.phases.iter().position(|phase| phase.name == name)?;
+        self.histograms.stages.get(index).cloned()
+    }
+
     /// The first stage of that name, where the run had it.
     pub fn phase(&self, name: PhaseName) -> Option<&Phase> {
         self.phases.iter().find(|phase| phase.name == name)
     }
+}
+
+/// What could not be worked out, and why.
+fn remarks(data: &RunData, guest: &Guest<'_>, histograms: &Histograms) -> Vec<String> {
+    let mut remarks = data.remarks.clone();
+    if histograms.unreadable > 0 {
+        let unreadable = histograms.unreadable;
+        remarks.push(format!("{unreadable} histograms cannot be read and are missing from the latencies"));
+    }
+    if guest.gaps_dropped {
+        remarks.push("some gap records never arrived: gap figures come from the intervals' sums".into());
+    }
+    remarks
 }
 
 /// The throttle's percentages where one can act: before the switch. By QEMU's word, or in a collected session by the guest's.

@@ -5,8 +5,8 @@
 //! looking back, by more than a late record can explain, the clock stood still between the two.
 
 use crate::{
-    lab::rundir::RunData,
-    record::{Arrival, QemuBody, Side},
+    lab::rundir::{ArrivalStamp, RunData},
+    record::{QemuBody, Side},
 };
 use std::cmp::Reverse;
 
@@ -28,17 +28,17 @@ pub struct Offsets {
 
 impl Offsets {
     /// One for the whole side.
-    pub fn constant<'a>(arrivals: impl Iterator<Item = &'a Arrival>) -> Self {
+    pub fn constant<'a>(arrivals: impl Iterator<Item = &'a ArrivalStamp>) -> Self {
         Self { earlier: Vec::new(), last: smallest_offset(arrivals) }
     }
 
     /// The last one from the records `near` the end, those of older stamps from `all`.
-    pub fn with_steps<'a>(near: &[&'a Arrival], all: impl Iterator<Item = &'a Arrival>) -> Self {
+    pub fn with_steps<'a>(near: &[&'a ArrivalStamp], all: impl Iterator<Item = &'a ArrivalStamp>) -> Self {
         let Some(last) = smallest_offset(near.iter().copied()) else {
             return Self::default();
         };
         let mut back: Vec<(i128, i128)> =
-            all.map(|arrival| (i128::from(arrival.record.mono_ns), offset(arrival))).collect();
+            all.map(|arrival| (i128::from(arrival.mono_ns), offset(arrival))).collect();
         back.sort_unstable_by_key(|(stamp, _)| Reverse(*stamp));
         let mut earlier: Vec<(i128, i128)> = Vec::new();
         for (stamp, offset) in back {
@@ -79,9 +79,9 @@ impl Offsets {
 /// The records that tell how the clocks stood when the source stopped: those of the last [`OFFSET_REACH_NS`] up to the
 /// last that came before `stop`, without those from before another stop that QEMU told of. All of the source where
 /// none came before it.
-pub fn last_on_source(data: &RunData, stop: Option<u64>) -> Vec<&Arrival> {
+pub fn last_on_source(data: &RunData, stop: Option<u64>) -> Vec<&ArrivalStamp> {
     let until = stop.unwrap_or(u64::MAX);
-    let source = || data.arrivals.iter().filter(|arrival| arrival.side == Side::Source);
+    let source = || data.records.stamps.iter().filter(|arrival| arrival.side == Side::Source);
     let came = || source().filter(|arrival| arrival.host_ns <= until);
     let Some(last) = came().map(|arrival| arrival.host_ns).max() else {
         return source().collect();
@@ -94,12 +94,12 @@ pub fn last_on_source(data: &RunData, stop: Option<u64>) -> Vec<&Arrival> {
     came().filter(|arrival| i128::from(arrival.host_ns) >= since).collect()
 }
 
-fn offset(arrival: &Arrival) -> i128 {
-    i128::from(arrival.host_ns) - i128::from(arrival.record.mono_ns)
+fn offset(arrival: &ArrivalStamp) -> i128 {
+    i128::from(arrival.host_ns) - i128::from(arrival.mono_ns)
 }
 
 /// The smallest difference of arrival and stamp, in ns; every record is stamped when it is made.
-fn smallest_offset<'a>(arrivals: impl Iterator<Item = &'a Arrival>) -> Option<i128> {
+fn smallest_offset<'a>(arrivals: impl Iterator<Item = &'a ArrivalStamp>) -> Option<i128> {
     arrivals.map(offset).min()
 }
 
@@ -108,7 +108,9 @@ fn smallest_offset<'a>(arrivals: impl Iterator<Item = &'a Arrival>) -> Option<i1
 /// fewer than three.
 ///
 /// A guest whose vCPUs have too much to do sends everything late, and how late differs from one delivery to the next.
-pub fn smallest_offset_and_error<'a>(arrivals: impl Iterator<Item = &'a Arrival>) -> Option<(i128, i128)> {
+pub fn smallest_offset_and_error<'a>(
+    arrivals: impl Iterator<Item = &'a ArrivalStamp>,
+) -> Option<(i128, i128)> {
     let mut all: Vec<(i128, u64)> = arrivals.map(|arrival| (offset(arrival), arrival.host_ns)).collect();
     all.sort_unstable();
     let mut quickest: Vec<(i128, u64)> = Vec::new();

@@ -2,10 +2,7 @@
 
 use super::axis::{Axis, after_migrate};
 use super::span::Span;
-use crate::{
-    lab::rundir::RunData,
-    record::{Body, MilestoneName},
-};
+use crate::{lab::rundir::RunData, record::MilestoneName};
 use serde::Serialize;
 
 /// A stage of a run.
@@ -68,10 +65,8 @@ pub fn phases(data: &RunData, axis: &Axis, measured: Span) -> Vec<(PhaseName, Sp
 
 /// From the first interval's start to the last one's end; where there is none, from the first milestone to the last.
 pub fn measured(data: &RunData, axis: &Axis) -> Option<Span> {
-    let intervals = data.arrivals.iter().filter_map(|arrival| match &arrival.record.body {
-        Body::Interval(interval) => axis.guest_span(interval.start_ns, interval.end_ns),
-        _ => None,
-    });
+    let intervals = data.records.intervals.iter();
+    let intervals = intervals.filter_map(|interval| axis.guest_span(interval.start_ns, interval.end_ns));
     let reach = |whole: Option<Span>, span: Span| match whole {
         Some(whole) => Some(Span::new(whole.start_s.min(span.start_s), whole.end_s.max(span.end_s))),
         None => Some(span),

@@ -42,8 +42,8 @@ pub fn guest_points(guest: &Guest<'_>) -> Vec<GuestPoint> {
         asked_pages_per_s: at.interval.target_pages_per_s,
         achieved_pages_per_s: (at.span.length_s() > 0.0)
             .then(|| at.interval.writes as f64 / at.span.length_s()),
-        service_p99_ns: at.interval.service_ns.p99,
-        response_p99_ns: at.interval.response_ns.p99,
+        service_p99_ns: at.interval.service_p99_ns,
+        response_p99_ns: at.interval.response_p99_ns,
         gap_share: shares.get(index).copied(),
     });
     points.collect()

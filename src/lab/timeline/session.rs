@@ -12,10 +12,7 @@ use super::{
     phases::PhaseName,
     span::Span,
 };
-use crate::{
-    lab::rundir::RunData,
-    record::{Body, Side},
-};
+use crate::{lab::rundir::RunData, record::Side};
 
 /// The most blackouts that are stages; the longest.
 const STOPS_LIMIT: usize = 16;
@@ -48,8 +45,7 @@ pub fn stages(data: &RunData, axis: &Axis, measured: Span, blackout: &Blackout) 
 
 /// The throttle as the guest found it: at the end of each interval.
 pub fn throttle_levels(guest: &Guest<'_>) -> Vec<(f64, Option<u64>)> {
-    let level = |throttle: crate::record::Throttle| throttle.percent;
-    guest.intervals.iter().map(|at| (at.span.end_s, at.interval.throttle.map(level))).collect()
+    guest.intervals.iter().map(|at| (at.span.end_s, at.interval.throttle_percent)).collect()
 }
 
 /// Whether a throttle held long enough to be told.
@@ -59,11 +55,8 @@ pub fn has_held((_, span): &(Option<u64>, Span)) -> bool {
 
 /// The end of what the guest itself calls its baseline.
 fn baseline_end_s(data: &RunData, axis: &Axis) -> Option<f64> {
-    let ends = data.arrivals.iter().filter_map(|arrival| match &arrival.record.body {
-        Body::Interval(interval) if interval.phase == "baseline" => axis.guest_s(interval.end_ns),
-        _ => None,
-    });
-    ends.reduce(f64::max)
+    let own = data.records.intervals.iter().filter(|interval| interval.is_baseline);
+    own.filter_map(|interval| axis.guest_s(interval.end_ns)).reduce(f64::max)
 }
 
 /// When the VM ran nowhere: in the order of time, without overlap.
@@ -91,8 +84,8 @@ fn switch_stop(data: &RunData, axis: &Axis, blackout: &Blackout) -> Option<Span>
     let (switch, length_ns) = (axis.switch()?, blackout.estimate_ns?);
     let gap = canaries(data).and_then(|canaries| common_gap(data, canaries, switch));
     let is_gap = |gap: &(i128, i128)| gap.1 - gap.0 >= i128::from(blackout.offset_step_ns.unwrap_or(0));
-    let start_ns = gap.filter(is_gap).map_or(*switch.start(), |(start_ns, _)| start_ns);
-    let start_s = axis.source_s(start_ns)?;
+    let left_ns = gap.filter(is_gap).map_or(*switch.start(), |(start_ns, _)| start_ns);
+    let start_s = axis.source_s(left_ns)?;
     Some(Span::new(start_s, start_s + length_ns as f64 / 1e9))
 }
 
@@ -101,8 +94,8 @@ fn switch_stop(data: &RunData, axis: &Axis, blackout: &Blackout) -> Option<Span>
 fn clock_stops(data: &RunData, axis: &Axis) -> Vec<Span> {
     let offset = |from_ns: i128, until_ns: i128| {
         let is_near = |mono_ns: u64| (from_ns..until_ns).contains(&i128::from(mono_ns));
-        let near = data.arrivals.iter().filter(|arrival| arrival.side == Side::Source);
-        smallest_offset_and_error(near.filter(|arrival| is_near(arrival.record.mono_ns)))
+        let near = data.records.stamps.iter().filter(|arrival| arrival.side == Side::Source);
+        smallest_offset_and_error(near.filter(|arrival| is_near(arrival.mono_ns)))
     };
     let stop = |stamp_ns: i128| {
         let (before_ns, error_ns) = offset(stamp_ns + 1 - OFFSET_REACH_NS, stamp_ns + 1)?;
@@ -125,5 +118,5 @@ fn lone_gap(data: &RunData, axis: &Axis) -> Option<Span> {
     };
     let is_lone = length_ns(&longest) >= LONE_NS && gaps.iter().filter(is_rival).count() == 1;
     let at = |mono_ns: i128| axis.guest_s(u64::try_from(mono_ns).ok()?);
-    is_lone.then(|| Some(Span::new(at(longest.0)?, at(longest.1)?)))?
+    if is_lone { Some(Span::new(at(longest.0)?, at(longest.1)?)) } else { None }
 }

@@ -59,7 +59,8 @@ pub fn setup(data: &RunData, axis: &Axis, guest: &Guest<'_>) -> Option<Setup> {
 fn is_placed(data: &RunData, axis: &Axis, span: Span) -> bool {
     let near = Span::new(span.start_s - REACH_S, span.end_s + REACH_S);
     let arrivals = data
-        .arrivals
+        .records
+        .stamps
         .iter()
         .filter(|arrival| arrival.side == Side::Source && near.contains(axis.host_s(arrival.host_ns)));
     let off_s = smallest_offset_and_error(arrivals).map(|(_, error_ns)| error_ns as f64 / 1e9);

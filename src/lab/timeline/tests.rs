@@ -1,6 +1,9 @@
 //! Runs made by hand, whose truth is known, told back by the timeline.
 
-use super::{fixture::Story, *};
+use super::{
+    fixture::{FixtureData, Story},
+    *,
+};
 use crate::record::{Body, Gap, GapClass, GapFeatures, MilestoneName};
 use proptest::prelude::*;
 
@@ -20,7 +23,7 @@ fn names(timeline: &Timeline) -> Vec<PhaseName> {
 
 #[test]
 fn a_blackout_that_the_guest_clock_slept_through_is_found_in_the_offset() {
-    let blackout = Timeline::of(&Story::precopy().run_data()).blackout;
+    let blackout = Story::precopy().run_data().timeline().blackout;
     within(blackout.estimate_ns, 400.0, 1.0);
     within(blackout.stop_to_resume_ns, 400.0, 0.001);
     assert_eq!((blackout.qemu_downtime_ns, blackout.common_gap_ns), (Some(310_000_000), Some(0)));
@@ -29,7 +32,7 @@ fn a_blackout_that_the_guest_clock_slept_through_is_found_in_the_offset() {
 #[test]
 fn a_blackout_that_the_guest_clock_ran_through_is_found_in_the_gaps_of_all_vcpus() {
     let story = Story { frozen_clock: false, ..Story::precopy() };
-    let blackout = Timeline::of(&story.run_data()).blackout;
+    let blackout = story.run_data().timeline().blackout;
     within(blackout.estimate_ns, 400.0, 1.0);
     within(blackout.common_gap_ns, 400.0, 0.001);
     assert!(blackout.offset_step_ns.is_some_and(|step| step.abs() < 1_000_000));
@@ -38,8 +41,8 @@ fn a_blackout_that_the_guest_clock_ran_through_is_found_in_the_gaps_of_all_vcpus
 #[test]
 fn a_wall_clock_that_somebody_set_at_the_switch_is_told() {
     let mut data = Story::precopy().run_data();
-    assert_eq!(Timeline::of(&data).blackout.wall_clock_step_ns, Some(0));
-    assert_eq!(Timeline::of(&data).blackout.disruption_told, None);
+    assert_eq!(data.timeline().blackout.wall_clock_step_ns, Some(0));
+    assert_eq!(data.timeline().blackout.disruption_told, None);
     for arrival in &mut data.arrivals {
         if let Body::Heartbeat(beat) = &mut arrival.record.body {
             let moved = arrival.side == crate::record::Side::Destination;
@@ -47,7 +50,7 @@ fn a_wall_clock_that_somebody_set_at_the_switch_is_told() {
             beat.disruptions = Some(u64::from(moved));
         }
     }
-    let blackout = Timeline::of(&data).blackout;
+    let blackout = data.timeline().blackout;
     assert_eq!((blackout.wall_clock_step_ns, blackout.disruption_told), (Some(400_000_000), Some(true)));
 }
 
@@ -55,7 +58,7 @@ fn a_wall_clock_that_somebody_set_at_the_switch_is_told() {
 fn what_the_guests_clock_lost_is_told_by_the_hypervisors_whoever_was_held_up_between_the_two_readings() {
     for lost_ns in [400_000_000, 0] {
         let mut data = Story::precopy().run_data();
-        assert_eq!(Timeline::of(&data).blackout.ptp_step_ns, None, "no such clock");
+        assert_eq!(data.timeline().blackout.ptp_step_ns, None, "no such clock");
         for (arrival, count) in data.arrivals.iter_mut().zip(0u64..) {
             let moved = arrival.side == crate::record::Side::Destination;
             if let Body::Heartbeat(beat) = &mut arrival.record.body {
@@ -64,7 +67,7 @@ fn what_the_guests_clock_lost_is_told_by_the_hypervisors_whoever_was_held_up_bet
                 beat.ptp_ns = Some(true_ns + if moved { lost_ns } else { 0 } - held_up_ns);
             }
         }
-        let found = Timeline::of(&data).blackout.ptp_step_ns;
+        let found = data.timeline().blackout.ptp_step_ns;
         assert_eq!(found, i64::try_from(lost_ns).ok());
     }
 }
@@ -72,7 +75,7 @@ fn what_the_guests_clock_lost_is_told_by_the_hypervisors_whoever_was_held_up_bet
 #[test]
 fn a_throttle_sleep_that_ends_at_a_blackout_the_clock_slept_through_is_not_added_to_it() {
     let mut data = Story::precopy().run_data();
-    let switch_ns = u64::try_from(Axis::of(&data).switch_mono_ns().unwrap()).unwrap();
+    let switch_ns = u64::try_from(data.axis().switch_mono_ns().unwrap()).unwrap();
     let sleep_ns = 90_000_000;
     let mut sleeping = data.arrivals.clone();
     sleeping.truncate(2);
@@ -84,7 +87,7 @@ fn a_throttle_sleep_that_ends_at_a_blackout_the_clock_slept_through_is_not_added
         arrival.host_ns = u64::MAX / 2;
     }
     data.arrivals.extend(sleeping);
-    let blackout = Timeline::of(&data).blackout;
+    let blackout = data.timeline().blackout;
     within(blackout.estimate_ns, 400.0, 1.0);
     within(blackout.common_gap_ns, 90.0, 0.001);
     assert!(blackout.gap_is_beside());
@@ -94,14 +97,14 @@ fn a_throttle_sleep_that_ends_at_a_blackout_the_clock_slept_through_is_not_added
 fn a_gap_that_one_vcpu_alone_saw_is_no_blackout() {
     let mut data = Story { frozen_clock: false, ..Story::precopy() }.run_data();
     data.arrivals.retain(|arrival| !matches!(&arrival.record.body, Body::Gap(gap) if gap.cpu == 1));
-    assert_eq!(Timeline::of(&data).blackout.common_gap_ns, Some(0));
+    assert_eq!(data.timeline().blackout.common_gap_ns, Some(0));
 }
 
 #[test]
 fn guest_stamps_after_the_switch_lie_where_the_host_saw_them() {
     for frozen_clock in [true, false] {
         let story = Story { frozen_clock, ..Story::precopy() };
-        let axis = Axis::of(&story.run_data());
+        let axis = story.run_data().axis();
         for at_ms in [-4000.0, 0.0, 5900.0, 6500.0, 9000.0] {
             let found_s = axis.guest_s(story.mono_ns(at_ms)).unwrap();
             assert!((found_s - at_ms / 1000.0).abs() < 0.001, "{at_ms} ms became {found_s} s");
@@ -112,7 +115,7 @@ fn guest_stamps_after_the_switch_lie_where_the_host_saw_them() {
 #[test]
 fn stages_follow_each_other_without_a_hole() {
     use PhaseName::{After, Baseline, Blackout, Postcopy, Precopy};
-    let timeline = Timeline::of(&Story::post_copy().run_data());
+    let timeline = Story::post_copy().run_data().timeline();
     assert_eq!(names(&timeline), [Baseline, Precopy, Blackout, Postcopy, After]);
     for pair in timeline.phases.windows(2) {
         assert!((pair[0].figures.span.end_s - pair[1].figures.span.start_s).abs() < 1e-9);
@@ -125,14 +128,14 @@ fn stages_follow_each_other_without_a_hole() {
 fn a_run_that_never_migrated_is_all_baseline() {
     let mut data = Story::precopy().run_data();
     data.run.milestones.retain(|milestone| milestone.name == MilestoneName::Hello);
-    let timeline = Timeline::of(&data);
+    let timeline = data.timeline();
     assert_eq!((names(&timeline), timeline.migration_ns), (vec![PhaseName::Baseline], None));
 }
 
 #[test]
 fn a_migration_that_never_came_to_its_switch_ends_in_pre_copy() {
     let story = Story { blackout: None, completed_ms: None, ..Story::auto_converge() };
-    let timeline = Timeline::of(&story.run_data());
+    let timeline = story.run_data().timeline();
     assert_eq!(names(&timeline), [PhaseName::Baseline, PhaseName::Precopy]);
     assert_eq!((timeline.migration_ns, timeline.blackout.estimate_ns), (None, None));
 }
@@ -141,14 +144,14 @@ fn a_migration_that_never_came_to_its_switch_ends_in_pre_copy() {
 fn an_empty_run_has_no_figures_at_all() {
     let mut data = Story::precopy().run_data();
     (data.arrivals, data.qemu, data.run.milestones) = (Vec::new(), Vec::new(), Vec::new());
-    let timeline = Timeline::of(&data);
+    let timeline = data.timeline();
     assert!(timeline.phases.is_empty() && timeline.throttle.is_empty() && timeline.guest.is_empty());
     assert_eq!(timeline.dirty_rate, None);
 }
 
 #[test]
 fn the_guest_loses_what_qemu_throttles_at_every_level() {
-    let timeline = Timeline::of(&Story::auto_converge().run_data());
+    let timeline = Story::auto_converge().run_data().timeline();
     let percents: Vec<_> = timeline.throttle.iter().map(|level| level.percent).collect();
     assert_eq!(percents[..3], [None, Some(20), Some(30)]);
     assert_eq!(percents.len(), 9);
@@ -161,7 +164,7 @@ fn the_guest_loses_what_qemu_throttles_at_every_level() {
 
 #[test]
 fn the_rate_of_an_undisturbed_stage_is_what_was_asked() {
-    let timeline = Timeline::of(&Story::auto_converge().run_data());
+    let timeline = Story::auto_converge().run_data().timeline();
     let baseline = &timeline.phase(PhaseName::Baseline).unwrap().figures;
     let (asked, achieved) = (baseline.asked_pages_per_s.unwrap(), baseline.achieved_pages_per_s.unwrap());
     assert!((achieved / asked - 1.0).abs() < 0.01, "{achieved} of {asked}");
@@ -172,21 +175,21 @@ fn the_rate_of_an_undisturbed_stage_is_what_was_asked() {
 #[test]
 fn post_copy_stalls_are_the_gaps_between_resume_and_completion() {
     let story = Story::post_copy();
-    let postcopy = Timeline::of(&story.run_data()).postcopy.unwrap();
+    let postcopy = story.run_data().timeline().postcopy.unwrap();
     let truth_ms: f64 = story.away.iter().map(|(start, end)| end - start).sum();
     within(postcopy.guest_stall_ns, truth_ms * f64::from(story.cpus), truth_ms * 0.01);
     within(postcopy.guest_longest_stall_ns, 50.0, 0.1);
     assert_eq!(postcopy.requests, Some(100));
-    assert_eq!(Timeline::of(&Story::precopy().run_data()).postcopy, None);
+    assert_eq!(Story::precopy().run_data().timeline().postcopy, None);
 }
 
 #[test]
 fn where_gap_records_were_dropped_the_sums_of_the_intervals_count() {
     let mut data = Story::post_copy().run_data();
-    let whole = Timeline::of(&data).postcopy.unwrap().guest_stall_ns.unwrap();
+    let whole = data.timeline().postcopy.unwrap().guest_stall_ns.unwrap();
     data.arrivals.retain(|arrival| !matches!(arrival.record.body, Body::Gap(_)));
     data.run.stream.dropped_by_guest = 200;
-    let timeline = Timeline::of(&data);
+    let timeline = data.timeline();
     within(timeline.postcopy.as_ref().unwrap().guest_stall_ns, whole as f64 / 1e6, whole as f64 / 1e8);
     assert!(timeline.remarks.iter().any(|remark| remark.contains("gap records never arrived")));
 }
@@ -194,7 +197,7 @@ fn where_gap_records_were_dropped_the_sums_of_the_intervals_count() {
 #[test]
 fn a_gap_counts_in_each_interval_by_its_own_part() {
     let story = Story { away: vec![(1050.0, 1250.0)], blackout: None, ..Story::precopy() };
-    let timeline = Timeline::of(&story.run_data());
+    let timeline = story.run_data().timeline();
     let lost_s: f64 = timeline.guest.iter().map(|at| at.gap_share.unwrap() * at.span.length_s()).sum();
     assert!((lost_s - 0.2).abs() < 0.001, "{lost_s}");
 }
@@ -204,7 +207,7 @@ fn an_interval_that_holds_a_blackout_is_lost_but_for_what_the_guest_clock_saw() 
     // The interval begins with the blackout of 400 ms. A clock that stands still still has its 100 ms to go; one that
     // runs on has them behind it, and the interval ends as soon as the guest is back.
     for (frozen_clock, truth) in [(true, 400.0 / 500.0), (false, 400.0 / 401.0)] {
-        let timeline = Timeline::of(&Story { frozen_clock, ..Story::precopy() }.run_data());
+        let timeline = Story { frozen_clock, ..Story::precopy() }.run_data().timeline();
         let most = timeline.guest.iter().filter_map(|at| at.gap_share).fold(0.0, f64::max);
         assert!((most - truth).abs() < 0.005, "{most}, should be {truth}");
     }
@@ -218,7 +221,7 @@ fn a_guest_without_canaries_has_no_gap_figures() {
             interval.gaps = None;
         }
     }
-    let timeline = Timeline::of(&data);
+    let timeline = data.timeline();
     assert!(timeline.phases.iter().all(|phase| phase.figures.gaps.is_none()));
     assert!(timeline.guest.iter().all(|point| point.gap_share.is_none()));
 }
@@ -231,7 +234,7 @@ fn a_histogram_that_cannot_be_read_is_counted_and_hides_nothing_else() {
             interval.service_hist = "?".into();
         }
     }
-    let timeline = Timeline::of(&data);
+    let timeline = data.timeline();
     let baseline = &timeline.phase(PhaseName::Baseline).unwrap().figures;
     assert!(baseline.service_ns.is_none() && baseline.response_ns.is_some());
     assert!(
@@ -243,7 +246,7 @@ fn a_histogram_that_cannot_be_read_is_counted_and_hides_nothing_else() {
 
 #[test]
 fn a_pass_lasts_until_the_next_one_is_counted() {
-    let timeline = Timeline::of(&Story::auto_converge().run_data());
+    let timeline = Story::auto_converge().run_data().timeline();
     assert_eq!((timeline.pass_count, timeline.passes.len()), (Some(11), 11));
     let second = &timeline.passes[1];
     assert_eq!((second.number, second.dirty_pages_per_s), (2, Some(12_800)));
@@ -254,18 +257,18 @@ fn a_pass_lasts_until_the_next_one_is_counted() {
 proptest! {
     #[test]
     fn no_stamp_of_a_guest_panics(stamps in prop::collection::vec(any::<u64>(), 8), length in any::<u64>()) {
-        let mut data = SHORT.with(RunData::clone);
+        let mut data = SHORT.with(FixtureData::clone);
         for (arrival, stamp) in data.arrivals.iter_mut().zip(stamps) {
             arrival.record.mono_ns = stamp;
             if let Body::Interval(interval) = &mut arrival.record.body {
                 (interval.start_ns, interval.end_ns) = (stamp, length);
             }
         }
-        prop_assert!(Timeline::of(&data).phases.iter().all(|phase| phase.figures.span.length_s() > 0.0));
+        prop_assert!(data.timeline().phases.iter().all(|phase| phase.figures.span.length_s() > 0.0));
     }
 }
 
 std::thread_local! {
     /// A run of a third of a second, made once.
-    static SHORT: RunData = Story { end_ms: 0, begin_ms: -300, blackout: None, ..Story::precopy() }.run_data();
+    static SHORT: FixtureData = Story { end_ms: 0, begin_ms: -300, blackout: None, ..Story::precopy() }.run_data();
 }

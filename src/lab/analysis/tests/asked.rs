@@ -248,7 +248,7 @@ fn what_the_guests_clock_could_not_tell_has_no_ratio_and_settles_by_its_backlog(
     assert!(slowdown.rate.ratio.is_some());
     assert_eq!(analysis.settling.by, Some(SettledBy::RateAndBacklog));
     assert!(analysis.settling.after_s.is_some());
-    let timeline = crate::lab::timeline::Timeline::of(&data);
+    let timeline = data.timeline();
     let precopy = timeline.phase(PhaseName::Precopy).unwrap().figures.response_ns.unwrap();
     assert!(precopy.p99.is_none() && precopy.count > 0, "{precopy:?}");
 }

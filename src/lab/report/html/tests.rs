@@ -8,7 +8,8 @@ use std::{
 };
 
 fn stories() -> [RunView; 3] {
-    [Story::auto_converge(), Story::post_copy(), Story::precopy()].map(|story| RunView::new(story.run_data()))
+    [Story::auto_converge(), Story::post_copy(), Story::precopy()]
+        .map(|story| RunView::new(story.run_data().data()))
 }
 
 /// The page without the library it brings along, whose code is not ours to judge.
@@ -41,7 +42,7 @@ fn no_word_of_a_guest_or_qemu_becomes_markup() {
     data.run.provenance.qemu_version.clone_from(&hostile);
     data.destination_console = vec![hostile.clone()];
     data.remarks.push(hostile);
-    let runs = [data.clone(), data].map(RunView::new);
+    let runs = [data.data(), data.data()].map(RunView::new);
     let pages = [html(&runs[..1]).unwrap(), html(&runs).unwrap()];
     for page in pages {
         assert!(!page.contains("<img") && own(&page).matches("</script").count() == 3);
@@ -61,7 +62,7 @@ fn every_run_has_its_charts_tables_and_headline() {
 fn a_run_without_records_has_no_charts_and_still_a_page() {
     let mut data = Story::precopy().run_data();
     (data.arrivals, data.qemu) = (Vec::new(), Vec::new());
-    let page = html(&[RunView::new(data)]).unwrap();
+    let page = html(&[RunView::new(data.data())]).unwrap();
     assert_eq!(page.matches("class=\"chart\"").count(), 0);
 }
 

@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::lab::rundir::SESSION_FILE;
-use crate::lab::timeline::fixture::{Story, write_dir};
+use crate::lab::timeline::fixture::{FixtureData, Story, write_dir};
+use crate::record::{Arrival, Body};
 use std::{fs, io::Write};
 
-fn written() -> (tempfile::TempDir, RunData) {
+fn written() -> (tempfile::TempDir, FixtureData) {
     let data = Story { begin_ms: -500, end_ms: 500, blackout: None, ..Story::precopy() }.run_data();
     let dir = tempfile::tempdir().unwrap();
     write_dir(&data, dir.path());
@@ -20,8 +21,25 @@ fn append(dir: &Path, name: &str, text: &str) {
 #[test]
 fn what_was_written_is_read_back() {
     let (dir, data) = written();
-    let expected = RunData { dir_name: name_of(dir.path()), ..data };
-    assert_eq!(RunData::read(dir.path()).unwrap(), expected);
+    let (read, kept) = (RunData::read(dir.path()).unwrap(), data.data().records);
+    assert_eq!((&read.dir_name, &read.run, &read.qemu), (&name_of(dir.path()), &data.run, &data.qemu));
+    assert_eq!((&read.records.stamps, &read.records.intervals), (&kept.stamps, &kept.intervals));
+    assert_eq!((read.source_console, read.remarks), (data.source_console, Vec::<String>::new()));
+    let is_interval = |arrival: &&Arrival| matches!(arrival.record.body, Body::Interval(_));
+    let whole: Vec<&Arrival> = data.arrivals.iter().filter(is_interval).collect();
+    let mut lines = read.records.interval_lines().unwrap();
+    assert!(whole.len() == read.records.intervals.len() && whole.len() > 5);
+    // Forwards and backwards: wherever a line begins it is found again, whole.
+    let mut pairs: Vec<_> = whole.iter().zip(&read.records.intervals).collect();
+    for _ in 0..2 {
+        for (arrival, figures) in &pairs {
+            let Body::Interval(interval) = &arrival.record.body else { unreachable!() };
+            assert_eq!(lines.whole(figures).as_ref(), Some(&**interval));
+            assert_eq!(lines.histograms(figures).unwrap().service_hist, interval.service_hist);
+            assert_eq!(figures.response_p99_ns, interval.response_ns.p99);
+        }
+        pairs.reverse();
+    }
 }
 
 #[test]
@@ -29,7 +47,7 @@ fn a_last_line_cut_short_is_left_out_and_said() {
     let (dir, data) = written();
     append(dir.path(), RECORDS_FILE, r#"{"host_ns":1,"side":"sou"#);
     let read = RunData::read(dir.path()).unwrap();
-    assert_eq!(read.arrivals, data.arrivals);
+    assert_eq!(read.records.stamps.len(), data.arrivals.len());
     let line = data.arrivals.len() + 1;
     assert_eq!(read.remarks, [format!("records.ndjson: the last line, {line}, is incomplete and left out")]);
 }
@@ -56,7 +74,7 @@ fn a_run_that_ended_before_its_first_record_is_still_a_run() {
     let (dir, _) = written();
     fs::remove_file(dir.path().join(RECORDS_FILE)).unwrap();
     let read = RunData::read(dir.path()).unwrap();
-    assert!(read.arrivals.is_empty() && read.remarks[0].starts_with("records.ndjson is missing"));
+    assert!(read.records.stamps.is_empty() && read.remarks[0].starts_with("records.ndjson is missing"));
 }
 
 #[test]
@@ -103,9 +121,14 @@ fn collected(story: &Story) -> tempfile::TempDir {
 fn a_session_is_read_without_a_word_of_qemu() {
     let story = Story { begin_ms: -500, end_ms: 500, blackout: None, ..Story::precopy() };
     let dir = collected(&story);
-    append(dir.path(), RECORDS_FILE, "{\"host_ns\":1,\"side\":\"source\",\"type\":\"novel\",\"seq\":77}\n");
+    append(
+        dir.path(),
+        RECORDS_FILE,
+        "{\"host_ns\":1,\"side\":\"source\",\"type\":\"novel\",\"session\":\"00c0ffee00c0ffee\",\"seq\":77,\"mono_ns\":1}\n",
+    );
     let read = RunData::read(dir.path()).unwrap();
-    assert_eq!(read.arrivals, story.run_data().arrivals);
+    assert_eq!(read.records.stamps.len(), story.run_data().arrivals.len() + 1);
+    assert_eq!(read.records.unknown, 1);
     assert_eq!(read.run.name, format!("session {} of vm7", read.dir_name));
     assert_eq!((read.run.stream.holes, read.run.stream.unwritten), (2, 3));
     assert_eq!(read.session.as_ref().unwrap().sockets, ["a.sock", "b.sock"]);
@@ -127,6 +150,7 @@ fn a_session_that_is_still_collected_is_read_as_far_as_it_has_come() {
     fs::remove_file(dir.join(RUN_FILE)).unwrap();
     append(&dir, RECORDS_FILE, "{\"host_ns\":1,\"si");
     let read = RunData::read(&dir).unwrap();
-    assert_eq!((&read.arrivals, read.run.name.as_str()), (&data.arrivals, "session 00c0ffee00c0ffee-2"));
+    let name = read.run.name.as_str();
+    assert_eq!((read.records.stamps.len(), name), (data.arrivals.len(), "session 00c0ffee00c0ffee-2"));
     assert!(read.remarks[0].contains("still collected") && read.remarks[1].contains("incomplete"));
 }

@@ -105,7 +105,13 @@ fn a_place_that_cannot_be_written_is_named_with_the_way_out() {
 }
 
 /// Limits of a few records.
-const SMALL: Limits = Limits { line_bytes: 20_000, file_bytes: 30_000, reserve_bytes: 10_000 };
+const SMALL: Limits = Limits {
+    line_bytes: 20_000,
+    file_bytes: 30_000,
+    reserve_bytes: 10_000,
+    records: 10_000,
+    details: 10_000,
+};
 
 fn gap(seq: u64) -> Arrival {
     use crate::record::{Gap, GapClass, GapFeatures};
@@ -137,7 +143,7 @@ fn a_run_of_more_records_than_are_read_is_written_up_to_there_and_read_again_who
     let stream = StreamAudit { unwritten, ..StreamAudit::default() };
     let dir = writer.finish(&Run { stream, ..run() }).unwrap();
     let data = RunData::read_within(&SMALL, &dir).unwrap();
-    assert_eq!(data.arrivals.len() as u64 + unwritten, 2000);
+    assert_eq!(data.records.stamps.len() as u64 + unwritten, 2000);
     assert!(
         data.remarks.iter().any(|remark| remark.starts_with(&unwritten.to_string())),
         "{:?}",
@@ -170,4 +176,25 @@ fn a_line_is_written_exactly_as_long_as_one_is_read() {
     let read = RunData::read_within(&SMALL, &dir).unwrap().qemu;
     let body = QemuBody::Event { event: "LONG".into(), qemu_real_us: 7, data: serde_json::Value::Null };
     assert_eq!(read, [longest, QemuLine { host_ns: 1, side: Side::Source, body }]);
+}
+
+#[test]
+fn no_more_records_are_written_than_are_read_and_no_more_single_gaps_than_leave_room_for_the_others() {
+    use crate::lab::rundir::RunData;
+    let few = Limits { records: 30, details: 10, ..Limits::ALL };
+    let out = tempfile::tempdir().unwrap();
+    let mut writer = RunWriter::create_within(few, out.path(), "x").unwrap();
+    (0..20).for_each(|seq| writer.record(&gap(seq)).unwrap());
+    assert_eq!(writer.unwritten(), 10);
+    (20..60).for_each(|seq| writer.record(&interval(seq, 0, 5)).unwrap());
+    assert_eq!(writer.unwritten(), 10 + 20);
+    let dir = writer.finish(&run()).unwrap();
+    let data = RunData::read_within(&few, &dir).unwrap();
+    assert_eq!((data.records.gaps.len(), data.records.intervals.len()), (10, 20));
+    assert!(data.remarks.is_empty(), "{:?}", data.remarks);
+    // A file of more, which a collector may have been allowed, is read as far as memory is meant for it.
+    let less = Limits { records: 25, ..few };
+    let data = RunData::read_within(&less, &dir).unwrap();
+    assert_eq!(data.records.stamps.len(), 25);
+    assert!(data.remarks[0].starts_with("only the first 25 records"), "{:?}", data.remarks);
 }

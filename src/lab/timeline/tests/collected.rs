@@ -20,7 +20,7 @@ fn blackout(timeline: &Timeline) -> (f64, f64) {
 fn the_blackout_of_a_guest_that_went_to_another_socket_is_told_by_its_clock_or_by_its_gaps() {
     for frozen_clock in [true, false] {
         let story = Story { frozen_clock, ..Story::precopy() };
-        let timeline = Timeline::of(&story.session_data(&BOTH));
+        let timeline = story.session_data(&BOTH).timeline();
         within(timeline.blackout.estimate_ns, 400.0, 1.5);
         assert_eq!(timeline.blackout.stop_to_resume_ns, None, "QEMU said nothing");
         let (start_s, length_s) = blackout(&timeline);
@@ -36,7 +36,7 @@ fn the_blackout_of_a_guest_that_went_to_another_socket_is_told_by_its_clock_or_b
 fn the_blackout_of_a_guest_that_kept_its_socket_is_a_step_of_its_clock_or_a_lone_gap() {
     for frozen_clock in [true, false] {
         let story = Story { frozen_clock, ..Story::precopy() };
-        let timeline = Timeline::of(&story.session_data(&[Side::Source]));
+        let timeline = story.session_data(&[Side::Source]).timeline();
         let (start_s, length_s) = blackout(&timeline);
         assert!((start_s - 11.0).abs() < 0.005, "{frozen_clock}: {start_s}");
         assert!((length_s - 0.4).abs() < 0.005, "{frozen_clock}: {length_s}");
@@ -48,7 +48,7 @@ fn a_guest_that_never_stood_still_has_no_blackout_and_neither_has_one_whose_gaps
     let quiet = Story { blackout: None, ..Story::precopy() };
     let noisy = Story { away: vec![(1000.0, 1100.0), (1500.0, 1580.0)], blackout: None, ..Story::precopy() };
     for story in [quiet, noisy] {
-        let timeline = Timeline::of(&story.session_data(&[Side::Source]));
+        let timeline = story.session_data(&[Side::Source]).timeline();
         assert_eq!(names(&timeline), [PhaseName::Baseline, PhaseName::Run]);
         assert_eq!(timeline.blackout.estimate_ns, None);
     }
@@ -58,7 +58,7 @@ fn a_guest_that_never_stood_still_has_no_blackout_and_neither_has_one_whose_gaps
 fn two_blackouts_of_one_session_are_two_stages() {
     use PhaseName::{After, Baseline, Blackout, Run};
     let story = Story { stops: vec![(2000.0, 2300.0)], ..Story::precopy() };
-    let timeline = Timeline::of(&story.session_data(&[Side::Source]));
+    let timeline = story.session_data(&[Side::Source]).timeline();
     assert_eq!(names(&timeline), [Baseline, Run, Blackout, After, Blackout, After]);
     let lengths: Vec<f64> =
         [2, 4].map(|index: usize| timeline.phases[index].figures.span.length_s()).to_vec();
@@ -74,7 +74,7 @@ fn what_a_guest_sends_again_on_the_other_socket_is_no_switch() {
     (again.side, again.host_ns) = (Side::Destination, story.host_ns(3500.0));
     let place = data.arrivals.iter().position(|arrival| arrival.host_ns > again.host_ns).unwrap();
     data.arrivals.insert(place, again);
-    let (start_s, _) = blackout(&Timeline::of(&data));
+    let (start_s, _) = blackout(&data.timeline());
     assert!((start_s - 11.0).abs() < 0.002, "{start_s}");
 }
 
@@ -86,7 +86,7 @@ fn a_clock_that_drifts_away_by_and_by_has_not_stood_still() {
         // Half a percent, far more than any clock drifts.
         arrival.host_ns += arrival.record.mono_ns / 200;
     }
-    assert_eq!(names(&Timeline::of(&data)), [PhaseName::Baseline, PhaseName::Run]);
+    assert_eq!(names(&data.timeline()), [PhaseName::Baseline, PhaseName::Run]);
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_throttle_that_the_guest_found_is_told_as_long_as_it_held() {
             interval.throttle = Some(Throttle { percent, period_ns: 20_000_000, law, score_percent: 95 });
         }
     }
-    let timeline = Timeline::of(&data);
+    let timeline = data.timeline();
     let levels: Vec<_> = timeline.throttle.iter().map(|level| level.percent).collect();
     assert_eq!(levels, [None, Some(50)]);
     let held_s = timeline.throttle[1].figures.span.length_s();

@@ -2,9 +2,9 @@
 
 use super::within;
 use crate::{
-    lab::{
-        rundir::RunData,
-        timeline::{Blackout, Timeline, fixture::Story},
+    lab::timeline::{
+        Blackout,
+        fixture::{FixtureData, Story},
     },
     record::{MilestoneName, QemuBody, QemuLine, Side},
 };
@@ -12,12 +12,12 @@ use proptest::prelude::*;
 
 const MS: u64 = 1_000_000;
 
-fn blackout(data: &RunData) -> Blackout {
-    Timeline::of(data).blackout
+fn blackout(data: &FixtureData) -> Blackout {
+    data.timeline().blackout
 }
 
 /// Lets what the guest sends on `side` come in heaps, each later than it was sent by what `late_ms` says of its number.
-fn in_heaps(data: &mut RunData, side: Side, late_ms: impl Fn(u64) -> u64) {
+fn in_heaps(data: &mut FixtureData, side: Side, late_ms: impl Fn(u64) -> u64) {
     for arrival in data.arrivals.iter_mut().filter(|arrival| arrival.side == side) {
         let heap = arrival.host_ns / (400 * MS);
         arrival.host_ns = (heap + 1) * 400 * MS + late_ms(heap) * MS;
@@ -97,9 +97,9 @@ fn stop_to_resume_is_as_qemu_stamped_it_and_not_as_it_was_read() {
 fn a_gap_that_nobody_can_place_is_not_said_to_be_of_the_set_up() {
     let mut data =
         Story { away: vec![(1.0, 99.0)], setup: Some((0.5, 101.0)), ..Story::precopy() }.run_data();
-    assert_eq!(Timeline::of(&data).setup.unwrap().longest_gap_ns, Some(98 * MS));
+    assert_eq!(data.timeline().setup.unwrap().longest_gap_ns, Some(98 * MS));
     in_heaps(&mut data, Side::Source, |heap| 106 + heap * 37 % 250);
-    let setup = Timeline::of(&data).setup.unwrap();
+    let setup = data.timeline().setup.unwrap();
     assert!(setup.longest_gap_ns.is_none() && setup.reason.is_some(), "{setup:?}");
 }
 
@@ -108,7 +108,7 @@ proptest! {
     /// However late a guest's records come: what is told covers the truth, or says that it does not fit.
     #[test]
     fn what_is_told_of_a_late_guest_covers_the_truth(lates in prop::collection::vec(0u64..400, 40)) {
-        let mut data = LIGHT.with(RunData::clone);
+        let mut data = LIGHT.with(FixtureData::clone);
         in_heaps(&mut data, Side::Destination, |heap| lates[usize::try_from(heap % 40).unwrap()]);
         let found = blackout(&data);
         if let (Some(estimate), Some(error)) = (found.estimate_ns, found.error_ns) {
@@ -122,5 +122,5 @@ proptest! {
 
 std::thread_local! {
     /// A run that is made once.
-    static LIGHT: RunData = Story { begin_ms: 2000, rate: 256, ..Story::precopy() }.run_data();
+    static LIGHT: FixtureData = Story { begin_ms: 2000, rate: 256, ..Story::precopy() }.run_data();
 }

@@ -2,7 +2,7 @@
 
 use super::within;
 use crate::{
-    lab::timeline::{Axis, Timeline, fixture::Story},
+    lab::timeline::fixture::Story,
     record::{Milestone, MilestoneName, QemuBody, QemuLine, Side},
 };
 
@@ -24,7 +24,7 @@ fn off_ms(found_ns: Option<i128>, truth_ns: u64) -> f64 {
 #[test]
 fn a_stop_before_the_migration_hides_no_blackout() {
     for frozen_clock in [true, false] {
-        let blackout = Timeline::of(&Story { frozen_clock, ..stopped(-9000.0, -4000.0) }.run_data()).blackout;
+        let blackout = Story { frozen_clock, ..stopped(-9000.0, -4000.0) }.run_data().timeline().blackout;
         within(blackout.estimate_ns, 400.0, 1.0);
         let step_ms = blackout.offset_step_ns.unwrap() as f64 / 1e6;
         assert!((step_ms - if frozen_clock { 400.0 } else { 0.0 }).abs() < 1.0, "{step_ms}");
@@ -35,20 +35,20 @@ fn a_stop_before_the_migration_hides_no_blackout() {
 #[test]
 fn a_stop_shorter_than_the_reach_before_the_migration_is_no_part_of_the_blackout() {
     let story = stopped(-2000.0, -1000.0);
-    let switch_ns = Axis::of(&story.run_data()).switch_mono_ns();
+    let switch_ns = story.run_data().axis().switch_mono_ns();
     assert!(off_ms(switch_ns, story.mono_ns(6000.0)).abs() < 1.0, "{switch_ns:?}");
-    within(Timeline::of(&story.run_data()).blackout.estimate_ns, 400.0, 1.0);
+    within(story.run_data().timeline().blackout.estimate_ns, 400.0, 1.0);
 }
 
 #[test]
 fn a_stop_within_reach_of_the_switch_is_no_part_of_the_blackout() {
     // By the guest's clock all of it lies within three seconds of the switch, and so does the time before the stop.
-    within(Timeline::of(&stopped(-2000.0, 4000.0).run_data()).blackout.estimate_ns, 400.0, 1.0);
+    within(stopped(-2000.0, 4000.0).run_data().timeline().blackout.estimate_ns, 400.0, 1.0);
     // By the host's as well: here QEMU must have told of it.
     let story = stopped(4000.0, 5500.0);
     let mut data = story.run_data();
     data.qemu.extend([event(&story, 4000.0, "STOP"), event(&story, 5500.0, "RESUME")]);
-    within(Timeline::of(&data).blackout.estimate_ns, 400.0, 1.0);
+    within(data.timeline().blackout.estimate_ns, 400.0, 1.0);
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a_stop_by_hand_during_the_migration_is_not_the_switch() {
     let by_hand = Milestone { name: MilestoneName::Stop, host_ns: story.host_ns(4000.0) };
     let first = data.run.milestones.iter().position(|milestone| milestone.name == MilestoneName::Stop);
     data.run.milestones.insert(first.unwrap(), by_hand);
-    let blackout = Timeline::of(&data).blackout;
+    let blackout = data.timeline().blackout;
     within(blackout.estimate_ns, 400.0, 1.0);
     within(blackout.stop_to_resume_ns, 400.0, 1.0);
 }
@@ -71,7 +71,7 @@ fn stamps_on_both_sides_of_a_stop_lie_where_the_host_saw_them() {
         stops: vec![(-12_000.0, -11_000.0), (-8000.0, -3000.0)],
         ..Story::precopy()
     };
-    let axis = Axis::of(&story.run_data());
+    let axis = story.run_data().axis();
     for at_ms in [-13_500.0, -12_150.0, -10_900.0, -9000.0, -8150.0, -2900.0, 0.0, 5900.0, 6500.0, 9000.0] {
         let found_s = axis.guest_s(story.mono_ns(at_ms)).unwrap();
         assert!((found_s - at_ms / 1000.0).abs() < 0.002, "{at_ms} ms became {found_s} s");
@@ -90,7 +90,7 @@ fn a_guest_that_said_nothing_at_last_is_placed_by_the_last_it_said() {
     let mut data = story.run_data();
     let silent = story.host_ns(1000.0)..story.host_ns(6000.0);
     data.arrivals.retain(|arrival| !silent.contains(&arrival.host_ns));
-    let switch_ns = Axis::of(&data).switch_mono_ns();
+    let switch_ns = data.axis().switch_mono_ns();
     assert!(off_ms(switch_ns, story.mono_ns(6000.0)).abs() < 1.0, "{switch_ns:?}");
 }
 
@@ -106,7 +106,7 @@ fn a_record_that_came_late_makes_no_other_one_late() {
             let last = data.arrivals.iter_mut().rfind(|arrival| arrival.host_ns < late.start).unwrap();
             last.host_ns += late.end - late.start;
         }
-        let axis = Axis::of(&data);
+        let axis = data.axis();
         assert!(off_ms(axis.switch_mono_ns(), story.mono_ns(6000.0)).abs() < 2.0, "{axis:?}");
         for at_ms in [-11_000.0, -9500.0, -3000.0, 5500.0, 6500.0] {
             let found_s = axis.guest_s(story.mono_ns(at_ms)).unwrap();
@@ -119,7 +119,7 @@ fn a_record_that_came_late_makes_no_other_one_late() {
 fn a_source_that_goes_on_after_its_last_record_hides_none() {
     let story = Story::precopy();
     let mut data = story.run_data();
-    let before = Axis::of(&data);
+    let before = data.axis();
     data.qemu.push(event(&story, 6200.0, "RESUME"));
-    assert_eq!(Axis::of(&data), before);
+    assert_eq!(data.axis(), before);
 }
