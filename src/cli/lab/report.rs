@@ -1,8 +1,8 @@
 //! `sully-lab report`: one run explained, or several compared.
 
-use super::print::print;
+use super::print::{print, print_with};
 use crate::lab::{
-    report::{json, text, write_derived, write_pages},
+    report::{csv, json, text, write_derived, write_pages},
     rundir::{REPORT_FILE, ReadError, RunData, find_runs},
     view::RunView,
 };
@@ -15,17 +15,20 @@ pub struct ReportArgs {
     #[arg(required = true, value_name = "DIR")]
     pub dirs: Vec<PathBuf>,
     /// Where the page goes [default: report.html in DIR, or beside several]
-    #[arg(short = 'o', long = "output", value_name = "FILE.html", conflicts_with_all = ["text", "json"])]
+    #[arg(short = 'o', long = "output", value_name = "FILE.html", conflicts_with_all = ["text", "json", "csv"])]
     pub output: Option<PathBuf>,
     /// Print the text only, write no page
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long, conflicts_with_all = ["json", "csv"])]
     pub text: bool,
     /// Print the figures as JSON only, write no page
-    #[arg(long)]
+    #[arg(long, conflicts_with = "csv")]
     pub json: bool,
+    /// Print the guest's intervals as CSV only, a row each (docs/WIRE.md has the columns), write no page
+    #[arg(long)]
+    pub csv: bool,
 }
 
-/// Prints the report, and writes the page unless only text or JSON was asked for.
+/// Prints the report, and writes the page unless only text, JSON or CSV was asked for.
 ///
 /// # Errors
 /// When a directory holds no run, a file in it cannot be read, or a page cannot be written: the text of the runs that can
@@ -37,8 +40,12 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<()> {
     }
     let ReadableRuns { dirs, runs, unread } = ReadableRuns::read(found.dirs)?;
     let unread = unread.map_or(Ok(()), |error| Err(error.into()));
-    print(&if args.json { json(&runs)? } else { text(&runs) })?;
-    if args.json || args.text {
+    match args {
+        ReportArgs { csv: true, .. } => print_with(|out| csv(&runs, out))?,
+        ReportArgs { json: true, .. } => print(&json(&runs)?)?,
+        _ => print(&text(&runs))?,
+    }
+    if args.json || args.text || args.csv {
         return unread;
     }
     let page = args.output.clone().unwrap_or_else(|| page_path(&dirs));
@@ -138,7 +145,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         write_dir(&Story::precopy().run_data(), dir.path());
         let (place, page) = (dir.path().to_str().unwrap(), dir.path().join(REPORT_FILE));
-        for only in ["--text", "--json"] {
+        for only in ["--text", "--json", "--csv"] {
             run(&parsed(&[place, only]).unwrap()).unwrap();
             assert!(!page.exists());
         }
@@ -180,7 +187,9 @@ mod tests {
 
     #[test]
     fn contradicting_wishes_are_refused() {
-        for wrong in [&["a", "--text", "--json"][..], &["a", "--text", "-o", "x.html"], &[]] {
+        for wrong in
+            [&["a", "--text", "--json"][..], &["a", "--csv", "--json"], &["a", "--text", "-o", "x.html"], &[]]
+        {
             assert!(parsed(wrong).is_err(), "{wrong:?}");
         }
     }

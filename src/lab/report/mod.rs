@@ -3,6 +3,7 @@
 mod artefacts;
 mod charts;
 mod compare;
+mod csv;
 mod facts;
 mod felt;
 mod headline;
@@ -17,6 +18,7 @@ mod text;
 mod words;
 
 pub use artefacts::{write_derived, write_pages};
+pub use csv::csv;
 pub use html::html;
 pub use json::json;
 pub use text::text;
