@@ -83,6 +83,9 @@ mod tests {
         let drawn = |mut draws: Draws| (0..6000).map(|_| draws.below(6)).collect::<Vec<_>>();
         let first = drawn(Draws::default());
         assert_eq!(first, drawn(Draws::default()));
+        // From a second implementation of splitmix64.
+        let mut numbers = Draws::default();
+        assert_eq!([(); 8].map(|()| numbers.below(1000)), [722, 435, 588, 191, 65, 312, 285, 830]);
         for side in 0..6 {
             let count = first.iter().filter(|drawn| **drawn == side).count();
             assert!((850..1150).contains(&count), "{side}: {count} of 6000");
