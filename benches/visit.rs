@@ -10,10 +10,8 @@ use nix::{
     sched::{CpuSet, sched_setaffinity},
     unistd::gettid,
 };
-use rand_xoshiro::{
-    Xoshiro256PlusPlus,
-    rand_core::{Rng, SeedableRng},
-};
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
 use std::{error::Error, str::FromStr};
 use sully::{
     clock::{Clock, Monotonic},

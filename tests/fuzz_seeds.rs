@@ -9,10 +9,8 @@
 mod targets;
 
 use nix::sys::resource::{Resource, setrlimit};
-use rand_xoshiro::{
-    Xoshiro256PlusPlus,
-    rand_core::{Rng, SeedableRng},
-};
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use targets::{TARGETS, Target};

@@ -45,12 +45,12 @@ impl Copies {
     }
 
     /// The first word of the first look: it is never zero.
-    pub(super) const fn first(self) -> u64 {
+    pub(super) fn first(self) -> u64 {
         (mix(self.seed) | super::FILLED) & !(LOOKS - 1)
     }
 
     /// The first word of the look after the one with `found`, whatever was found.
-    pub(super) const fn next(self, found: u64) -> u64 {
+    pub(super) fn next(self, found: u64) -> u64 {
         self.first() | (found.wrapping_add(1) & (LOOKS - 1))
     }
 }

@@ -6,6 +6,8 @@
 
 use super::Filler;
 use crate::units::{PAGE_WORDS, PageIndex};
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::SplitMix64;
 
 /// Parts of a page.
 const PARTS: usize = 8;
@@ -41,16 +43,13 @@ impl Mixture {
 }
 
 /// The repeated word of a page.
-pub(super) const fn phrase(seed: u64, page: PageIndex) -> u64 {
+pub(super) fn phrase(seed: u64, page: PageIndex) -> u64 {
     mix(seed ^ mix(page.0))
 }
 
-/// Spreads the bits of a number over all of it: the finalizer of SplitMix64.
-pub(super) const fn mix(number: u64) -> u64 {
-    let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    number ^ (number >> 31)
+/// Spreads the bits of a number over all of it: the first output of a SplitMix64 with this seed.
+pub(super) fn mix(number: u64) -> u64 {
+    SplitMix64::seed_from_u64(number).next_u64()
 }
 
 #[cfg(test)]

@@ -18,10 +18,8 @@ pub use ledger::{Ledger, Meeting};
 pub use palette::{Palette, Touch};
 pub use stamp::{STAMP_WORDS, Stamp, new_tag};
 
-use rand_xoshiro::{
-    Xoshiro256PlusPlus,
-    rand_core::{Rng, SeedableRng},
-};
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
 
 /// Marks a first word that the fill wrote.
 const FILLED: u64 = 1 << 63;

@@ -10,10 +10,8 @@ use crate::{
     record::{Corruption, CorruptionKind, EndReason},
     units::ByteSize,
 };
-use rand_xoshiro::{
-    SplitMix64,
-    rand_core::{Rng, SeedableRng},
-};
+use rand::{RngExt, SeedableRng};
+use rand_xoshiro::SplitMix64;
 use std::{collections::BTreeMap, fs::File, os::unix::fs::FileExt};
 
 const PAGES: u64 = 2048;
@@ -105,12 +103,12 @@ fn finds_every_fault(plan: &Checked) -> usize {
     let mut numbers = SplitMix64::seed_from_u64(Monotonic.now_ns());
     let mut injected = BTreeMap::new();
     while injected.len() < 100 {
-        let page = numbers.next_u64() % pages;
+        let page = numbers.random_range(0..pages);
         if !injected.contains_key(&page) {
             let kind = CorruptionKind::ALL[injected.len() % 5];
-            saboteur.inject(kind, page, &filled, numbers.next_u64());
+            saboteur.inject(kind, page, &filled, numbers.random());
             injected.insert(page, kind);
-            Monotonic.sleep_until(Monotonic.now_ns() + numbers.next_u64() % 10_000_000);
+            Monotonic.sleep_until(Monotonic.now_ns() + numbers.random_range(0..10_000_000));
         }
     }
     // Some are found by visits, whatever the pattern, and others by the sweep.

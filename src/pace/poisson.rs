@@ -10,10 +10,8 @@
 //! counts how many lie before a time. Neither needs the other.
 
 use super::even::{Even, NS_PER_S};
-use rand_xoshiro::{
-    SplitMix64,
-    rand_core::{Rng, SeedableRng},
-};
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::SplitMix64;
 
 /// A block has at least so many visits of all writers together.
 const BLOCK_VISITS: u64 = 1_000;

@@ -5,10 +5,8 @@ use crate::{
     plan::Hotspot as Spec,
     units::{PageIndex, Share},
 };
-use rand_xoshiro::{
-    Xoshiro256PlusPlus,
-    rand_core::{Rng, SeedableRng},
-};
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
 
 #[derive(Debug)]
 pub(super) struct Hotspot {

@@ -15,10 +15,8 @@ pub use address::AddressPattern;
 pub use reads::Reads;
 
 use crate::{plan::PatternSpec, units::PageCount};
-use rand_xoshiro::{
-    SplitMix64,
-    rand_core::{Rng, SeedableRng},
-};
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::SplitMix64;
 
 /// The sequence that `spec` names over a slice of `pages` (an empty one counts as one page). A hot set stays.
 pub fn pattern(spec: PatternSpec, pages: PageCount, seed: u64) -> Box<dyn AddressPattern> {

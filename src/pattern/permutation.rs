@@ -6,7 +6,8 @@
 //! four look-ups.
 
 use crate::units::PageIndex;
-use rand_xoshiro::{SplitMix64, rand_core::Rng};
+use rand::Rng;
+use rand_xoshiro::SplitMix64;
 
 const ROUNDS: usize = 4;
 

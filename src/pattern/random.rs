@@ -2,10 +2,8 @@
 
 use super::address::{AddressPattern, FEW_AT_ONCE};
 use crate::units::PageIndex;
-use rand_xoshiro::{
-    Xoshiro256PlusPlus,
-    rand_core::{Rng, SeedableRng},
-};
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
 
 #[derive(Debug)]
 pub(super) struct Random {

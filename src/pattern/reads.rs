@@ -8,10 +8,8 @@
 
 use super::random::scale;
 use crate::plan::VisitMix;
-use rand_xoshiro::{
-    SplitMix64,
-    rand_core::{Rng, SeedableRng},
-};
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::SplitMix64;
 
 /// Keeps these choices apart from the page sequence of the same seed.
 const CHOICE_SEED: u64 = 0x7375_6c6c_7921_0002;

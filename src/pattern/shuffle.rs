@@ -5,7 +5,8 @@ use super::{
     permutation::Permutation,
 };
 use crate::units::PageIndex;
-use rand_xoshiro::{SplitMix64, rand_core::SeedableRng};
+use rand::SeedableRng;
+use rand_xoshiro::SplitMix64;
 
 #[derive(Debug)]
 pub(super) struct Shuffle {

@@ -8,10 +8,8 @@
 
 use super::{address::AddressPattern, permutation::Permutation, power::power, random::split};
 use crate::{plan::Theta, units::PageIndex};
-use rand_xoshiro::{
-    SplitMix64, Xoshiro256PlusPlus,
-    rand_core::{Rng, SeedableRng},
-};
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::{SplitMix64, Xoshiro256PlusPlus};
 
 /// A bucket is at most the so-manyth part of the ranks before it, so that the weights within differ little.
 const PART: u64 = 8;

@@ -1,10 +1,8 @@
 //! Levels that a throttle was raised to, and pauses that only look like one.
 
 use super::*;
-use rand_xoshiro::{
-    SplitMix64,
-    rand_core::{Rng, SeedableRng},
-};
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::SplitMix64;
 
 const MS: u64 = 1_000_000;
 /// When the level changes.

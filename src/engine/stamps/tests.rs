@@ -2,10 +2,8 @@
 
 use super::*;
 use crate::{record::CorruptionCounts, region::Region, tally::Told, units::PageCount};
-use rand_xoshiro::{
-    SplitMix64,
-    rand_core::{Rng, SeedableRng},
-};
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::SplitMix64;
 use std::collections::BTreeMap;
 
 /// A ledger of four pages, and visits that are slow enough to be noted.

@@ -4,6 +4,8 @@
 //! drawn, with replacement, until as many intervals are together as there were (Künsch 1989).
 
 use super::pooled::{Pooled, Work};
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::SplitMix64;
 
 /// How often the run is drawn anew.
 pub const RESAMPLES: usize = 2000;
@@ -12,13 +14,13 @@ const SEED: u64 = 0x5011_7b00;
 /// The shares of the drawn figures below and above the interval that is stated: 95 % lie in it.
 const TAIL: f64 = 0.025;
 
-/// A small generator of even numbers, splitmix64 (Steele, Lea, Flood 2014).
+/// A small generator of even numbers.
 #[derive(Debug, Clone)]
-pub struct Draws(u64);
+pub struct Draws(SplitMix64);
 
 impl Default for Draws {
     fn default() -> Self {
-        Self(SEED)
+        Self(SplitMix64::seed_from_u64(SEED))
     }
 }
 
@@ -26,11 +28,7 @@ impl Draws {
     /// A number from 0 up to `bound`; 0 where `bound` is 0.
     #[expect(clippy::cast_possible_truncation, reason = "below bound, which is a usize")]
     pub fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^= mixed >> 31;
-        ((u128::from(mixed) * bound as u128) >> 64) as usize
+        ((u128::from(self.0.next_u64()) * bound as u128) >> 64) as usize
     }
 }
 
