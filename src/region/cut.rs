@@ -5,7 +5,9 @@
 use nix::{
     libc,
     sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction},
+    unistd::write,
 };
+use std::io;
 
 const TEXT: &[u8] =
     b"sully: a page of the --backing file is gone: somebody cut the file, or its memory is broken; \
@@ -19,8 +21,7 @@ pub(super) fn watch() {
 }
 
 extern "C" fn end(_: libc::c_int) {
-    // SAFETY: the text is there for ever, and so long.
-    unsafe { libc::write(libc::STDERR_FILENO, TEXT.as_ptr().cast(), TEXT.len()) };
+    let _ = write(io::stderr(), TEXT);
     // SAFETY: ends the process, whatever its threads are doing.
     unsafe { libc::_exit(1) };
 }

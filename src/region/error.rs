@@ -62,3 +62,8 @@ pub enum RegionError {
     #[error("{0}")]
     NotAsAsked(String),
 }
+
+/// What the kernel said. An error that is not the kernel's is one of a length that no address space has.
+pub(super) fn errno(error: &io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::ENOMEM, Errno::from_raw)
+}

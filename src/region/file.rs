@@ -1,9 +1,12 @@
-//! The file that backs a region: created or grown to size, never cut, and never overwritten unless it fits exactly.
+//! The file that backs a region: created or grown to size, never cut, never overwritten unless it fits exactly; or one in
+//! memory alone.
 
-use super::{RegionError, claim};
+use super::{RegionError, claim, error::errno};
 use crate::plan::PageSize;
 use crate::units::{ByteSize, PAGE_BYTES};
+use nix::errno::Errno;
 use nix::libc::HUGETLBFS_MAGIC;
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::statfs::{FsType, statfs};
 use nix::unistd::{AccessFlags, access};
@@ -48,7 +51,7 @@ fn examine(path: &Path, bytes: u64, pages: PageSize) -> Result<(), RegionError> 
     if found != 0 && found != bytes {
         return Err(RegionError::FileInUse { path: path.into(), found, asked: bytes });
     }
-    if getrlimit(Resource::RLIMIT_FSIZE).is_ok_and(|(limit, _)| limit < bytes && found < bytes) {
+    if found < bytes && is_above_limit(bytes) {
         return wrong("it may not be so large (ulimit -f); raise that limit, or lower --memory".into());
     }
     let system = statfs(directory).map_err(|errno| failed(errno.into()))?;
@@ -74,6 +77,31 @@ fn examine(path: &Path, bytes: u64, pages: PageSize) -> Result<(), RegionError> 
         ));
     }
     Ok(())
+}
+
+/// Whether no file may be `bytes` long: making one would be answered with a signal.
+fn is_above_limit(bytes: u64) -> bool {
+    getrlimit(Resource::RLIMIT_FSIZE).is_ok_and(|(limit, _)| limit < bytes)
+}
+
+/// A file of `bytes` that is in memory alone, in `pages`.
+pub(super) fn in_memory(bytes: u64, pages: PageSize) -> Result<File, RegionError> {
+    if is_above_limit(bytes) {
+        return Err(RegionError::Refused {
+            what: "--backing shared is refused",
+            cause: Errno::EFBIG,
+            remedy: "such memory is a file to the kernel: raise the limit of files (ulimit -f), or lower --memory",
+        });
+    }
+    let pages = match pages {
+        PageSize::Base | PageSize::Transparent => MFdFlags::empty(),
+        PageSize::Huge2M => MFdFlags::MFD_HUGETLB | MFdFlags::MFD_HUGE_2MB,
+        PageSize::Huge1G => MFdFlags::MFD_HUGETLB | MFdFlags::MFD_HUGE_1GB,
+    };
+    let made = memfd_create("sully", MFdFlags::MFD_CLOEXEC | pages).map(File::from);
+    let file = made.map_err(|cause| RegionError::Map { bytes, cause })?;
+    file.set_len(bytes).map_err(|error| RegionError::Map { bytes, cause: errno(&error) })?;
+    Ok(file)
 }
 
 /// Opens the file at `path`, `bytes` long; with it comes what was made for that.

@@ -19,10 +19,8 @@ impl Slice {
         const { assert!(N <= PAGE_WORDS, "a page has no more") };
         let source = self.address(page);
         std::array::from_fn(|index| {
-            // SAFETY: the index is below N, which is at most a page's words.
-            let word = unsafe { source.add(index) };
-            // SAFETY: a word of a page of ours (laws); nobody writes while `&self` is held.
-            unsafe { word.read_volatile() }
+            // SAFETY: a word of a page of ours (laws), since the index is below N; nobody writes while `&self` is held.
+            unsafe { source.wrapping_add(index).read_volatile() }
         })
     }
 
@@ -35,10 +33,9 @@ impl Slice {
         const { assert!(N <= PAGE_WORDS, "a page has no more") };
         let target = self.address(page);
         for (index, word) in words.iter().enumerate() {
-            // SAFETY: the index is below N, which is at most a page's words.
-            let place = unsafe { target.add(index) };
-            // SAFETY: a word of a page of ours, and `&mut self` makes us the only one at it (laws).
-            unsafe { place.write_volatile(*word) };
+            // SAFETY: a word of a page of ours (laws), since the index is below N, and `&mut self` makes us the only one
+            // at it.
+            unsafe { target.wrapping_add(index).write_volatile(*word) };
         }
     }
 
@@ -49,9 +46,7 @@ impl Slice {
     #[inline]
     pub fn put_at(&mut self, page: PageIndex, from: usize, words: &[u64]) {
         assert!(from <= PAGE_WORDS && words.len() <= PAGE_WORDS - from, "the words reach beyond the page");
-        let target = self.address(page);
-        // SAFETY: `from` is at most a page's words.
-        let target = unsafe { target.add(from) };
+        let target = self.address(page).wrapping_add(from);
         // SAFETY: the words end within a page of ours, as just checked; `words` is no part of the mapping (law 4).
         unsafe { target.copy_from_nonoverlapping(words.as_ptr(), words.len()) };
     }
@@ -82,8 +77,7 @@ impl Slice {
     #[inline]
     fn word(&self, page: PageIndex, index: usize) -> *mut u64 {
         assert!(index < PAGE_WORDS, "the word is beyond the page");
-        // SAFETY: the index is below a page's words, as just checked.
-        unsafe { self.address(page).add(index) }
+        self.address(page).wrapping_add(index)
     }
 
     /// Asks the processor to fetch the beginning of `page`; never faults, and where it cannot be done nothing happens.

@@ -1,15 +1,25 @@
-//! One mapping of the kind asked for, between two guards that nobody may touch.
-#![expect(unsafe_code, reason = "mmap, madvise, mincore, mlock2 and mbind take addresses")]
-// Laws: 1. the mapping lies whole inside one reservation, which is ours alone until it is dropped;
-//       2. no call here writes to the mapping's content or moves it; the kernel reads no memory of it but its tables;
-//       3. a part of the mapping that is handed to the kernel was checked to lie within it.
+//! One mapping of the kind asked for: mapped, aligned and unmapped by memmap2, and what memmap2 has no call for.
+#![expect(
+    unsafe_code,
+    reason = "mmap over a part, mprotect, madvise, mincore, mlock2 and mbind take addresses"
+)]
+// Laws: 1. the region lies whole inside `memory`, which is ours alone until it is dropped;
+//       2. no call here writes to the region's content, or moves it once the mapping is made; the kernel reads no
+//          memory of it but its tables;
+//       3. a part of the region that is handed to the kernel was checked to lie within it.
 
-use super::RegionError;
-use crate::plan::{Backing, MemoryKind, Numa, PageSize};
+use super::{RegionError, error::errno};
+use crate::plan::{MemoryKind, Numa, PageSize};
 use crate::units::PAGE_WORDS;
+use memmap2::{Advice, MmapOptions, MmapRaw};
 use nix::errno::Errno;
 use nix::libc;
-use std::{ffi::c_int, fs::File, os::fd::AsRawFd, ptr};
+use std::{
+    ffi::{c_int, c_void},
+    fs::File,
+    os::fd::AsRawFd,
+    ptr,
+};
 
 /// Collapse a range to huge pages (Linux 6.1); musl's headers do not have it yet.
 const MADV_COLLAPSE: c_int = 25;
@@ -21,47 +31,73 @@ const NODE_BITS: usize = 1024;
 /// Memory of one kind, readable and writable. Unmapped when dropped.
 #[derive(Debug)]
 pub(super) struct Mapping {
-    reservation: *mut libc::c_void,
-    reserved: usize,
-    base: *mut u8,
+    /// The region, and what was mapped more so that it can begin at a page of its kind.
+    memory: MmapRaw,
+    /// Where the region begins in it.
+    ahead: usize,
     length: usize,
     /// Whether its pages come from a pool.
     is_pooled: bool,
 }
 
-// SAFETY: the addresses are those of memory that stays where it is until the drop, whoever holds the value.
-unsafe impl Send for Mapping {}
-// SAFETY: no method writes to the value or, through it, to the mapped memory (law 2).
-unsafe impl Sync for Mapping {}
-
 impl Mapping {
-    /// Maps `length` bytes of `kind`; a backing file is given open and at least so long.
+    /// Maps `length` bytes of `kind`; what is not anonymous comes with its file, open and at least so long.
     pub(super) fn new(length: usize, kind: &MemoryKind, file: Option<&File>) -> Result<Self, RegionError> {
         let refused = |cause| RegionError::Map { bytes: length as u64, cause };
         let page = usize::try_from(kind.pages.bytes()).map_err(|_| refused(Errno::ENOMEM))?;
-        // A guard below and one above; the guards also keep the kernel from merging us with a neighbour.
-        let reserved = length.checked_add(2 * page).ok_or_else(|| refused(Errno::ENOMEM))?;
-        let (nowhere, guard) =
-            (ptr::null_mut(), libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE);
-        // SAFETY: the kernel chooses the place, so nothing of ours is replaced.
-        let reservation = unsafe { libc::mmap(nowhere, reserved, libc::PROT_NONE, guard, -1, 0) };
-        if reservation == libc::MAP_FAILED {
-            return Err(refused(Errno::last()));
+        let more = match kind.pages {
+            // The kernel aligns a file to small pages, and pages of a pool to themselves.
+            PageSize::Base if file.is_some() => 0,
+            PageSize::Huge2M | PageSize::Huge1G => 0,
+            // A guard below and one above: at least a small page each.
+            PageSize::Base | PageSize::Transparent => 2 * page,
+        };
+        let mut options = MmapOptions::new();
+        options.len(length.checked_add(more).ok_or_else(|| refused(Errno::ENOMEM))?);
+        if kind.pages.is_pooled() {
+            options.huge(u8::try_from(page.ilog2()).ok());
         }
-        let ahead = (reservation.addr() + SMALL_PAGE).next_multiple_of(page) - reservation.addr();
-        let base = reservation.wrapping_byte_add(ahead).cast();
-        let mapping = Self { reservation, reserved, base, length, is_pooled: kind.pages.is_pooled() };
-        let (flags, file) = (map_flags(kind), file.map_or(-1, AsRawFd::as_raw_fd));
-        let rights = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: base to base + length lies in our reservation (ahead <= page), which nobody uses yet.
-        let placed = unsafe { libc::mmap(base.cast(), length, rights, flags | libc::MAP_FIXED, file, 0) };
-        if placed == libc::MAP_FAILED { Err(refused(Errno::last())) } else { Ok(mapping) }
+        let mapped = match file {
+            Some(file) => options.map_raw(file),
+            None => options.map_anon().map(MmapRaw::from),
+        };
+        let memory = mapped.map_err(|error| refused(errno(&error)))?;
+        let start = memory.as_ptr().addr();
+        let ahead = if more == 0 { 0 } else { (start + SMALL_PAGE).next_multiple_of(page) - start };
+        let mapping = Self { memory, ahead, length, is_pooled: kind.pages.is_pooled() };
+        if let Some(file) = file.filter(|_| more > 0) {
+            mapping.place(file).map_err(refused)?;
+        }
+        mapping.guard().map_err(refused)?;
+        Ok(mapping)
+    }
+
+    /// Has `file` begin where the region does. Its huge pages have to be aligned in the file as they are in memory, and
+    /// memmap2 leaves the place to the kernel.
+    fn place(&self, file: &File) -> Result<(), Errno> {
+        let (start, rights) = (self.part(0, self.length), libc::PROT_READ | libc::PROT_WRITE);
+        let (flags, file) = (libc::MAP_SHARED | libc::MAP_FIXED, file.as_raw_fd());
+        // SAFETY: what is replaced is ours (law 3), and nobody uses it yet.
+        let placed = unsafe { libc::mmap(start, self.length, rights, flags, file, 0) };
+        if placed == libc::MAP_FAILED { Err(Errno::last()) } else { Ok(()) }
+    }
+
+    /// Takes from everybody what was mapped more. So a store that misses the region ends the program, and the kernel, which
+    /// merges neighbours that are alike, goes on telling of the region by itself.
+    fn guard(&self) -> Result<(), Errno> {
+        let end = self.ahead + self.length;
+        for (offset, length) in [(0, self.ahead), (end, self.memory.len() - end)] {
+            let start = self.memory.as_mut_ptr().wrapping_add(offset).cast();
+            // SAFETY: it is ours (law 1) and no part of the region: nobody uses it.
+            Errno::result(unsafe { libc::mprotect(start, length, libc::PROT_NONE) })?;
+        }
+        Ok(())
     }
 
     /// Where it begins: aligned to the size of its pages.
     #[inline]
     pub(super) fn base(&self) -> *mut u8 {
-        self.base
+        self.memory.as_mut_ptr().wrapping_add(self.ahead)
     }
 
     /// Its length in bytes.
@@ -72,8 +108,8 @@ impl Mapping {
     /// Has the kernel back the memory as `kind` asks, before anything is touched.
     pub(super) fn prepare(&self, kind: &MemoryKind, nodes: &[u32]) -> Result<(), RegionError> {
         let advice = match kind.pages {
-            PageSize::Base => Some(libc::MADV_NOHUGEPAGE),
-            PageSize::Transparent => Some(libc::MADV_HUGEPAGE),
+            PageSize::Base => Some(Advice::NoHugePage),
+            PageSize::Transparent => Some(Advice::HugePage),
             PageSize::Huge2M | PageSize::Huge1G => None,
         };
         match advice.map_or(Ok(()), |advice| self.advise(0, self.length, advice)) {
@@ -97,7 +133,7 @@ impl Mapping {
     /// Touches a part for writing, the pages' content unchanged. A kernel that cannot (before 5.14) leaves it to the
     /// first store.
     pub(super) fn populate(&self, offset: usize, length: usize) -> Result<(), RegionError> {
-        match self.advise(offset, length, libc::MADV_POPULATE_WRITE) {
+        match self.advise(offset, length, Advice::PopulateWrite) {
             Ok(()) | Err(Errno::EINVAL) => Ok(()),
             // This is how the kernel says that it has no page to give.
             Err(Errno::EFAULT) => Err(RegionError::NotAsAsked(format!(
@@ -119,7 +155,7 @@ impl Mapping {
     /// Makes huge pages of what is none yet, as far as the kernel can.
     pub(super) fn collapse(&self) {
         // What could not be collapsed shows when the pages are counted.
-        let _ = self.advise(0, self.length, MADV_COLLAPSE);
+        let _ = collapse(self.part(0, self.length), self.length);
     }
 
     /// One flag byte for each page of a part of the mapping: bit 0 says resident.
@@ -131,11 +167,9 @@ impl Mapping {
         Errno::result(result).map(drop)
     }
 
-    fn advise(&self, offset: usize, length: usize, advice: c_int) -> Result<(), Errno> {
-        let start = self.part(offset, length);
-        // SAFETY: the range is ours (law 3), and no advice used here drops content.
-        let result = unsafe { libc::madvise(start, length, advice) };
-        Errno::result(result).map(drop)
+    fn advise(&self, offset: usize, length: usize, advice: Advice) -> Result<(), Errno> {
+        self.check(offset, length);
+        self.memory.advise_range(advice, self.ahead + offset, length).map_err(|error| errno(&error))
     }
 
     /// Locks each page as it is touched.
@@ -177,52 +211,30 @@ impl Mapping {
     }
 
     /// Where a part begins.
-    fn part(&self, offset: usize, length: usize) -> *mut libc::c_void {
+    fn part(&self, offset: usize, length: usize) -> *mut c_void {
+        self.check(offset, length);
+        self.base().wrapping_add(offset).cast()
+    }
+
+    fn check(&self, offset: usize, length: usize) {
         let inside = offset.checked_add(length).is_some_and(|end| end <= self.length);
         assert!(inside, "{length} bytes at {offset} are outside a mapping of {} bytes", self.length);
-        self.base.wrapping_byte_add(offset).cast()
     }
 }
 
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: the reservation is ours alone (law 1), and nobody holds the value any more.
-        unsafe { libc::munmap(self.reservation, self.reserved) };
-    }
-}
-
-/// Whether the kernel gives so much more private memory; it is given back untouched. A mapping that takes the place of
-/// another, as [`Mapping::new`] makes it, is not held against `ulimit -d`; what is mapped after it then is.
+/// Whether the kernel gives so much more private memory; it is given back untouched.
 pub(super) fn can_map(length: usize) -> Result<(), Errno> {
-    let (nowhere, rights) = (ptr::null_mut(), libc::PROT_READ | libc::PROT_WRITE);
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    // SAFETY: the kernel chooses the place, so nothing of ours is replaced.
-    let found = unsafe { libc::mmap(nowhere, length, rights, flags, -1, 0) };
-    if found == libc::MAP_FAILED {
-        return Err(Errno::last());
-    }
-    // SAFETY: it was mapped just now, and nobody else knows of it.
-    unsafe { libc::munmap(found, length) };
-    Ok(())
+    MmapOptions::new().len(length).map_anon().map(drop).map_err(|error| errno(&error))
 }
 
 /// Whether the kernel can make huge pages of small ones when it is told to (Linux 6.1).
 pub(super) fn can_collapse() -> bool {
-    // SAFETY: the range is empty; the kernel looks at the advice first.
-    let result = unsafe { libc::madvise(ptr::null_mut(), 0, MADV_COLLAPSE) };
-    result == 0
+    // The range is empty; the kernel looks at the advice first.
+    collapse(ptr::null_mut(), 0).is_ok()
 }
 
-fn map_flags(kind: &MemoryKind) -> c_int {
-    let backing = match kind.backing {
-        Backing::Anon => libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-        Backing::Shared => libc::MAP_SHARED | libc::MAP_ANONYMOUS,
-        // Its file system decides about the size of its pages.
-        Backing::File(_) => return libc::MAP_SHARED,
-    };
-    match kind.pages {
-        PageSize::Base | PageSize::Transparent => backing,
-        PageSize::Huge2M => backing | libc::MAP_HUGETLB | libc::MAP_HUGE_2MB,
-        PageSize::Huge1G => backing | libc::MAP_HUGETLB | libc::MAP_HUGE_1GB,
-    }
+/// Makes huge pages of a range, whatever is mapped there.
+fn collapse(start: *mut c_void, length: usize) -> Result<(), Errno> {
+    // SAFETY: the content of the range stays as it is, and where it stays.
+    Errno::result(unsafe { libc::madvise(start, length, MADV_COLLAPSE) }).map(drop)
 }

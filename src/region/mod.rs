@@ -68,7 +68,8 @@ impl Region {
                 cut::watch();
                 (Some(file), made)
             }
-            Backing::Anon | Backing::Shared => (None, Made::nothing()),
+            Backing::Shared => (Some(file::in_memory(bytes, kind.pages)?), Made::nothing()),
+            Backing::Anon => (None, Made::nothing()),
         };
         let mapping = Arc::new(Mapping::new(length, kind, file.as_ref())?);
         mapping.prepare(kind, nodes)?;

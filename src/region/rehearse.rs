@@ -1,7 +1,7 @@
 //! What can be tried of memory without touching it: whether the kernel maps it, treats it as asked and tells of it.
 
 use super::{
-    RegionError,
+    RegionError, file,
     map::{self, Mapping, SMALL_PAGE},
     silent,
 };
@@ -24,11 +24,13 @@ pub fn spare(bytes: u64) -> Result<(), RegionError> {
 pub fn rehearse(areas: &[(MemoryKind, u64)], nodes: &[u32]) -> Result<(), RegionError> {
     let mut mappings = Vec::new();
     for (kind, bytes) in areas {
-        if matches!(kind.backing, Backing::File(_)) {
-            continue;
-        }
+        let shared = match kind.backing {
+            Backing::File(_) => continue,
+            Backing::Shared => Some(file::in_memory(*bytes, kind.pages)?),
+            Backing::Anon => None,
+        };
         let too_much = |_| RegionError::Map { bytes: *bytes, cause: Errno::ENOMEM };
-        let mapping = Mapping::new(usize::try_from(*bytes).map_err(too_much)?, kind, None)?;
+        let mapping = Mapping::new(usize::try_from(*bytes).map_err(too_much)?, kind, shared.as_ref())?;
         mapping.prepare(kind, nodes)?;
         mapping.mincore(0, SMALL_PAGE, &mut [0]).map_err(silent)?;
         mappings.push(mapping);

@@ -35,10 +35,8 @@ pub(super) fn deal(mapping: &Arc<Mapping>, pages: PageCount, writers: u32, unit:
     let parts = u64::from(writers.max(1));
     let slices = (0..parts).map(|part| {
         let (first, pages) = pages.slice(part, parts, unit);
-        // SAFETY: a part of the mapping's pages lies within the mapping, its end at the furthest.
-        let start = unsafe { mapping.base().add(bytes(first.0)) };
         // The mapping is aligned to pages, and the offset is whole pages.
-        let (mapping, start) = (Arc::clone(mapping), start.cast());
+        let (mapping, start) = (Arc::clone(mapping), mapping.base().wrapping_add(bytes(first.0)).cast());
         Slice { mapping, start, first, pages, before: PageCount(0), idle: Vec::new() }
     });
     slices.collect()
@@ -159,8 +157,8 @@ impl Slice {
         if page.0 >= self.pages.0 {
             outside(page, self.pages);
         }
-        // SAFETY: the page was just found to be one of the slice's, all of which lie in the mapping from `start` on.
-        unsafe { self.start.byte_add(bytes(page.0)) }
+        // All pages of the slice lie in the mapping from `start` on.
+        self.start.wrapping_byte_add(bytes(page.0))
     }
 }
 

@@ -168,6 +168,43 @@ fn transparent_huge_pages_back_the_whole_region_where_the_machine_has_them() {
     }
 }
 
+#[test]
+fn memory_for_huge_pages_begins_at_one_and_a_backing_file_at_its_first_byte() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("region");
+    let file = format!("file:{}", path.display());
+    for backing in ["anon", "shared", &file] {
+        let (region, mut slices) = match filled(512, 1, &kind("thp", backing)) {
+            Err(RegionError::Refused { .. }) => return skip("this kernel has no transparent huge pages"),
+            mapped => mapped.unwrap(),
+        };
+        assert!(region.range().start.is_multiple_of(2 << 20), "{backing}");
+        slices[0].write(PageIndex(0), 4711);
+        if path.exists() {
+            assert_eq!(fs::read(&path).unwrap()[..8], 4711u64.to_ne_bytes());
+        }
+    }
+}
+
+#[test]
+fn nobody_may_touch_what_lies_beside_anonymous_memory() {
+    for pages in ["4k", "thp"] {
+        let (region, _slices) = filled(512, 1, &kind(pages, "anon")).unwrap();
+        let maps = fs::read_to_string("/proc/self/maps").unwrap();
+        let rights = |address: u64| {
+            let of = |line: &str| {
+                let (range, rest) = line.split_once(' ')?;
+                let (start, end) = range.split_once('-')?;
+                let [start, end] = [start, end].map(|text| u64::from_str_radix(text, 16).unwrap());
+                (start..end).contains(&address).then(|| rest[..4].to_owned())
+            };
+            maps.lines().find_map(of).unwrap_or_default()
+        };
+        let Range { start, end } = region.range();
+        assert_eq!([start - 1, start, end - 1, end].map(rights), ["---p", "rw-p", "rw-p", "---p"], "{pages}");
+    }
+}
+
 /// Huge pages added to the pool for one test, and taken away again.
 struct Pool {
     before: String,
