@@ -4,11 +4,12 @@ LAB := target/release/sully-lab
 SCENARIOS ?= smoke/precopy smoke/auto-converge smoke/post-copy
 OUT ?= runs/demo
 
-.PHONY: help demo test fidelity setup build image soak fuzz schema bench bench-parts bench-instructions bench-collect bench-link bench-prefault bench-own clean-runs
+.PHONY: help demo check test fidelity setup build image soak fuzz schema bench bench-parts bench-instructions bench-collect bench-link bench-prefault bench-own clean-runs
 .NOTPARALLEL:
 
 help:
 	@echo "make demo        migrate a real VM under load: pre-copy, auto-converge, post-copy; compare and report"
+	@echo "make check       before each commit: format, lints, unit tests, rules of the house (under 2 minutes once built)"
 	@echo "make test        check everything: format, lints, docs, tests, sizes, real migrations"
 	@echo "make fidelity    hold what the guest says against injected faults; LONG=1 for the forms of ten minutes, REPEATS=N"
 	@echo "make setup       install what is missing (QEMU and the like) on Debian or Ubuntu"
@@ -29,6 +30,13 @@ help:
 demo: setup build image
 	@echo "== demo: $(SCENARIOS)"
 	@$(LAB) run $(SCENARIOS) --out $(OUT) --image target/image
+
+check:
+	@echo "== check: format, lints, unit tests, rules of the house"
+	@cargo fmt --check
+	@cargo clippy --quiet --all-targets --all-features -- -D warnings
+	@cargo clippy --quiet --no-default-features --lib --bins -- -D warnings
+	@cargo test --quiet --all-features --lib --test tidy --test golden --test schema --test wire_lock
 
 test:
 	@echo "== setup: what the tests need"
