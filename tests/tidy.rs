@@ -8,6 +8,8 @@ mod circles;
 mod floors;
 #[path = "tidy/lex.rs"]
 mod lex;
+#[path = "tidy/names.rs"]
+mod names;
 #[path = "tidy/paths.rs"]
 mod paths;
 #[path = "tidy/planted.rs"]
@@ -60,6 +62,11 @@ fn super_does_not_lead_out_of_a_top_module() {
 #[test]
 fn files_of_a_module_do_not_import_each_other_in_a_circle() {
     none(&circles::circles(&project()));
+}
+
+#[test]
+fn a_type_name_has_one_meaning_in_the_whole_crate() {
+    none(&names::repeated(&project()));
 }
 
 #[test]

@@ -36,7 +36,7 @@ pub fn circles(tree: &Tree) -> Vec<String> {
 
 impl<'a> Graph<'a> {
     fn new(tree: &'a Tree) -> Self {
-        let outside_tests = tree.sources().filter(|file| !is_test_file(&file.path));
+        let outside_tests = tree.sources().filter(|file| !paths::is_test_file(&file.path));
         let files: BTreeMap<Module, &File> = outside_tests
             .filter(|file| !file.path.starts_with("src/bin/"))
             .map(|file| (tree::module_path(&file.path), file))
@@ -86,10 +86,6 @@ impl<'a> Graph<'a> {
             _ => module,
         }
     }
-}
-
-fn is_test_file(path: &str) -> bool {
-    path.ends_with("tests.rs") || path.contains("/tests/")
 }
 
 fn children(files: &BTreeMap<Module, &File>, parent: &Module) -> Vec<String> {

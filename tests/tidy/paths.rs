@@ -44,9 +44,14 @@ pub fn inline_modules(code: &str) -> Vec<Inline> {
 }
 
 /// What stands before `pub` or `pub(...)` at the end of `before`; all of it where neither does.
-fn without_visibility(before: &str) -> &str {
+pub fn without_visibility(before: &str) -> &str {
     let scope = before.strip_suffix(')').and_then(|open| open.rfind('(')).map(|at| before[..at].trim_end());
     scope.unwrap_or(before).strip_suffix("pub").map_or(before, str::trim_end)
+}
+
+/// Whether all of the file is a test.
+pub fn is_test_file(path: &str) -> bool {
+    path.ends_with("tests.rs") || path.contains("/tests/")
 }
 
 /// Whether `offset` lies in a module that only tests see.

@@ -1,7 +1,7 @@
 //! The rules tried on themselves: a small clean project passes, and an offender planted in it is caught.
 #![expect(clippy::unwrap_used, reason = "a test stops where its own files cannot be written")]
 
-use crate::{circles, floors, floors::Floors, lex, rules, tree::Tree};
+use crate::{circles, floors, floors::Floors, lex, names, rules, tree::Tree};
 use std::{
     fs,
     path::PathBuf,
@@ -77,6 +77,7 @@ fn a_clean_project_passes_every_rule() {
         floors.guest_parts_in_lab(&tree),
         floors::climbs_out(&tree),
         circles::circles(&tree),
+        names::repeated(&tree),
         rules::without_a_sentence(&tree),
         rules::too_long(&tree),
         rules::long_functions(&tree),
@@ -207,6 +208,21 @@ fn tests_may_look_both_ways() {
     for visibility in ["", "pub ", "pub(super) ", "pub(in crate::lab) "] {
         assert_eq!(with(&format!("#[cfg(test)]\n{visibility}")), Vec::<String>::new(), "{visibility}");
         caught(&with(visibility), "src/lab/b.rs");
+    }
+}
+
+#[test]
+fn a_type_name_that_two_files_hand_out_is_caught() {
+    let with = |one: &str, other: &str| {
+        let planted = [("src/pace/mod.rs", one), ("src/lab/run/steps.rs", other)];
+        names::repeated(&Project::with_all(&planted))
+    };
+    for other in ["pub enum Walk { A }", "pub(super) trait Walk {}", "pub(in crate::lab)\ntype Walk = u8;"] {
+        caught(&with("pub struct Walk<T>(T);", other), "src/lab/run/steps.rs, src/pace/mod.rs: `Walk`");
+    }
+    let in_tests = "#[cfg(test)]\nmod tests { pub struct Walk; }";
+    for other in ["struct Walk;", "pub struct Walker;", "pub fn Walk() {}", in_tests] {
+        assert_eq!(with("pub struct Walk;", other), Vec::<String>::new(), "{other}");
     }
 }
 
