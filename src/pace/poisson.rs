@@ -10,6 +10,7 @@
 //! counts how many lie before a time. Neither needs the other.
 
 use super::even::{Even, NS_PER_S};
+use crate::units::below;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::SplitMix64;
 
@@ -58,7 +59,7 @@ impl Poisson {
     fn offsets(&self, block: u64) -> impl Iterator<Item = u64> {
         let (mut numbers, length_ns) =
             (SplitMix64::seed_from_u64(hash(self.key.wrapping_add(block))), self.block_ns);
-        (0..self.visits(block)).map(move |_| scale(numbers.next_u64(), length_ns))
+        (0..self.visits(block)).map(move |_| below(numbers.next_u64(), length_ns))
     }
 
     /// The most visits a block can have.
@@ -145,11 +146,6 @@ fn block_ns(rate: u64) -> u64 {
 
 fn hash(number: u64) -> u64 {
     SplitMix64::seed_from_u64(number).next_u64()
-}
-
-/// A uniform 64-bit number as a uniform number below `bound`.
-fn scale(number: u64, bound: u64) -> u64 {
-    ((u128::from(number) * u128::from(bound)) >> 64) as u64
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Few pages that get most of the visits: a window of neighbours, uniform within and uniform without, that may wander.
 
-use super::{address::AddressPattern, random::scale};
+use super::address::AddressPattern;
 use crate::{
     plan::Hotspot as Spec,
-    units::{PageIndex, Share},
+    units::{PageIndex, Share, below},
 };
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -50,12 +50,12 @@ impl Hotspot {
     }
 
     fn step(&mut self) -> u64 {
-        let is_hot = scale(self.numbers.next_u64(), u64::from(Share::WHOLE)) < self.share;
+        let is_hot = below(self.numbers.next_u64(), u64::from(Share::WHOLE)) < self.share;
         let number = self.numbers.next_u64();
         let place = if is_hot {
-            scale(number, self.hot.length)
+            below(number, self.hot.length)
         } else {
-            self.hot.length + scale(number, self.pages - self.hot.length)
+            self.hot.length + below(number, self.pages - self.hot.length)
         };
         let page = around(self.hot.first + place, self.pages);
         self.hot.drift(self.pages);

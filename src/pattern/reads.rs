@@ -6,8 +6,7 @@
 //! off by the root of the visits; choices at even distances would fall in step with the pattern and read the same pages
 //! for ever.
 
-use super::random::scale;
-use crate::plan::VisitMix;
+use crate::{plan::VisitMix, units::below};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::SplitMix64;
 
@@ -57,7 +56,7 @@ impl Reads {
             if self.left.visits == 0 {
                 self.begin_block();
             }
-            *read = scale(self.numbers.next_u64(), self.left.visits) < self.left.reads;
+            *read = below(self.numbers.next_u64(), self.left.visits) < self.left.reads;
             self.left.visits -= 1;
             self.left.reads -= u64::from(*read);
         }
@@ -67,7 +66,7 @@ impl Reads {
         let whole = self.mix.visits.cast_signed();
         // At most 2e9 visits, of which reads are at most 1e9 parts: far below 2^63.
         self.owed += (self.block * self.mix.reads).cast_signed();
-        let luck = scale(self.numbers.next_u64(), self.mix.visits).cast_signed();
+        let luck = below(self.numbers.next_u64(), self.mix.visits).cast_signed();
         let reads = (self.owed + luck).div_euclid(whole);
         self.owed -= reads * whole;
         self.left = VisitMix { reads: reads.unsigned_abs(), visits: self.block };

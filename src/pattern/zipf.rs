@@ -6,8 +6,11 @@
 //! weight over the first one's; else all is drawn anew. So every rank comes in exactly its proportion. Nine draws of
 //! ten are kept without computing a power, since that keeps even the last rank of the bucket.
 
-use super::{address::AddressPattern, permutation::Permutation, power::power, random::split};
-use crate::{plan::Theta, units::PageIndex};
+use super::{address::AddressPattern, permutation::Permutation, power::power};
+use crate::{
+    plan::Theta,
+    units::{PageIndex, below_and_rest},
+};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::{SplitMix64, Xoshiro256PlusPlus};
 
@@ -54,12 +57,12 @@ impl Zipf {
     #[expect(clippy::cast_possible_truncation, reason = "the number of one of some 300 buckets")]
     fn rank(&mut self) -> u64 {
         loop {
-            let (number, chance) = split(self.numbers.next_u64(), self.buckets.len() as u64);
+            let (number, chance) = below_and_rest(self.numbers.next_u64(), self.buckets.len() as u64);
             let mut bucket = &self.buckets[number as usize];
             if chance > bucket.own {
                 bucket = &self.buckets[bucket.alias];
             }
-            let (place, chance) = split(self.numbers.next_u64(), bucket.length);
+            let (place, chance) = below_and_rest(self.numbers.next_u64(), bucket.length);
             let rank = bucket.first + place;
             if chance <= bucket.keep || (chance as f64) < self.weight(bucket, rank) * CERTAIN {
                 return rank;

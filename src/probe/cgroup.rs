@@ -1,5 +1,6 @@
 //! How much memory the cgroups of this process leave to it, version 1 and 2: ordinary memory, and huge pages.
 
+use super::rows::value;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -70,7 +71,7 @@ impl Limited {
     }
 
     fn group_headroom_bytes(&self, version: usize, group: &Path) -> Option<u64> {
-        let number = |name: &String| fs::read_to_string(group.join(name)).ok()?.trim().parse::<u64>().ok();
+        let number = |name: &String| value::<u64>(group.join(name));
         // No limit reads `max` in version 2 and a number near 2^63 in version 1.
         let limit = self.limits[version].iter().filter_map(number).min()?;
         let stat = fs::read_to_string(group.join("memory.stat")).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! Who this machine is: the facts `hello` carries. Absent facts stay absent; nothing here fails.
 
-use std::fs;
+use super::rows::value;
 
 /// Who this machine is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -44,8 +44,7 @@ pub fn is_fallback(clocksource: Option<&str>) -> bool {
 
 /// A one-line file's line, where there is one.
 fn text(path: &str) -> Option<String> {
-    let line = fs::read_to_string(path).ok()?.trim().to_owned();
-    (!line.is_empty()).then_some(line)
+    value(path).filter(|line: &String| !line.is_empty())
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What this machine has of each kind of memory: free huge pages, NUMA nodes, and how much may be locked.
 
+use super::rows::{row_bytes, value};
 use crate::plan::{HugePages, Node, Stock};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use std::{fs, path::Path};
@@ -64,16 +65,16 @@ fn bound_to(maps: &str) -> Vec<u32> {
 pub fn realtime_percent() -> Option<u64> {
     let kernel = Path::new("/proc/sys/kernel");
     // Without a bound the first is -1.
-    let runtime_us = number(&kernel.join("sched_rt_runtime_us"))?;
-    (runtime_us.saturating_mul(100)).checked_div(number(&kernel.join("sched_rt_period_us"))?)
+    let runtime_us: u64 = value(kernel.join("sched_rt_runtime_us"))?;
+    runtime_us.saturating_mul(100).checked_div(value(kernel.join("sched_rt_period_us"))?)
 }
 
 /// Free pages of both sizes that nobody has reserved.
 fn huge_pages(directory: &Path) -> HugePages {
     let free_bytes = |page_kib: u64| {
         let pool = directory.join(format!("hugepages-{page_kib}kB"));
-        let reserved = number(&pool.join("resv_hugepages")).unwrap_or(0);
-        let free = number(&pool.join("free_hugepages"))?;
+        let reserved: u64 = value(pool.join("resv_hugepages")).unwrap_or(0);
+        let free: u64 = value(pool.join("free_hugepages"))?;
         Some(free.saturating_sub(reserved) * (page_kib << 10))
     };
     HugePages { free_2m_bytes: free_bytes(2048), free_1g_bytes: free_bytes(1 << 20) }
@@ -84,7 +85,7 @@ fn nodes(process: &Path, directory: &Path) -> Vec<Node> {
     let node = |id| {
         let directory = directory.join(format!("node{id}"));
         let meminfo = fs::read_to_string(directory.join("meminfo")).unwrap_or_default();
-        let bytes = |name| super::rows::row_bytes(&meminfo, name).unwrap_or(0);
+        let bytes = |name| row_bytes(&meminfo, name).unwrap_or(0);
         let available_bytes = bytes("MemFree:") + bytes("Inactive(file):");
         Node { id, available_bytes, huge: huge_pages(&directory.join("hugepages")) }
     };
@@ -138,11 +139,7 @@ pub fn transparent_huge_pages(file: &str) -> Option<String> {
 
 /// How ready the kernel is to end this program when memory runs out: -1000 (never) to 1000.
 pub fn oom_score_adj() -> Option<i32> {
-    fs::read_to_string("/proc/self/oom_score_adj").ok()?.trim().parse().ok()
-}
-
-fn number(path: &Path) -> Option<u64> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
+    value("/proc/self/oom_score_adj")
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Each type parses (`FromStr`) and prints (`Display`) itself, and what it prints parses back to the same value.
 //! A text that does not parse is answered with the text itself, the grammar and an example.
 
+mod below;
 mod bytes;
 mod decimal;
 mod nanos;
@@ -10,6 +11,7 @@ mod page;
 mod rate;
 mod share;
 
+pub use below::{below, below_and_rest};
 pub use bytes::ByteSize;
 pub use decimal::decimal;
 pub use nanos::Nanos;

@@ -4,6 +4,7 @@
 //! drawn, with replacement, until as many intervals are together as there were (Künsch 1989).
 
 use super::pooled::{Pooled, Work};
+use crate::units;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::SplitMix64;
 
@@ -28,7 +29,7 @@ impl Draws {
     /// A number from 0 up to `bound`; 0 where `bound` is 0.
     #[expect(clippy::cast_possible_truncation, reason = "below bound, which is a usize")]
     pub fn below(&mut self, bound: usize) -> usize {
-        ((u128::from(self.0.next_u64()) * bound as u128) >> 64) as usize
+        units::below(self.0.next_u64(), bound as u64) as usize
     }
 }
 
