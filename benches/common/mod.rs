@@ -4,7 +4,7 @@
 use std::{error::Error, str::FromStr};
 use sully::{
     clock::{Clock, Counting, Keeper, Monotonic},
-    content::{Ledger, Palette, Touch},
+    content::{Ledger, PageFiller, Touch},
     pace::BATCH,
     pattern::{self, AddressPattern},
     plan::{ContentSpec, PatternSpec, WORD_BYTES},
@@ -91,10 +91,10 @@ impl Stamped {
             if index.is_multiple_of(TOGETHER) {
                 pages.iter().skip(index + TOGETHER).take(TOGETHER).for_each(|page| slice.prefetch(*page));
             }
-            let meeting = self.ledger.meet(*page, &slice.words(*page), 1, 1);
-            slice.put(*page, &meeting.stamp);
-            self.tally.visited(1, meeting.again);
-            assert_eq!(meeting.corrupt, None, "a stamp that nobody broke");
+            let checked = self.ledger.visit(*page, &slice.words(*page), 1, 1);
+            slice.put(*page, &checked.stamp);
+            self.tally.visited(1, checked.again);
+            assert_eq!(checked.corrupt, None, "a stamp that nobody broke");
         }
     }
 }
@@ -102,7 +102,7 @@ impl Stamped {
 /// Pages with a content, written whole.
 pub struct Painted {
     ground: Ground,
-    palette: Palette,
+    filler: PageFiller,
 }
 
 impl Painted {
@@ -110,17 +110,17 @@ impl Painted {
     pub fn new(ground: Ground, name: &str) -> Result<Self, Box<dyn Error>> {
         let content = ContentSpec::from_str(name)?;
         let write_bytes = if matches!(content, ContentSpec::Delta(_)) { WORD_BYTES } else { PAGE_BYTES };
-        Ok(Self { ground, palette: Palette::new(write_bytes, true, 1).of(content) })
+        Ok(Self { ground, filler: PageFiller::new(write_bytes, true, 1).of(content) })
     }
 
     /// What a visit of each page writes beyond its stamp.
     pub fn paint(&mut self) {
-        let (slice, palette) = (&mut self.ground.slice, &mut self.palette);
+        let (slice, filler) = (&mut self.ground.slice, &mut self.filler);
         for page in &self.ground.pages {
-            match palette.touch(*page) {
+            match filler.touch(*page) {
                 Touch::Keep(words) => slice.keep(*page, words),
-                Touch::Flip => palette.flips(|word, bits| slice.flip(*page, word, bits)),
-                _ => palette.stroke(*page, |from, words| slice.put_at(*page, from, words)),
+                Touch::Flip => filler.flips(|word, bits| slice.flip(*page, word, bits)),
+                _ => filler.stroke(*page, |from, words| slice.put_at(*page, from, words)),
             }
         }
     }

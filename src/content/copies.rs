@@ -4,7 +4,7 @@
 //! of one page, in one of [`LOOKS`] looks that differ in the first word: a visit moves a copy on to the next look. So a
 //! visit changes a copy, and it still holds what others hold; a look that only one page has is rare, and short-lived.
 
-use super::{Filler, mixture::mix};
+use super::{RandomWords, mixture::mix};
 use crate::units::{PageIndex, Share};
 
 /// So many looks have copies. A power of two.
@@ -35,8 +35,8 @@ impl Copies {
     }
 
     /// Where the bytes of all copies begin.
-    pub(super) fn filler(self) -> Filler {
-        Filler::new(self.seed)
+    pub(super) fn source(self) -> RandomWords {
+        RandomWords::new(self.seed)
     }
 
     /// What all copies share beside these bytes.

@@ -25,7 +25,7 @@ pub struct Ledger {
 
 /// What a visit found and what it writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Meeting {
+pub struct StampCheck {
     /// Whether the page was visited in this epoch before; never for a corrupt one.
     pub again: bool,
     /// What was wrong with it.
@@ -127,13 +127,19 @@ impl Ledger {
 
     /// A visit: checks the stamp that was found and makes the next one.
     #[inline(always)]
-    pub fn meet(&mut self, page: PageIndex, found: &[u64; STAMP_WORDS], epoch: u32, now_ns: u64) -> Meeting {
+    pub fn visit(
+        &mut self,
+        page: PageIndex,
+        found: &[u64; STAMP_WORDS],
+        epoch: u32,
+        now_ns: u64,
+    ) -> StampCheck {
         let corrupt = self.check(page, found).err();
         let again = corrupt.is_none() && Stamp::of(found).epoch == epoch;
         let generation = &mut self.generations[index(page)];
         *generation = generation.wrapping_add(1);
         let generation = *generation;
-        Meeting { again, corrupt, stamp: self.stamp(page, generation, epoch, now_ns) }
+        StampCheck { again, corrupt, stamp: self.stamp(page, generation, epoch, now_ns) }
     }
 
     /// Whether a page holds what was last written there.
@@ -213,9 +219,9 @@ mod tests {
         let mut stamp = ledger.filled(PageIndex(3));
         for (visit, epoch) in [1, 1, 2, 3, 3].into_iter().enumerate() {
             let before = Stamp::of(&stamp).epoch;
-            let meeting = ledger.meet(PageIndex(3), &stamp, epoch, 50);
-            assert_eq!((meeting.corrupt, meeting.again), (None, before == epoch));
-            stamp = meeting.stamp;
+            let checked = ledger.visit(PageIndex(3), &stamp, epoch, 50);
+            assert_eq!((checked.corrupt, checked.again), (None, before == epoch));
+            stamp = checked.stamp;
             assert_eq!((Stamp::of(&stamp).page, usize::from(Stamp::of(&stamp).generation)), (103, visit + 1));
         }
     }
@@ -223,9 +229,9 @@ mod tests {
     #[test]
     fn a_corrupt_page_is_told_once_and_then_holds_a_good_stamp_again() {
         let mut ledger = ledger();
-        let meeting = ledger.meet(PageIndex(0), &[0; STAMP_WORDS], 1, 5);
-        assert_eq!((meeting.corrupt, meeting.again), (Some(CorruptionKind::Zeroed), false));
-        assert_eq!(ledger.check(PageIndex(0), &meeting.stamp), Ok(()));
+        let checked = ledger.visit(PageIndex(0), &[0; STAMP_WORDS], 1, 5);
+        assert_eq!((checked.corrupt, checked.again), (Some(CorruptionKind::Zeroed), false));
+        assert_eq!(ledger.check(PageIndex(0), &checked.stamp), Ok(()));
     }
 
     #[test]
@@ -233,7 +239,7 @@ mod tests {
         let (mut ledger, page) = (ledger(), PageIndex(2));
         let mut stamp = ledger.filled(page);
         for _ in 0..7 {
-            stamp = ledger.meet(page, &stamp, 1, 5).stamp;
+            stamp = ledger.visit(page, &stamp, 1, 5).stamp;
         }
         let mut then = vec![0; 8];
         ledger.copy_to(&mut then);
@@ -243,7 +249,7 @@ mod tests {
             // A visit that only reads, or stores what was there, moves nothing on.
             ledger.saturate(page, &mut then, before);
             assert_eq!(ledger.written_since(page, &then), before);
-            stamp = ledger.meet(page, &stamp, 1, 5).stamp;
+            stamp = ledger.visit(page, &stamp, 1, 5).stamp;
             ledger.saturate(page, &mut then, before);
         }
         assert_eq!(ledger.written_since(PageIndex(3), &then), 0);

@@ -4,7 +4,7 @@
 //! about as a whole one does. The repeated word is another in every page: many pages together compress hardly better than
 //! each of them alone, however far back a compressor remembers.
 
-use super::Filler;
+use super::RandomWords;
 use crate::units::{PAGE_WORDS, PageIndex};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::SplitMix64;
@@ -30,9 +30,9 @@ impl Mixture {
     }
 
     /// Writes the words of a page from word `from` on; `phrase` is the repeated one.
-    pub(super) fn paint(self, filler: &mut Filler, phrase: u64, from: usize, words: &mut [u64]) {
+    pub(super) fn paint(self, source: &mut RandomWords, phrase: u64, from: usize, words: &mut [u64]) {
         for (word, index) in words.iter_mut().zip(from..) {
-            *word = if self.is_random(index) { filler.word() } else { phrase };
+            *word = if self.is_random(index) { source.word() } else { phrase };
         }
     }
 
@@ -61,7 +61,7 @@ mod tests {
         for percent in 1..=95 {
             let mixture = Mixture::saving(percent);
             let mut page = [0; PAGE_WORDS];
-            mixture.paint(&mut Filler::new(1), 7, 0, &mut page);
+            mixture.paint(&mut RandomWords::new(1), 7, 0, &mut page);
             let random = |part: &[u64]| part.iter().filter(|word| **word != 7).count();
             assert_eq!(random(&page), mixture.random_words, "{percent}");
             let parts: Vec<usize> = page.chunks(PART_WORDS).map(random).collect();
@@ -73,8 +73,8 @@ mod tests {
     fn a_part_of_a_page_is_painted_as_the_whole_is() {
         let mixture = Mixture::saving(50);
         let (mut page, mut rest) = ([0; PAGE_WORDS], [0; PAGE_WORDS - 5]);
-        mixture.paint(&mut Filler::new(1), 7, 0, &mut page);
-        mixture.paint(&mut Filler::new(2), 7, 5, &mut rest);
+        mixture.paint(&mut RandomWords::new(1), 7, 0, &mut page);
+        mixture.paint(&mut RandomWords::new(2), 7, 5, &mut rest);
         assert!(page[5..].iter().zip(&rest).all(|(one, other)| (*one == 7) == (*other == 7)));
     }
 

@@ -2,20 +2,20 @@
 //!
 //! Pages begin with a [`Stamp`] unless they are asked not to: then a visit changes one word, the first. The fill sets that
 //! word's top bit, a visit writes a count from 1 on, which never reaches the top bit: so the word is never zero, each
-//! visit really changes it, and whether a page was visited can be read off it. Where a [`Palette`] is to hold one byte
+//! visit really changes it, and whether a page was visited can be read off it. Where a [`PageFiller`] is to hold one byte
 //! over and over, copies, or bytes that stay, it says what becomes of the first word.
 
 mod copies;
+mod filler;
 mod journal;
 mod ledger;
 mod mixture;
-mod palette;
 mod scatter;
 mod stamp;
 
+pub use filler::{PageFiller, Touch};
 pub use journal::{Journal, Note};
-pub use ledger::{Ledger, Meeting};
-pub use palette::{Palette, Touch};
+pub use ledger::{Ledger, StampCheck};
 pub use stamp::{STAMP_WORDS, Stamp, new_tag};
 
 use rand::{Rng, SeedableRng};
@@ -36,11 +36,11 @@ const fn mark_filled(word: &mut u64) {
 
 /// Random bytes, different from page to page: what neither compression nor deduplication makes smaller.
 #[derive(Debug, Clone)]
-pub struct Filler {
+pub struct RandomWords {
     numbers: Xoshiro256PlusPlus,
 }
 
-impl Filler {
+impl RandomWords {
     /// The same seed fills the same pages alike.
     pub fn new(seed: u64) -> Self {
         Self { numbers: Xoshiro256PlusPlus::seed_from_u64(seed) }

@@ -1,6 +1,6 @@
 //! Changes of so many bytes, scattered over a page: what delta compression (xbzrle) finds between two versions of it.
 
-use super::Filler;
+use super::RandomWords;
 
 /// Bits below the point of a position.
 const POINT: u32 = 32;
@@ -24,10 +24,10 @@ impl Scatter {
 
     /// Picks the bytes, all different ones, since each is picked from a stretch of its own; every change is a change.
     /// `flip` gets a byte's word and the bits of it that are to change.
-    pub(super) fn draw(self, filler: &mut Filler, mut flip: impl FnMut(usize, u64)) {
+    pub(super) fn draw(self, source: &mut RandomWords, mut flip: impl FnMut(usize, u64)) {
         let edge = |number: u64| (number * self.stretch) >> POINT;
         for number in 0..self.bytes {
-            let (begin, end, random) = (edge(number), edge(number + 1), filler.word());
+            let (begin, end, random) = (edge(number), edge(number + 1), source.word());
             let byte = self.first_byte + begin + (((end - begin) * (random >> POINT)) >> POINT);
             let word = (byte / 8) as usize;
             // Which end of a word comes first does not matter: it is another byte each time.
@@ -42,9 +42,9 @@ mod tests {
     use crate::units::PAGE_WORDS;
     use proptest::prelude::*;
 
-    fn changed(scatter: Scatter, filler: &mut Filler) -> Vec<usize> {
+    fn changed(scatter: Scatter, source: &mut RandomWords) -> Vec<usize> {
         let mut page = [0u64; PAGE_WORDS];
-        scatter.draw(filler, |word, bits| page[word] ^= bits);
+        scatter.draw(source, |word, bits| page[word] ^= bits);
         let bytes = page.iter().flat_map(|word| word.to_ne_bytes());
         bytes.enumerate().filter(|(_, byte)| *byte != 0).map(|(place, _)| place).collect()
     }
@@ -53,7 +53,7 @@ mod tests {
         #[test]
         fn exactly_so_many_bytes_change_and_none_of_the_stamp(bytes in 1u16..=4056, stamped: bool, seed: u64) {
             let first = if stamped { 40 } else { 0 };
-            let changed = changed(Scatter::new(first, 4096, bytes), &mut Filler::new(seed));
+            let changed = changed(Scatter::new(first, 4096, bytes), &mut RandomWords::new(seed));
             prop_assert_eq!(changed.len(), usize::from(bytes));
             prop_assert!(changed[0] as u64 >= first);
         }
@@ -61,10 +61,10 @@ mod tests {
 
     #[test]
     fn every_byte_gets_its_turn_and_each_visit_picks_others() {
-        let (scatter, mut filler) = (Scatter::new(40, 4096, 16), Filler::new(1));
+        let (scatter, mut source) = (Scatter::new(40, 4096, 16), RandomWords::new(1));
         let mut hits = [0u32; 4096];
         for _ in 0..10_000 {
-            for place in changed(scatter, &mut filler) {
+            for place in changed(scatter, &mut source) {
                 hits[place] += 1;
             }
         }

@@ -7,7 +7,7 @@
 use super::{control::Control, station::Station, work::Work};
 use crate::{
     clock::Clock,
-    content::Palette,
+    content::PageFiller,
     pace::Pacer,
     pattern::{AddressPattern, Reads},
     tally::VisitTally,
@@ -40,7 +40,7 @@ pub(super) struct Change {
     /// None: the choice goes on.
     pub(super) reads: Option<Reads>,
     /// None: visits write what they wrote.
-    pub(super) palette: Option<Palette>,
+    pub(super) filler: Option<PageFiller>,
 }
 
 impl Order {
@@ -85,8 +85,8 @@ impl Change {
             work.reads = reads;
             work.drawn.choose(&mut work.reads);
         }
-        if let Some(palette) = self.palette {
-            work.visitor.set_palette(palette);
+        if let Some(filler) = self.filler {
+            work.visitor.set_filler(filler);
         }
         station.take_up(work.sums.past());
     }

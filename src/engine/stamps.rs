@@ -46,10 +46,10 @@ impl Stamps {
     fn renew_told(&mut self, slice: &mut Slice, page: PageIndex, now_ns: u64, control: &Control) {
         let found = slice.words(page);
         let epoch = control.epoch();
-        let meeting = self.ledger.meet(page, &found, epoch, now_ns);
-        slice.put(page, &meeting.stamp);
-        self.tally.visited(epoch, meeting.again);
-        if let Some(kind) = meeting.corrupt {
+        let checked = self.ledger.visit(page, &found, epoch, now_ns);
+        slice.put(page, &checked.stamp);
+        self.tally.visited(epoch, checked.again);
+        if let Some(kind) = checked.corrupt {
             let generation = self.ledger.generation(page).wrapping_sub(1);
             self.report(page, kind, found, generation);
         }
@@ -102,11 +102,11 @@ impl Stamps {
         self.report(page, kind, found, self.ledger.generation(page));
         let Self { ledger, marked, .. } = self;
         let before = marked.as_ref().map_or(0, |marked| ledger.written_since(page, marked));
-        let meeting = ledger.meet(page, &found, 0, now_ns);
+        let checked = ledger.visit(page, &found, 0, now_ns);
         if let Some(marked) = marked {
             ledger.saturate(page, marked, before);
         }
-        slice.put(page, &meeting.stamp);
+        slice.put(page, &checked.stamp);
     }
 
     #[cold]

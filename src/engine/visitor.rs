@@ -4,7 +4,7 @@
 use super::{control::Control, stamps::Stamps};
 use crate::{
     clock::Clock,
-    content::{Palette, Strokes, Touch},
+    content::{PageFiller, Strokes, Touch},
     region::{RegionError, Slice},
     tally::LongWait,
     units::{PageCount, PageIndex},
@@ -27,15 +27,19 @@ const STALL_NS: u64 = 100_000;
 pub(super) struct Visitor {
     pub(super) slice: Slice,
     strokes: Strokes,
-    palette: Palette,
+    filler: PageFiller,
     stamps: Option<Stamps>,
 }
 
 impl Visitor {
     /// Fills the pages: stamped where there are to be stamps.
     #[cfg(test)]
-    pub(super) fn fill(slice: Slice, palette: Palette, stamps: Option<Stamps>) -> Result<Self, RegionError> {
-        Self::fill_while(slice, palette, stamps, |_| true)
+    pub(super) fn fill(
+        slice: Slice,
+        filler: PageFiller,
+        stamps: Option<Stamps>,
+    ) -> Result<Self, RegionError> {
+        Self::fill_while(slice, filler, stamps, |_| true)
     }
 
     /// Fills the pages: stamped where there are to be stamps. `goes_on` hears of so many more, and says whether to go on.
@@ -44,20 +48,20 @@ impl Visitor {
     /// When the memory cannot be had, or it did not go on.
     pub(super) fn fill_while(
         mut slice: Slice,
-        mut palette: Palette,
+        mut filler: PageFiller,
         stamps: Option<Stamps>,
         goes_on: impl Fn(PageCount) -> bool,
     ) -> Result<Self, RegionError> {
         let mut page = PageIndex(0);
         slice.fill_while(goes_on, |words| {
-            palette.fill(page, words);
+            filler.fill(page, words);
             if let Some(stamps) = &stamps {
                 let stamp = stamps.ledger.filled(page);
                 words[..stamp.len()].copy_from_slice(&stamp);
             }
             page.0 += 1;
         })?;
-        Ok(Self { slice, strokes: Strokes::default(), palette, stamps })
+        Ok(Self { slice, strokes: Strokes::default(), filler, stamps })
     }
 
     /// What is better done before the visits of a batch than during them.
@@ -103,7 +107,7 @@ impl Visitor {
 
     /// Whether a visit is one store and nothing else.
     pub(super) fn only_stores(&self) -> bool {
-        self.stamps.is_none() && self.palette.is_plain()
+        self.stamps.is_none() && self.filler.is_plain()
     }
 
     /// Visits all `pages`, where a visit is one store and nothing else.
@@ -118,7 +122,7 @@ impl Visitor {
 
     /// Whether a visit renews the page's stamp and does nothing else.
     pub(super) fn only_renews(&self) -> bool {
-        self.stamps.is_some() && self.palette.is_plain()
+        self.stamps.is_some() && self.filler.is_plain()
     }
 
     /// Visits the page at `index` of a batch, where a visit renews its stamp and does nothing else.
@@ -133,7 +137,7 @@ impl Visitor {
     /// Visits the page at `index` of a batch.
     #[inline]
     pub(super) fn visit(&mut self, pages: &[PageIndex], index: usize, now_ns: u64, control: &Control) {
-        if !self.palette.is_plain() {
+        if !self.filler.is_plain() {
             self.visit_at_length(pages, index, now_ns, control);
         } else if self.stamps.is_some() {
             self.renew(pages, index, now_ns, control);
@@ -147,24 +151,24 @@ impl Visitor {
     #[inline(never)]
     fn visit_at_length(&mut self, pages: &[PageIndex], index: usize, now_ns: u64, control: &Control) {
         self.ask_apart(pages, index);
-        let (page, slice, palette) = (pages[index], &mut self.slice, &mut self.palette);
-        let touch = palette.touch(page);
+        let (page, slice, filler) = (pages[index], &mut self.slice, &mut self.filler);
+        let touch = filler.touch(page);
         match (&mut self.stamps, touch) {
             (Some(stamps), Touch::Keep(_)) => {
                 stamps.check(slice, page, || now_ns);
                 stamps.tally.kept();
             }
             (Some(stamps), _) => stamps.renew(slice, page, now_ns, control),
-            (None, Touch::Copy) => slice.write(page, palette.next_copy(slice.read(page))),
+            (None, Touch::Copy) => slice.write(page, filler.next_copy(slice.read(page))),
             (None, Touch::Word(word)) => slice.write(page, word),
             (None, Touch::Fresh) => slice.write(page, self.strokes.draw()),
             (None, Touch::Keep(_) | Touch::Flip) => {}
         }
         match touch {
             Touch::Keep(words) => slice.keep(page, words),
-            Touch::Flip => palette.flips(|word, bits| slice.flip(page, word, bits)),
+            Touch::Flip => filler.flips(|word, bits| slice.flip(page, word, bits)),
             Touch::Copy | Touch::Word(_) | Touch::Fresh => {
-                palette.stroke(page, |from, words| slice.put_at(page, from, words));
+                filler.stroke(page, |from, words| slice.put_at(page, from, words));
             }
         }
     }
@@ -238,9 +242,9 @@ impl Visitor {
         }
     }
 
-    /// From now on visits write what `palette` says.
-    pub(super) fn set_palette(&mut self, palette: Palette) {
-        self.palette = palette;
+    /// From now on visits write what `filler` says.
+    pub(super) fn set_filler(&mut self, filler: PageFiller) {
+        self.filler = filler;
     }
 
     /// Looks at every page once more, as long as it is not over; returns how many it came to. A corrupt page is stamped

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Counting, Keeper, Monotonic},
-    content::{Ledger, Palette, new_tag},
+    content::{Ledger, PageFiller, new_tag},
     pace::{Pacer, Part},
     pattern::{AddressPattern, Reads, pattern_at, writer_seed},
     plan::{Checked, Load},
@@ -85,8 +85,8 @@ impl Writer {
             visits_per_s,
             own_visits_per_s: part.most_visits_per_s(),
             reads: (from.visit_mix() != to.visit_mix()).then(|| Reads::new(to.visit_mix(), seed)),
-            palette: ((from.write_bytes, from.content) != (to.write_bytes, to.content))
-                .then(|| palette(plan, to, index, number)),
+            filler: ((from.write_bytes, from.content) != (to.write_bytes, to.content))
+                .then(|| filler(plan, to, index, number)),
         };
         // A writer that has ended has nobody to tell.
         let _ = self.orders.send(Order::Change(Box::new(change)));
@@ -314,18 +314,18 @@ fn prepare(
     tag: u64,
     tally: Option<Arc<StampTally>>,
 ) -> Result<(Visitor, Range<u64>), EngineError> {
-    let palette = palette(plan, &plan.lot(index).load(&plan.first_load()), index, 0);
+    let filler = filler(plan, &plan.lot(index).load(&plan.first_load()), index, 0);
     let stamps = tally.map(|tally| Stamps::new(Ledger::new(tag, slice.first(), slice.pages()), tally));
     let begin_ns = Monotonic.now_ns();
-    let visitor = Visitor::fill_while(slice, palette, stamps, |pages| control.fills(pages))?;
+    let visitor = Visitor::fill_while(slice, filler, stamps, |pages| control.fills(pages))?;
     Ok((visitor, begin_ns..Monotonic.now_ns()))
 }
 
 /// What pages hold and visits write in a region's `load`, the run's load of this `number`: that keeps what a later one writes
 /// apart from what an earlier one did, and the same in every run of the same loads.
-fn palette(plan: &Checked, load: &Load, index: u32, number: u32) -> Palette {
+fn filler(plan: &Checked, load: &Load, index: u32, number: u32) -> PageFiller {
     let seed = writer_seed(plan.seed, index) ^ CONTENT_SEED ^ u64::from(number);
     // All writers and all loads have the same copies.
     let copies_seed = plan.seed ^ CONTENT_SEED;
-    Palette::new(load.write_bytes, plan.verify, seed).of(load.content).with_copies(plan.dedup, copies_seed)
+    PageFiller::new(load.write_bytes, plan.verify, seed).of(load.content).with_copies(plan.dedup, copies_seed)
 }

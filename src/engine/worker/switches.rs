@@ -3,7 +3,7 @@
 use super::{tests::touched, *};
 use crate::{
     clock::Fake,
-    content::{Ledger, Palette},
+    content::{Ledger, PageFiller},
     engine::{order::Change, stamps::Stamps},
     pace::{Pacer, Part, Schedule},
     pattern::{Reads, pattern},
@@ -90,7 +90,7 @@ fn changed(at_ns: u64, leg: Leg, spec: Option<PatternSpec>) -> Change {
         visits_per_s: 0,
         own_visits_per_s: leg.part().most_visits_per_s(),
         reads: None,
-        palette: None,
+        filler: None,
     }
 }
 
@@ -115,7 +115,7 @@ fn load_of(clock: Fake, first: Leg, orders: Vec<(u64, Order)>, end_ns: u64, full
     let (slice, stamps) = (slices.remove(0), Arc::new(StampTally::new()));
     let ledger = Ledger::new(7, slice.first(), slice.pages());
     let stamped = full.then(|| Stamps::new(ledger, Arc::clone(&stamps)));
-    let visitor = Visitor::fill(slice, Palette::new(WORD_BYTES, full, 1), stamped).unwrap();
+    let visitor = Visitor::fill(slice, PageFiller::new(WORD_BYTES, full, 1), stamped).unwrap();
     let mut work = Work {
         pacer: Pacer::new(T0_NS, &first.part()),
         pattern: pattern(PatternSpec::Shuffle, PageCount(PAGES), 1),

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     clock::{Fake, Monotonic},
-    content::{Ledger, Palette, is_visited},
+    content::{Ledger, PageFiller, is_visited},
     engine::stamps::Stamps,
     pace::{Pacer, Part, Schedule},
     pattern::{Reads, pattern},
@@ -68,8 +68,8 @@ fn load_with_reads<C: Clock>(
     mix: VisitMix,
 ) -> Outcome {
     let (_, mut slices) = Region::map(PageCount(pages), 1).unwrap();
-    let palette = Palette::new(WORD_BYTES, false, 1);
-    let visitor = Visitor::fill(slices.remove(0), palette, None).unwrap();
+    let filler = PageFiller::new(WORD_BYTES, false, 1);
+    let visitor = Visitor::fill(slices.remove(0), filler, None).unwrap();
     let mut work = Work {
         pacer: Pacer::new(T0_NS, part),
         pattern: pattern(spec, visitor.slice.pages(), 1),
@@ -237,12 +237,12 @@ fn two_legs(spec: PatternSpec, pages: u64, timed: bool) -> [(u64, u64); 2] {
     let slice = slices.remove(0);
     let stamps = Arc::new(StampTally::new());
     let ledger = Ledger::new(7, slice.first(), slice.pages());
-    let palette = Palette::new(WORD_BYTES, true, 1);
+    let filler = PageFiller::new(WORD_BYTES, true, 1);
     let mut work = Work {
         pacer: Pacer::new(T0_NS, &Part::whole(Rate::PagesPerSecond(10_000))),
         pattern: pattern(spec, slice.pages(), 1),
         reads: Reads::new(VisitMix { reads: 0, visits: 1 }, 1),
-        visitor: Visitor::fill(slice, palette, Some(Stamps::new(ledger, Arc::clone(&stamps)))).unwrap(),
+        visitor: Visitor::fill(slice, filler, Some(Stamps::new(ledger, Arc::clone(&stamps)))).unwrap(),
         timed,
         drawn: Drawn::none(),
         sums: Sums::default(),
@@ -302,9 +302,9 @@ fn reads_of_stamped_pages_check_them_and_are_counted_apart_timed_or_not() {
         let slice = slices.remove(0);
         let stamps = Arc::new(StampTally::new());
         let ledger = Ledger::new(7, slice.first(), slice.pages());
-        let palette = Palette::new(WORD_BYTES, true, 1);
+        let filler = PageFiller::new(WORD_BYTES, true, 1);
         let mut visitor =
-            Visitor::fill(slice, palette, Some(Stamps::new(ledger, Arc::clone(&stamps)))).unwrap();
+            Visitor::fill(slice, filler, Some(Stamps::new(ledger, Arc::clone(&stamps)))).unwrap();
         visitor.slice.put(PageIndex(1), &[0; 5]);
         let mut work = Work {
             pacer: Pacer::new(T0_NS, &Part::whole(Rate::PagesPerSecond(10_000))),
@@ -341,8 +341,8 @@ fn a_corrupt_page_that_is_only_ever_read_is_told_of_once() {
     let slice = slices.remove(0);
     let stamps = Arc::new(StampTally::new());
     let ledger = Ledger::new(7, slice.first(), slice.pages());
-    let palette = Palette::new(WORD_BYTES, true, 1);
-    let mut visitor = Visitor::fill(slice, palette, Some(Stamps::new(ledger, Arc::clone(&stamps)))).unwrap();
+    let filler = PageFiller::new(WORD_BYTES, true, 1);
+    let mut visitor = Visitor::fill(slice, filler, Some(Stamps::new(ledger, Arc::clone(&stamps)))).unwrap();
     let pages: Vec<_> = (0..4).map(PageIndex).collect();
     let before: [u64; 5] = visitor.slice.words(PageIndex(0));
     visitor.slice.put(PageIndex(2), &before);
@@ -359,7 +359,7 @@ fn a_corrupt_page_that_is_only_ever_read_is_told_of_once() {
 #[test]
 fn a_batch_that_is_too_late_is_given_up_whole_where_visits_are_not_timed() {
     let (_, mut slices) = Region::map(PageCount(64), 1).unwrap();
-    let visitor = Visitor::fill(slices.remove(0), Palette::new(WORD_BYTES, false, 1), None).unwrap();
+    let visitor = Visitor::fill(slices.remove(0), PageFiller::new(WORD_BYTES, false, 1), None).unwrap();
     let part = Part { backlog: BacklogPolicy::Shed, ..Part::whole(Rate::PagesPerSecond(10_000)) };
     let mut work = Work {
         pacer: Pacer::new(T0_NS, &part),

@@ -1,7 +1,7 @@
 //! What pages hold beyond their stamp, and what visits write there.
 
 use super::{
-    Filler, STAMP_WORDS,
+    RandomWords, STAMP_WORDS,
     copies::Copies,
     mixture::{Mixture, phrase},
     scatter::Scatter,
@@ -14,8 +14,8 @@ use crate::{
 /// The content of one writer's pages. Random, if nothing else is asked for: different from page to page and from visit
 /// to visit.
 #[derive(Debug, Clone)]
-pub struct Palette {
-    filler: Filler,
+pub struct PageFiller {
+    source: RandomWords,
     seed: u64,
     content: Content,
     copies: Option<Copies>,
@@ -42,7 +42,7 @@ pub enum Touch {
     Keep(usize),
     /// It changes some bytes, and no more.
     Flip,
-    /// It moves a copy on: its first word is to be changed by [`Palette::next_copy`], and then it is painted.
+    /// It moves a copy on: its first word is to be changed by [`PageFiller::next_copy`], and then it is painted.
     Copy,
     /// It writes this as the first word of a page without a stamp, and then paints.
     Word(u64),
@@ -50,7 +50,7 @@ pub enum Touch {
     Fresh,
 }
 
-impl Palette {
+impl PageFiller {
     /// Random content of which a visit changes `write_bytes`, what it writes anyway among them. The same seed gives the
     /// same content.
     pub fn new(write_bytes: u64, stamped: bool, seed: u64) -> Self {
@@ -58,8 +58,8 @@ impl Palette {
         let end = usize::try_from(write_bytes / 8).unwrap_or(PAGE_WORDS);
         // Never zero from the start, or the first visit would pay for the first touch of it.
         let words = vec![u64::MAX; end.saturating_sub(first)];
-        let (filler, content) = (Filler::new(seed), Content::Random);
-        Self { filler, seed, content, copies: None, stamped, first, words: words.into() }
+        let (source, content) = (RandomWords::new(seed), Content::Random);
+        Self { source, seed, content, copies: None, stamped, first, words: words.into() }
     }
 
     /// The same with another content.
@@ -88,11 +88,11 @@ impl Palette {
     pub fn fill(&mut self, page: PageIndex, words: &mut [u64; PAGE_WORDS]) {
         if let Some(copies) = self.copies.filter(|copies| copies.holds(page)) {
             // As visits paint it: from the second word on, since copies have no stamps.
-            paint(&self.content, &mut copies.filler(), copies.seed(), 1, &mut words[1..]);
+            paint(&self.content, &mut copies.source(), copies.seed(), 1, &mut words[1..]);
             words[0] = copies.first();
             return;
         }
-        paint(&self.content, &mut self.filler, phrase(self.seed, page), 0, words);
+        paint(&self.content, &mut self.source, phrase(self.seed, page), 0, words);
         if !matches!(self.content, Content::Fill(_)) {
             super::mark_filled(&mut words[0]);
         }
@@ -132,9 +132,9 @@ impl Palette {
             return;
         }
         if let Some(copies) = self.copies.filter(|copies| copies.holds(page)) {
-            paint(&self.content, &mut copies.filler(), copies.seed(), self.first, &mut self.words);
+            paint(&self.content, &mut copies.source(), copies.seed(), self.first, &mut self.words);
         } else {
-            paint(&self.content, &mut self.filler, phrase(self.seed, page), self.first, &mut self.words);
+            paint(&self.content, &mut self.source, phrase(self.seed, page), self.first, &mut self.words);
         }
         put(self.first, &self.words);
     }
@@ -142,17 +142,17 @@ impl Palette {
     /// The bytes that a visit changes: handed to `flip` one by one, as a word and the bits of it that change.
     pub fn flips(&mut self, flip: impl FnMut(usize, u64)) {
         if let Content::Delta(scatter) = self.content {
-            scatter.draw(&mut self.filler, flip);
+            scatter.draw(&mut self.source, flip);
         }
     }
 }
 
 /// Writes content into the words of a page from word `from` on.
-fn paint(content: &Content, filler: &mut Filler, phrase: u64, from: usize, words: &mut [u64]) {
+fn paint(content: &Content, source: &mut RandomWords, phrase: u64, from: usize, words: &mut [u64]) {
     match content {
         Content::Fill(word) => words.fill(*word),
-        Content::Compress(mixture) => mixture.paint(filler, phrase, from, words),
-        Content::Random | Content::Delta(_) | Content::Same => filler.draw(words),
+        Content::Compress(mixture) => mixture.paint(source, phrase, from, words),
+        Content::Random | Content::Delta(_) | Content::Same => source.draw(words),
     }
 }
 
