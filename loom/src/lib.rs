@@ -10,8 +10,8 @@ mod calls;
 mod epochs;
 #[path = "../../src/tally/ring.rs"]
 mod ring;
-#[path = "../../src/engine/station.rs"]
-mod station;
+#[path = "../../src/engine/status.rs"]
+mod status;
 
 #[cfg(test)]
 mod models;

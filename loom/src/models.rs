@@ -6,7 +6,7 @@ use crate::{
     calls::Calls,
     epochs::Epochs,
     ring::{RING_WORDS, Ring},
-    station::Station,
+    status::WriterStatus,
 };
 use loom::{
     model,
@@ -65,12 +65,12 @@ fn what_came_before_the_stop_is_seen_by_who_sees_the_stop() {
 #[test]
 fn the_loads_taken_up_and_the_visits_past_by_then_belong_together() {
     model(|| {
-        let station = Arc::new(Station::default());
+        let status = Arc::new(WriterStatus::default());
         let writer = {
-            let station = Arc::clone(&station);
-            thread::spawn(move || (1..=3).for_each(|change| station.take_up(change * 10)))
+            let status = Arc::clone(&status);
+            thread::spawn(move || (1..=3).for_each(|change| status.take_up(change * 10)))
         };
-        let taken_up = station.taken_up();
+        let taken_up = status.taken_up();
         assert_eq!(taken_up.past, u64::from(taken_up.changes) * 10);
         writer.join().unwrap();
     });
@@ -79,20 +79,20 @@ fn the_loads_taken_up_and_the_visits_past_by_then_belong_together() {
 #[test]
 fn sweeps_that_have_ended_have_their_pages() {
     model(|| {
-        let station = Arc::new(Station::default());
+        let status = Arc::new(WriterStatus::default());
         let writer = {
-            let station = Arc::clone(&station);
+            let status = Arc::clone(&status);
             thread::spawn(move || {
-                station.swept(5);
-                station.swept(5);
-                station.mark();
+                status.swept(5);
+                status.swept(5);
+                status.mark();
             })
         };
         thread::yield_now();
-        let (sweeps, pages) = station.sweeps();
+        let (sweeps, pages) = status.sweeps();
         assert!(pages >= u64::from(sweeps) * 5 && pages <= 10);
         writer.join().unwrap();
-        assert_eq!((station.sweeps(), station.marks()), ((2, 10), 1));
+        assert_eq!((status.sweeps(), status.marks()), ((2, 10), 1));
     });
 }
 

@@ -1,6 +1,6 @@
 //! Which load was in force when, what was asked for by it, and what of it was due to each writer.
 
-use super::station::TakenUp;
+use super::status::TakenUp;
 use crate::{
     pace::{Part, Schedule},
     plan::{Checked, Load},

@@ -41,7 +41,7 @@ struct Saboteur {
 impl Saboteur {
     fn new(engine: &Engine) -> Self {
         let memory = File::options().read(true).write(true).open("/proc/self/mem").unwrap();
-        Self { memory, base: engine.ground.base() }
+        Self { memory, base: engine.regions.base() }
     }
 
     fn read(&self, page: u64) -> [u64; STAMP_WORDS] {

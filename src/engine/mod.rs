@@ -9,12 +9,12 @@ mod details;
 mod diagnosis;
 mod error;
 mod finds;
-mod ground;
 mod order;
 mod realtime;
+mod regions;
 mod snapshot;
 mod stamps;
-mod station;
+mod status;
 mod threads;
 mod timing;
 mod visitor;
@@ -41,7 +41,7 @@ use canary::Canary;
 use control::Control;
 use course::Course;
 use diagnosis::Diagnosis;
-use ground::Ground;
+use regions::MappedRegions;
 use snapshot::Sources;
 use std::sync::Arc;
 use writer::Writer;
@@ -73,7 +73,7 @@ pub struct Engine {
     clock: Keeper,
     memory: MemoryFacts,
     warning: Option<String>,
-    ground: Ground,
+    regions: MappedRegions,
     /// From one wake of a timer to the next where it asks at once.
     timer_step_ns: u64,
     corruptions_told: usize,
@@ -120,7 +120,7 @@ impl Engine {
         }
         // Before the memory is filled, which takes its time.
         let clock = timing::keeper(plan.clock)?;
-        let (ground, slices) = Ground::map(plan, cpus.len())?;
+        let (regions, slices) = MappedRegions::map(plan, cpus.len())?;
         let mut engine = Self {
             plan: plan.clone(),
             control: Arc::default(),
@@ -131,12 +131,12 @@ impl Engine {
             callbacks: CallbackProbe::open(),
             callbacks_seen: None,
             diagnosis: Diagnosis::default(),
-            own_pages: OwnPages::new(ground.ranges()),
+            own_pages: OwnPages::new(regions.ranges()),
             own_pages_dirtied: None,
             clock,
             memory: MemoryFacts::default(),
             warning: None,
-            ground,
+            regions,
             timer_step_ns: 0,
             corruptions_told: 0,
             course: None,
@@ -146,12 +146,12 @@ impl Engine {
         let prefault_ns;
         (engine.writers, prefault_ns) =
             writer::start(plan, cpus, slices, (&engine.clock, &engine.control), goes_on)?;
-        (engine.memory, engine.warning) = engine.ground.inspect(plan, prefault_ns)?;
+        (engine.memory, engine.warning) = engine.regions.inspect(plan, prefault_ns)?;
         if engine.memory.resident_bytes < engine.memory.bytes {
             return Err(EngineError::NotResident(engine.memory.clone()));
         }
         engine.watch(cpus)?;
-        engine.ground.keep_files();
+        engine.regions.keep_files();
         engine.callbacks_seen = engine.callbacks.read();
         engine.steal_seen_ms = engine.steal.as_ref().and_then(StealProbe::read_ms);
         // The canaries have rehearsed meanwhile: long enough to tell the counter's pace.
@@ -235,7 +235,7 @@ impl Engine {
     pub fn change(&mut self, load: Load) -> Result<(), EngineError> {
         self.open_gate();
         let Some(course) = &mut self.course else { return Ok(()) };
-        let taken_up = self.writers.iter().map(|writer| writer.station.taken_up().changes).min();
+        let taken_up = self.writers.iter().map(|writer| writer.status.taken_up().changes).min();
         if !course.has_room(taken_up.unwrap_or(0)) {
             return Err(EngineError::Behind);
         }
@@ -264,7 +264,7 @@ impl Engine {
 
     /// How many sweeps every writer has ended, and the pages they came to.
     pub fn sweeps(&self) -> (u32, u64) {
-        let sweeps = self.writers.iter().map(|writer| writer.station.sweeps());
+        let sweeps = self.writers.iter().map(|writer| writer.status.sweeps());
         sweeps.fold((u32::MAX, 0), |(least, all), (ended, pages)| (least.min(ended), all + pages))
     }
 

@@ -4,7 +4,7 @@
 //! before: what was due of it and is neither done nor given up is given up now, so that visits offered are always visits
 //! done, missed and in the backlog. Pages, stamps and counts carry on, and so does the pattern where it stays the same.
 
-use super::{control::Control, station::Station, work::Work};
+use super::{control::Control, status::WriterStatus, work::Work};
 use crate::{
     clock::Clock,
     content::PageFiller,
@@ -48,27 +48,27 @@ impl Order {
     pub(super) fn take_up<C: Clock>(
         self,
         (clock, control): (&C, &Control),
-        (tally, station): (&VisitTally, &Station),
+        (tally, status): (&VisitTally, &WriterStatus),
         work: &mut Work,
     ) {
         match self {
-            Self::Change(change) => change.take_up((tally, station), work),
+            Self::Change(change) => change.take_up((tally, status), work),
             Self::Sweep => {
                 let limit_ns = clock.now_ns().saturating_add(SWEEP_LIMIT_NS);
                 let is_over = || clock.now_ns() >= limit_ns || control.stopped();
-                station.swept(work.visitor.sweep(clock, is_over, false));
+                status.swept(work.visitor.sweep(clock, is_over, false));
             }
             Self::Mark(written) => {
                 work.visitor.mark(written);
-                station.mark();
+                status.mark();
             }
         }
     }
 }
 
 impl Change {
-    fn take_up(self, (tally, station): (&VisitTally, &Station), work: &mut Work) {
-        let begun = station.taken_up().past;
+    fn take_up(self, (tally, status): (&VisitTally, &WriterStatus), work: &mut Work) {
+        let begun = status.taken_up().past;
         let owed = work.pacer.offered(self.at_ns).saturating_sub(work.sums.past() - begun);
         work.sums.missed += owed;
         tally.miss(owed);
@@ -88,6 +88,6 @@ impl Change {
         if let Some(filler) = self.filler {
             work.visitor.set_filler(filler);
         }
-        station.take_up(work.sums.past());
+        status.take_up(work.sums.past());
     }
 }

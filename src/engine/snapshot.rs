@@ -112,7 +112,7 @@ pub(super) fn take(sources: &Sources<'_>, at_ns: u64, last: &Snapshot) -> Snapsh
         // Before the counts: a load taken up in between then counts as one that was not.
         let offered = sources
             .course
-            .map_or(0, |course| course.offered(sources.plan, index, writer.station.taken_up(), at_ns));
+            .map_or(0, |course| course.offered(sources.plan, index, writer.status.taken_up(), at_ns));
         let mut counts = writer.tally.counts();
         if let Some((sum, own)) = stamps.as_mut().zip(writer.stamps.as_ref()) {
             // Stamps know to the visit what was written when the interval ended, however long the reading takes.

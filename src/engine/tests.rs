@@ -174,7 +174,7 @@ fn another_content_takes_hold_as_visits_write_it() {
     let memory = std::fs::File::open("/proc/self/mem").unwrap();
     let mut bytes = vec![0; 8 << 20];
     let mut is_all_of_it = || {
-        memory.read_exact_at(&mut bytes, engine.ground.base()).unwrap();
+        memory.read_exact_at(&mut bytes, engine.regions.base()).unwrap();
         bytes.iter().all(|byte| *byte == 7)
     };
     let end_ns = Monotonic.now_ns() + 20_000_000_000;
@@ -206,7 +206,7 @@ fn written_by_the_second_load(seed: u64, wait_ns: u64) -> Vec<u8> {
     let writes = engine.stop().writes();
     assert!(writes < 2048, "a lap is over: {writes}");
     let mut bytes = [0; 4096].repeat(PAGES_WRITTEN as usize);
-    std::fs::File::open("/proc/self/mem").unwrap().read_exact_at(&mut bytes, engine.ground.base()).unwrap();
+    std::fs::File::open("/proc/self/mem").unwrap().read_exact_at(&mut bytes, engine.regions.base()).unwrap();
     bytes
 }
 

@@ -36,7 +36,7 @@ impl Watched {
         };
         let plan = plan::check(&plan, &probe::machine().unwrap()).unwrap();
         let engine = Engine::start(&plan, &probe::cpus().unwrap()).unwrap();
-        match DirtyLog::open(engine.ground.ranges()) {
+        match DirtyLog::open(engine.regions.ranges()) {
             Ok(log) => {
                 let last = engine.snapshot();
                 Some(Self { plan, engine, log, last, changes: 0 })
@@ -63,7 +63,7 @@ impl Watched {
         self.change(self.plan.load().paused());
         let changes = self.changes;
         self.wait_for(|engine| {
-            engine.writers.iter().all(|writer| writer.station.taken_up().changes == changes)
+            engine.writers.iter().all(|writer| writer.status.taken_up().changes == changes)
         });
     }
 
@@ -81,7 +81,7 @@ impl Watched {
 
     /// The interval that ends now, and the pages that the kernel saw written in it.
     fn interval(&mut self) -> (Interval, Vec<u64>) {
-        let (base, mut written) = (self.engine.ground.base(), Vec::new());
+        let (base, mut written) = (self.engine.regions.base(), Vec::new());
         let number = |address: u64| (address - base) / PAGE_BYTES;
         self.log.take(|run| written.extend(number(run.start)..number(run.end))).unwrap();
         let now = self.engine.snapshot();
@@ -151,7 +151,7 @@ fn one_store_behind_the_writers_backs_is_in_the_kernels_log_and_not_in_the_count
     watched.run(20);
     // The last page of the last slice is a second away; behind its stamp nobody looks.
     let memory = File::options().write(true).open("/proc/self/mem").unwrap();
-    let place = watched.engine.ground.base() + (PAGES - 1) * 4096 + 4000;
+    let place = watched.engine.regions.base() + (PAGES - 1) * 4096 + 4000;
     memory.write_all_at(&[1], place).unwrap();
     let (interval, written) = watched.interval();
     assert_eq!(written.last(), Some(&(PAGES - 1)));

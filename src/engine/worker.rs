@@ -4,7 +4,7 @@
 use super::{
     control::Control,
     order::Order,
-    station::Station,
+    status::WriterStatus,
     visitor::Visitor,
     work::{Drawn, Sums, Work},
 };
@@ -33,7 +33,7 @@ struct Visits<'a> {
 pub(super) fn run<C: Clock>(
     clock: &C,
     control: &Control,
-    (tally, station): (&VisitTally, &Station),
+    (tally, status): (&VisitTally, &WriterStatus),
     orders: &Receiver<Order>,
     work: &mut Work,
 ) -> u64 {
@@ -41,7 +41,7 @@ pub(super) fn run<C: Clock>(
         // Before looking for orders: one that comes meanwhile makes the loop return at once.
         let taken_up = control.orders();
         while let Ok(order) = orders.try_recv() {
-            order.take_up((clock, control), (tally, station), work);
+            order.take_up((clock, control), (tally, status), work);
         }
         if control.stopped() {
             return work.sums.writes + work.sums.reads;

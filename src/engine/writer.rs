@@ -5,7 +5,7 @@ use super::{
     control::Control,
     order::{Change, Order},
     stamps::Stamps,
-    station::Station,
+    status::WriterStatus,
     threads,
     visitor::Visitor,
     work::{Drawn, Sums, Work},
@@ -49,7 +49,7 @@ pub(super) struct Writer {
     /// None without page stamps.
     pub(super) stamps: Option<Arc<StampTally>>,
     /// What it says of its orders.
-    pub(super) station: Arc<Station>,
+    pub(super) status: Arc<WriterStatus>,
     orders: mpsc::Sender<Order>,
     index: u32,
     pages: PageCount,
@@ -105,7 +105,7 @@ impl Writer {
     /// Has it remember how often each page was written, as from the moment when it takes that up. One order at a time is
     /// enough: an earlier one that waits is taken up later than now. Never waits; to be followed by a call.
     pub(super) fn mark(&mut self) {
-        if self.stamps.is_none() || self.station.marks() != self.marks {
+        if self.stamps.is_none() || self.status.marks() != self.marks {
             return;
         }
         let Ok(pages) = usize::try_from(self.pages.0) else { return };
@@ -176,7 +176,7 @@ pub(super) fn start(
 struct Starting {
     tally: Arc<VisitTally>,
     stamps: Option<Arc<StampTally>>,
-    station: Arc<Station>,
+    status: Arc<WriterStatus>,
     orders: mpsc::Sender<Order>,
     index: u32,
     on: u32,
@@ -195,15 +195,15 @@ impl Starting {
         (clock, control): (Counting, &Arc<Control>),
     ) -> Result<Self, EngineError> {
         let name = format!("sully-writer{index}");
-        let (tally, station, meter) =
-            (Arc::new(VisitTally::new()), Arc::<Station>::default(), Arc::default());
+        let (tally, status, meter) =
+            (Arc::new(VisitTally::new()), Arc::<WriterStatus>::default(), Arc::default());
         let stamps = plan.verify.then(|| Arc::new(StampTally::new()));
         let (say, ready) = mpsc::sync_channel(1);
         let (orders, own_orders) = mpsc::channel();
         let (own_control, own_tally, own_station, own_meter) =
-            (Arc::clone(control), Arc::clone(&tally), Arc::clone(&station), Arc::clone(&meter));
+            (Arc::clone(control), Arc::clone(&tally), Arc::clone(&status), Arc::clone(&meter));
         let pages = slice.pages();
-        let recruit = Recruit {
+        let setup = WriterSetup {
             plan: plan.clone(),
             name: name.clone(),
             cpu,
@@ -215,13 +215,13 @@ impl Starting {
         };
         let body = move || {
             let _meter = MeterAtEnd(own_meter);
-            let Some(mut work) = recruit.work(&own_control) else { return };
+            let Some(mut work) = setup.work(&own_control) else { return };
             worker::run(&clock, &own_control, (&own_tally, &own_station), &own_orders, &mut work);
             let limit_ns = Monotonic.now_ns().saturating_add(SWEEP_LIMIT_NS);
             work.visitor.sweep(&Monotonic, || Monotonic.now_ns() >= limit_ns, true);
         };
         let thread = threads::spawn(&name, control, body)?;
-        Ok(Self { tally, stamps, station, orders, index, on: cpu, pages, cpu: meter, thread, ready })
+        Ok(Self { tally, stamps, status, orders, index, on: cpu, pages, cpu: meter, thread, ready })
     }
 
     /// Waits until it is ready, and asks meanwhile whether to go on with so many pages filled.
@@ -239,12 +239,12 @@ impl Starting {
         };
         match ready {
             Ok(settled) => {
-                let (tally, stamps, station) = (self.tally, self.stamps, self.station);
+                let (tally, stamps, status) = (self.tally, self.stamps, self.status);
                 let (orders, index, pages, cpu) = (self.orders, self.index, self.pages, self.cpu);
                 let on = self.on;
                 let ((id, filling_ns), thread) = (settled?, Some(self.thread));
                 let writer =
-                    Writer { tally, stamps, station, orders, index, pages, on, marks: 0, cpu, id, thread };
+                    Writer { tally, stamps, status, orders, index, pages, on, marks: 0, cpu, id, thread };
                 Ok((writer, filling_ns))
             }
             Err(_) => Err(threads::died(self.thread, control)),
@@ -253,7 +253,7 @@ impl Starting {
 }
 
 /// What a writer's thread gets ready with.
-struct Recruit {
+struct WriterSetup {
     plan: Checked,
     name: String,
     cpu: u32,
@@ -264,7 +264,7 @@ struct Recruit {
     say: mpsc::SyncSender<Result<(Pid, Range<u64>), EngineError>>,
 }
 
-impl Recruit {
+impl WriterSetup {
     /// Gets ready, says so, and waits at the gate. None when there is nothing to be done.
     ///
     /// What that takes of the stack, a page to fill memory from above all, is not to lie between frames of the writer's loop.

@@ -100,7 +100,7 @@ struct Outcome {
     latencies: Latencies,
     stamps: StampCounts,
     told: Vec<Told>,
-    station: Station,
+    status: WriterStatus,
     slice: Slice,
 }
 
@@ -129,14 +129,14 @@ fn load_of(clock: Fake, first: Leg, orders: Vec<(u64, Order)>, end_ns: u64, full
     let (sender, receiver) = channel();
     let orders = orders.into_iter().map(|(at_ns, order)| (at_ns, Some(order))).chain([(end_ns, None)]);
     let orders = Arc::new(Mutex::new(orders.collect()));
-    let (control, tally, station) = (Arc::new(Control::default()), VisitTally::new(), Station::default());
+    let (control, tally, status) = (Arc::new(Control::default()), VisitTally::new(), WriterStatus::default());
     let clock = Ordering { clock, control: Arc::clone(&control), sender, orders };
-    let visits = run(&clock, &control, (&tally, &station), &receiver, &mut work);
+    let visits = run(&clock, &control, (&tally, &status), &receiver, &mut work);
     work.visitor.sweep(&clock, || false, true);
     let told = std::iter::from_fn(|| stamps.take()).collect();
     let (counts, latencies) = (tally.counts(), tally.latencies());
     let slice = work.visitor.slice;
-    Outcome { visits, counts, latencies, stamps: stamps.counts(u32::MAX), told, station, slice }
+    Outcome { visits, counts, latencies, stamps: stamps.counts(u32::MAX), told, status, slice }
 }
 
 #[test]
@@ -268,7 +268,7 @@ fn what_was_left_of_the_load_before_is_given_up_and_not_done_later() {
 fn a_sweep_looks_at_every_page_and_no_visit_is_lost_by_it() {
     let orders = vec![(T0_NS + 100 * MS, Order::Sweep), (T0_NS + 150 * MS, Order::Sweep)];
     let outcome = load(Fake::new(T0_NS, 50), leg("10000p/s"), orders, T0_NS + 300 * MS);
-    assert_eq!(outcome.station.sweeps(), (2, 2 * PAGES));
+    assert_eq!(outcome.status.sweeps(), (2, 2 * PAGES));
     assert_eq!(
         (outcome.counts.missed, outcome.stamps.swept),
         (0, PAGES),
@@ -319,7 +319,7 @@ proptest! {
         prop_assert!(past + last >= offered, "{past} and {last} of {offered}");
         prop_assert_eq!(outcome.latencies.service.count(), outcome.visits);
         prop_assert_eq!(outcome.stamps.corruptions.sum(), 0);
-        let taken_up = outcome.station.taken_up();
+        let taken_up = outcome.status.taken_up();
         prop_assert_eq!(taken_up.changes as usize, legs.len() - 1);
         let before = taken_up.past;
         prop_assert!(before + last <= offered + ahead && before + last >= offered, "{before}, {last}: {offered}");

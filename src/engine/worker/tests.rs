@@ -41,7 +41,7 @@ impl<C: Clock> Clock for Ending<C> {
 
 /// A writer that gets no orders.
 fn alone<C: Clock>(clock: &C, control: &Control, tally: &VisitTally, work: &mut Work) -> u64 {
-    run(clock, control, (tally, &Station::default()), &channel().1, work)
+    run(clock, control, (tally, &WriterStatus::default()), &channel().1, work)
 }
 
 struct Outcome {

@@ -11,11 +11,11 @@ use std::ops::Range;
 
 /// All the regions of a plan. Kept to the end: giving gigabytes back takes seconds, and no writer is to spend them.
 #[derive(Debug)]
-pub(super) struct Ground {
+pub(super) struct MappedRegions {
     regions: Vec<Region>,
 }
 
-impl Ground {
+impl MappedRegions {
     /// Maps every region of `plan`, and deals each to its own writers. Pages and writers are counted through all regions,
     /// one behind the other.
     pub(super) fn map(plan: &Checked, cpus: usize) -> Result<(Self, Vec<Slice>), RegionError> {

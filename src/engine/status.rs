@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// What a writer says of its orders; only the writer stores to it.
 #[derive(Debug, Default)]
-pub(super) struct Station {
+pub(super) struct WriterStatus {
     changes: AtomicU32,
     /// Visits done and given up when the last change was taken up, and when the one before was: the older one stays
     /// while the newer one is written.
@@ -24,7 +24,7 @@ pub(super) struct TakenUp {
     pub(super) past: u64,
 }
 
-impl Station {
+impl WriterStatus {
     /// The loads taken up. Never waits: reads anew only as often as the writer has taken up another one meanwhile.
     pub(super) fn taken_up(&self) -> TakenUp {
         let mut changes = self.changes.load(Ordering::Acquire);
