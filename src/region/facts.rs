@@ -7,7 +7,7 @@ use std::fs;
 
 /// What was found of a region after it was filled.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct RegionFacts {
     /// Pages in memory.
     pub resident: PageCount,
     /// Bytes that huge pages back; none where the kernel does not tell.
@@ -61,7 +61,7 @@ fn nodes_of(line: &str) -> Vec<(u32, u64)> {
 /// # Errors
 /// When the memory is not what was asked for, with the way out.
 pub(super) fn judge(
-    found: &Found,
+    found: &RegionFacts,
     kind: &MemoryKind,
     nodes: &[u32],
     bytes: u64,
@@ -90,7 +90,7 @@ pub(super) fn judge(
 }
 
 /// Whether `granules` backing pages lie where they were asked to.
-fn placed(found: &Found, numa: Numa, nodes: &[u32], granules: u64) -> Result<(), RegionError> {
+fn placed(found: &RegionFacts, numa: Numa, nodes: &[u32], granules: u64) -> Result<(), RegionError> {
     let holds = |node: u32| found.node_bytes.iter().any(|(id, bytes)| *id == node && *bytes > 0);
     let is_right = match numa {
         Numa::Node(wanted) => holds(wanted) && found.node_bytes.iter().all(|(id, _)| *id == wanted),
@@ -125,11 +125,15 @@ VmFlags: rd wr
 AnonHugePages:      4096 kB
 ";
 
-    fn found(huge_mib: u64, node_bytes: &[(u32, u64)]) -> Found {
-        Found { resident: PageCount(1024), huge_bytes: Some(huge_mib << 20), node_bytes: node_bytes.to_vec() }
+    fn found(huge_mib: u64, node_bytes: &[(u32, u64)]) -> RegionFacts {
+        RegionFacts {
+            resident: PageCount(1024),
+            huge_bytes: Some(huge_mib << 20),
+            node_bytes: node_bytes.to_vec(),
+        }
     }
 
-    fn judged(pages: &str, numa: Option<&str>, found: &Found) -> Result<Option<String>, String> {
+    fn judged(pages: &str, numa: Option<&str>, found: &RegionFacts) -> Result<Option<String>, String> {
         let numa = numa.map(|text| text.parse().unwrap());
         let kind = MemoryKind { pages: pages.parse().unwrap(), numa, ..MemoryKind::default() };
         judge(found, &kind, &[0, 1], 4 << 20).map_err(|error| error.to_string())

@@ -13,7 +13,7 @@ mod slice;
 
 pub use claim::claim;
 pub use error::RegionError;
-pub use facts::Found;
+pub use facts::RegionFacts;
 pub use file::examine_file;
 pub use rehearse::{can_collapse, rehearse, spare};
 pub use slice::Slice;
@@ -98,12 +98,12 @@ impl Region {
     ///
     /// # Errors
     /// When the kernel does not say, or when it is not what was asked for.
-    pub fn inspect(&self) -> Result<(Found, Option<String>), RegionError> {
+    pub fn inspect(&self) -> Result<(RegionFacts, Option<String>), RegionError> {
         if self.kind.pages == PageSize::Transparent {
             self.mapping.collapse();
         }
         let start = self.mapping.base().addr();
-        let found = Found {
+        let found = RegionFacts {
             resident: self.resident()?,
             huge_bytes: facts::huge_bytes(start),
             node_bytes: facts::node_bytes(start),
