@@ -50,6 +50,7 @@ impl Machine {
             kernel: image.join("vmlinuz"),
             initramfs: image.join("initramfs"),
             kernel_arguments: String::new(),
+            qemu_arguments: Vec::new(),
             guest_arguments: format!("run {options} --report virtio"),
             side: Side::Source,
             incoming: false,

@@ -44,6 +44,7 @@ pub fn config(image: &Path, words: Words<'_>, sockets: &Sockets, log: &Path, sid
         kernel: image.join("vmlinuz"),
         initramfs: image.join("initramfs"),
         kernel_arguments: words.kernel.into(),
+        qemu_arguments: Vec::new(),
         guest_arguments: words.guest.into(),
         side,
         incoming: side == Side::Destination,

@@ -56,6 +56,7 @@ impl PairConfig<'_> {
             kernel: self.host.kernel.clone(),
             initramfs: self.initramfs.clone(),
             kernel_arguments: String::new(),
+            qemu_arguments: self.scenario.vm.qemu_args.clone(),
             guest_arguments: self.scenario.load.guest_arguments(),
             side,
             incoming: side == Side::Destination,

@@ -140,6 +140,7 @@ async fn rehearse(scenario: &Scenario, host: &Host) -> anyhow::Result<()> {
         kernel: host.kernel.clone(),
         initramfs: host.initramfs.clone(),
         kernel_arguments: String::new(),
+        qemu_arguments: scenario.vm.qemu_args.clone(),
         guest_arguments: String::new(),
         side: Side::Destination,
         incoming: true,

@@ -35,6 +35,10 @@ fn value_of(kind: Kind, text: &str) -> Option<toml::Value> {
         Kind::Text => Some(toml::Value::String(text.trim_matches('"').to_owned())),
         Kind::Number => text.parse().ok().map(toml::Value::Integer),
         Kind::Truth => text.parse().ok().map(toml::Value::Boolean),
+        Kind::Words => {
+            let words = text.trim_matches('"').split_whitespace();
+            Some(toml::Value::Array(words.map(|word| toml::Value::String(word.to_owned())).collect()))
+        }
     }
 }
 

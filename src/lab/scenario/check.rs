@@ -12,6 +12,16 @@ const LONGEST: Nanos = Nanos::from_secs(24 * 3600);
 const INTERVAL_FLOOR: Nanos = Nanos::from_ms(20);
 /// The longest the lab can do with: a load is steady after three of them, which are waited for a minute.
 const INTERVAL_CEILING: Nanos = Nanos::from_secs(10);
+/// Arguments of QEMU that a scenario cannot give, and what to do instead.
+const OWN_ARGUMENTS: [(&str, &str); 7] = [
+    ("-m", "vm.memory says it"),
+    ("-smp", "vm.cpus says it"),
+    ("-accel", "--accel says it"),
+    ("-name", "nobody needs another"),
+    ("-incoming", "only the destination has it"),
+    ("-daemonize", "the lab waits for QEMU's end"),
+    ("-S", "the guest must run to be measured"),
+];
 
 /// Every fault of the scenario as a sentence that names the value and the way out.
 pub fn check(scenario: &Scenario) -> Vec<String> {
@@ -66,6 +76,13 @@ fn vm(scenario: &Scenario, faults: &mut Vec<String>) {
     if !(1..=255).contains(&vm.cpus) {
         faults.push(format!("vm.cpus = {} cannot be: a VM has 1 to 255 vCPUs", vm.cpus));
     }
+    for (argument, way_out) in OWN_ARGUMENTS {
+        if vm.qemu_args.iter().any(|given| given == argument) {
+            faults.push(format!(
+                "vm.qemu_args has {argument}, which the lab gives QEMU itself: leave it out, {way_out}"
+            ));
+        }
+    }
     let asked_bytes = asked_bytes(scenario);
     let needed = asked_bytes.saturating_add(GUEST_FLOOR_BYTES);
     if vm.memory.0 < needed {
@@ -113,8 +130,11 @@ fn kind(scenario: &Scenario, faults: &mut Vec<String>) {
     if matches!(load.backing, Backing::File(_)) {
         faults.push(format!("load.backing = {} cannot be: the image has no disk; use shared", load.backing));
     }
-    if let Some(Numa::Node(node)) = load.numa.filter(|numa| *numa != Numa::Node(0)) {
-        faults.push(format!("load.numa = {node} cannot be: the VM has one node, which is 0"));
+    let has_nodes = scenario.vm.qemu_args.iter().any(|argument| argument == "-numa");
+    if let Some(Numa::Node(node)) = load.numa.filter(|numa| *numa != Numa::Node(0) && !has_nodes) {
+        faults.push(format!(
+            "load.numa = {node} cannot be: the VM has one node, which is 0, unless vm.qemu_args gives it others by -numa"
+        ));
     }
     if load.pages == PageSize::Transparent && asked_bytes(scenario) < load.pages.bytes() {
         faults.push(format!("load.memory = {} is less than one huge page: ask for 2M or more", load.memory));
@@ -179,6 +199,7 @@ mod tests {
     fn every_fault_is_said_at_once() {
         let mut scenario = Scenario { name: "../etc".into(), ..Scenario::default() };
         scenario.vm.cpus = 0;
+        scenario.vm.qemu_args = ["-cpu", "max", "-m", "1G"].map(String::from).to_vec();
         scenario.load.memory = MemoryAmount::Bytes(ByteSize::mib(300));
         scenario.load.write_bytes = 12;
         scenario.migration.preempt = true;
@@ -197,6 +218,7 @@ mod tests {
             "load.write_bytes = 12",
             "load.interval = 1h is too long",
             "vm.cpus = 0",
+            "vm.qemu_args has -m",
             "load.memory = 300M",
             "preempt",
             "throttle_initial = 100",

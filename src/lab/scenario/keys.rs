@@ -11,15 +11,18 @@ pub enum Kind {
     Number,
     /// `true` or `false`.
     Truth,
+    /// A list of texts; `--set` takes it as words with spaces between them.
+    Words,
 }
 
 /// Every key there is, as `--set` spells it, what it holds, and the form of that beyond its kind.
-pub const KEYS: [(&str, Kind, &str); 44] = [
+pub const KEYS: [(&str, Kind, &str); 45] = [
     ("name", Kind::Text, "letters, digits, - _ . and / such as my/scenario"),
     ("summary", Kind::Text, "a sentence"),
     ("vm.memory", Kind::Text, "a size such as 256M"),
     ("vm.cpus", Kind::Number, "1 to 255"),
     ("vm.ram_workaround", Kind::Truth, ""),
+    ("vm.qemu_args", Kind::Words, "such as [\"-cpu\", \"max\"]; after --set words with spaces between them"),
     ("load.memory", Kind::Text, "a size or a share such as 64M or 75%"),
     ("load.pages", Kind::Text, "4k or thp"),
     ("load.backing", Kind::Text, "anon or shared"),
@@ -72,6 +75,7 @@ pub fn expectation(key: &str) -> String {
     match kind {
         Kind::Text => format!("{key} takes a text: {form}"),
         Kind::Number => format!("{key} takes a whole number: {form}"),
+        Kind::Words => format!("{key} takes a list of texts: {form}"),
         Kind::Truth => format!("{key} takes true or false, for example {key}=true"),
     }
 }

@@ -176,6 +176,10 @@ fn is_of_kind(key: &str, value: &DeValue<'_>) -> bool {
         Some(Kind::Text) => matches!(value, DeValue::String(_)),
         Some(Kind::Number) => matches!(value, DeValue::Integer(_)),
         Some(Kind::Truth) => matches!(value, DeValue::Boolean(_)),
+        Some(Kind::Words) => {
+            let is_text = |item: &Spanned<DeValue<'_>>| matches!(item.get_ref(), DeValue::String(_));
+            matches!(value, DeValue::Array(items) if items.iter().all(is_text))
+        }
         None => true,
     }
 }

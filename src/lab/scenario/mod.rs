@@ -57,6 +57,9 @@ pub struct VmSpec {
     pub cpus: u32,
     /// Whether guest memory is made a little larger where QEMU would corrupt it otherwise (emulation before 9.0).
     pub ram_workaround: bool,
+    /// QEMU's arguments besides those of the lab, on both sides.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub qemu_args: Vec<String>,
 }
 
 /// What the guest does: the options of `sully run`.
@@ -199,7 +202,7 @@ impl Default for Scenario {
 
 impl Default for VmSpec {
     fn default() -> Self {
-        Self { memory: ByteSize::mib(256), cpus: 1, ram_workaround: true }
+        Self { memory: ByteSize::mib(256), cpus: 1, ram_workaround: true, qemu_args: Vec::new() }
     }
 }
 

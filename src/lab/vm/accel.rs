@@ -72,6 +72,7 @@ impl Trial {
             kernel: self.kernel.clone(),
             initramfs: self.initramfs.clone(),
             kernel_arguments: String::new(),
+            qemu_arguments: Vec::new(),
             guest_arguments: TRIAL_ARGUMENTS.to_owned(),
             side: Side::Source,
             incoming: false,

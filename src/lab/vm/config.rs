@@ -34,6 +34,8 @@ pub struct VmConfig {
     pub initramfs: PathBuf,
     /// The guest kernel's arguments besides those that every guest gets, such as `tsc=unstable`; empty for none.
     pub kernel_arguments: String,
+    /// QEMU's arguments besides those of the lab, the same on both sides; empty for none.
+    pub qemu_arguments: Vec<String>,
     /// sully's arguments: what follows `--` on the kernel command line, such as `run -m 64M`.
     pub guest_arguments: String,
     /// Which side of a migration this is.
@@ -52,6 +54,7 @@ impl VmConfig {
         let mut arguments = self.machine();
         arguments.extend(self.guest());
         arguments.extend(self.channels());
+        arguments.extend(self.qemu_arguments.iter().cloned());
         if self.incoming {
             arguments.extend(["-incoming", "defer"].map(String::from));
         }
@@ -152,6 +155,7 @@ mod tests {
             kernel: "image/vmlinuz".into(),
             initramfs: "image/initramfs".into(),
             kernel_arguments: String::new(),
+            qemu_arguments: Vec::new(),
             guest_arguments: "run -m 64M --report virtio".into(),
             side: Side::Source,
             incoming: false,
@@ -209,6 +213,15 @@ mod tests {
             "{KERNEL_ARGUMENTS} {EMULATED_KERNEL_ARGUMENTS} tsc=unstable -- run -m 64M --report virtio"
         );
         assert!(arguments.contains(&expected), "{arguments:?}");
+    }
+
+    #[test]
+    fn what_a_scenario_gives_qemu_comes_after_what_the_lab_does() {
+        let given = ["-object", "memory-backend-ram,id=a,size=64M"].map(String::from);
+        let config = VmConfig { qemu_arguments: given.to_vec(), ..config() };
+        for side in [config.clone(), VmConfig { side: Side::Destination, ..config }] {
+            assert!(side.arguments().ends_with(&given), "{:?}", side.arguments());
+        }
     }
 
     #[test]

@@ -42,8 +42,9 @@ fn a_value_of_the_wrong_kind_is_answered_with_what_the_key_takes_whatever_the_ke
         };
         let said = message(&text);
         let form = if kind == Kind::Truth { "true or false" } else { form };
+        // After `--set` any word is one for QEMU, which a QEMU without a guest is asked about.
         assert!(said.contains(&format!("{key} = {wrong} cannot be")) && said.contains(form), "{said}");
-        if kind != Kind::Text {
+        if matches!(kind, Kind::Number | Kind::Truth) {
             let said = find("smoke/precopy", &[format!("{key}=often")]).unwrap_err().to_string();
             assert!(
                 said.starts_with(&format!("--set {key}=often: {key} takes")) && said.contains(form),
