@@ -14,6 +14,9 @@
 //! | 5 | [`guest`], `lab` (feature `host`) |
 //! | 6 | [`cli`] |
 
+// Standard error may be closed: `cli::say` says things without a panic.
+#![cfg_attr(not(test), warn(clippy::print_stderr))]
+
 pub mod units;
 
 pub mod histogram;

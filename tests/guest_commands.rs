@@ -25,6 +25,16 @@ fn guest_of(load: &str) -> (Child, UnixStream) {
 }
 
 #[test]
+fn standard_error_that_takes_nothing_changes_no_exit_code() {
+    // The kernel keeps no rate like this: it is said on standard error, and the exit code is 3.
+    let flags = "run -m 1M -r 1000000M/s -d 300ms --baseline 0s --report file:/dev/null";
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sully"));
+    command.args(flags.split(' ')).stdout(Stdio::null());
+    let status = command.stderr(std::fs::File::create("/dev/full").unwrap()).status().unwrap();
+    assert_eq!(status.code(), Some(3), "{status}");
+}
+
+#[test]
 fn a_host_replaces_the_load_while_it_runs_and_the_records_show_it() {
     let (mut child, mut socket) = guest();
     let lines = BufReader::new(socket.try_clone().unwrap()).lines();

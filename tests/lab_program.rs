@@ -55,6 +55,19 @@ fn wrong_inputs_are_repeated_and_answered_with_the_way_out() {
     }
 }
 
+#[test]
+fn standard_error_that_takes_nothing_changes_no_exit_code() {
+    for arguments in ["run smoke/nosuch", "report /nowhere", "ctl /nowhere ping", "collect / --out target/x"]
+    {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_sully-lab"));
+        command.args(arguments.split_whitespace()).stdout(fs::File::create("/dev/null").unwrap());
+        let status = command.stderr(fs::File::create("/dev/full").unwrap()).status().unwrap();
+        let heard = lab(arguments).output().unwrap().status;
+        assert_eq!(status.code(), heard.code(), "{arguments}: {status}");
+        assert!(matches!(heard.code(), Some(1 | 2)), "{arguments}: {heard}");
+    }
+}
+
 /// A directory with an image and a QEMU that no guest ever boots from.
 fn made_up_host() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();

@@ -5,6 +5,7 @@ mod plan_file;
 mod verdict;
 
 use super::word;
+use crate::cli::say::say;
 use crate::guest::{self, Options, boot};
 use crate::plan::{MemoryAmount, PatternSpec, Plan, catch_up, on_or_off, seed, threads, write_bytes};
 use crate::port::Target;
@@ -179,7 +180,7 @@ pub fn main() -> ExitCode {
         Err(message) => (2, Some(message)),
     };
     if let Some(message) = message {
-        eprintln!("sully: {message}");
+        say(format_args!("sully: {message}"));
     }
     ExitCode::from(code)
 }

@@ -3,6 +3,7 @@
 mod table;
 
 use super::interrupt::interruptions;
+use crate::cli::say::say;
 use crate::lab::collect::many::{Options, collect};
 use crate::units::{ByteSize, Nanos};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -69,11 +70,11 @@ pub fn run(args: &CollectArgs) -> anyhow::Result<ExitCode> {
     })?;
     live.finish(&views);
     if !args.quiet {
-        findings.notes.iter().for_each(|note| eprintln!("{note}"));
+        findings.notes.iter().for_each(say);
     }
-    findings.faults.iter().for_each(|fault| eprintln!("{fault}"));
+    findings.faults.iter().for_each(say);
     if findings.records == 0 {
-        eprintln!("no record was collected");
+        say("no record was collected");
     }
     Ok(ExitCode::from(if findings.is_whole() { 0 } else { UNSOUND }))
 }

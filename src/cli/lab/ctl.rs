@@ -3,6 +3,7 @@
 mod words;
 
 use super::{interrupt::interruptions, print::print};
+use crate::cli::say::say;
 use crate::lab::collect::many::{CONTROL_SOCKET, ask};
 use crate::lab::hostclock;
 use crate::lab::wrong::given;
@@ -70,7 +71,7 @@ pub fn run(args: &CtlArgs) -> anyhow::Result<ExitCode> {
     if code == 0 {
         print(&format!("{text}\n"))?;
     } else {
-        eprintln!("{text}");
+        say(text);
     }
     Ok(ExitCode::from(code))
 }

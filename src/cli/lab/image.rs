@@ -1,6 +1,7 @@
 //! `sully-lab image`: builds what the lab's VMs boot.
 
 use super::print::print;
+use crate::cli::say::say;
 use crate::lab::image::{self, Built, Request};
 use crate::units::ByteSize;
 use std::path::PathBuf;
@@ -36,7 +37,7 @@ pub fn run(args: &ImageArgs) -> anyhow::Result<()> {
         modules: args.modules.clone(),
     })?;
     for warning in &built.warnings {
-        eprintln!("warning: {warning}");
+        say(format_args!("warning: {warning}"));
     }
     print(&summary(&built))
 }

@@ -8,6 +8,7 @@ mod print;
 mod report;
 mod run;
 
+use crate::cli::say::say;
 use crate::lab::{rundir::ReadError, wrong::WrongInput};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -50,7 +51,7 @@ pub fn main() -> ExitCode {
         LabCommand::Ctl(args) => ctl::run(args),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("error: {}", with_causes(&error));
+        say(format_args!("error: {}", with_causes(&error)));
         ExitCode::from(code(&error))
     })
 }

@@ -1,6 +1,7 @@
 //! `sully-lab report`: one run explained, or several compared.
 
 use super::print::{print, print_with};
+use crate::cli::say::say;
 use crate::lab::{
     report::{csv, json, text, write_derived, write_pages},
     rundir::{REPORT_FILE, ReadError, RunData, find_runs},
@@ -36,7 +37,7 @@ pub struct ReportArgs {
 pub fn run(args: &ReportArgs) -> anyhow::Result<()> {
     let found = find_runs(&args.dirs)?;
     for dir in &found.unfinished {
-        eprintln!("left out: {} has no run.json: it still runs, or was killed", dir.display());
+        say(format_args!("left out: {} has no run.json: it still runs, or was killed", dir.display()));
     }
     let ReadableRuns { dirs, runs, unread } = ReadableRuns::read(found.dirs)?;
     let unread = unread.map_or(Ok(()), |error| Err(error.into()));
@@ -87,7 +88,7 @@ impl ReadableRuns {
                     found.runs.push(RunView::new(data));
                 }
                 Err(error) if found.unread.is_none() => found.unread = Some(error),
-                Err(error) => eprintln!("left out: {error}"),
+                Err(error) => say(format_args!("left out: {error}")),
             }
         }
         match found.unread {

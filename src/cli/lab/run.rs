@@ -6,6 +6,7 @@ mod reports;
 
 use super::interrupt::interruptions;
 use super::print::print;
+use crate::cli::say::say;
 use crate::lab::run::{Host, HostRequest, Watch, preflight, run_scenario, writable};
 use crate::lab::scenario::{BUILTIN, Resolved, ScenarioError, find};
 use crate::lab::vm::accel::Wanted;
@@ -124,11 +125,11 @@ async fn run_all(args: &RunArgs, mut scenarios: Vec<Resolved>) -> anyhow::Result
     if let Some(reason) = host.accelerator_reason()
         && !args.quiet
     {
-        eprintln!("emulating the guest: {reason}");
+        say(format_args!("emulating the guest: {reason}"));
     }
     for Resolved { scenario, notes } in scenarios.iter().filter(|_| !args.quiet) {
         for note in notes {
-            eprintln!("{}: {note}", scenario.name);
+            say(format_args!("{}: {note}", scenario.name));
         }
     }
     let mut reports = RunReports::default();
@@ -151,7 +152,7 @@ async fn run_all(args: &RunArgs, mut scenarios: Vec<Resolved>) -> anyhow::Result
 }
 
 fn wrong(error: &ScenarioError) -> ExitCode {
-    eprintln!("error: {error}");
+    say(format_args!("error: {error}"));
     ExitCode::from(WRONG)
 }
 

@@ -1,5 +1,6 @@
 //! What a collector shows: a living table on a terminal, a plain line for each event elsewhere.
 
+use crate::cli::say::say;
 use crate::lab::collect::many::View;
 use crate::lab::hostclock;
 use crate::units::{ByteSize, PAGE_BYTES};
@@ -45,7 +46,7 @@ impl Live {
                 bar.set_message(table(views, hostclock::mono_ns()));
                 bar.tick();
             }
-            Out::Plain => news.iter().for_each(|text| eprintln!("{text}")),
+            Out::Plain => news.iter().for_each(say),
         }
     }
 
@@ -55,7 +56,7 @@ impl Live {
         match &self.out {
             Out::Silent => {}
             Out::Terminal(bar) => bar.finish_with_message(table),
-            Out::Plain => eprintln!("{table}"),
+            Out::Plain => say(table),
         }
     }
 }

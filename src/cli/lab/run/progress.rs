@@ -1,5 +1,6 @@
 //! The progress of a run: one living line on a terminal, a plain line for each step elsewhere.
 
+use crate::cli::say::say;
 use crate::lab::run::Status;
 use crate::units::{ByteSize, PAGE_BYTES};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -43,7 +44,7 @@ impl Progress {
                 let now = (status.step, throttle);
                 if now != self.last {
                     self.last = now;
-                    eprintln!("{}: {}", self.title, line(status));
+                    say(format_args!("{}: {}", self.title, line(status)));
                 }
             }
         }
@@ -54,7 +55,7 @@ impl Progress {
         match &self.out {
             Out::Silent => {}
             Out::Terminal(bar) => bar.finish_with_message(outcome),
-            Out::Plain => eprintln!("{}: {outcome}", self.title),
+            Out::Plain => say(format_args!("{}: {outcome}", self.title)),
         }
     }
 }

@@ -5,6 +5,7 @@ use super::super::{
     report::{page_path, same_with_charts},
 };
 use super::outcome::{badness, exit_code, word};
+use crate::cli::say::say;
 use crate::{
     lab::{
         report::{text, write_derived, write_pages},
@@ -50,7 +51,7 @@ impl RunReports {
                 self.views.push(view);
             }
             Err(error) if self.fault.is_none() => self.fault = Some(error.into()),
-            Err(error) => eprintln!("left out: {error}"),
+            Err(error) => say(format_args!("left out: {error}")),
         }
     }
 
