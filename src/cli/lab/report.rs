@@ -4,8 +4,9 @@ use super::print::{print, print_with};
 use crate::cli::say::say;
 use crate::lab::{
     report::{csv, json, text, write_derived, write_pages},
-    rundir::{REPORT_FILE, ReadError, RunData, find_runs},
+    rundir::{OWN_FILES, REPORT_FILE, ReadError, RunData, find_runs},
     view::RunView,
+    wrong::given,
 };
 use std::path::{Path, PathBuf};
 
@@ -36,6 +37,9 @@ pub struct ReportArgs {
 /// be read is printed all the same.
 pub fn run(args: &ReportArgs) -> anyhow::Result<()> {
     let found = find_runs(&args.dirs)?;
+    if let Some(output) = &args.output {
+        given(is_no_file_of_a_run(output))?;
+    }
     for dir in &found.unfinished {
         say(format_args!("left out: {} has no run.json: it still runs, or was killed", dir.display()));
     }
@@ -59,6 +63,17 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<()> {
         derived?;
     }
     unread
+}
+
+/// The page must not go where a run's own files are: they would be lost.
+fn is_no_file_of_a_run(output: &Path) -> anyhow::Result<()> {
+    let is_own = output.file_name().is_some_and(|name| OWN_FILES.iter().any(|own| name == *own));
+    anyhow::ensure!(
+        !is_own,
+        "'{}' is the name of a file that a run keeps its records in: name another, such as page.html",
+        output.display()
+    );
+    Ok(())
 }
 
 /// What is said below the text.
@@ -154,6 +169,35 @@ mod tests {
         assert!(page.exists());
         let analysis = std::fs::read_to_string(dir.path().join(ANALYSIS_FILE)).unwrap();
         assert!(serde_json::from_str::<serde_json::Value>(&analysis).is_ok_and(|found| found["schema"] == 1));
+    }
+
+    #[test]
+    fn no_page_goes_over_the_files_of_a_run() {
+        let dir = tempfile::tempdir().unwrap();
+        write_dir(&Story::precopy().run_data(), dir.path());
+        let place = dir.path().to_str().unwrap();
+        for own in OWN_FILES {
+            let page = dir.path().join(own);
+            let before = std::fs::read(&page).ok();
+            let error = run(&parsed(&[place, "-o", page.to_str().unwrap()]).unwrap()).unwrap_err();
+            assert!(
+                error.is::<crate::lab::wrong::WrongInput>() && error.to_string().contains(own),
+                "{error}"
+            );
+            assert_eq!(std::fs::read(&page).ok(), before);
+        }
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_not_waited_for() {
+        for own in ["records.ndjson", "qemu.ndjson", "console-source.log"] {
+            let dir = tempfile::tempdir().unwrap();
+            write_dir(&Story::precopy().run_data(), dir.path());
+            let _ = std::fs::remove_file(dir.path().join(own));
+            nix::unistd::mkfifo(&dir.path().join(own), nix::sys::stat::Mode::S_IRWXU).unwrap();
+            let error = run(&parsed(&[dir.path().to_str().unwrap(), "--text"]).unwrap()).unwrap_err();
+            assert!(format!("{error:#}").contains("no regular file"), "{own}: {error:#}");
+        }
     }
 
     #[test]

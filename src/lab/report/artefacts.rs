@@ -6,7 +6,7 @@ use super::{
     json::{analysis_json, comparison_json},
 };
 use crate::lab::{
-    rundir::{ANALYSIS_FILE, COMPARISON_FILE, HLOG_FILE, QEMU_FILE, RECORDS_FILE, RUN_FILE},
+    rundir::{ANALYSIS_FILE, COMPARISON_FILE, HLOG_FILE, QEMU_FILE, RECORDS_FILE, RUN_FILE, open_regular},
     view::RunView,
 };
 use anyhow::Context;
@@ -49,7 +49,9 @@ pub fn write_pages(runs: &[RunView], page: &Path) -> anyhow::Result<()> {
 /// Every analysis is worked out anew from the run, so a file that says anything else is an old one.
 fn write_analysis(run: &RunView, path: &Path) -> anyhow::Result<()> {
     let text = analysis_json(run)?;
-    if fs::read(path).is_ok_and(|found| found == text.as_bytes()) {
+    let mut found = Vec::new();
+    let is_read = open_regular(path).and_then(|mut file| file.read_to_end(&mut found)).is_ok();
+    if is_read && found == text.as_bytes() {
         return Ok(());
     }
     fs::write(path, text).with_context(|| format!("cannot write the analysis to '{}'", path.display()))
@@ -77,7 +79,7 @@ fn is_current(dir: &Path, path: &Path, form: &str) -> bool {
     let since = INPUTS.iter().filter_map(|name| changed(&dir.join(name))).max();
     let is_later = |made: SystemTime| since.is_none_or(|since| made >= since);
     let mut head = Vec::new();
-    let is_read = File::open(path).and_then(|file| file.take(4096).read_to_end(&mut head)).is_ok();
+    let is_read = open_regular(path).and_then(|file| file.take(4096).read_to_end(&mut head)).is_ok();
     is_read && changed(path).is_some_and(is_later) && String::from_utf8_lossy(&head).contains(form)
 }
 

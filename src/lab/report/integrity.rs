@@ -7,6 +7,7 @@ use super::{
 use crate::{
     lab::rundir::RunData,
     record::{Corruption, Totals},
+    units::PAGE_BYTES,
 };
 
 /// So many corrupt pages are listed; `records.ndjson` holds them all.
@@ -17,14 +18,32 @@ fn totals(data: &RunData) -> Option<&Totals> {
     data.records.end.as_ref().map(|end| &end.totals)
 }
 
+/// How many pages were looked at in the end, and how many there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Sweep {
+    swept: u64,
+    pages: u64,
+}
+
+/// The sweep at the end; none where no page was looked at, or where it cannot be: more than there are.
+fn sweep(data: &RunData) -> Option<Sweep> {
+    let swept = totals(data)?.pages_swept.filter(|swept| *swept > 0)?;
+    let pages = data.records.hello.as_ref().map_or(swept, |hello| hello.memory.bytes / PAGE_BYTES);
+    (swept <= pages).then_some(Sweep { swept, pages })
+}
+
 /// Whether pages were lost, in a sentence; none where nobody knows.
 pub fn sentence(data: &RunData) -> Option<String> {
     let counts = totals(data).and_then(|totals| totals.corruptions);
     let told = data.records.corruptions.len() as u64;
-    match (counts, totals(data).and_then(|totals| totals.pages_swept)) {
-        (Some(counts), Some(swept)) if counts.sum() == 0 => {
-            Some(format!("No page was lost: all {swept} held what was last written there."))
-        }
+    match (counts, sweep(data)) {
+        (Some(counts), Some(Sweep { swept, pages })) if counts.sum() == 0 => Some(if swept == pages {
+            format!("No page was lost: all {swept} held what was last written there.")
+        } else {
+            format!(
+                "{swept} of {pages} pages were looked at in the end, and held what was last written there."
+            )
+        }),
         (Some(counts), None) if counts.sum() == 0 => None,
         (Some(counts), _) => Some(format!("The guest found corrupt pages: {counts}.")),
         (None, _) if told > 0 => Some(format!(
@@ -39,9 +58,8 @@ pub fn sentence(data: &RunData) -> Option<String> {
 pub fn cell(data: &RunData) -> String {
     let totals = totals(data);
     let counts = totals.and_then(|totals| totals.corruptions).map(|counts| counts.sum());
-    let swept = totals.and_then(|totals| totals.pages_swept);
-    match (counts, data.records.corruptions.len(), swept) {
-        (Some(0), _, Some(swept)) => format!("none of {swept}"),
+    match (counts, data.records.corruptions.len(), sweep(data)) {
+        (Some(0), _, Some(Sweep { swept, .. })) => format!("none of {swept}"),
         (Some(0), _, None) | (None, 0, _) => ABSENT.into(),
         (Some(count), ..) => count.to_string(),
         (None, told, _) => format!("{told} or more"),
@@ -62,8 +80,9 @@ pub fn integrity(data: &RunData) -> Option<Table> {
         None => format!("{} told of before the guest fell silent", counted(told as u64, "page", "pages")),
     };
     table.fact("corrupt", found);
-    if let Some(swept) = end.and_then(|totals| totals.pages_swept) {
-        table.fact("looked at in the end", counted(swept, "page", "pages"));
+    if let Some(Sweep { swept, pages }) = sweep(data) {
+        let all = if swept == pages { String::new() } else { format!(" of {pages}") };
+        table.fact("looked at in the end", counted(swept, "page", "pages") + &all);
     }
     for corruption in data.records.corruptions.iter().take(LISTED) {
         let Corruption { page, kind, expected, found } = corruption;
@@ -103,11 +122,16 @@ mod tests {
             let data = data.data();
             (sentence(&data), cell(&data))
         };
-        let whole = "No page was lost: all 16384 held what was last written there.";
-        assert_eq!(with(0, Some(16384)), (Some(whole.into()), "none of 16384".into()));
+        let whole = "No page was lost: all 32768 held what was last written there.";
+        assert_eq!(with(0, Some(32768)), (Some(whole.into()), "none of 32768".into()));
         assert_eq!(with(0, None), (None, ABSENT.into()), "visits were checked, the rest nobody looked at");
+        let some = "100 of 32768 pages were looked at in the end, and held what was last written there.";
+        assert_eq!(with(0, Some(100)), (Some(some.into()), "none of 100".into()));
+        for swept in [0, 32769, 1 << 63] {
+            assert_eq!(with(0, Some(swept)), (None, ABSENT.into()), "{swept}");
+        }
         assert_eq!(
-            with(3, Some(16384)),
+            with(3, Some(32768)),
             (Some("The guest found corrupt pages: 3 stale.".into()), "3".into())
         );
     }

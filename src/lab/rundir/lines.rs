@@ -3,8 +3,9 @@
 use super::{Limits, ReadError};
 use std::{
     borrow::Cow,
-    fs::File,
+    fs::{File, OpenOptions},
     io::{self, BufRead, BufReader, Read},
+    os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
@@ -17,9 +18,21 @@ pub enum AfterLine {
     Stop,
 }
 
+/// Opens a regular file for reading. Anything else is refused: a FIFO would be waited for, a device may have no end.
+///
+/// # Errors
+/// When it cannot be opened, or is no regular file.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"))
+}
+
 /// Opens the file at `path`; that it is missing is said in `remarks`.
 pub fn open(path: &Path, remarks: &mut Vec<String>) -> Result<Option<File>, ReadError> {
-    match File::open(path) {
+    match open_regular(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             remarks.push(format!("{} is missing: the run ended before it was written", name_of(path)));
             Ok(None)

@@ -13,6 +13,7 @@ mod write;
 pub use error::ReadError;
 pub use find::{FoundRuns, find_runs};
 pub use limits::Limits;
+pub use lines::open_regular;
 pub use read::RunData;
 pub use records::{ArrivalStamp, GuestRecords, HeartbeatAt, IntervalFigures, LoadFrom};
 pub use reread::{IntervalLines, PackedHistograms};
@@ -37,5 +38,15 @@ pub const DESTINATION_CONSOLE_FILE: &str = "console-destination.log";
 pub const ANALYSIS_FILE: &str = "analysis.json";
 /// What several runs say together, beside their report.
 pub const COMPARISON_FILE: &str = "comparison.json";
+/// What a run or a session is: everything else is made from it, and no page may be written over it.
+pub const OWN_FILES: [&str; 7] = [
+    RUN_FILE,
+    SESSION_FILE,
+    RECORDS_FILE,
+    QEMU_FILE,
+    SOURCE_CONSOLE_FILE,
+    DESTINATION_CONSOLE_FILE,
+    HLOG_FILE,
+];
 /// The report.
 pub const REPORT_FILE: &str = "report.html";

@@ -3,12 +3,11 @@
 use super::{
     CollectedSession, DESTINATION_CONSOLE_FILE, GuestRecords, Limits, QEMU_FILE, RECORDS_FILE, RUN_FILE,
     ReadError, SOURCE_CONSOLE_FILE,
-    lines::{AfterLine, each_line, open},
+    lines::{AfterLine, each_line, open, open_regular},
     session::is_session,
 };
 use crate::record::{QemuLine, Run};
 use std::{
-    fs::File,
     io::{self, Read, Seek, SeekFrom},
     path::Path,
 };
@@ -118,7 +117,7 @@ fn name_of(dir: &Path) -> String {
 fn read_run(limits: &Limits, dir: &Path) -> Result<Run, ReadError> {
     let path = dir.join(RUN_FILE);
     let mut text = Vec::new();
-    match File::open(&path) {
+    match open_regular(&path) {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             return Err(ReadError::not_a_run(dir));
         }
@@ -172,7 +171,7 @@ fn printable(line: &str) -> String {
 /// The last lines of a console, fit to print; empty ones are left out.
 fn read_tail(path: &Path) -> Result<Vec<String>, ReadError> {
     let io_error = |source| ReadError::Io { path: path.to_path_buf(), source };
-    let mut file = match File::open(path) {
+    let mut file = match open_regular(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         opened => opened.map_err(io_error)?,
     };

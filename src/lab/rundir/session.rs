@@ -1,12 +1,12 @@
 //! The directory of a session that `sully-lab collect` gathered: records like a run's, and nothing that QEMU said.
 
-use super::{GuestRecords, ReadError, SESSION_FILE};
+use super::{GuestRecords, ReadError, SESSION_FILE, lines::open_regular};
 use crate::{
     record::{ClockPair, Outcome, Provenance, Run, SessionId, StreamAudit, Verdict},
     units::shown,
 };
 use serde::{Deserialize, Serialize};
-use std::{fs::File, io, io::Read, path::Path};
+use std::{io, io::Read, path::Path};
 
 /// The longest name of a guest that is shown.
 const NAME_LIMIT_CHARS: usize = 64;
@@ -46,7 +46,7 @@ impl CollectedSession {
     pub(super) fn read(dir: &Path, limit_bytes: u64, remarks: &mut Vec<String>) -> Result<Self, ReadError> {
         let path = dir.join(SESSION_FILE);
         let mut text = Vec::new();
-        let read = File::open(&path).and_then(|file| file.take(limit_bytes).read_to_end(&mut text));
+        let read = open_regular(&path).and_then(|file| file.take(limit_bytes).read_to_end(&mut text));
         match read {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 remarks.push(format!(
