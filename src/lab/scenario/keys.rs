@@ -142,12 +142,13 @@ fn in_section(section: &str) -> impl Iterator<Item = &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::scenario::{ExpectSpec, LoadSpec, Scenario};
+    use crate::lab::scenario::{ExpectSpec, LoadSpec, Scenario, VmSpec};
     use crate::units::Nanos;
 
     /// The keys of a scenario in which every optional value is present.
     fn keys_as_written() -> Vec<(String, toml::Value)> {
         let full = Scenario {
+            vm: VmSpec { qemu_args: vec!["-cpu".into()], ..VmSpec::default() },
             load: LoadSpec {
                 threads: Some(1),
                 numa: Some("0".parse().unwrap()),
@@ -184,6 +185,7 @@ mod tests {
             let kind = match value {
                 toml::Value::String(_) => Kind::Text,
                 toml::Value::Boolean(_) => Kind::Truth,
+                toml::Value::Array(_) => Kind::Words,
                 _ => Kind::Number,
             };
             assert_eq!(kind_of(&key), Some(kind), "{key}");
