@@ -100,21 +100,16 @@ impl Away {
         Self { gaps, canaries, blackouts: blackouts.to_vec() }
     }
 
-    /// How much of `span` is blackout, in seconds.
-    fn stood_s(&self, span: &Span) -> f64 {
-        self.blackouts.iter().map(|blackout| blackout.overlap_s(span)).sum()
-    }
-
     /// Where the time of `stage` went.
     pub fn by_class(&self, stage: Span) -> TimeByClass {
-        let stood_s = self.stood_s(&stage);
+        let stood_s = stage.covered_s(&self.blackouts);
         let mut time =
             TimeByClass { wall_s: stage.length_s() * self.canaries as f64, ..TimeByClass::default() };
         time.add(GapClass::Blackout, stood_s * self.canaries as f64, 0.95);
         // A guest that names more vCPUs than its `hello` did is believed for the first of them only.
         for (span, verdict) in self.gaps.values().take(self.canaries).flatten() {
             let Some(part) = span.common(&stage) else { continue };
-            let own_s = part.length_s() - self.stood_s(&part);
+            let own_s = part.length_s() - part.covered_s(&self.blackouts);
             time.add(verdict.class, own_s, verdict.confidence);
         }
         time.running_s = (time.wall_s - time.lost_s.iter().sum::<f64>()).max(0.0);

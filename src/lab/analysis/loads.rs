@@ -85,16 +85,19 @@ impl Loads {
     pub fn visits_per_s(&self, at_s: f64) -> Option<f64> {
         let (from_s, load) = self.0.iter().rfind(|(from_s, _)| *from_s <= at_s)?;
         let elapsed_ns = crate::lab::timeline::nanos(at_s - from_s);
-        let now =
-            Load { rate: Rate::PagesPerSecond(load.pages_per_s_after(elapsed_ns)?), ramp: None, ..*load };
-        now.visit_rate().pages_per_s().map(|visits| visits as f64)
+        mean_visits_per_s(load, load.pages_per_s_after(elapsed_ns)?)
     }
+}
+
+/// The visits a second of `load` where it writes `pages_per_s`.
+fn mean_visits_per_s(load: &Load, pages_per_s: u64) -> Option<f64> {
+    let now = Load { rate: Rate::PagesPerSecond(pages_per_s), ramp: None, ..*load };
+    now.visit_rate().pages_per_s().map(|visits| visits as f64)
 }
 
 fn peak_visits_per_s(load: &Load) -> Option<f64> {
     let begin = load.pages_per_s_after(0)?;
-    let rate = Rate::PagesPerSecond(begin.max(load.rate.pages_per_s()?));
-    let mean = Load { rate, ramp: None, ..*load }.visit_rate().pages_per_s()? as f64;
+    let mean = mean_visits_per_s(load, begin.max(load.rate.pages_per_s()?))?;
     Some(match load.pace {
         PaceSpec::Burst { on, off } => mean * (on.0 as f64 + off.0 as f64) / on.0 as f64,
         PaceSpec::Constant | PaceSpec::Poisson => mean,

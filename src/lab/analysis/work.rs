@@ -102,14 +102,14 @@ impl Work<'_> {
                 continue;
             };
             told_s = part.end_s;
-            let ran_s = at.span.length_s() - self.stood_s(&at.span);
+            let ran_s = at.span.length_s() - at.span.covered_s(self.blackouts);
             let (asked_per_s, asked_standing_per_s) = self.asked_per_s(at, against);
             let done = match against {
                 Against::Schedule => at.interval.writes.saturating_add(at.interval.reads),
                 Against::Baseline => at.interval.writes,
             };
             let own_per_s = if ran_s > 0.0 { done as f64 / ran_s } else { 0.0 };
-            let part_stood_s = self.stood_s(&part);
+            let part_stood_s = part.covered_s(self.blackouts);
             let part_ran_s = part.length_s() - part_stood_s;
             sums.lost +=
                 asked_standing_per_s * part_stood_s + (asked_per_s - own_per_s).max(0.0) * part_ran_s;
@@ -117,11 +117,6 @@ impl Work<'_> {
             sums.covered_s += part.length_s();
         }
         sums
-    }
-
-    /// How much of `span` is blackout, in seconds.
-    fn stood_s(&self, span: &Span) -> f64 {
-        self.blackouts.iter().map(|blackout| blackout.overlap_s(span)).sum()
     }
 
     /// What was asked for in an interval, a second: while the guest ran, and while it stood still. While its clock stands still its
@@ -136,7 +131,7 @@ impl Work<'_> {
             }
         };
         let length_s = at.span.length_s();
-        let stood_s = self.stood_s(&at.span);
+        let stood_s = at.span.covered_s(self.blackouts);
         let guest_s = at.interval.end_ns.saturating_sub(at.interval.start_ns) as f64 / 1e9;
         let frozen_s = (length_s - guest_s).clamp(0.0, stood_s);
         let own_per_s = if length_s - frozen_s > 1e-6 { offered / (length_s - frozen_s) } else { 0.0 };

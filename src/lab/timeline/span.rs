@@ -42,6 +42,11 @@ impl Span {
     pub fn overlap_s(&self, other: &Self) -> f64 {
         self.common(other).map_or(0.0, |common| common.length_s())
     }
+
+    /// How much of it `others` cover, in seconds; they do not overlap each other.
+    pub fn covered_s(&self, others: &[Self]) -> f64 {
+        others.iter().map(|other| other.overlap_s(self)).sum()
+    }
 }
 
 /// Seconds as whole nanoseconds, as the records count them; negative ones are 0.
