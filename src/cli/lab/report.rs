@@ -70,7 +70,7 @@ fn is_no_file_of_a_run(output: &Path) -> anyhow::Result<()> {
     let is_own = output.file_name().is_some_and(|name| OWN_FILES.iter().any(|own| name == *own));
     anyhow::ensure!(
         !is_own,
-        "'{}' is the name of a file that a run keeps its records in: name another, such as page.html",
+        "'{}' is the name of a file of the run itself: name another, such as page.html",
         output.display()
     );
     Ok(())

@@ -90,19 +90,25 @@ mod tests {
         rundir::RunData,
         timeline::fixture::{Story, write_dir},
     };
-    use std::time::Duration;
+    use std::{path::PathBuf, time::Duration};
 
     fn view(dir: &Path) -> RunView {
         RunView::new(RunData::read(dir).unwrap())
     }
 
-    #[test]
-    fn an_analysis_of_another_version_or_of_other_records_is_made_anew() {
+    /// A run's directory with what is made of it, the file of this name in it, and what the file holds.
+    fn derived(name: &str) -> (tempfile::TempDir, PathBuf, String) {
         let dir = tempfile::tempdir().unwrap();
         write_dir(&Story::precopy().run_data(), dir.path());
-        let path = dir.path().join(ANALYSIS_FILE);
+        let path = dir.path().join(name);
         write_derived(&view(dir.path()), dir.path()).unwrap();
         let first = fs::read_to_string(&path).unwrap();
+        (dir, path, first)
+    }
+
+    #[test]
+    fn an_analysis_of_another_version_or_of_other_records_is_made_anew() {
+        let (dir, path, first) = derived(ANALYSIS_FILE);
         for stale in ["{\"schema\":0}", ""] {
             fs::write(&path, stale).unwrap();
             write_derived(&view(dir.path()), dir.path()).unwrap();
@@ -116,11 +122,7 @@ mod tests {
 
     #[test]
     fn a_histogram_log_is_made_anew_where_its_form_is_old_or_the_records_are_newer() {
-        let dir = tempfile::tempdir().unwrap();
-        write_dir(&Story::precopy().run_data(), dir.path());
-        let path = dir.path().join(HLOG_FILE);
-        write_derived(&view(dir.path()), dir.path()).unwrap();
-        let first = fs::read_to_string(&path).unwrap();
+        let (dir, path, first) = derived(HLOG_FILE);
         let kept = first.clone() + "# this is still here\n";
         fs::write(&path, &kept).unwrap();
         write_derived(&view(dir.path()), dir.path()).unwrap();

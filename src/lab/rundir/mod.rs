@@ -38,8 +38,10 @@ pub const DESTINATION_CONSOLE_FILE: &str = "console-destination.log";
 pub const ANALYSIS_FILE: &str = "analysis.json";
 /// What several runs say together, beside their report.
 pub const COMPARISON_FILE: &str = "comparison.json";
-/// What a run or a session is: everything else is made from it, and no page may be written over it.
-pub const OWN_FILES: [&str; 7] = [
+/// The report.
+pub const REPORT_FILE: &str = "report.html";
+/// The files of a run or a session that have names of their own: no page may be written over one.
+pub const OWN_FILES: [&str; 9] = [
     RUN_FILE,
     SESSION_FILE,
     RECORDS_FILE,
@@ -47,6 +49,6 @@ pub const OWN_FILES: [&str; 7] = [
     SOURCE_CONSOLE_FILE,
     DESTINATION_CONSOLE_FILE,
     HLOG_FILE,
+    ANALYSIS_FILE,
+    COMPARISON_FILE,
 ];
-/// The report.
-pub const REPORT_FILE: &str = "report.html";
