@@ -10,7 +10,7 @@ use std::{
 
 /// The longest directory name that leaves room for a socket's name: Linux takes 107 bytes for the two together.
 const MAX_DIRECTORY_BYTES: usize = 89;
-/// What `/sully-XXXXXX` adds to the directory it is made in.
+/// What the slash, `sully-` and six random letters add to the directory it is made in.
 const OWN_NAME_BYTES: usize = 13;
 
 /// A private directory (mode 0700) with a short name; dropping it removes it and all that is in it.
