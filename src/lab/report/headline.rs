@@ -62,9 +62,17 @@ fn collected(timeline: &Timeline) -> String {
             format!("{} at {:.1} s", seconds(phase.figures.span.length_s()), phase.figures.span.start_s)
         })
         .collect();
-    let stood = match blackouts.len() {
-        0 => "no blackout was seen".into(),
-        count => format!("{}: {}", counted(count as u64, "blackout", "blackouts"), blackouts.join(", ")),
+    let moved = timeline.phase(PhaseName::After).map(|phase| phase.figures.span.start_s);
+    let stood = match (blackouts.len(), moved) {
+        (0, None) => "no blackout was seen".into(),
+        (0, Some(at_s)) => {
+            format!(
+                "the guest went to another socket at {at_s:.1} s, and how long it stood still cannot be told"
+            )
+        }
+        (count, _) => {
+            format!("{}: {}", counted(count as u64, "blackout", "blackouts"), blackouts.join(", "))
+        }
     };
     format!("A collected session of {}: {stood}.", seconds(length_s))
 }

@@ -79,9 +79,13 @@ fn stops(data: &RunData, axis: &Axis, blackout: &Blackout) -> Vec<Span> {
     merged
 }
 
-/// Where the guest went to another socket, if it is known how long that took.
+/// Where the guest went to another socket; without length where it is not known how long that took.
 fn switch_stop(data: &RunData, axis: &Axis, blackout: &Blackout) -> Option<Span> {
-    let (switch, length_ns) = (axis.switch()?, blackout.estimate_ns?);
+    let switch = axis.switch()?;
+    let Some(length_ns) = blackout.estimate_ns else {
+        let left_s = axis.source_s(*switch.start())?;
+        return Some(Span::new(left_s, left_s));
+    };
     let gap = canaries(data).and_then(|canaries| common_gap(data, canaries, switch));
     let is_gap = |gap: &(i128, i128)| gap.1 - gap.0 >= i128::from(blackout.offset_step_ns.unwrap_or(0));
     let left_ns = gap.filter(is_gap).map_or(*switch.start(), |(start_ns, _)| start_ns);

@@ -44,6 +44,28 @@ fn the_blackout_of_a_guest_that_kept_its_socket_is_a_step_of_its_clock_or_a_lone
 }
 
 #[test]
+fn a_stall_before_the_switch_is_no_blackout_where_the_switch_itself_has_no_length_to_tell() {
+    use PhaseName::{After, Baseline, Run};
+    // The set-up of the migration holds up all vCPUs; no record around the switch came quickly enough.
+    let story = Story { away: vec![(1000.0, 1290.0)], blackout: None, ..Story::precopy() };
+    let mut data = story.session_data(&[Side::Source]);
+    let later = data.arrivals.iter_mut().filter(|arrival| arrival.record.mono_ns >= story.mono_ns(6000.0));
+    for (number, arrival) in (0u64..).zip(later) {
+        arrival.side = Side::Destination;
+        arrival.host_ns += number * 20_000_000;
+    }
+    let timeline = data.timeline();
+    assert!(
+        timeline.blackout.estimate_ns.is_none() && timeline.blackout.reason.is_some(),
+        "{:?}",
+        timeline.blackout
+    );
+    assert_eq!(names(&timeline), [Baseline, Run, After]);
+    let after_s = timeline.phase(After).unwrap().figures.span.start_s;
+    assert!((after_s - 11.0).abs() < 0.2, "{after_s}");
+}
+
+#[test]
 fn a_guest_that_never_stood_still_has_no_blackout_and_neither_has_one_whose_gaps_keep_company() {
     let quiet = Story { blackout: None, ..Story::precopy() };
     let noisy = Story { away: vec![(1000.0, 1100.0), (1500.0, 1580.0)], blackout: None, ..Story::precopy() };
