@@ -50,6 +50,8 @@ count() {
     bad=$((bad + $(total "$log" 'timed out')))
     skips=$(grep -cE '^ *SKIPPED: ' "$log")
     while IFS= read -r reason; do reasons+=("$reason"); done < <(grep -hE '^ *SKIPPED: ' "$log" | sed 's/^ *//')
+    # Passed only when tried again (.config/nextest.toml).
+    while IFS= read -r reason; do reasons+=("$reason"); done < <(grep -hE '^ *FLAKY ' "$log" | sed 's/^ *//')
     if [ $((ok + bad)) -eq 0 ]; then
         [ "$code" -eq 0 ] && ok=1 || bad=1
         [ "$code" -eq 0 ] && [ "$skips" -gt 0 ] && ok=$skips

@@ -92,18 +92,17 @@ fn v5_a_stop_of_the_whole_guest_is_common_to_all_canaries() {
 fn v5(form: Form, len_ms: u64) {
     let injection = format!("SIGSTOP of {len_ms} ms, {}", form.name());
     let row = Row { test: "V5", injection, demand: "blackout on all canaries, ends within 1 ms" };
+    // A busy machine may hide or stretch one; that no try of three was sound is a failure.
     let mut found = Vec::new();
-    // A busy machine may hide one; none in all of three tries is a failure.
     for _ in 0..3 {
         found = v5_once(form, len_ms);
-        if found.iter().any(|seen| seen.is_blackout) {
+        if found.iter().any(|seen| seen.is_blackout) && off_ms(&found).is_some_and(|off| off <= 25.0) {
             break;
         }
     }
     let skews: Vec<f64> = found.iter().filter_map(|seen| seen.skew_ms).collect();
-    let offs: Vec<f64> = found.iter().flat_map(|seen| seen.off_ms.clone()).collect();
     let common = found.iter().filter(|seen| seen.is_blackout).count();
-    let (Some(skew), Some(off)) = (median(&skews), median(&offs)) else {
+    let (Some(skew), Some(off)) = (median(&skews), off_ms(&found)) else {
         row.none("no stop was seen by all canaries, in none of three tries");
         panic!("{}: no stop was seen by all canaries in any of three tries", row.injection);
     };
@@ -114,6 +113,11 @@ fn v5(form: Form, len_ms: u64) {
     );
     row.got(skew, "ms", &note, common == found.len() && worst <= 1.0);
     assert!(common > 0 && off <= 25.0, "{len_ms} ms: {note}");
+}
+
+/// By how much the canaries found another length, in the middle.
+fn off_ms(found: &[Seen]) -> Option<f64> {
+    median(&found.iter().flat_map(|seen| seen.off_ms.clone()).collect::<Vec<_>>())
 }
 
 /// One run with stops of this length.
