@@ -49,6 +49,18 @@ fn a_module_imports_only_from_lower_floors() {
 }
 
 #[test]
+fn every_room_of_the_host_side_stands_on_a_floor() {
+    let tree = project();
+    none(&Floors::of_lab(&tree).homeless(&tree));
+}
+
+#[test]
+fn a_room_of_the_host_side_imports_only_from_lower_floors() {
+    let tree = project();
+    none(&Floors::of_lab(&tree).broken(&tree));
+}
+
+#[test]
 fn the_host_side_uses_no_mechanism_of_the_guest_but_diagnose() {
     let tree = project();
     none(&Floors::read(&tree).guest_parts_in_lab(&tree));

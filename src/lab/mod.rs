@@ -1,4 +1,16 @@
 //! The host side: builds the guest image, runs VMs, drives migrations over QMP, collects, judges and reports.
+//!
+//! Its rooms stand on floors of their own, by the rule of the house: a room imports only from lower floors, and neighbours
+//! never see each other (`tests/tidy.rs`). Tests may.
+//!
+//! | floor | rooms |
+//! |---|---|
+//! | 0 | [`hostclock`], [`rundir`], [`scenario`], [`wrong`] |
+//! | 1 | [`collect`], [`image`], [`migrate`], [`qmp`], [`timeline`] |
+//! | 2 | [`analysis`], [`vm`] |
+//! | 3 | [`view`] |
+//! | 4 | [`report`] |
+//! | 5 | [`run`] |
 
 pub mod analysis;
 pub mod collect;

@@ -6,8 +6,14 @@ use crate::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The floor of every top module, as the table in the documentation of `src/lib.rs` has it.
-pub struct Floors(BTreeMap<String, u32>);
+/// The floor of every module that stands directly below another one, or below the crate, as a table has it.
+pub struct Floors {
+    /// Below which module.
+    house: Vec<String>,
+    /// The file whose documentation has the table.
+    table: &'static str,
+    floors: BTreeMap<String, u32>,
+}
 
 /// Mechanisms of the guest that the host side may use: pure functions of records.
 const SHARED_WITH_LAB: &str = "diagnose";
@@ -17,9 +23,19 @@ const MECHANISMS: u32 = 3;
 const ROOF: u32 = u32::MAX;
 
 impl Floors {
-    /// Reads the table of `src/lib.rs`: rows `//! | 1 | [`plan`], [`histogram`] |`.
+    /// The floors of the top modules.
     pub fn read(tree: &Tree) -> Self {
-        let text = tree.files.get("src/lib.rs").map_or("", |file| file.text.as_str());
+        Self::of_table(tree, "src/lib.rs")
+    }
+
+    /// The floors of the rooms of `lab`.
+    pub fn of_lab(tree: &Tree) -> Self {
+        Self::of_table(tree, "src/lab/mod.rs")
+    }
+
+    /// Reads a table: rows `//! | 1 | [`plan`], [`histogram`] |`.
+    fn of_table(tree: &Tree, table: &'static str) -> Self {
+        let text = tree.files.get(table).map_or("", |file| file.text.as_str());
         let mut floors = BTreeMap::new();
         for line in text.lines() {
             let mut columns = line.trim_start_matches("//!").split('|').skip(1).map(str::trim);
@@ -29,28 +45,32 @@ impl Floors {
                 floors.extend(names.map(|name| (name, floor)));
             }
         }
-        Self(floors)
+        Self { house: tree::module_path(table), table, floors }
     }
 
     fn of(&self, module: &str) -> Option<u32> {
-        if module == BINARIES { Some(ROOF) } else { self.0.get(module).copied() }
+        if module == BINARIES { Some(ROOF) } else { self.floors.get(module).copied() }
     }
 
     /// Modules without a floor, and floors without their module.
     pub fn homeless(&self, tree: &Tree) -> Vec<String> {
-        let (modules, known) = (tree.top_modules(), self.0.keys().cloned().collect::<BTreeSet<_>>());
+        let (modules, table) = (tree.modules_below(&self.house), self.table);
+        let known: BTreeSet<String> = self.floors.keys().cloned().collect();
         let homeless = modules.difference(&known).map(|module| {
-            format!("src/{module}: is on no floor; give it one in the table of src/lib.rs and docs/ARCHITECTURE.md")
+            let path = [&self.house[..], std::slice::from_ref(module)].concat().join("/");
+            format!(
+                "src/{path}: is on no floor; give it one in the table of {table} and in docs/ARCHITECTURE.md"
+            )
         });
         let empty = known.difference(&modules).map(|module| {
-            format!("src/lib.rs: the table has a floor for `{module}`, but there is no such module")
+            format!("{table}: the table has a floor for `{module}`, but there is no such module")
         });
         homeless.chain(empty).collect()
     }
 
     /// Every path that leads to a higher floor, or to a neighbour.
     pub fn broken(&self, tree: &Tree) -> Vec<String> {
-        each_path(tree, |file, from, to, line| {
+        self.each_path(tree, |file, from, to, line| {
             let (mine, theirs) = (self.of(from)?, self.of(to)?);
             if theirs < mine {
                 return None;
@@ -62,11 +82,34 @@ impl Floors {
 
     /// Every path of the host side that leads into the guest's machinery.
     pub fn guest_parts_in_lab(&self, tree: &Tree) -> Vec<String> {
-        each_path(tree, |file, from, to, line| {
+        self.each_path(tree, |file, from, to, line| {
             let mechanism = self.of(to)? == MECHANISMS && to != SHARED_WITH_LAB;
             (from == "lab" && (mechanism || to == "engine"))
                 .then(|| format!("{}:{line}: `lab` sees `{to}`, a part of the guest program", file.path))
         })
+    }
+
+    /// Asks `judge` about every path from one module of the house to another. In a room of `lab` tests may look both ways.
+    fn each_path(
+        &self,
+        tree: &Tree,
+        judge: impl Fn(&File, &str, &str, usize) -> Option<String>,
+    ) -> Vec<String> {
+        let (modules, is_inside) = (tree.modules_below(&self.house), !self.house.is_empty());
+        let below = |path: &[String]| path.strip_prefix(&self.house[..])?.first().cloned();
+        let mut offences = BTreeSet::new();
+        for file in tree.sources().filter(|file| !(is_inside && paths::is_test_file(&file.path))) {
+            let Some(from) = below(&tree::module_path(&file.path)) else { continue };
+            let inlines = paths::inline_modules(&file.code);
+            for named in paths::named(file, &[]) {
+                let to = below(&named.path).filter(|to| *to != from && modules.contains(to));
+                let Some(to) = to.filter(|_| !(is_inside && paths::in_test(&inlines, named.offset))) else {
+                    continue;
+                };
+                offences.extend(judge(file, &from, &to, lex::line_of(&file.code, named.offset)));
+            }
+        }
+        offences.into_iter().collect()
     }
 }
 
@@ -74,22 +117,6 @@ impl Floors {
 fn first_quoted(text: &str) -> Option<String> {
     let before_parenthesis = text.split('(').next()?;
     before_parenthesis.split('`').nth(1).map(str::to_owned)
-}
-
-/// Asks `judge` about every path from one top module to another.
-fn each_path(tree: &Tree, judge: impl Fn(&File, &str, &str, usize) -> Option<String>) -> Vec<String> {
-    let tops = tree.top_modules();
-    let mut offences = BTreeSet::new();
-    for file in tree.sources() {
-        let Some(from) = tree::module_path(&file.path).first().cloned() else { continue };
-        for named in paths::named(file, &[]) {
-            let Some(to) = named.path.first().filter(|to| **to != from && tops.contains(*to)) else {
-                continue;
-            };
-            offences.extend(judge(file, &from, to, lex::line_of(&file.code, named.offset)));
-        }
-    }
-    offences.into_iter().collect()
 }
 
 /// Every `super::super` that climbs out of its top module: such a path is written from `crate`.

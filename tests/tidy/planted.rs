@@ -115,6 +115,30 @@ fn an_import_from_a_higher_floor_is_caught_in_every_spelling() {
 }
 
 #[test]
+fn a_room_of_the_host_side_without_a_floor_or_that_sees_a_higher_one_is_caught() {
+    let table = "//!\n//! | 0 | [`image`], [`qmp`] |\n//! | 1 | [`vm`] |";
+    let with = |path: &str, text: &str| {
+        let tree = Project::with_all(&[
+            ("src/lab/mod.rs", table),
+            ("src/lab/image.rs", ""),
+            ("src/lab/qmp/mod.rs", ""),
+            ("src/lab/vm/mod.rs", "use crate::lab::qmp::Client;\nuse super::image;"),
+            (path, text),
+        ]);
+        let floors = Floors::of_lab(&tree);
+        [floors.homeless(&tree), floors.broken(&tree)].concat()
+    };
+    assert_eq!(with("src/lab/vm/args.rs", "use super::super::image;"), Vec::<String>::new());
+    caught(&with("src/lab/attic.rs", ""), "src/lab/attic: is on no floor");
+    caught(&with("src/lab/qmp/client.rs", "use crate::lab::{vm::Vm, qmp};"), "src/lab/qmp/client.rs:2");
+    caught(&with("src/lab/qmp/mod.rs", "fn f() { super::image::f() }"), "its neighbour `image`");
+    let in_tests = "#[cfg(test)]\nmod tests { use crate::lab::vm::Vm; }";
+    for path in ["src/lab/qmp/tests.rs", "src/lab/qmp/client.rs"] {
+        assert_eq!(with(path, in_tests), Vec::<String>::new(), "{path}");
+    }
+}
+
+#[test]
 fn neighbours_that_see_each_other_are_caught() {
     caught(&broken(&Project::with("src/engine/run.rs", "use crate::wire::Lines;")), "src/engine/run.rs:2");
     caught(&broken(&Project::with("src/guest/mod.rs", "use crate::lab::Lab;")), "its neighbour `lab`");

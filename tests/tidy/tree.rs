@@ -43,10 +43,11 @@ impl Tree {
         self.rust().filter(|file| file.path.starts_with("src/"))
     }
 
-    /// The library's top modules: what stands directly below `src`.
-    pub fn top_modules(&self) -> BTreeSet<String> {
+    /// The modules that stand directly below `house`; below nothing, the library's top modules.
+    pub fn modules_below(&self, house: &[String]) -> BTreeSet<String> {
         let library = self.sources().map(|file| module_path(&file.path));
-        library.filter_map(|path| path.first().cloned()).filter(|top| top != BINARIES).collect()
+        let below = library.filter_map(|path| path.strip_prefix(house)?.first().cloned());
+        below.filter(|module| module != BINARIES).collect()
     }
 }
 
