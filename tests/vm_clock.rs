@@ -15,7 +15,7 @@ mod vms;
 
 use records::Records;
 use serde_json::json;
-use sully::lab::vm::{Sockets, Vm};
+use sully::lab::vm::{Qemu, Sockets};
 use sully::plan::ClockChoice;
 use sully::record::{Body, ClockStep, Heartbeat, Hello, Side};
 use tokio::net::UnixListener;
@@ -101,7 +101,7 @@ impl Moved {
 }
 
 /// A whole pre-copy migration through somebody who moves the guest's counter by `cycles`.
-async fn migrate(source: &Vm, destination: &Vm, sockets: &Sockets, cycles: i64) {
+async fn migrate(source: &Qemu, destination: &Qemu, sockets: &Sockets, cycles: i64) {
     let entrance = sockets.path().join("tampered");
     let listener = UnixListener::bind(&entrance).unwrap();
     let exit = sockets.migration();

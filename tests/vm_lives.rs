@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use sully::lab::hostclock;
-use sully::lab::vm::{Sockets, Vm, VmConfig};
+use sully::lab::vm::{Qemu, Sockets, VmConfig};
 use sully::record::Side;
 use vms::{SECOND_NS, Words, boot, config, lab_and_image, run, status, tell};
 
@@ -150,7 +150,7 @@ fn live_on(count: usize, seq: u64) -> impl Fn(&BTreeMap<String, Life>) -> bool {
 }
 
 /// Saves the state of a VM; how many records of it were kept by then.
-async fn save(vm: &Vm, collector: &Collector, state: &Path) -> u64 {
+async fn save(vm: &Qemu, collector: &Collector, state: &Path) -> u64 {
     tell(vm, "migrate", json!({"uri": format!("exec:cat > {}", state.display())})).await;
     status(vm, &["completed"]).await;
     tokio::time::sleep(WRITTEN_WITHIN).await;
@@ -158,9 +158,9 @@ async fn save(vm: &Vm, collector: &Collector, state: &Path) -> u64 {
 }
 
 /// A VM that goes on from a saved state.
-async fn restore(image: &Path, sockets: &Sockets, dir: &Path, state: &Path) -> Vm {
+async fn restore(image: &Path, sockets: &Sockets, dir: &Path, state: &Path) -> Qemu {
     let config = VmConfig { incoming: true, ..config(image, WORDS, sockets, dir, Side::Source) };
-    let vm = Vm::start(&config).await.unwrap();
+    let vm = Qemu::start(&config).await.unwrap();
     tell(&vm, "migrate-incoming", json!({"uri": format!("exec:cat {}", state.display())})).await;
     vm
 }
@@ -298,7 +298,7 @@ fn a_running_vm_that_loads_a_state_twice_is_three_lives() {
 }
 
 /// A disk that holds states of the whole VM.
-async fn give_a_disk(vm: &Vm, dir: &Path) {
+async fn give_a_disk(vm: &Qemu, dir: &Path) {
     let (path, bytes) = (dir.join("disk.qcow2"), 1_u64 << 20);
     File::create(&path).unwrap();
     let file = json!({"driver": "file", "node-name": "file", "filename": path});
@@ -318,7 +318,7 @@ async fn give_a_disk(vm: &Vm, dir: &Path) {
 }
 
 /// Gives QEMU's monitor for people a command, which says nothing where all is well.
-async fn monitor(vm: &Vm, words: &str) {
+async fn monitor(vm: &Qemu, words: &str) {
     let begin_ns = hostclock::mono_ns();
     let arguments = json!({"command-line": words});
     let limit = Duration::from_mins(1);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sully::lab::collect::{Joiner, Piece, Port, PortMessage};
 use sully::lab::hostclock;
 use sully::lab::qmp::QmpEvent;
-use sully::lab::vm::{Sockets, Vm, VmConfig, locate};
+use sully::lab::vm::{Qemu, Sockets, VmConfig, locate};
 use sully::record::{Accelerator, Arrival, Body, Interval, Side};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -27,7 +27,7 @@ pub fn is_long() -> bool {
 
 /// A running VM.
 pub struct Machine {
-    vm: Vm,
+    vm: Qemu,
     events: mpsc::UnboundedReceiver<QmpEvent>,
     messages: mpsc::Receiver<PortMessage>,
     joiner: Joiner,
@@ -57,7 +57,7 @@ impl Machine {
             sockets: sockets.path().to_owned(),
             console_log: log.path().join("console.log"),
         };
-        let mut vm = Vm::start(&config).await.unwrap();
+        let mut vm = Qemu::start(&config).await.unwrap();
         let events = vm.take_events().unwrap();
         let (sink, messages) = mpsc::channel(256);
         let port = Port::connect(vm.port_socket(), Side::Source, sink).await.unwrap();

@@ -4,7 +4,7 @@ use crate::vms::SECOND_NS;
 use std::time::Duration;
 use sully::lab::collect::{Joiner, Piece, Port, PortMessage};
 use sully::lab::hostclock;
-use sully::lab::vm::Vm;
+use sully::lab::vm::Qemu;
 use sully::record::{Arrival, Body, Heartbeat, Hello, Interval, Side};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -19,7 +19,7 @@ pub struct Records {
 
 impl Records {
     /// Listens to the VM of each side, from the first byte on.
-    pub async fn of(vms: &[(&Vm, Side)]) -> Self {
+    pub async fn of(vms: &[(&Qemu, Side)]) -> Self {
         let (sink, messages) = mpsc::channel(256);
         let mut ports = Vec::new();
         for (vm, side) in vms {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use sully::lab::hostclock;
-use sully::lab::vm::{Sockets, Vm, VmConfig, locate};
+use sully::lab::vm::{Qemu, Sockets, VmConfig, locate};
 use sully::record::{Accelerator, Side};
 
 pub const SECOND_NS: u64 = 1_000_000_000;
@@ -54,17 +54,17 @@ pub fn config(image: &Path, words: Words<'_>, sockets: &Sockets, log: &Path, sid
 }
 
 /// Starts it.
-pub async fn boot(image: &Path, words: Words<'_>, sockets: &Sockets, log: &Path, side: Side) -> Vm {
-    Vm::start(&config(image, words, sockets, log, side)).await.unwrap()
+pub async fn boot(image: &Path, words: Words<'_>, sockets: &Sockets, log: &Path, side: Side) -> Qemu {
+    Qemu::start(&config(image, words, sockets, log, side)).await.unwrap()
 }
 
 /// Gives QEMU a command, which must not fail.
-pub async fn tell(vm: &Vm, command: &str, arguments: Value) {
+pub async fn tell(vm: &Qemu, command: &str, arguments: Value) {
     vm.qmp().execute(command, arguments).await.unwrap();
 }
 
 /// Waits until `query-migrate` says one of `wanted`; hands back which.
-pub async fn status(vm: &Vm, wanted: &[&str]) -> String {
+pub async fn status(vm: &Qemu, wanted: &[&str]) -> String {
     let limit_ns = hostclock::mono_ns() + 60 * SECOND_NS;
     loop {
         let told = vm.qmp().execute("query-migrate", json!({})).await.unwrap();

@@ -6,7 +6,7 @@ use crate::lab::hostclock;
 use crate::lab::qmp::{QmpError, QmpEvent};
 use crate::lab::rundir::RunWriter;
 use crate::lab::scenario::Scenario;
-use crate::lab::vm::{Exit, Sockets, Vm, VmConfig};
+use crate::lab::vm::{Exit, Qemu, Sockets, VmConfig};
 use crate::record::{Command, Side};
 use anyhow::Context;
 use serde_json::Value;
@@ -115,7 +115,7 @@ pub struct Pair {
 
 /// One VM, and what there is to hear from it.
 struct Half {
-    vm: Vm,
+    vm: Qemu,
     port: Port,
     events: Option<mpsc::UnboundedReceiver<QmpEvent>>,
     exit_told: bool,
@@ -123,7 +123,7 @@ struct Half {
 
 impl Half {
     async fn start(config: &VmConfig, sink: mpsc::Sender<PortMessage>) -> anyhow::Result<Self> {
-        let mut vm = Vm::start(config).await?;
+        let mut vm = Qemu::start(config).await?;
         let events = vm.take_events();
         let port = Port::connect(vm.port_socket(), config.side, sink).await?;
         port.offer(&ATTACH);

@@ -3,7 +3,7 @@
 use super::host::Host;
 use crate::lab::migrate::{agree, capability_hint, names};
 use crate::lab::scenario::{MigrationSpec, Scenario};
-use crate::lab::vm::{Sockets, Vm, VmConfig, ram_for};
+use crate::lab::vm::{Qemu, Sockets, VmConfig, ram_for};
 use crate::lab::wrong::given;
 use crate::record::Side;
 use crate::units::ByteSize;
@@ -148,14 +148,14 @@ async fn rehearse(scenario: &Scenario, host: &Host) -> anyhow::Result<()> {
         console_log: sockets.path().join("console.log"),
     };
     let cannot = || format!("'{}' cannot run here", scenario.name);
-    let vm = Vm::start(&config).await.with_context(cannot)?;
+    let vm = Qemu::start(&config).await.with_context(cannot)?;
     let able = capabilities(&vm, &scenario.migration).await;
     vm.kill().await?;
     able.with_context(cannot)
 }
 
 /// Whether this QEMU takes the capabilities that the migration needs.
-async fn capabilities(vm: &Vm, spec: &MigrationSpec) -> anyhow::Result<()> {
+async fn capabilities(vm: &Qemu, spec: &MigrationSpec) -> anyhow::Result<()> {
     let known = names(&vm.qmp().execute("query-migrate-capabilities", Value::Null).await?);
     let agreement = agree(spec, &known, &known);
     if !agreement.missing.is_empty() {

@@ -1,6 +1,6 @@
 //! KVM or emulation: found out by trying, because a KVM that opens is not yet a KVM that boots.
 
-use super::{Sockets, Vm, VmConfig, VmError, console, port_socket};
+use super::{Qemu, Sockets, VmConfig, VmError, console, port_socket};
 use crate::record::{Accelerator, Side};
 use crate::units::shown;
 use std::{
@@ -129,7 +129,7 @@ fn device_obstacle(device: &Path) -> Option<String> {
 async fn trial_obstacle(trial: &Trial, limit: Duration) -> Result<Option<String>, VmError> {
     let sockets = Sockets::create()?;
     let config = trial.config(sockets.path());
-    let vm = match Vm::start(&config).await {
+    let vm = match Qemu::start(&config).await {
         Ok(vm) => vm,
         Err(VmError::DiedAtOnce { exit }) => {
             return Ok(Some(format!("QEMU does not start with KVM: {exit}")));

@@ -17,6 +17,6 @@ mod sockets;
 pub use config::VmConfig;
 pub use error::VmError;
 pub use exit::Exit;
-pub use process::Vm;
+pub use process::Qemu;
 pub use ram::ram_for;
 pub use sockets::{Sockets, port_socket, qmp_socket};

@@ -23,16 +23,16 @@ const TERM_LIMIT: Duration = Duration::from_secs(1);
 /// How long trying `setpriv` out may take.
 const TETHER_LIMIT: Duration = Duration::from_secs(2);
 
-/// A running QEMU. Dropping it kills it.
+/// A running QEMU process. Dropping it kills it.
 #[derive(Debug)]
-pub struct Vm {
+pub struct Qemu {
     process: Reaper,
     qmp: Qmp,
     events: Option<mpsc::UnboundedReceiver<QmpEvent>>,
     port_socket: PathBuf,
 }
 
-impl Vm {
+impl Qemu {
     /// Starts QEMU and connects to its control channel. The guest runs (or waits for a migration) from then on.
     ///
     /// QEMU dies with the thread that called this, where the machine has a `setpriv` that can see to it: call it from one that lasts.

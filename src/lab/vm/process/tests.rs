@@ -55,7 +55,7 @@ fn is_there(pid: u32) -> bool {
 #[tokio::test]
 async fn a_vm_starts_answers_and_quits_without_a_trace() {
     let Some(bench) = bench(&Guest::Silent) else { return };
-    let mut vm = Vm::start(&bench.config).await.unwrap();
+    let mut vm = Qemu::start(&bench.config).await.unwrap();
     let status = vm.qmp().execute("query-status", Value::Null).await.unwrap();
     assert_eq!(status["status"], "running");
     assert!(vm.qmp().version_triple() >= (2, 0, 0), "{}", vm.qmp().version());
@@ -79,7 +79,7 @@ async fn a_vm_starts_answers_and_quits_without_a_trace() {
 #[tokio::test]
 async fn commands_in_flight_together_each_get_their_own_answer() {
     let Some(bench) = bench(&Guest::Silent) else { return };
-    let mut vm = Vm::start(&bench.config).await.unwrap();
+    let mut vm = Qemu::start(&bench.config).await.unwrap();
     let qmp = vm.qmp();
     let (machine, refused, wrong) = tokio::join!(
         qmp.execute("query-name", Value::Null),
@@ -104,8 +104,8 @@ async fn commands_in_flight_together_each_get_their_own_answer() {
 async fn the_two_sides_fit_each_other_a_guest_migrates_between_them() {
     let Some(bench) = bench(&Guest::Silent) else { return };
     let waiting = VmConfig { side: Side::Destination, incoming: true, ..bench.config.clone() };
-    let source = Vm::start(&bench.config).await.unwrap();
-    let mut destination = Vm::start(&waiting).await.unwrap();
+    let source = Qemu::start(&bench.config).await.unwrap();
+    let mut destination = Qemu::start(&waiting).await.unwrap();
     assert_ne!(source.port_socket(), destination.port_socket());
     let status = destination.qmp().execute("query-status", Value::Null).await.unwrap();
     assert_eq!(status["status"], "inmigrate");
@@ -142,7 +142,7 @@ async fn the_two_sides_fit_each_other_a_guest_migrates_between_them() {
 async fn a_guest_that_panics_ends_its_vm_and_leaves_its_words() {
     let text = "[ 1.0] Kernel panic - not syncing: made for a test\r\n[ 1.1] the last line\r\n";
     let Some(bench) = bench(&Guest::SaysAndResets(text)) else { return };
-    let vm = Vm::start(&bench.config).await.unwrap();
+    let vm = Qemu::start(&bench.config).await.unwrap();
     let exit = time::timeout(PATIENCE, vm.wait()).await.unwrap();
     assert_eq!(exit.code, Some(0), "{exit}");
     assert!(vm.has_exited());
@@ -156,7 +156,7 @@ async fn a_guest_that_panics_ends_its_vm_and_leaves_its_words() {
 async fn a_qemu_that_dies_at_once_is_reported_in_its_own_words() {
     let Some(mut bench) = bench(&Guest::Silent) else { return };
     bench.config.kernel = bench.files.directory().join("no-such-kernel");
-    let error = Vm::start(&bench.config).await.unwrap_err().to_string();
+    let error = Qemu::start(&bench.config).await.unwrap_err().to_string();
     assert!(error.starts_with("QEMU ended at once: exit code 1"), "{error}");
     assert!(error.contains("no-such-kernel"), "{error}");
 }
@@ -179,14 +179,14 @@ async fn a_missing_qemu_is_named() {
         sockets: files.directory().to_owned(),
         console_log: files.directory().join("console.log"),
     };
-    let error = Vm::start(&config).await.unwrap_err().to_string();
+    let error = Qemu::start(&config).await.unwrap_err().to_string();
     assert!(error.contains("qemu-nowhere") && error.contains("apt-get install"), "{error}");
 }
 
 #[tokio::test]
 async fn a_qemu_that_no_longer_listens_is_ended_all_the_same() {
     let Some(bench) = bench(&Guest::Silent) else { return };
-    let vm = Vm::start(&bench.config).await.unwrap();
+    let vm = Qemu::start(&bench.config).await.unwrap();
     let pid = vm.pid();
     vm.process.signal(Signal::SIGSTOP);
     let exit = vm.shut_down(Duration::from_millis(200)).await.unwrap();
@@ -197,7 +197,7 @@ async fn a_qemu_that_no_longer_listens_is_ended_all_the_same() {
 #[tokio::test]
 async fn killed_from_outside_it_says_by_what() {
     let Some(bench) = bench(&Guest::Silent) else { return };
-    let vm = Vm::start(&bench.config).await.unwrap();
+    let vm = Qemu::start(&bench.config).await.unwrap();
     vm.process.signal(Signal::SIGKILL);
     assert_eq!(vm.wait().await.signal, Some(9));
     assert_eq!(vm.shut_down(PATIENCE).await.unwrap().signal, Some(9));
@@ -207,7 +207,7 @@ async fn killed_from_outside_it_says_by_what() {
 async fn under_a_kvm_that_may_not_work_a_kill_works() {
     let Some(mut bench) = bench(&Guest::Silent) else { return };
     bench.config.accelerator = Accelerator::Kvm;
-    let vm = match Vm::start(&bench.config).await {
+    let vm = match Qemu::start(&bench.config).await {
         Ok(vm) => vm,
         Err(error) => return println!("SKIPPED: QEMU does not start with KVM here ({error})"),
     };
@@ -227,7 +227,7 @@ fn no_qemu_outlives_the_thread_that_started_it() {
     // A lab that is killed drops nothing: neither does this one.
     let starter = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let vm = runtime.block_on(Vm::start(&config)).unwrap();
+        let vm = runtime.block_on(Qemu::start(&config)).unwrap();
         let pid = vm.pid();
         assert!(runs(pid));
         std::mem::forget((vm, runtime));
