@@ -26,6 +26,8 @@ const WORDS: Words<'static> =
 const A_LIFE: usize = 15;
 /// What came is written within this.
 const WRITTEN_WITHIN: Duration = Duration::from_millis(1500);
+/// A state goes into a file, or comes out of it, within this.
+const STATE_LIMIT: Duration = Duration::from_mins(1);
 
 /// One directory of the collector's: its records by their numbers, and `session.json`.
 #[derive(Debug, Default)]
@@ -151,8 +153,7 @@ fn live_on(count: usize, seq: u64) -> impl Fn(&BTreeMap<String, Life>) -> bool {
 
 /// Saves the state of a VM; how many records of it were kept by then.
 async fn save(vm: &Qemu, collector: &Collector, state: &Path) -> u64 {
-    tell(vm, "migrate", json!({"uri": format!("exec:cat > {}", state.display())})).await;
-    status(vm, &["completed"]).await;
+    vm.save(state, STATE_LIMIT).await.unwrap();
     tokio::time::sleep(WRITTEN_WITHIN).await;
     collector.lives().values().map(Life::end).max().unwrap()
 }
@@ -161,7 +162,7 @@ async fn save(vm: &Qemu, collector: &Collector, state: &Path) -> u64 {
 async fn restore(image: &Path, sockets: &Sockets, dir: &Path, state: &Path) -> Qemu {
     let config = VmConfig { incoming: true, ..config(image, WORDS, sockets, dir, Side::Source) };
     let vm = Qemu::start(&config).await.unwrap();
-    tell(&vm, "migrate-incoming", json!({"uri": format!("exec:cat {}", state.display())})).await;
+    vm.restore(state, STATE_LIMIT).await.unwrap();
     vm
 }
 
@@ -235,7 +236,7 @@ fn two_clones_at_once_are_two_lives() {
         let source = boot(&image, WORDS, &sockets[0], dir.path(), Side::Source).await;
         let collector = Collector::start(&program, dir.path(), &sockets.each_ref());
         collector.comes_to("the VM speaks", live_on(1, 0)).await;
-        tell(&source, "stop", Value::Null).await;
+        source.pause().await.unwrap();
         let saved = save(&source, &collector, &state).await;
         source.kill().await.unwrap();
         let clones = [
@@ -247,7 +248,7 @@ fn two_clones_at_once_are_two_lives() {
             // It was stopped when it was saved.
             let state = clone.qmp().execute("query-status", Value::Null).await.unwrap();
             assert_eq!(state["running"], false, "{state}");
-            tell(clone, "cont", Value::Null).await;
+            clone.resume().await.unwrap();
         }
         let lives = collector.comes_to("both speak", live_on(2, saved)).await;
         for name in lives.keys() {
@@ -278,15 +279,15 @@ fn a_running_vm_that_loads_a_state_twice_is_three_lives() {
         give_a_disk(&vm, dir.path()).await;
         collector.comes_to("the VM speaks", live_on(1, 0)).await;
         // Saving stops it; that it had stopped before tells what it had said by then.
-        tell(&vm, "stop", Value::Null).await;
+        vm.pause().await.unwrap();
         monitor(&vm, "savevm here").await;
         tokio::time::sleep(WRITTEN_WITHIN).await;
         let saved = collector.lives().values().map(Life::end).max().unwrap();
-        tell(&vm, "cont", Value::Null).await;
+        vm.resume().await.unwrap();
         collector.comes_to("it goes on", live_on(1, saved)).await;
         for (count, what) in [(2, "and back"), (3, "and once more")] {
             monitor(&vm, "loadvm here").await;
-            tell(&vm, "cont", Value::Null).await;
+            vm.resume().await.unwrap();
             collector.comes_to(what, live_on(count, saved)).await;
         }
         tell(&vm, "quit", Value::Null).await;

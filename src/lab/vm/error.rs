@@ -41,6 +41,16 @@ pub enum VmError {
     /// QEMU runs and its control channel does not.
     #[error(transparent)]
     Qmp(#[from] QmpError),
+    /// The state of a VM did not go into a file, or did not come back out of it.
+    #[error("cannot {deed} the state of the VM ({}): {reason}", file.display())]
+    State {
+        /// `save` or `restore`.
+        deed: &'static str,
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// A process that survives SIGKILL: stuck in the host's kernel.
     #[error("QEMU, process {pid}, still runs {} s after SIGKILL: it is stuck in the host's kernel", limit.as_secs_f64())]
     Unkillable {

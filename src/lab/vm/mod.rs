@@ -13,6 +13,7 @@ mod process;
 mod ram;
 mod reaper;
 mod sockets;
+mod state;
 
 pub use config::VmConfig;
 pub use error::VmError;

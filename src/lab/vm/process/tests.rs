@@ -139,6 +139,41 @@ async fn the_two_sides_fit_each_other_a_guest_migrates_between_them() {
 }
 
 #[tokio::test]
+async fn a_vm_pauses_goes_on_and_lives_again_from_its_saved_state() {
+    let Some(bench) = bench(&Guest::Silent) else { return };
+    let status =
+        async |vm: &Qemu| vm.qmp().execute("query-status", Value::Null).await.unwrap()["status"].take();
+    let state = bench.files.directory().join("the VM's state");
+    let vm = Qemu::start(&bench.config).await.unwrap();
+    vm.pause().await.unwrap();
+    assert_eq!(status(&vm).await, "paused");
+    vm.resume().await.unwrap();
+    assert_eq!(status(&vm).await, "running");
+    vm.save(&state, PATIENCE).await.unwrap();
+    assert_eq!(status(&vm).await, "postmigrate");
+    vm.kill().await.unwrap();
+
+    let waiting = VmConfig { incoming: true, ..bench.config.clone() };
+    let vm = Qemu::start(&waiting).await.unwrap();
+    vm.restore(&state, PATIENCE).await.unwrap();
+    assert_eq!(status(&vm).await, "running", "as it was when it was saved");
+    vm.kill().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_state_that_cannot_be_saved_says_where_and_why() {
+    let Some(bench) = bench(&Guest::Silent) else { return };
+    let vm = Qemu::start(&bench.config).await.unwrap();
+    let nowhere = bench.files.directory().join("nowhere/state");
+    let error = vm.save(&nowhere, PATIENCE).await.unwrap_err().to_string();
+    assert!(
+        error.starts_with("cannot save the state of the VM") && error.contains("nowhere/state"),
+        "{error}"
+    );
+    vm.kill().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_guest_that_panics_ends_its_vm_and_leaves_its_words() {
     let text = "[ 1.0] Kernel panic - not syncing: made for a test\r\n[ 1.1] the last line\r\n";
     let Some(bench) = bench(&Guest::SaysAndResets(text)) else { return };
