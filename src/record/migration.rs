@@ -34,8 +34,9 @@ pub enum QemuBody {
     Event {
         /// Its name, as QEMU spells it.
         event: String,
-        /// QEMU's own stamp: CLOCK_REALTIME in µs since 1970.
-        qemu_real_us: u64,
+        /// QEMU's own stamp: CLOCK_REALTIME in µs since 1970; absent where QEMU could not tell.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        qemu_real_us: Option<u64>,
         /// Its data, as QEMU sent it.
         #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
         data: serde_json::Value,

@@ -58,8 +58,8 @@ pub struct Provenance {
     pub version: String,
     /// The host's kernel release.
     pub host_kernel: String,
-    /// CPUs of the host.
-    pub host_cpus: u32,
+    /// CPUs of the host that the lab may run on; none where the kernel does not say.
+    pub host_cpus: Option<u32>,
     /// The host's processor, as the kernel names it.
     pub host_cpu_model: String,
     /// QEMU's version, as it names itself.

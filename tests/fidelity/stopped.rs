@@ -83,7 +83,7 @@ async fn stop(machine: &mut Machine, len_ms: u64) -> Option<Found> {
     let gap_ns = blackout.common_gap_ns.filter(|_| !blackout.gap_is_beside()).unwrap_or(0);
     Some(Found {
         ms: (step_ns as f64 + gap_ns as f64) / 1e6,
-        true_ms: (resume.qemu_real_us - stop.qemu_real_us) as f64 / 1e3,
+        true_ms: (resume.qemu_real_us? - stop.qemu_real_us?) as f64 / 1e3,
         report_ms: blackout.estimate_ns? as f64 / 1e6,
     })
 }

@@ -237,7 +237,7 @@ mod tests {
         assert_eq!(classes(&of(&data)), [GapClass::VmPause; 2]);
         for (at_ms, event) in [(-3000.0, "STOP"), (-2700.0, "RESUME")] {
             let body =
-                QemuBody::Event { event: event.into(), qemu_real_us: 0, data: serde_json::Value::Null };
+                QemuBody::Event { event: event.into(), qemu_real_us: None, data: serde_json::Value::Null };
             data.qemu.push(crate::record::QemuLine {
                 host_ns: story.host_ns(at_ms),
                 side: Side::Source,

@@ -149,14 +149,14 @@ impl Driver {
     fn sample(&mut self, side: Side, sample: MigrationSample) {
         self.asked[index(side)] = false;
         let status = sample.status.clone().unwrap_or_default();
-        let passes = sample.ram.as_ref().and_then(|ram| ram.dirty_sync_count).unwrap_or(0);
+        let passes = sample.ram.as_ref().and_then(|ram| ram.dirty_sync_count);
         let error = sample.error.clone();
         let fetched = sample.ram.as_ref().is_some_and(|ram| ram.postcopy_bytes > Some(0));
         self.peak_throttle_percent = self.peak_throttle_percent.max(sample.cpu_throttle_percent);
         self.last[index(side)] = Some(sample);
         match side {
             Side::Source => {
-                if status == "active" && passes >= 2 {
+                if status == "active" && passes.is_some_and(|passes| passes >= 2) {
                     self.first_pass_done();
                 }
                 // Without migration events a short post-copy can lie between two answers.

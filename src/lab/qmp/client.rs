@@ -30,8 +30,8 @@ pub struct QmpEvent {
     pub host_ns: u64,
     /// What, as QEMU spells it: `STOP`, `RESUME`, `MIGRATION_PASS`, ...
     pub name: String,
-    /// When, by QEMU: CLOCK_REALTIME in µs since 1970.
-    pub qemu_real_us: u64,
+    /// When, by QEMU: CLOCK_REALTIME in µs since 1970; none where it could not tell.
+    pub qemu_real_us: Option<u64>,
     /// Details; null where there are none.
     pub data: Value,
 }

@@ -37,8 +37,8 @@ pub enum Incoming {
     Event {
         /// What, as QEMU spells it.
         name: String,
-        /// When, by QEMU: CLOCK_REALTIME in µs since 1970; 0 where it did not say.
-        qemu_real_us: u64,
+        /// When, by QEMU: CLOCK_REALTIME in µs since 1970; none where it could not tell.
+        qemu_real_us: Option<u64>,
         /// Details; null where there are none.
         data: Value,
     },
@@ -141,7 +141,7 @@ fn message(line: &[u8]) -> Result<Option<Incoming>, ProtocolError> {
     }
     if let Some(name) = fields.get("event") {
         let name = text(name);
-        let qemu_real_us = fields.get("timestamp").map_or(0, microseconds);
+        let qemu_real_us = fields.get("timestamp").and_then(microseconds);
         let data = fields.remove("data").unwrap_or(Value::Null);
         return Ok(Some(Incoming::Event { name, qemu_real_us, data }));
     }
@@ -155,10 +155,10 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// QEMU's `timestamp` object. It writes -1 where its clock failed: that counts as 0.
-fn microseconds(timestamp: &Value) -> u64 {
-    let part = |name: &str| timestamp[name].as_u64().unwrap_or(0);
-    part("seconds").saturating_mul(1_000_000).saturating_add(part("microseconds"))
+/// QEMU's `timestamp` object. QEMU writes -1 where its clock failed: that is no time.
+fn microseconds(timestamp: &Value) -> Option<u64> {
+    let part = |name: &str| timestamp[name].as_u64();
+    part("seconds")?.checked_mul(1_000_000)?.checked_add(part("microseconds")?)
 }
 
 fn unintelligible(line: &[u8], reason: &str) -> ProtocolError {

@@ -22,7 +22,8 @@ impl QemuVersion {
         Self { text, triple }
     }
 
-    /// From the `version` object of a greeting, or of `query-version`. A part that is missing counts as 0.
+    /// From the `version` object of a greeting, or of `query-version`. A part that is missing counts as 0, as that
+    /// of the oldest version does: what old versions need is then done.
     pub fn from_greeting(version: &Value) -> Self {
         let part = |name: &str| {
             version["qemu"][name].as_u64().and_then(|number| u32::try_from(number).ok()).unwrap_or(0)

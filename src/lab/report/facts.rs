@@ -47,7 +47,8 @@ pub fn facts(data: &RunData) -> Table {
     }
     if data.session.is_none() {
         let provenance = &data.run.provenance;
-        let (cpus, model) = (provenance.host_cpus, known(&provenance.host_cpu_model));
+        let cpus = provenance.host_cpus.map_or_else(|| "n/a".into(), |cpus| cpus.to_string());
+        let model = known(&provenance.host_cpu_model);
         table.fact("host", format!("{cpus} x {model}, Linux {}", known(&provenance.host_kernel)));
         table.fact("sully", known(&provenance.version));
     }

@@ -131,8 +131,7 @@ impl Host {
         Provenance {
             version: env!("CARGO_PKG_VERSION").into(),
             host_kernel: release.unwrap_or_default(),
-            host_cpus: thread::available_parallelism()
-                .map_or(0, |cpus| u32::try_from(cpus.get()).unwrap_or(u32::MAX)),
+            host_cpus: thread::available_parallelism().ok().and_then(|cpus| u32::try_from(cpus.get()).ok()),
             host_cpu_model: cpu_model(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default()),
             qemu_version: self.version.text().to_owned(),
             accelerator: self.chosen.accelerator,

@@ -64,6 +64,7 @@ impl Memory {
             let line = meminfo.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
             line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
         };
+        // A kernel that was built without swap has none and no such line.
         let swap = bytes("SwapTotal").unwrap_or(0);
         Self {
             total: bytes("MemTotal").map(|total| total.saturating_add(swap)),

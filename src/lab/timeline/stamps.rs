@@ -34,10 +34,8 @@ impl Stamps {
     }
 }
 
-/// QEMU's stamp of an event, in ns; none where it has none.
+/// QEMU's stamp of an event, in ns; none where it has none, which an earlier version wrote as 0.
 fn stamp_ns(line: &QemuLine) -> Option<i128> {
-    match &line.body {
-        QemuBody::Event { qemu_real_us, .. } if *qemu_real_us > 0 => Some(i128::from(*qemu_real_us) * 1000),
-        _ => None,
-    }
+    let QemuBody::Event { qemu_real_us, .. } = &line.body else { return None };
+    qemu_real_us.filter(|stamp_us| *stamp_us > 0).map(|stamp_us| i128::from(stamp_us) * 1000)
 }

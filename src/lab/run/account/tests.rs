@@ -12,7 +12,7 @@ fn account() -> (tempfile::TempDir, Account) {
 }
 
 fn event(side: Side, name: &str) -> Happening {
-    let event = QmpEvent { host_ns: 7, name: name.into(), qemu_real_us: 9, data: Value::Null };
+    let event = QmpEvent { host_ns: 7, name: name.into(), qemu_real_us: Some(9), data: Value::Null };
     Happening::Event(side, event)
 }
 

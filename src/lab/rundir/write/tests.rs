@@ -163,7 +163,7 @@ fn a_line_is_written_exactly_as_long_as_one_is_read() {
     let event = |data: &str| QemuLine {
         host_ns: 1,
         side: Side::Source,
-        body: QemuBody::Event { event: "LONG".into(), qemu_real_us: 7, data: data.into() },
+        body: QemuBody::Event { event: "LONG".into(), qemu_real_us: Some(7), data: data.into() },
     };
     let mut writer = RunWriter::create_within(SMALL, out.path(), "x").unwrap();
     let envelope_bytes = serde_json::to_vec(&event("")).unwrap().len() + 1;
@@ -174,7 +174,7 @@ fn a_line_is_written_exactly_as_long_as_one_is_read() {
     writer.flush().unwrap();
     let dir = writer.finish(&run()).unwrap();
     let read = RunData::read_within(&SMALL, &dir).unwrap().qemu;
-    let body = QemuBody::Event { event: "LONG".into(), qemu_real_us: 7, data: serde_json::Value::Null };
+    let body = QemuBody::Event { event: "LONG".into(), qemu_real_us: Some(7), data: serde_json::Value::Null };
     assert_eq!(read, [longest, QemuLine { host_ns: 1, side: Side::Source, body }]);
 }
 

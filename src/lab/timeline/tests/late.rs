@@ -77,7 +77,7 @@ fn stop_to_resume_is_as_qemu_stamped_it_and_not_as_it_was_read() {
         (6400.0, 0.1, Side::Destination, "RESUME", MilestoneName::Resume),
     ] {
         let host_ns = story.host_ns(at_ms + read_ms);
-        let qemu_real_us = 1_790_000_000_000_000 + story.host_ns(at_ms) / 1000;
+        let qemu_real_us = Some(1_790_000_000_000_000 + story.host_ns(at_ms) / 1000);
         let body = QemuBody::Event { event: name.into(), qemu_real_us, data: serde_json::Value::Null };
         data.qemu.push(QemuLine { host_ns, side, body });
         let own = data.run.milestones.iter_mut().find(|own| own.name == milestone);
@@ -86,8 +86,8 @@ fn stop_to_resume_is_as_qemu_stamped_it_and_not_as_it_was_read() {
     within(blackout(&data).stop_to_resume_ns, 400.0, 0.01);
     // A wall clock that was set between the two is found out, and what was read counts.
     for line in data.qemu.iter_mut().filter(|line| line.side == Side::Destination) {
-        if let QemuBody::Event { qemu_real_us, .. } = &mut line.body {
-            *qemu_real_us += 3_600_000_000;
+        if let QemuBody::Event { qemu_real_us: Some(stamp_us), .. } = &mut line.body {
+            *stamp_us += 3_600_000_000;
         }
     }
     within(blackout(&data).stop_to_resume_ns, 388.1, 0.2);

@@ -13,7 +13,7 @@ fn stopped(from: f64, until: f64) -> Story {
 
 /// What the source's QEMU told at that moment.
 fn event(story: &Story, at_ms: f64, name: &str) -> QemuLine {
-    let body = QemuBody::Event { event: name.into(), qemu_real_us: 0, data: serde_json::Value::Null };
+    let body = QemuBody::Event { event: name.into(), qemu_real_us: None, data: serde_json::Value::Null };
     QemuLine { host_ns: story.host_ns(at_ms), side: Side::Source, body }
 }
 
