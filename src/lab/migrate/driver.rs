@@ -6,7 +6,7 @@ mod switch;
 
 use super::setup::Step;
 use super::{Action, Input, MigrationEnd, MigrationResult};
-use crate::lab::scenario::{MigrationSpec, Scenario, Trigger};
+use crate::lab::scenario::{MigrationSpec, Trigger};
 use crate::record::{MigrationSample, Milestone, MilestoneName, Side};
 use crate::units::Nanos;
 use postcopy::Postcopy;
@@ -70,10 +70,10 @@ enum Phase {
 }
 
 impl Driver {
-    /// A driver for the scenario's migration through `uri`, for example `unix:/run/x/migration`.
-    pub fn new(scenario: &Scenario, uri: &str) -> Self {
+    /// A driver for a migration through `uri`, for example `unix:/run/x/migration`.
+    pub fn new(spec: &MigrationSpec, uri: &str) -> Self {
         Self {
-            spec: scenario.migration.clone(),
+            spec: spec.clone(),
             uri: uri.to_owned(),
             phase: Phase::Idle,
             now_ns: 0,

@@ -15,8 +15,6 @@ pub struct GuestView {
     pub end: Option<End>,
     /// When that arrived.
     pub end_ns: Option<u64>,
-    /// When its last mark arrived.
-    pub marked_ns: Option<u64>,
     /// Page visits a second in its last interval.
     pub achieved_pages_per_s: Option<u64>,
     /// The corrupt pages it told of, as many as a session may tell.
@@ -52,8 +50,8 @@ impl GuestView {
                     self.corruptions.push(corruption.clone());
                 }
             }
-            Body::Mark(_) => self.marked_ns = Some(arrival.host_ns),
-            Body::Gap(_)
+            Body::Mark(_)
+            | Body::Gap(_)
             | Body::Stall(_)
             | Body::Heartbeat(_)
             | Body::ClockStep(_)

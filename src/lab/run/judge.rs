@@ -7,7 +7,7 @@ use crate::units::Nanos;
 
 /// What kept a run from going its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trouble {
+pub enum RunObstacle {
     /// It could not run at all.
     Failed(String),
     /// It ran, and something went wrong: sentences, the first says what.
@@ -22,7 +22,7 @@ pub struct Facts<'a> {
     /// What was asked and expected.
     pub scenario: &'a Scenario,
     /// What kept the run from going its way.
-    pub trouble: Option<&'a Trouble>,
+    pub error: Option<&'a RunObstacle>,
     /// How the migration ended, where there was one.
     pub migration: Option<&'a MigrationEnd>,
     /// How the guest's records arrived.
@@ -42,20 +42,20 @@ pub fn judge(facts: &Facts<'_>) -> Verdict {
     if let Some(fault) = &facts.write_fault {
         return Verdict { outcome: Outcome::Failed, reasons: vec![fault.clone()] };
     }
-    match facts.trouble {
-        Some(Trouble::Interrupted) => {
+    match facts.error {
+        Some(RunObstacle::Interrupted) => {
             return Verdict { outcome: Outcome::Interrupted, reasons: vec!["it was interrupted".into()] };
         }
-        Some(Trouble::Failed(reason)) => {
+        Some(RunObstacle::Failed(reason)) => {
             return Verdict { outcome: Outcome::Failed, reasons: vec![reason.clone()] };
         }
-        Some(Trouble::Judged(_)) | None => {}
+        Some(RunObstacle::Judged(_)) | None => {}
     }
     let mut reasons = Vec::new();
     if let Some(migration) = facts.migration {
         expectations(facts.scenario, migration, &mut reasons);
     }
-    if let Some(Trouble::Judged(sentences)) = facts.trouble {
+    if let Some(RunObstacle::Judged(sentences)) = facts.error {
         reasons.extend(sentences.iter().cloned());
     }
     let corrupt = corruption(facts);
@@ -215,7 +215,7 @@ mod tests {
         let end = end(EndReason::Stop);
         judge(&Facts {
             scenario: &scenario,
-            trouble: None,
+            error: None,
             migration: Some(&migration),
             stream,
             sessions: 1,
@@ -282,10 +282,10 @@ mod tests {
     #[test]
     fn trouble_decides_how_bad_it_is() {
         let scenario = Scenario::default();
-        let outcome = |trouble: Trouble| {
+        let outcome = |trouble: RunObstacle| {
             let facts = Facts {
                 scenario: &scenario,
-                trouble: Some(&trouble),
+                error: Some(&trouble),
                 migration: None,
                 stream: StreamAudit { torn: 1, ..StreamAudit::default() },
                 sessions: 0,
@@ -295,9 +295,9 @@ mod tests {
             };
             judge(&facts).outcome
         };
-        assert_eq!(outcome(Trouble::Interrupted), Outcome::Interrupted);
-        assert_eq!(outcome(Trouble::Failed("no QEMU".into())), Outcome::Failed);
-        assert_eq!(outcome(Trouble::Judged(vec!["the guest died".into()])), Outcome::Judged);
+        assert_eq!(outcome(RunObstacle::Interrupted), Outcome::Interrupted);
+        assert_eq!(outcome(RunObstacle::Failed("no QEMU".into())), Outcome::Failed);
+        assert_eq!(outcome(RunObstacle::Judged(vec!["the guest died".into()])), Outcome::Judged);
     }
 
     #[test]
@@ -316,7 +316,7 @@ mod tests {
         let corruptions: Vec<Corruption> = (100..120).map(corruption).collect();
         let facts = Facts {
             scenario: &scenario,
-            trouble: None,
+            error: None,
             migration: Some(&completed()),
             stream: StreamAudit::default(),
             sessions: 1,
@@ -347,11 +347,11 @@ mod tests {
             expected: String::new(),
             found: String::new(),
         };
-        let died = Trouble::Judged(vec!["the guest was lost while settling".into()]);
-        let of = |corruptions: &[Corruption], trouble: Option<&Trouble>| {
+        let died = RunObstacle::Judged(vec!["the guest was lost while settling".into()]);
+        let of = |corruptions: &[Corruption], trouble: Option<&RunObstacle>| {
             judge(&Facts {
                 scenario: &scenario,
-                trouble,
+                error: trouble,
                 migration: Some(&completed()),
                 stream: StreamAudit::default(),
                 sessions: 1,
@@ -369,7 +369,7 @@ mod tests {
             assert!(nothing.reasons.iter().any(|reason| reason.contains("this run proved nothing")));
         }
         assert_eq!(
-            of(std::slice::from_ref(&corruption), Some(&Trouble::Interrupted)).outcome,
+            of(std::slice::from_ref(&corruption), Some(&RunObstacle::Interrupted)).outcome,
             Outcome::Interrupted
         );
     }

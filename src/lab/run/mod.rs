@@ -2,6 +2,10 @@
 
 mod account;
 mod console;
+mod driven;
+mod driver;
+#[cfg(test)]
+mod fake;
 mod guest;
 mod host;
 mod judge;
@@ -11,6 +15,8 @@ mod restarts;
 mod stages;
 mod status;
 mod steady;
+mod stream;
+mod vm;
 
 pub use host::{Host, HostRequest};
 pub use preflight::{preflight, writable};
@@ -18,20 +24,22 @@ pub use status::{Status, Watch};
 
 use crate::lab::hostclock;
 use crate::lab::image::{INITRAMFS_FILE, initramfs_with};
-use crate::lab::migrate::MigrationEnd;
 use crate::lab::rundir::RunWriter;
 use crate::lab::scenario::{GUEST_PATH, Resolved, Scenario};
 use crate::lab::vm::{Sockets, ram_for};
-use crate::record::{ClockPair, MilestoneName, Outcome, Provenance, Run, StreamAudit, Verdict};
+use crate::record::{ClockPair, Outcome, Provenance, Run, StreamAudit, Verdict};
 use account::Account;
 use anyhow::Context as _;
-use judge::{Facts, Trouble, judge};
+use driver::VmDriver;
+use judge::{Facts, RunObstacle, judge};
 use pair::{Pair, PairConfig};
+use stages::{Played, play};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::Duration;
 use tokio::{sync::watch, time::timeout};
+use vm::{LastWords, Vm as _};
 
 /// How long QEMUs that were being started when somebody interrupted may take to be up, before they are killed.
 const START_AFTER_INTERRUPT: Duration = Duration::from_secs(5);
@@ -61,20 +69,23 @@ pub async fn run_scenario(
     let sockets = Sockets::create()?;
     let writer = RunWriter::create(out, &scenario.name)?;
     let clock = hostclock::pair();
-    let mut account = Account::new(writer, scenario);
+    let mut account = Account::new(writer);
     let workaround = scenario.vm.ram_workaround;
     let wanted = scenario.vm.memory.0;
     let (memory_bytes, note) = ram_for(host.accelerator(), host.version().triple(), wanted, workaround);
-    account.notes.extend(notes.iter().cloned());
-    account.notes.extend(note);
-    account.milestone(MilestoneName::Boot, clock.mono_ns);
     let initramfs = initramfs(scenario, host, &sockets)?;
     let config = PairConfig { scenario, host, memory_bytes, initramfs, sockets };
     let qemu_arguments = config.source(&account.writer).arguments();
-    let (migration, trouble) = carry_out(scenario, config, &mut account, watch).await;
-    account.close();
-    let provenance = host.provenance(memory_bytes, qemu_arguments, std::mem::take(&mut account.notes));
-    finish(scenario, account, clock, provenance, migration, trouble.as_ref())
+    let driver = VmDriver::new(clock.mono_ns);
+    watch.show(&Status::step("starting both QEMUs"));
+    let played = match start(config, &account.writer, watch.interrupt.clone()).await {
+        Ok(pair) => Box::pin(play(scenario, pair, driver, &mut account, watch)).await,
+        Err(error) => Played { driver, error: Some(error), last: LastWords::default() },
+    };
+    let notes =
+        notes.iter().chain(&note).chain(played.driver.notes()).chain(&played.last.notes).cloned().collect();
+    let provenance = host.provenance(memory_bytes, qemu_arguments, notes);
+    finish(scenario, account, clock, provenance, &played)
 }
 
 /// The image's initramfs; one with the load's plan in it, beside the sockets, where there is one.
@@ -86,43 +97,21 @@ fn initramfs(scenario: &Scenario, host: &Host, sockets: &Sockets) -> anyhow::Res
     Ok(path)
 }
 
-/// Both VMs from their start to their end.
-async fn carry_out(
-    scenario: &Scenario,
-    config: PairConfig<'_>,
-    account: &mut Account,
-    watch: &mut Watch<'_>,
-) -> (Option<MigrationEnd>, Option<Trouble>) {
-    watch.show(&Status::step("starting both QEMUs"));
-    let mut pair = match start(config, &account.writer, watch.interrupt.clone()).await {
-        Ok(pair) => pair,
-        Err(trouble) => return (None, Some(trouble)),
-    };
-    let played = stages::play(scenario, &mut pair, account, watch).await;
-    watch.show(&Status::step("shutting down"));
-    let (left, stubborn) = pair.shut_down().await;
-    for message in &left {
-        account.port(message);
-    }
-    account.notes.extend(stubborn);
-    (played.migration, played.trouble)
-}
-
 /// Starts both QEMUs, unless somebody interrupts.
 async fn start(
     config: PairConfig<'_>,
     writer: &RunWriter,
     mut interrupt: watch::Receiver<bool>,
-) -> Result<Pair, Trouble> {
+) -> Result<Pair, RunObstacle> {
     let mut starting = pin!(Pair::start(config, writer));
     tokio::select! {
-        started = &mut starting => started.map_err(|error| Trouble::Failed(format!("{error:#}"))),
+        started = &mut starting => started.map_err(|error| RunObstacle::Failed(format!("{error:#}"))),
         _ = interrupt.wait_for(|interrupted| *interrupted) => {
             // A QEMU that is half started is let in and shown out, so that it is gone when the lab is.
             if let Ok(Ok(pair)) = timeout(START_AFTER_INTERRUPT, starting).await {
                 pair.shut_down().await;
             }
-            Err(Trouble::Interrupted)
+            Err(RunObstacle::Interrupted)
         }
     }
 }
@@ -132,33 +121,31 @@ fn finish(
     mut account: Account,
     clock: ClockPair,
     provenance: Provenance,
-    migration: Option<MigrationEnd>,
-    trouble: Option<&Trouble>,
+    Played { driver, error, last }: &Played,
 ) -> anyhow::Result<RunResult> {
-    let stream = StreamAudit { unwritten: account.writer.unwritten(), ..account.audit.found() };
+    let stream = StreamAudit { unwritten: account.writer.unwritten(), ..last.stream };
     let flushed = account.writer.flush();
     account.keep_fault(flushed);
     let write_fault = account.fault.as_ref().map(|fault| format!("the run directory is not whole: {fault}"));
     let verdict = judge(&Facts {
         scenario,
-        trouble,
-        migration: migration.as_ref(),
+        error: error.as_ref(),
+        migration: driver.migration(),
         stream,
-        sessions: account.audit.sessions(),
-        end: account.guest.end.as_ref(),
-        corruptions: &account.guest.corruptions,
+        sessions: last.sessions,
+        end: driver.guest().end.as_ref(),
+        corruptions: &driver.guest().corruptions,
         write_fault,
     });
-    let (source, destination) = migration.map_or((None, None), |end| (end.source, end.destination));
-    let mut milestones = account.milestones;
-    milestones.sort_by_key(|milestone| milestone.host_ns);
+    let (source, destination) =
+        driver.migration().map_or((None, None), |end| (end.source.clone(), end.destination.clone()));
     let mut run = Run {
         schema: Run::SCHEMA,
         name: scenario.name.clone(),
         scenario: serde_json::to_value(scenario)?,
         provenance,
         clock,
-        milestones,
+        milestones: driver.milestones(),
         stream,
         source,
         destination,
@@ -174,3 +161,6 @@ fn finish(
     }
     Ok(RunResult { dir, run })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,18 +1,20 @@
 //! The two VMs of a migration, their sockets, and everything that happens to them as one sequence.
 
 use super::host::Host;
-use crate::lab::collect::{Port, PortError, PortMessage};
+use super::stream::GuestStream;
+use super::vm::{LastWords, QmpAnswer, Vm, VmEvent};
+use crate::lab::collect::{Port, PortMessage};
 use crate::lab::hostclock;
 use crate::lab::qmp::{QmpError, QmpEvent};
 use crate::lab::rundir::RunWriter;
 use crate::lab::scenario::Scenario;
-use crate::lab::vm::{Exit, Qemu, Sockets, VmConfig};
-use crate::record::{Command, Side};
+use crate::lab::vm::{Qemu, Sockets, VmConfig};
+use crate::record::{Arrival, Command, Side};
 use anyhow::Context;
 use serde_json::Value;
-use std::{future::pending, path::PathBuf, pin::pin, time::Duration};
+use std::{collections::VecDeque, future::pending, path::PathBuf, pin::pin, time::Duration};
 use tokio::{
-    sync::{mpsc, watch},
+    sync::mpsc,
     time::{self, Interval, MissedTickBehavior},
 };
 
@@ -66,50 +68,23 @@ impl PairConfig<'_> {
     }
 }
 
-/// Something that happened to the pair.
-#[derive(Debug)]
-pub enum Happening {
-    /// A socket gave something.
-    Port(PortMessage),
-    /// QEMU announced something.
-    Event(Side, QmpEvent),
-    /// QEMU answered.
-    Answer(Answer),
-    /// A QEMU ended.
-    Exited(Side, Exit),
-    /// A tenth of a second passed.
-    Tick,
-    /// Somebody wants the run to end.
-    Interrupted,
-}
-
-/// QEMU's answer to a command.
-#[derive(Debug)]
-pub struct Answer {
-    /// Which QEMU.
-    pub side: Side,
-    /// The command.
-    pub command: &'static str,
-    /// Its arguments.
-    pub arguments: Value,
-    /// When the answer came, host CLOCK_MONOTONIC.
-    pub host_ns: u64,
-    /// What it was: a value, or QEMU's own words.
-    pub result: Result<Value, String>,
-}
-
 /// What every connection begins with: the guest keeps what is not acknowledged, and sends again what it has kept.
 const ATTACH: Command = Command::Attach { id: None, session: None, after: None, otherwise: None };
 
-/// Both VMs, running.
+/// A VM that we started: both its QEMUs, running.
 pub struct Pair {
     source: Half,
     destination: Half,
     ports: mpsc::Receiver<PortMessage>,
     sink: mpsc::Sender<PortMessage>,
-    answers: mpsc::UnboundedReceiver<Answer>,
-    answer: mpsc::UnboundedSender<Answer>,
+    answers: mpsc::UnboundedReceiver<QmpAnswer>,
+    answer: mpsc::UnboundedSender<QmpAnswer>,
     tick: Interval,
+    stream: GuestStream,
+    /// What is known and not yet handed out.
+    ready: VecDeque<VmEvent>,
+    /// What the last tick found is on its way to the disk: it can be acknowledged.
+    has_ticked: bool,
     sockets: Sockets,
 }
 
@@ -152,38 +127,102 @@ impl Pair {
         };
         let mut tick = time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(Self { source, destination, ports, sink, answers, answer, tick, sockets: config.sockets })
+        let (stream, ready, sockets) = (GuestStream::new(), VecDeque::new(), config.sockets);
+        let has_ticked = false;
+        Ok(Self {
+            source,
+            destination,
+            ports,
+            sink,
+            answers,
+            answer,
+            tick,
+            stream,
+            ready,
+            has_ticked,
+            sockets,
+        })
     }
 
-    /// Where the migration stream goes, as QEMU names it.
-    pub fn migration_uri(&self) -> String {
+    /// Takes what a port gave.
+    fn port(&mut self, message: &PortMessage) {
+        let records = self.stream.port(message);
+        self.hear(records);
+        if let PortMessage::Closed(side) = message {
+            self.ready.push_back(VmEvent::PortClosed(*side));
+        }
+    }
+
+    /// Takes what else happened; what follows from it for the guest's stream comes first.
+    fn see(&mut self, event: VmEvent) {
+        match &event {
+            VmEvent::Exited(side, _) => self.half(*side).exit_told = true,
+            VmEvent::Qmp(Side::Source, event) if event.name == "STOP" => {
+                // The source stands still: what its socket holds now is all there will be.
+                self.stream.source_stopped();
+                self.source.port.probe();
+            }
+            VmEvent::Qmp(Side::Source, event) if event.name == "RESUME" => {
+                let records = self.stream.source_resumed();
+                self.hear(records);
+            }
+            VmEvent::Tick => self.has_ticked = true,
+            _ => {}
+        }
+        self.ready.push_back(event);
+    }
+
+    fn hear(&mut self, records: Vec<Arrival>) {
+        if !records.is_empty() {
+            self.ready.push_back(VmEvent::Heard(records));
+        }
+    }
+
+    const fn half(&mut self, side: Side) -> &mut Half {
+        match side {
+            Side::Source => &mut self.source,
+            Side::Destination => &mut self.destination,
+        }
+    }
+}
+
+impl Vm for Pair {
+    fn now_ns(&self) -> u64 {
+        hostclock::mono_ns()
+    }
+
+    fn migration_uri(&self) -> String {
         format!("unix:{}", self.sockets.migration().display())
     }
 
-    /// Waits for the next thing to happen: at the latest in a tenth of a second.
-    pub async fn next(&mut self, interrupt: &mut watch::Receiver<bool>) -> Happening {
-        let Self { source, destination, ports, answers, tick, .. } = self;
-        let happening = tokio::select! {
-            Some(message) = ports.recv() => Happening::Port(message),
-            event = next_event(&mut source.events) => Happening::Event(Side::Source, event),
-            event = next_event(&mut destination.events) => Happening::Event(Side::Destination, event),
-            Some(answer) = answers.recv() => Happening::Answer(answer),
-            exit = source.vm.wait(), if !source.exit_told => Happening::Exited(Side::Source, exit),
-            exit = destination.vm.wait(), if !destination.exit_told => Happening::Exited(Side::Destination, exit),
-            _ = tick.tick() => Happening::Tick,
-            () = interrupted(interrupt) => Happening::Interrupted,
-        };
-        match &happening {
-            Happening::Exited(side, _) => self.half(*side).exit_told = true,
-            // The source stands still: what its socket holds now is all there will be.
-            Happening::Event(Side::Source, event) if event.name == "STOP" => self.source.port.probe(),
-            _ => {}
+    async fn next(&mut self) -> VmEvent {
+        if std::mem::take(&mut self.has_ticked)
+            && let Some((side, command)) = self.stream.word_to_guest(hostclock::mono_ns())
+        {
+            self.offer_guest(side, &command);
         }
-        happening
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return event;
+            }
+            let Self { source, destination, ports, answers, tick, .. } = self;
+            let event = tokio::select! {
+                Some(message) = ports.recv() => {
+                    self.port(&message);
+                    continue;
+                }
+                event = next_event(&mut source.events) => VmEvent::Qmp(Side::Source, event),
+                event = next_event(&mut destination.events) => VmEvent::Qmp(Side::Destination, event),
+                Some(answer) = answers.recv() => VmEvent::Answer(answer),
+                exit = source.vm.wait(), if !source.exit_told => VmEvent::Exited(Side::Source, exit),
+                exit = destination.vm.wait(), if !destination.exit_told => VmEvent::Exited(Side::Destination, exit),
+                _ = tick.tick() => VmEvent::Tick,
+            };
+            self.see(event);
+        }
     }
 
-    /// Gives QEMU a command; the answer comes as a [`Happening`].
-    pub fn execute(&mut self, side: Side, command: &'static str, arguments: Value) {
+    fn execute(&mut self, side: Side, command: &'static str, arguments: Value) {
         let (qmp, answer) = (self.half(side).vm.qmp().clone(), self.answer.clone());
         tokio::spawn(async move {
             let result = qmp.execute(command, arguments.clone()).await.map_err(|error| match error {
@@ -191,25 +230,19 @@ impl Pair {
                 error => error.to_string(),
             });
             let host_ns = hostclock::mono_ns();
-            let _ = answer.send(Answer { side, command, arguments, host_ns, result });
+            let _ = answer.send(QmpAnswer { side, command, arguments, host_ns, result });
         });
     }
 
-    /// Sends a command to the guest.
-    ///
-    /// # Errors
-    /// The guest's port is closed or takes nothing.
-    pub async fn tell_guest(&mut self, side: Side, command: &Command) -> Result<(), PortError> {
-        self.half(side).port.send(command).await
+    async fn tell_guest(&mut self, side: Side, command: &Command) -> Result<(), String> {
+        self.half(side).port.send(command).await.map_err(|error| error.to_string())
     }
 
-    /// Sends a command to the guest if its port takes it at once.
-    pub fn offer_guest(&mut self, side: Side, command: &Command) {
+    fn offer_guest(&mut self, side: Side, command: &Command) {
         self.half(side).port.offer(command);
     }
 
-    /// Drops both connections with all that is on its way, as the death of a collector does, and connects anew.
-    pub async fn reconnect(&mut self) {
+    async fn reconnect(&mut self) {
         for side in [Side::Source, Side::Destination] {
             self.half(side).port.close().await;
         }
@@ -228,11 +261,11 @@ impl Pair {
                 Ok(Err(_)) | Err(_) => drop(self.sink.send(PortMessage::Closed(side)).await),
             }
         }
+        self.stream.reconnected(hostclock::mono_ns());
     }
 
-    /// Ends both QEMUs. What their sockets still gave, and a sentence about a QEMU that would not end.
-    pub async fn shut_down(self) -> (Vec<PortMessage>, Vec<String>) {
-        let Self { source, destination, mut ports, sink, sockets, .. } = self;
+    async fn shut_down(self) -> LastWords {
+        let Self { source, destination, mut ports, sink, sockets, mut stream, ready, .. } = self;
         drop(sink);
         // The ports stay open until both QEMUs are gone, so that their last bytes are read.
         let _open = (source.port, destination.port, sockets);
@@ -250,14 +283,15 @@ impl Pair {
             left.push(message);
         }
         let stubborn = [one, other].into_iter().filter_map(Result::err).map(|error| error.to_string());
-        (left, stubborn.collect())
-    }
-
-    const fn half(&mut self, side: Side) -> &mut Half {
-        match side {
-            Side::Source => &mut self.source,
-            Side::Destination => &mut self.destination,
-        }
+        let heard = ready.into_iter().filter_map(|event| match event {
+            VmEvent::Heard(records) => Some(records),
+            _ => None,
+        });
+        let mut records: Vec<Arrival> = heard.flatten().collect();
+        records.extend(left.iter().flat_map(|message| stream.port(message)));
+        records.extend(stream.close());
+        let (sessions, stream) = (stream.sessions(), stream.found());
+        LastWords { records, stream, sessions, notes: stubborn.collect() }
     }
 }
 
@@ -271,12 +305,5 @@ async fn next_event(events: &mut Option<mpsc::UnboundedReceiver<QmpEvent>>) -> Q
                 None => *events = None,
             },
         }
-    }
-}
-
-/// Returns when somebody wants the run to end; never, when nobody can want it any more.
-async fn interrupted(interrupt: &mut watch::Receiver<bool>) {
-    if interrupt.wait_for(|interrupted| *interrupted).await.is_err() {
-        pending::<()>().await;
     }
 }

@@ -19,10 +19,10 @@ struct Play {
 
 impl Play {
     fn new(change: impl FnOnce(&mut MigrationSpec)) -> Self {
-        let mut scenario = Scenario::default();
-        change(&mut scenario.migration);
+        let mut spec = MigrationSpec::default();
+        change(&mut spec);
         Self {
-            driver: Driver::new(&scenario, "unix:/m"),
+            driver: Driver::new(&spec, "unix:/m"),
             now_ns: SECOND,
             said: Vec::new(),
             milestones: Vec::new(),

@@ -1,0 +1,255 @@
+//! The state machine that takes a VM from boot to end: what is waited for, for how long, and what is wrong.
+//!
+//! The caller starts one goal at a time ([`VmDriver::boot`], [`VmDriver::migrate`], ...), hands in what happens with its
+//! moment, and does what it gets back, until [`VmAction::Over`] says how the goal ended.
+
+mod advance;
+mod exchange;
+mod goals;
+mod stage;
+
+pub use exchange::{Obstacle, VmAction, VmInput};
+
+use super::guest::GuestView;
+use crate::lab::migrate::{Action, Input, MigrationEnd, sample};
+use crate::lab::vm::Exit;
+use crate::record::{Arrival, Body, Command, MigrationSample, Milestone, MilestoneName, Side};
+use crate::units::Nanos;
+use serde_json::Value;
+use stage::VmStage;
+
+/// How often the guest is asked whether it hears.
+const PING_PERIOD: Nanos = Nanos::from_secs(1);
+
+/// Drives one VM, which two QEMUs pass from one to the other.
+#[derive(Debug)]
+pub struct VmDriver {
+    stage: VmStage,
+    guest: GuestView,
+    /// The side the guest runs on: where it was resumed last.
+    home: Side,
+    source: Leftover,
+    destination: Leftover,
+    milestones: Vec<Milestone>,
+    notes: Vec<String>,
+    /// The source's last answer about the migration.
+    sample: Option<MigrationSample>,
+    migration: Option<MigrationEnd>,
+    /// The latest moment that was handed in.
+    now_ns: u64,
+    next_ping_ns: u64,
+    actions: Vec<VmAction>,
+}
+
+/// What is left of a side.
+#[derive(Debug, Default)]
+struct Leftover {
+    exit: Option<Exit>,
+    port_closed: bool,
+}
+
+impl VmDriver {
+    /// A driver for a VM that began at `boot_ns`. All moments are host CLOCK_MONOTONIC, ns.
+    pub fn new(boot_ns: u64) -> Self {
+        Self {
+            stage: VmStage::Idle,
+            guest: GuestView::default(),
+            home: Side::Source,
+            source: Leftover::default(),
+            destination: Leftover::default(),
+            milestones: vec![Milestone { name: MilestoneName::Boot, host_ns: boot_ns }],
+            notes: Vec::new(),
+            sample: None,
+            migration: None,
+            now_ns: boot_ns,
+            next_ping_ns: 0,
+            actions: Vec::new(),
+        }
+    }
+
+    /// What to do about `input`, which happened at `now_ns`.
+    pub fn on(&mut self, now_ns: u64, input: VmInput) -> Vec<VmAction> {
+        self.now_ns = self.now_ns.max(now_ns);
+        match input {
+            VmInput::Tick => self.tick(),
+            VmInput::Event { side, host_ns, name, data } => self.event(side, host_ns, name, data),
+            VmInput::Answer { side, command, host_ns, result } => {
+                self.answer(side, command, host_ns, result);
+            }
+            VmInput::Exited { side, exit, cause } => {
+                let how = format!("{}{cause}", one_line(&exit));
+                self.leftover(side).exit = Some(exit);
+                self.drive(self.now_ns, Input::VmExited { side, how });
+            }
+            VmInput::PortClosed(side) => self.leftover(side).port_closed = true,
+            VmInput::Record(arrival) => self.record(&arrival),
+            VmInput::NotTold { side, error } => self.over(Err(self.unwell(side, &error))),
+            VmInput::Interrupted => self.over(Err(Obstacle::Interrupted)),
+        }
+        if let Some(obstacle) = self.lost() {
+            self.over(Err(obstacle));
+        }
+        self.advance()
+    }
+
+    /// What the guest has said.
+    pub const fn guest(&self) -> &GuestView {
+        &self.guest
+    }
+
+    /// What happened when, in order.
+    pub fn milestones(&self) -> Vec<Milestone> {
+        let end = self.guest.end_ns.map(|host_ns| Milestone { name: MilestoneName::End, host_ns });
+        let mut milestones: Vec<Milestone> = self.milestones.iter().copied().chain(end).collect();
+        milestones.sort_by_key(|milestone| milestone.host_ns);
+        milestones
+    }
+
+    /// What the reader of a report should know.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// How the migration ended, where it came to one.
+    pub const fn migration(&self) -> Option<&MigrationEnd> {
+        self.migration.as_ref()
+    }
+
+    /// The source's last answer about the migration.
+    pub const fn sample(&self) -> Option<&MigrationSample> {
+        self.sample.as_ref()
+    }
+
+    /// What is being done, in words.
+    pub const fn step(&self) -> &'static str {
+        self.stage.name()
+    }
+
+    /// Whether the guest has spoken and not yet been told to end. Before, there is nothing to lose; afterwards, nothing may
+    /// stand in the way of the one command that ends it.
+    pub fn is_in_conversation(&self) -> bool {
+        self.guest.hello_ns.is_some() && !self.has(MilestoneName::StopGuest)
+    }
+
+    fn tick(&mut self) {
+        if self.is_in_conversation() && self.now_ns >= self.next_ping_ns {
+            self.next_ping_ns = self.now_ns.saturating_add(PING_PERIOD.0);
+            // The reply repeats the id, so its record holds both stamps of the round trip.
+            let command = Command::Ping { id: Some(self.now_ns) };
+            self.actions.push(VmAction::Offer { side: self.home, command });
+        }
+        self.drive(self.now_ns, Input::Tick);
+    }
+
+    fn event(&mut self, side: Side, host_ns: u64, name: String, data: Value) {
+        if name == "RESUME" {
+            self.home = side;
+        }
+        self.drive(host_ns, Input::Event { side, name, data });
+    }
+
+    fn answer(&mut self, side: Side, command: &'static str, host_ns: u64, result: Result<Value, String>) {
+        let input = match result {
+            Ok(value) if command == "query-migrate" => {
+                let sample = sample(&value);
+                if side == Side::Source {
+                    self.sample = Some(sample.clone());
+                }
+                Input::Sample(side, Box::new(sample))
+            }
+            Ok(value) => Input::CommandDone { side, command, value },
+            Err(error) => Input::CommandFailed { side, command, error },
+        };
+        self.drive(host_ns, input);
+    }
+
+    fn record(&mut self, arrival: &Arrival) {
+        self.guest.on(arrival, self.has(MilestoneName::Migrate));
+        if let Body::Mark(_) = arrival.record.body {
+            self.drive(arrival.host_ns, Input::Marked);
+        }
+    }
+
+    /// Hands what happened at `at_ns` to the migration's driver, while there is one, and passes on what it wants.
+    fn drive(&mut self, at_ns: u64, input: Input) {
+        let VmStage::Migrating { driver, .. } = &mut self.stage else { return };
+        for action in driver.on(at_ns, input) {
+            match action {
+                Action::Mark(text) => {
+                    let command = Command::Mark { id: None, text: text.into() };
+                    self.actions.push(VmAction::Offer { side: self.home, command });
+                }
+                Action::Execute { side, command, arguments } => {
+                    self.actions.push(VmAction::Execute { side, command, arguments });
+                }
+                Action::Query(side) => {
+                    let (command, arguments) = ("query-migrate", Value::Null);
+                    self.actions.push(VmAction::Execute { side, command, arguments });
+                }
+                Action::Milestone(milestone) => self.milestone(milestone.name, milestone.host_ns),
+                Action::Note(note) => self.notes.push(note),
+                Action::Finish(end) => {
+                    self.migration = Some(*end);
+                    self.over(Ok(()));
+                }
+            }
+        }
+    }
+
+    /// Writes down that something happened, the first time it does.
+    fn milestone(&mut self, name: MilestoneName, host_ns: u64) {
+        if !self.has(name) {
+            self.milestones.push(Milestone { name, host_ns });
+        }
+    }
+
+    /// When it happened, if it has.
+    fn when(&self, name: MilestoneName) -> Option<u64> {
+        self.milestones.iter().find(|milestone| milestone.name == name).map(|milestone| milestone.host_ns)
+    }
+
+    fn has(&self, name: MilestoneName) -> bool {
+        self.when(name).is_some()
+    }
+
+    /// How a side's QEMU ended, once nothing more can come from it.
+    fn gone(&self, side: Side) -> Option<&Exit> {
+        let leftover = match side {
+            Side::Source => &self.source,
+            Side::Destination => &self.destination,
+        };
+        leftover.exit.as_ref().filter(|_| leftover.port_closed)
+    }
+
+    const fn leftover(&mut self, side: Side) -> &mut Leftover {
+        match side {
+            Side::Source => &mut self.source,
+            Side::Destination => &mut self.destination,
+        }
+    }
+
+    /// A guest that is not well.
+    fn unwell(&self, side: Side, sentence: &str) -> Obstacle {
+        Obstacle::Guest { side, sentence: sentence.to_owned(), exit: self.gone(side).map(one_line) }
+    }
+
+    /// The goal is reached, or cannot be.
+    fn over(&mut self, outcome: Result<(), Obstacle>) {
+        if !matches!(self.stage, VmStage::Idle) {
+            self.stage = VmStage::Idle;
+            self.actions.push(VmAction::Over(outcome));
+        }
+    }
+
+    fn elapsed_ns(&self, since_ns: u64) -> u64 {
+        self.now_ns.saturating_sub(since_ns)
+    }
+}
+
+/// How a QEMU ended and what it said, on one line.
+fn one_line(exit: &Exit) -> String {
+    exit.to_string().trim().replace('\n', "; ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,52 @@
+//! What a driver of a VM can be told to reach, one goal at a time.
+
+use super::VmDriver;
+use super::exchange::VmAction;
+use super::stage::VmStage;
+use crate::lab::migrate::{Driver, Input};
+use crate::lab::scenario::{LoadSpec, MigrationSpec};
+use crate::record::{Command, MilestoneName};
+use crate::units::Nanos;
+
+impl VmDriver {
+    /// The guest is to speak.
+    pub fn boot(&mut self, now_ns: u64) -> Vec<VmAction> {
+        self.begin(now_ns, VmStage::Booting { since_ns: now_ns })
+    }
+
+    /// The baseline is to be over and `load` steady.
+    pub fn wait_steady(&mut self, now_ns: u64, load: &LoadSpec) -> Vec<VmAction> {
+        let stage = VmStage::Baseline { since_ns: now_ns, length: load.baseline, asked: load.rate };
+        self.begin(now_ns, stage)
+    }
+
+    /// The guest is to go from the source to the destination through `uri`, for example `unix:/run/x/migration`. How that ended
+    /// is [`VmDriver::migration`]'s to say: a migration that failed is an end like another.
+    pub fn migrate(&mut self, now_ns: u64, spec: &MigrationSpec, uri: &str) -> Vec<VmAction> {
+        let driver = Box::new(Driver::new(spec, uri));
+        self.now_ns = self.now_ns.max(now_ns);
+        self.stage = VmStage::Migrating { since_ns: now_ns, timeout: spec.timeout, driver };
+        self.drive(now_ns, Input::Start);
+        self.advance()
+    }
+
+    /// The load is to be steady again, within `limit` of the migration's end. One that is not is noted.
+    pub fn settle(&mut self, now_ns: u64, limit: Nanos) -> Vec<VmAction> {
+        self.begin(now_ns, VmStage::Settling { since_ns: now_ns, limit })
+    }
+
+    /// The guest is to end and power off.
+    pub fn end(&mut self, now_ns: u64) -> Vec<VmAction> {
+        self.milestone(MilestoneName::StopGuest, now_ns);
+        if self.guest.end.is_none() {
+            self.actions.push(VmAction::Tell { side: self.home, command: Command::Stop { id: Some(1) } });
+        }
+        self.begin(now_ns, VmStage::Ending { since_ns: now_ns })
+    }
+
+    fn begin(&mut self, now_ns: u64, stage: VmStage) -> Vec<VmAction> {
+        self.now_ns = self.now_ns.max(now_ns);
+        self.stage = stage;
+        self.advance()
+    }
+}

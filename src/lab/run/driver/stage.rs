@@ -1,0 +1,42 @@
+//! The stages on the way to a goal.
+
+use crate::lab::migrate::Driver;
+use crate::units::{Nanos, Rate};
+
+/// Where a VM stands on the way to its goal.
+#[derive(Debug)]
+pub(super) enum VmStage {
+    /// There is no goal.
+    Idle,
+    /// Until the guest's first record.
+    Booting { since_ns: u64 },
+    /// Until the baseline is over and the load steady.
+    Baseline {
+        since_ns: u64,
+        /// The baseline's own length.
+        length: Nanos,
+        asked: Rate,
+    },
+    /// Until the migration's driver is through.
+    Migrating { since_ns: u64, timeout: Nanos, driver: Box<Driver> },
+    /// Until the load is steady again.
+    Settling { since_ns: u64, limit: Nanos },
+    /// Until the guest's last record.
+    Ending { since_ns: u64 },
+    /// Until its QEMU is gone.
+    PoweringOff { since_ns: u64 },
+}
+
+impl VmStage {
+    /// In words.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Idle => "",
+            Self::Booting { .. } => "booting",
+            Self::Baseline { .. } => "measuring the baseline",
+            Self::Migrating { .. } => "migrating",
+            Self::Settling { .. } => "settling",
+            Self::Ending { .. } | Self::PoweringOff { .. } => "ending",
+        }
+    }
+}

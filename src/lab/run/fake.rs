@@ -1,0 +1,357 @@
+//! A VM that a script plays: what QEMU and the guest say are cues, each a while after something that the run did.
+//!
+//! Its clock is a number that waiting moves on, so a run of minutes takes milliseconds.
+
+mod script;
+
+pub use script::{Cue, active, completed, end};
+
+use super::vm::{LastWords, QmpAnswer, Vm, VmEvent};
+use crate::lab::qmp::QmpEvent;
+use crate::lab::scenario::Scenario;
+use crate::lab::vm::Exit;
+use crate::record::{
+    Arrival, Body, Command, Interval, Latency, Record, SelfCost, SessionId, Side, StreamAudit,
+};
+use crate::units::Rate;
+use serde_json::{Value, json};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::rc::Rc;
+
+/// When the fake's time begins, ns: nothing may take a moment for a length.
+pub const BOOT_NS: u64 = 1_000_000_000_000;
+const MS: u64 = 1_000_000;
+const TICK_NS: u64 = 100 * MS;
+/// A run that lasts longer waits for something that never comes.
+const LONGEST_NS: u64 = 3_600_000 * MS;
+
+/// A scripted VM.
+#[derive(Debug)]
+pub struct FakeVm {
+    now_ns: u64,
+    next_tick_ns: u64,
+    /// What is to come, by its moment and the order in which it was caused; with its cause.
+    coming: BTreeMap<(u64, usize), (&'static str, Cue)>,
+    caused: usize,
+    has_booted: bool,
+    happened: VecDeque<VmEvent>,
+    script: Vec<(&'static str, u64, Cue)>,
+    refusals: HashMap<&'static str, &'static str>,
+    unanswered: HashSet<&'static str>,
+    /// What each side says to `query-migrate`.
+    answers: [Value; 2],
+    has_exited: [bool; 2],
+    port_is_closed: [bool; 2],
+    home: Side,
+    guest: FakeGuest,
+    stream: StreamAudit,
+    sessions: usize,
+    stubborn: Vec<String>,
+    heard: Rc<RefCell<Vec<String>>>,
+}
+
+/// The guest of a scripted VM: a load that does a share of what is asked for, in intervals of a tick.
+#[derive(Debug)]
+struct FakeGuest {
+    session: SessionId,
+    seq: u64,
+    runs: bool,
+    /// Visits a tick that are asked for.
+    asked: u64,
+    /// The share of them that is done; none before the load begins, and after its end.
+    percent: Option<u64>,
+    baseline_ns: u64,
+    began_ns: u64,
+}
+
+impl FakeVm {
+    /// A VM in which all goes well.
+    pub fn new(scenario: &Scenario) -> Self {
+        let asked = match scenario.load.rate {
+            Rate::PagesPerSecond(pages) => pages / 10,
+            Rate::Max => 1000,
+        };
+        Self {
+            now_ns: BOOT_NS,
+            next_tick_ns: BOOT_NS + TICK_NS,
+            coming: BTreeMap::new(),
+            caused: 0,
+            has_booted: false,
+            happened: VecDeque::new(),
+            script: script::well(),
+            refusals: HashMap::new(),
+            unanswered: HashSet::new(),
+            answers: [json!({}), json!({})],
+            has_exited: [false; 2],
+            port_is_closed: [false; 2],
+            home: Side::Source,
+            guest: FakeGuest {
+                session: SessionId(0xfa6e),
+                seq: 0,
+                runs: true,
+                asked,
+                percent: None,
+                baseline_ns: scenario.load.baseline.0,
+                began_ns: 0,
+            },
+            stream: StreamAudit::default(),
+            sessions: 1,
+            stubborn: Vec::new(),
+            heard: Rc::default(),
+        }
+    }
+
+    /// Adds a cue, `ms` after `cause`.
+    pub fn when(&mut self, cause: &'static str, ms: u64, cue: Cue) -> &mut Self {
+        self.script.push((cause, ms, cue));
+        self
+    }
+
+    /// Forgets what the script says about `cause`.
+    pub fn without(&mut self, cause: &'static str) -> &mut Self {
+        self.script.retain(|(other, ..)| *other != cause);
+        self
+    }
+
+    /// Has `command`, such as `source migrate`, be refused.
+    pub fn refuse(&mut self, command: &'static str, error: &'static str) -> &mut Self {
+        self.refusals.insert(command, error);
+        self
+    }
+
+    /// Has `command` never be answered.
+    pub fn ignore(&mut self, command: &'static str) -> &mut Self {
+        self.unanswered.insert(command);
+        self
+    }
+
+    /// Has a QEMU that cannot be ended.
+    pub fn is_stubborn(&mut self) -> &mut Self {
+        self.stubborn.push("QEMU still runs".into());
+        self
+    }
+
+    /// Everything that the VM is told, as it will be known after the run.
+    pub fn heard(&self) -> Rc<RefCell<Vec<String>>> {
+        Rc::clone(&self.heard)
+    }
+
+    /// It is told something: whatever the script has for that comes.
+    fn hear(&mut self, cause: &str) {
+        self.heard.borrow_mut().push(cause.to_owned());
+        self.cause(cause);
+    }
+
+    fn cause(&mut self, cause: &str) {
+        for (of, ms, cue) in self.script.iter().filter(|(of, ..)| *of == cause) {
+            self.caused += 1;
+            self.coming.insert((self.now_ns + ms * MS, self.caused), (*of, cue.clone()));
+        }
+    }
+
+    fn play(&mut self, cue: Cue) {
+        match cue {
+            Cue::Event(side, name, data) => self.announce(side, name, data),
+            Cue::Answers(side, answer) => self.answers[index(side)] = answer,
+            Cue::Stops => {
+                self.guest.runs = false;
+                self.announce(Side::Source, "STOP", Value::Null);
+            }
+            Cue::Runs(side) => {
+                self.guest.runs = true;
+                self.home = side;
+                self.announce(side, "RESUME", Value::Null);
+            }
+            Cue::Says(body) => self.say(body),
+            Cue::Loads(percent) => {
+                self.guest.percent = Some(percent);
+                if self.guest.began_ns == 0 {
+                    self.guest.began_ns = self.now_ns;
+                }
+            }
+            Cue::IsSilent => self.guest.percent = None,
+            Cue::Loses(records) => self.stream.holes += records,
+            Cue::Restarts => {
+                let SessionId(session) = self.guest.session;
+                (self.guest.session, self.guest.seq) = (SessionId(session + 1), 0);
+                self.sessions += 1;
+                self.say(script::hello());
+            }
+            Cue::Exits(side, exit) => self.exit(side, exit),
+            Cue::PowersOff => self.exit(self.home, Exit { code: Some(0), ..Exit::default() }),
+            Cue::Closes(side) => self.close(side),
+            Cue::Drops(cause) => self.coming.retain(|_, (of, _)| *of != cause),
+        }
+    }
+
+    fn announce(&mut self, side: Side, name: &str, data: Value) {
+        let event = QmpEvent { host_ns: self.now_ns, name: name.to_owned(), qemu_real_us: None, data };
+        self.happened.push_back(VmEvent::Qmp(side, event));
+    }
+
+    fn exit(&mut self, side: Side, exit: Exit) {
+        if !std::mem::replace(&mut self.has_exited[index(side)], true) {
+            self.close(side);
+            self.happened.push_back(VmEvent::Exited(side, exit));
+        }
+    }
+
+    fn close(&mut self, side: Side) {
+        if !std::mem::replace(&mut self.port_is_closed[index(side)], true) {
+            self.happened.push_back(VmEvent::PortClosed(side));
+        }
+    }
+
+    /// The guest says something, which comes out of the port of the side it runs on.
+    fn say(&mut self, body: Body) {
+        if !self.guest.runs || self.port_is_closed[index(self.home)] {
+            return;
+        }
+        let (session, seq) = (self.guest.session, self.guest.seq);
+        self.guest.seq += 1;
+        self.stream.records += 1;
+        let record = Record { session, seq, mono_ns: self.now_ns, body };
+        let arrival = Arrival { host_ns: self.now_ns, side: self.home, record };
+        self.happened.push_back(VmEvent::Heard(vec![arrival]));
+    }
+
+    fn tick(&mut self) {
+        self.next_tick_ns += TICK_NS;
+        if let Some(percent) = self.guest.percent {
+            let interval = self.guest.interval(self.now_ns, percent);
+            self.say(Body::Interval(Box::new(interval)));
+        }
+        self.happened.push_back(VmEvent::Tick);
+    }
+}
+
+impl FakeGuest {
+    fn interval(&self, now_ns: u64, percent: u64) -> Interval {
+        let is_baseline = now_ns - self.began_ns < self.baseline_ns;
+        let (done, behind) = (self.asked * percent / 100, self.asked * 100_u64.saturating_sub(percent) / 100);
+        Interval {
+            phase: if is_baseline { "baseline" } else { "run" }.into(),
+            start_ns: now_ns - TICK_NS,
+            end_ns: now_ns,
+            writes: done,
+            reads: 0,
+            offered: Some(self.asked),
+            missed: Some(0),
+            backlog: Some(behind),
+            pages_unique: None,
+            target_pages_per_s: Some(self.asked * 10),
+            service_ns: Latency::default(),
+            response_ns: Latency { count: done, p99: Some(500_000), ..Latency::default() },
+            service_hist: String::new(),
+            response_hist: String::new(),
+            open_ns: None,
+            gaps: None,
+            steal_ms: None,
+            callbacks: None,
+            stall_ms: None,
+            throttle: None,
+            self_cost: SelfCost::default(),
+        }
+    }
+}
+
+impl Vm for FakeVm {
+    fn now_ns(&self) -> u64 {
+        self.now_ns
+    }
+
+    fn migration_uri(&self) -> String {
+        "unix:/fake/migration".into()
+    }
+
+    async fn next(&mut self) -> VmEvent {
+        if !std::mem::replace(&mut self.has_booted, true) {
+            self.cause("boot");
+        }
+        loop {
+            if let Some(event) = self.happened.pop_front() {
+                return event;
+            }
+            let first = self.coming.first_key_value().map(|((at_ns, _), _)| *at_ns);
+            let cue_ns = first.filter(|at_ns| *at_ns <= self.next_tick_ns);
+            self.now_ns = cue_ns.unwrap_or(self.next_tick_ns);
+            assert!(self.now_ns - BOOT_NS < LONGEST_NS, "the run never ends: {:?}", self.heard);
+            match cue_ns.and_then(|_| self.coming.pop_first()) {
+                Some((_, (_, cue))) => self.play(cue),
+                None => self.tick(),
+            }
+        }
+    }
+
+    fn execute(&mut self, side: Side, command: &'static str, arguments: Value) {
+        let told = format!("{} {command}", name(side));
+        let result = if self.has_exited[index(side)] {
+            Err("the connection to QEMU was closed".to_owned())
+        } else if let Some(error) = self.refusals.get(told.as_str()) {
+            Err((*error).to_owned())
+        } else {
+            Ok(match command {
+                "query-migrate-capabilities" => script::capabilities(),
+                "query-migrate" => self.answers[index(side)].clone(),
+                _ => json!({}),
+            })
+        };
+        if self.unanswered.contains(told.as_str()) {
+            return;
+        }
+        let (host_ns, done) = (self.now_ns, result.is_ok());
+        self.happened.push_back(VmEvent::Answer(QmpAnswer { side, command, arguments, host_ns, result }));
+        if done && command != "query-migrate" {
+            self.hear(&told);
+        }
+    }
+
+    async fn tell_guest(&mut self, side: Side, command: &Command) -> Result<(), String> {
+        if self.port_is_closed[index(side)] {
+            return Err("the guest cannot be told".into());
+        }
+        self.offer_guest(side, command);
+        Ok(())
+    }
+
+    fn offer_guest(&mut self, side: Side, command: &Command) {
+        let reaches = side == self.home && !self.port_is_closed[index(side)];
+        if reaches {
+            let word = serde_json::to_value(command).unwrap();
+            self.hear(&format!("guest {}", word["type"].as_str().unwrap()));
+        }
+    }
+
+    async fn reconnect(&mut self) {
+        self.hear("reconnect");
+    }
+
+    async fn shut_down(mut self) -> LastWords {
+        self.hear("shut down");
+        while let Some(cue) = self.coming.first_entry().filter(|cue| cue.key().0 <= self.now_ns) {
+            let (_, cue) = cue.remove();
+            self.play(cue);
+        }
+        let heard = self.happened.into_iter().filter_map(|event| match event {
+            VmEvent::Heard(records) => Some(records),
+            _ => None,
+        });
+        let (stream, sessions, notes) = (self.stream, self.sessions, self.stubborn);
+        LastWords { records: heard.flatten().collect(), stream, sessions, notes }
+    }
+}
+
+const fn index(side: Side) -> usize {
+    match side {
+        Side::Source => 0,
+        Side::Destination => 1,
+    }
+}
+
+const fn name(side: Side) -> &'static str {
+    match side {
+        Side::Source => "source",
+        Side::Destination => "destination",
+    }
+}
