@@ -43,11 +43,7 @@ impl Driver {
         let Postcopy::Held { since_ns, marked_ns } = self.postcopy else { return };
         match self.phase {
             Phase::Running => {}
-            Phase::Figures { .. } => {
-                self.postcopy = Postcopy::Not;
-                self.actions.push(Action::Note("pre-copy was through before post-copy was ordered".into()));
-                return;
-            }
+            Phase::Figures { .. } => return self.precopy_was_through(),
             _ => {
                 self.postcopy = Postcopy::Not;
                 return;
@@ -65,6 +61,14 @@ impl Driver {
         }
         self.postcopy = Postcopy::Ordered { at_ns: self.now_ns };
         self.execute(Side::Source, START_POSTCOPY, Value::Null);
+    }
+
+    /// The order that is held back comes too late: it is not given.
+    pub(super) fn precopy_was_through(&mut self) {
+        if let Postcopy::Held { .. } = self.postcopy {
+            self.postcopy = Postcopy::Not;
+            self.actions.push(Action::Note("pre-copy was through before post-copy was ordered".into()));
+        }
     }
 
     /// QEMU did what it was told: now it is known that the order led to something.

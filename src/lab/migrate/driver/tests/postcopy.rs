@@ -116,6 +116,16 @@ fn pre_copy_that_completes_while_the_mark_is_awaited_is_no_post_copy() {
 }
 
 #[test]
+fn pre_copy_whose_end_is_known_by_an_answer_with_all_figures_is_noted_too() {
+    let mut play = waiting();
+    play.event(Side::Destination, "RESUME", json!({}));
+    play.says(Side::Source, &json!({"status": "completed", "downtime": 12}));
+    let said = play.heard();
+    assert!(is_told(&said, "pre-copy was through before post-copy was ordered"), "{said:?}");
+    assert!(is_told(&said, "Completed"), "{said:?}");
+}
+
+#[test]
 fn an_order_that_qemu_accepts_and_does_not_obey_is_no_post_copy() {
     let mut play = ordered();
     play.done(Side::Source, "migrate-start-postcopy");
