@@ -4,7 +4,7 @@ use super::is_fit_to_print;
 use super::plan::machine;
 use sully::guest::{Desk, Session};
 use sully::histogram::Counts;
-use sully::lab::collect::many::View;
+use sully::lab::collect::View;
 use sully::lab::collect::{Audit, Joiner, Piece};
 use sully::plan::{Plan, check};
 use sully::record::{Body, SessionId, Side};

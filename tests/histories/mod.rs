@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use sully::guest::{Desk as Load, Session};
-use sully::lab::collect::many::{Desk, Socket, Talk};
+use sully::lab::collect::{Desk, Socket, Talk};
 use sully::plan::{Machine, Plan, Stock, check};
 use sully::record::{Body, Heartbeat, Hello, SessionId};
 use sully::wire::decode_record;

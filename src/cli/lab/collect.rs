@@ -4,7 +4,7 @@ mod table;
 
 use super::interrupt::interruptions;
 use crate::cli::say::say;
-use crate::lab::collect::many::{Options, collect};
+use crate::lab::collect::{Options, collect};
 use crate::units::{ByteSize, Nanos};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};

@@ -4,7 +4,7 @@ mod words;
 
 use super::{interrupt::interruptions, print::print};
 use crate::cli::say::say;
-use crate::lab::collect::many::{CONTROL_SOCKET, ask};
+use crate::lab::collect::{CONTROL_SOCKET, ask};
 use crate::lab::hostclock;
 use crate::lab::wrong::given;
 use crate::record::SessionId;

@@ -1,16 +1,42 @@
-//! What guests say, from their sockets to records with a stamp: of one VM pair, or of many VMs that others started.
+//! What guests say, from their sockets to records with a stamp: sockets, sessions' streams, directories.
 
+mod attend;
 mod audit;
+mod control;
+mod desk;
+mod family;
+mod finder;
+mod findings;
+mod heard;
+mod held;
 mod joiner;
 mod keeper;
-pub mod many;
+mod line;
+mod meant;
+mod metrics;
+mod offers;
 mod piece;
+mod place;
+mod request;
+mod service;
 mod socket;
+mod store;
+mod sync;
+mod talk;
 mod track;
+mod view;
+mod vm;
 
 pub use audit::Audit;
+pub use control::{CONTROL_SOCKET, ask};
+pub use desk::Desk;
+pub use findings::Findings;
 pub use joiner::Joiner;
 pub use keeper::{Duty, Keeper, Progress};
 pub use piece::Piece;
+pub use place::Socket;
+pub use service::{Options, Watcher, collect};
 pub use socket::{Port, PortError, PortMessage};
+pub use talk::Talk;
 pub use track::{Seen, Track};
+pub use view::View;

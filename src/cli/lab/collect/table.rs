@@ -1,7 +1,7 @@
 //! What a collector shows: a living table on a terminal, a plain line for each event elsewhere.
 
 use crate::cli::say::say;
-use crate::lab::collect::many::View;
+use crate::lab::collect::View;
 use crate::lab::hostclock;
 use crate::units::{ByteSize, PAGE_BYTES};
 use indicatif::{ProgressBar, ProgressStyle};

@@ -2,8 +2,9 @@
 
 use super::super::family::Life;
 use super::super::heard::Heard;
+use super::super::piece::Piece;
+use super::super::track::Seen;
 use super::{Inner, tell};
-use crate::lab::collect::{Piece, Seen};
 use crate::record::{Body, Hello, Side};
 use crate::units::shown;
 use serde_json::Value;

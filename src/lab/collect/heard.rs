@@ -1,7 +1,7 @@
 //! A record on its way from a socket to a directory.
 
 use super::line::{own_fields, print_of};
-use crate::lab::collect::Piece;
+use super::piece::Piece;
 use crate::record::{Body, Reply, SessionId, Side};
 use crate::wire::Line;
 

@@ -3,8 +3,8 @@
 //! The file is opened for each write only, so that hundreds of guests need no more files than sockets. A collector that
 //! was killed leaves whole lines and perhaps a torn last one; the next collector goes on behind the whole ones.
 
-use super::super::{Seen, Track};
 use super::line::{behind_stamp, own_fields, print_of, stamp};
+use super::track::{Seen, Track};
 use crate::record::{Side, StreamAudit};
 use crate::units::shown;
 use crate::wire::RECORD_LIMIT_BYTES;

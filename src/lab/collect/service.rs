@@ -1,36 +1,13 @@
 //! Collects from VMs that others started: many sockets, one directory for each session, for as long as one likes.
 
-mod attend;
-mod control;
-mod desk;
-mod family;
-mod finder;
-mod findings;
-mod heard;
-mod held;
-mod line;
-mod meant;
-mod metrics;
-mod offers;
-mod place;
-mod request;
-mod store;
-mod sync;
-mod talk;
-mod view;
-mod vm;
-
-pub use control::{CONTROL_SOCKET, ask};
-pub use desk::Desk;
-pub use findings::Findings;
-pub use place::Socket;
-pub use talk::Talk;
-pub use view::View;
-
+use super::desk::Desk;
+use super::finder::Finder;
+use super::findings::Findings;
+use super::view::View;
+use super::{attend, control, metrics, sync};
 use crate::lab::hostclock;
 use crate::lab::wrong::given;
 use anyhow::Context;
-use finder::Finder;
 use nix::sys::signal::Signal;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{

@@ -6,13 +6,14 @@ use super::family::{Family, Home, ToSync, WENT_BACK};
 use super::findings::Findings;
 use super::heard::Heard;
 use super::held::Held;
+use super::keeper::Progress;
 use super::meant::meant;
 use super::offers::Origin;
 use super::request::Request;
 use super::store::Fit;
+use super::track::Seen;
 use super::view::View;
 use super::vm::Vm;
-use crate::lab::collect::{Progress, Seen};
 use crate::record::SessionId;
 use anyhow::Context;
 use std::{
