@@ -79,9 +79,7 @@ impl Outbox {
         if !fits(cannot_go) {
             return false;
         }
-        while !fits(self.bytes.len()) {
-            self.forget_first();
-        }
+        while !fits(self.bytes.len()) && self.forget_first() {}
         true
     }
 
@@ -131,9 +129,7 @@ impl Outbox {
     /// The host has every line before `end_seq`: they need not be kept. What is to be sent again it has not asked for in
     /// vain: an acknowledgement that it said before is another connection's.
     pub fn acknowledge(&mut self, end_seq: u64) {
-        while self.first_seq < end_seq && self.at > 0 && self.resume_seq.is_none() {
-            self.forget_first();
-        }
+        while self.first_seq < end_seq && self.at > 0 && self.resume_seq.is_none() && self.forget_first() {}
     }
 
     /// Sends everything that is still held from the beginning, the line under way first brought to its end.
@@ -198,15 +194,16 @@ impl Outbox {
         }
     }
 
-    /// Lets go of the oldest line; nothing of it may be under way.
-    fn forget_first(&mut self) {
-        let Some(length) = self.lengths.pop_front() else { return };
+    /// Lets go of the oldest line, nothing of which may be under way; whether there was one.
+    fn forget_first(&mut self) -> bool {
+        let Some(length) = self.lengths.pop_front() else { return false };
         self.bytes.drain(..length);
         self.first_seq += 1;
         if self.at > 0 {
             self.at -= 1;
             self.at_byte -= length;
         }
+        true
     }
 }
 

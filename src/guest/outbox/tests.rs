@@ -16,6 +16,7 @@ fn drain(outbox: &mut Outbox) -> String {
     let mut sent = Vec::new();
     while !outbox.is_empty() {
         let bytes = outbox.next_bytes().to_vec();
+        assert!(!bytes.is_empty(), "what waits can be sent");
         outbox.mark_sent(bytes.len());
         sent.extend(bytes);
     }
