@@ -143,7 +143,7 @@ impl World {
     /// A collector begins: it knows what is on the disk.
     fn starts(&mut self) {
         for index in 0..SOCKETS {
-            self.desk.admit(&path(index)).unwrap();
+            self.desk.admit(&path(index), None).unwrap();
             self.connects(index, Socket::new(path(index)));
         }
     }

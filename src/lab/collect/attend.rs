@@ -85,14 +85,21 @@ async fn serve(
     let mut buffer = vec![0; CHUNK_BYTES];
     let mut tick = time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // One who does not listen any more may still have something to say.
+    let mut listens = true;
     loop {
+        if !listens {
+            talk.out().clear();
+        }
         let interest =
             if talk.out().is_empty() { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
         let open = tokio::select! {
             ready = stream.ready(interest) => match ready {
                 Ok(ready) => {
-                    let open = !ready.is_readable() || read(stream, &mut talk, &mut buffer, retry);
-                    open && (!ready.is_writable() || write(stream, talk.out()))
+                    if ready.is_writable() {
+                        listens = write(stream, talk.out());
+                    }
+                    !ready.is_readable() || read(stream, &mut talk, &mut buffer, retry)
                 }
                 Err(_) => false,
             },
@@ -100,10 +107,16 @@ async fn serve(
                 talk.tick(hostclock::mono_ns());
                 true
             }
-            Some(request) = requests.recv() => {
-                talk.ask(request);
-                true
-            }
+            Some(request) = requests.recv() => match request {
+                Request::Say(line, answer) => {
+                    talk.ask(&line, answer);
+                    true
+                }
+                Request::BreakOff => {
+                    *retry = RETRY;
+                    return talk.break_off();
+                }
+            },
             _ = stop.wait_for(|stop| *stop) => false,
         };
         if !open {
@@ -128,7 +141,7 @@ fn read(stream: &UnixStream, talk: &mut Talk, buffer: &mut [u8], retry: &mut Dur
     }
 }
 
-/// Sends what the socket takes; whether it is still open.
+/// Sends what the socket takes; whether there is still somebody who listens.
 fn write(stream: &UnixStream, out: &mut Vec<u8>) -> bool {
     while !out.is_empty() {
         match stream.try_write(out) {
@@ -141,4 +154,74 @@ fn write(stream: &UnixStream, out: &mut Vec<u8>) -> bool {
 
 fn is_transient(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::rundir::{Limits, RecordsFile};
+    use crate::record::{Body, Phase, Record, SessionId, Side};
+    use crate::wire::encode_record;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        runtime,
+    };
+
+    fn line(seq: u64) -> Vec<u8> {
+        let body = Body::Phase(Phase { phase: "run".into() });
+        encode_record(&Record { session: SessionId(1), seq, mono_ns: seq, body })
+    }
+
+    /// A collector of one VM, and what attends its socket.
+    fn desk(path: &Path) -> (Arc<Desk>, mpsc::Receiver<Request>) {
+        let desk = Arc::new(Desk::of_one_vm(RecordsFile::new("/dev/null".into(), Limits::ALL)));
+        let requests = desk.admit(path, Some(Side::Source)).unwrap();
+        (desk, requests)
+    }
+
+    fn run(test: impl Future<Output = ()>) {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            time::timeout(Duration::from_secs(20), test).await.expect("bounded");
+        });
+    }
+
+    #[test]
+    fn what_a_guest_said_last_is_heard_though_it_listens_no_more() {
+        run(async {
+            let path = Path::new("/port");
+            let (desk, mut requests) = desk(path);
+            let (_sender, mut stop) = watch::channel(false);
+            let (ours, mut guest) = UnixStream::pair().unwrap();
+            let lines: Vec<u8> = (0..600).flat_map(line).collect();
+            guest.write_all(&lines).await.unwrap();
+            drop(guest);
+            let talk = Talk::begin(Arc::clone(&desk), Socket::new(path.into()), 0);
+            let mut retry = RETRY;
+            serve(&ours, talk, (&mut requests, &mut stop), &mut retry).await;
+            assert_eq!(desk.take_fresh().len(), 600);
+        });
+    }
+
+    #[test]
+    fn a_connection_that_is_broken_off_is_made_anew_and_begins_with_an_attach() {
+        let dir = tempfile::tempdir().unwrap();
+        run(async {
+            let path = dir.path().join("port");
+            let listener = tokio::net::UnixListener::bind(&path).unwrap();
+            let (desk, requests) = desk(&path);
+            let (_sender, stop) = watch::channel(false);
+            tokio::spawn(attend(Arc::clone(&desk), path.clone(), requests, stop));
+            for _ in 0..2 {
+                let (mut guest, _) = listener.accept().await.unwrap();
+                let attach = b"\n{\"type\":\"attach\"}\n";
+                let mut said = vec![0; attach.len()];
+                guest.read_exact(&mut said).await.unwrap();
+                assert_eq!(said, attach);
+                desk.break_off(Side::Source);
+                guest.read_to_end(&mut said).await.unwrap();
+                assert_eq!(said, attach, "nothing more, and the end");
+            }
+        });
+    }
 }

@@ -4,7 +4,7 @@
 //! and answers with the guest's reply, or with `{"error":...}`.
 
 use super::desk::Desk;
-use super::request::Request;
+use super::request::{ReplyTo, Request};
 use crate::wire::COMMAND_LIMIT_BYTES;
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
@@ -130,9 +130,9 @@ fn give(
     line: &[u8],
     id: u64,
 ) -> Result<oneshot::Receiver<Result<String, String>>, String> {
-    let (answer, answered) = oneshot::channel();
+    let (to, answered) = oneshot::channel();
     let full = |_| "the VM has too many commands to answer already".to_owned();
-    vm.try_send(Request { line: line.to_vec(), id, answer }).map_err(full)?;
+    vm.try_send(Request::Say(line.to_vec(), Some(ReplyTo { id, to }))).map_err(full)?;
     Ok(answered)
 }
 

@@ -1,12 +1,14 @@
-//! What all connections share: the sessions' directories, what is known of each VM, and the news.
+//! What all connections share: the sessions and their records, what is known of each VM, and the news.
 
 mod keep;
+mod one_vm;
 
 use super::family::{Family, Home, ToSync, WENT_BACK};
 use super::findings::Findings;
 use super::heard::Heard;
 use super::held::Held;
 use super::keeper::Progress;
+use super::layout::Layout;
 use super::meant::meant;
 use super::offers::Origin;
 use super::request::Request;
@@ -14,7 +16,7 @@ use super::store::Fit;
 use super::track::Seen;
 use super::view::View;
 use super::vm::Vm;
-use crate::record::SessionId;
+use crate::record::{Arrival, SessionId, Side};
 use anyhow::Context;
 use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},
@@ -22,7 +24,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 /// The most news that are kept for whoever watches.
 const NEWS_LIMIT: usize = 1000;
@@ -34,8 +36,9 @@ const SOCKET_LIMITS: u64 = 4;
 /// What all connections share.
 #[derive(Debug)]
 pub struct Desk {
-    out: PathBuf,
-    limit_bytes: u64,
+    layout: Layout,
+    /// Somebody has something to look at.
+    changed: Notify,
     inner: Mutex<Inner>,
 }
 
@@ -44,6 +47,8 @@ struct Inner {
     sessions: HashMap<SessionId, Family>,
     vms: BTreeMap<PathBuf, Vm>,
     news: Vec<String>,
+    /// New records, for whoever takes them as they come; none where nobody does.
+    fresh: Option<Vec<Arrival>>,
     /// The first write that failed.
     fault: Option<io::Error>,
 }
@@ -55,17 +60,23 @@ impl Desk {
     /// When the directory cannot be made.
     pub fn open(out: &Path, limit_bytes: u64) -> anyhow::Result<Self> {
         fs::create_dir_all(out).with_context(|| format!("--out {} cannot be made", out.display()))?;
-        Ok(Self { out: out.to_owned(), limit_bytes, inner: Mutex::default() })
+        Ok(Self::new(Layout::below(out, limit_bytes), None))
     }
 
-    /// Takes a socket in, unless it is known: what is asked of its VM comes out of the receiver.
-    pub fn admit(&self, path: &Path) -> Option<mpsc::Receiver<Request>> {
+    fn new(layout: Layout, fresh: Option<Vec<Arrival>>) -> Self {
+        let inner = Mutex::new(Inner { fresh, ..Inner::default() });
+        Self { layout, changed: Notify::new(), inner }
+    }
+
+    /// Takes a socket in, unless it is known: what is asked of its VM comes out of the receiver. Which side of a migration it
+    /// is need not be known: a session speaks on its source first.
+    pub fn admit(&self, path: &Path, side: Option<Side>) -> Option<mpsc::Receiver<Request>> {
         let mut inner = self.inner();
         if inner.vms.contains_key(path) {
             return None;
         }
         let (requests, receiver) = mpsc::channel(REQUESTS_LIMIT);
-        inner.vms.insert(path.to_owned(), Vm::new(&path.display().to_string(), requests));
+        inner.vms.insert(path.to_owned(), Vm::new(&path.display().to_string(), side, requests));
         Some(receiver)
     }
 
@@ -78,6 +89,7 @@ impl Desk {
             vm.trouble.why_not = None;
             tell(news, format!("{}: {}", vm.view.socket, if connected { "connected" } else { "closed" }));
         }
+        self.changed.notify_one();
     }
 
     /// Why a socket is of no use at present; said once.
@@ -167,7 +179,7 @@ impl Desk {
     /// Where a record belongs that is the first of its session on this socket; none where the socket may bring no more.
     pub fn home(&self, path: &Path, heard: &Heard, origin: Option<Origin>) -> Option<Home> {
         let mut inner = self.inner();
-        let Inner { sessions, vms, news, fault } = &mut *inner;
+        let Inner { sessions, vms, news, fault, .. } = &mut *inner;
         let vm = vms.get_mut(path)?;
         let parent = origin
             .and_then(|origin| Some(sessions.get_mut(&origin.session)?.life(origin.life)?.name.clone()));
@@ -177,7 +189,7 @@ impl Desk {
         let family = match sessions.entry(heard.session) {
             Entry::Occupied(family) => family.into_mut(),
             // The name is made of the session's digits and of nothing else that a guest says.
-            Entry::Vacant(vacant) => match Family::open(&self.out, heard.session, self.limit_bytes) {
+            Entry::Vacant(vacant) => match Family::open(&self.layout, heard.session) {
                 Ok(family) => vacant.insert(family),
                 Err(error) => {
                     fault.get_or_insert(error);
@@ -220,14 +232,14 @@ impl Desk {
     /// Begins a branch of a life with the record `seq`; none where the socket may bring no more.
     pub fn branch(&self, path: &Path, session: SessionId, life: usize, seq: u64, why: &str) -> Option<usize> {
         let mut inner = self.inner();
-        let Inner { sessions, vms, news, fault } = &mut *inner;
+        let Inner { sessions, vms, news, fault, .. } = &mut *inner;
         let (vm, family) = (vms.get_mut(path)?, sessions.get_mut(&session)?);
         if !vm.may_bring(&format!("{session} {}", family.lives().len())) {
             return None;
         }
         // What another branch does not begin before either, both have of the life they come from.
         let life = family.owner(life, seq.saturating_sub(1));
-        let branch = family.branch((&self.out, session), self.limit_bytes, (life, seq, why));
+        let branch = family.branch(&self.layout, session, (life, seq, why));
         let branch = branch.map_err(|error| fault.get_or_insert(error)).ok()?;
         let (of, name) = (family.life(life)?.name.clone(), family.life(branch)?.name.clone());
         tell(
@@ -247,7 +259,8 @@ impl Desk {
     /// Keeps a record that fits a life. What its number turned out to be.
     pub fn file(&self, path: &Path, life: usize, heard: &mut Heard) -> Option<Seen> {
         let mut inner = self.inner();
-        let kept = inner.keep(path, life, heard, self.limit_bytes.saturating_mul(SOCKET_LIMITS));
+        let kept = inner.keep(path, life, heard, self.layout.socket_limit_bytes(SOCKET_LIMITS));
+        self.changed.notify_one();
         kept.unwrap_or_else(|error| {
             inner.fault.get_or_insert(error);
             None
@@ -312,6 +325,22 @@ impl Desk {
     /// # Errors
     /// The first write that failed.
     pub fn close(&self) -> anyhow::Result<Findings> {
+        let findings = self.conclude();
+        match (self.take_fault(), &self.layout) {
+            (None, _) => Ok(findings),
+            (Some(error), Layout::Directories(out, _)) => {
+                Err(error).with_context(|| format!("records cannot be written below {}", out.display()))
+            }
+            (Some(error), Layout::OneFile(_)) => Err(error.into()),
+        }
+    }
+
+    /// The first write that failed, once.
+    pub fn take_fault(&self) -> Option<io::Error> {
+        self.inner().fault.take()
+    }
+
+    fn conclude(&self) -> Findings {
         let mut inner = self.inner();
         let Inner { sessions, vms, fault, .. } = &mut *inner;
         let mut findings = Findings::default();
@@ -334,12 +363,7 @@ impl Desk {
         for vm in vms.values() {
             findings.socket(&vm.view, &vm.trouble);
         }
-        match fault.take() {
-            None => Ok(findings),
-            Some(error) => {
-                Err(error).with_context(|| format!("records cannot be written below {}", self.out.display()))
-            }
-        }
+        findings
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {

@@ -4,6 +4,7 @@
 //! have in common stays with the first; from the record that differs on the other has a directory of its own, whose name
 //! the host makes: the session's digits, a dash, a number.
 
+use super::layout::Layout;
 use super::store::{Fit, Store};
 use crate::record::SessionId;
 use serde_json::{Map, Value};
@@ -28,6 +29,8 @@ const DIVIDED: &str = "divided";
 pub struct Family {
     lives: Vec<Life>,
     is_divided: bool,
+    /// All sockets are those of one VM, which moves from one to the other.
+    is_of_one_vm: bool,
 }
 
 /// One life of a session.
@@ -72,19 +75,19 @@ pub struct ToSync {
 }
 
 impl Family {
-    /// Opens what there is of a session below `out`, and makes its first directory.
+    /// Opens what there is of a session, and makes a place for its first life.
     ///
     /// # Errors
     /// When a directory cannot be made or read.
-    pub fn open(out: &Path, session: SessionId, limit_bytes: u64) -> io::Result<Self> {
-        let mut family = Self { lives: Vec::new(), is_divided: false };
-        family.add(out, session.to_string(), limit_bytes, None)?;
+    pub fn open(layout: &Layout, session: SessionId) -> io::Result<Self> {
+        let mut family = Self { lives: Vec::new(), is_divided: false, is_of_one_vm: layout.is_of_one_vm() };
+        family.add(layout, session.to_string(), None)?;
         for number in 2..=LIVES_LIMIT {
             let name = branch_name(session, number);
-            if !out.join(&name).is_dir() {
+            if !layout.holds(&name) {
                 break;
             }
-            family.add(out, name, limit_bytes, Some(0))?;
+            family.add(layout, name, Some(0))?;
         }
         for index in 0..family.lives.len() {
             let parent =
@@ -105,8 +108,8 @@ impl Family {
     /// When its directory cannot be made, or there are too many.
     pub fn branch(
         &mut self,
-        (out, session): (&Path, SessionId),
-        limit_bytes: u64,
+        layout: &Layout,
+        session: SessionId,
         (parent, seq, reason): (usize, u64, &str),
     ) -> io::Result<usize> {
         let number = self.lives.len() + 1;
@@ -114,7 +117,7 @@ impl Family {
             return Err(io::Error::other(format!("session {session} has {LIVES_LIMIT} lives already")));
         }
         let parent_name = self.lives[parent].name.clone();
-        self.add(out, branch_name(session, number), limit_bytes, Some(parent))?;
+        self.add(layout, branch_name(session, number), Some(parent))?;
         let index = number - 1;
         let hostname = self.lives[parent].store.about().get("hostname").cloned();
         let about = self.lives[index].store.about();
@@ -143,8 +146,8 @@ impl Family {
         self.is_divided
     }
 
-    fn add(&mut self, out: &Path, name: String, limit_bytes: u64, parent: Option<usize>) -> io::Result<()> {
-        let store = Store::open(&out.join(&name), limit_bytes)?;
+    fn add(&mut self, layout: &Layout, name: String, parent: Option<usize>) -> io::Result<()> {
+        let store = layout.store(&name)?;
         self.lives.push(Life { name, store, parent, sockets: Vec::new(), spoke: None, beat: None });
         Ok(())
     }
@@ -201,10 +204,9 @@ impl Family {
         let Some((index, _)) = nearest.filter(|(index, _)| *index == 0 || seq <= next(*index)) else {
             return Home::WentBack;
         };
-        let elsewhere = self.lives[index]
-            .spoke
-            .as_ref()
-            .is_some_and(|(socket, _)| socket != path && is_connected(socket));
+        let spoke = self.lives[index].spoke.as_ref();
+        let elsewhere =
+            !self.is_of_one_vm && spoke.is_some_and(|(socket, _)| socket != path && is_connected(socket));
         if elsewhere || index > 0 { Home::Claimed(index) } else { Home::Proven(index) }
     }
 
@@ -216,7 +218,9 @@ impl Family {
             return false;
         }
         let spoke = self.lives.get(index).and_then(|life| life.spoke.as_ref());
-        spoke.is_none_or(|(socket, at_ns)| socket == path || *at_ns <= since_ns.saturating_add(LATE_NS))
+        self.is_of_one_vm
+            || spoke
+                .is_none_or(|(socket, at_ns)| socket == path || *at_ns <= since_ns.saturating_add(LATE_NS))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What guests say, from their sockets to records with a stamp: sockets, sessions' streams, directories.
+//! What guests say: from sockets to the streams of sessions, and those to files.
 
 mod attend;
 mod audit;
@@ -11,7 +11,9 @@ mod heard;
 mod held;
 mod joiner;
 mod keeper;
+mod layout;
 mod line;
+mod links;
 mod meant;
 mod metrics;
 mod offers;
@@ -33,6 +35,7 @@ pub use desk::Desk;
 pub use findings::Findings;
 pub use joiner::Joiner;
 pub use keeper::{Duty, Keeper, Progress};
+pub use links::Links;
 pub use piece::Piece;
 pub use place::Socket;
 pub use service::{Options, Watcher, collect};

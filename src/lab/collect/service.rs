@@ -3,8 +3,9 @@
 use super::desk::Desk;
 use super::finder::Finder;
 use super::findings::Findings;
+use super::links::Links;
 use super::view::View;
-use super::{attend, control, metrics, sync};
+use super::{control, metrics};
 use crate::lab::hostclock;
 use crate::lab::wrong::given;
 use anyhow::Context;
@@ -19,8 +20,6 @@ use tokio::{
 
 /// How often new sockets are looked for, and whoever watches is told.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long the connections may take to end.
-const END_LIMIT: Duration = Duration::from_secs(5);
 
 /// What is to be collected.
 #[derive(Debug, Clone)]
@@ -62,22 +61,15 @@ pub async fn collect(
         let listener = given(listener.with_context(|| format!("--prometheus {address} cannot be used")))?;
         helpers.spawn(metrics::serve(listener, Arc::clone(&desk)));
     }
-    helpers.spawn(sync::serve(Arc::clone(&desk)));
     for pattern in finder.unmatched() {
         desk.say(format!("'{pattern}' matches no socket yet"));
     }
-    let (stop, stopped) = watch::channel(false);
-    let mut links = JoinSet::new();
+    let mut links = Links::new(Arc::clone(&desk));
     let mut tick = time::interval(LOOK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let end_ns = options.duration.map(|span| hostclock::mono_ns().saturating_add(nanos(span)));
     loop {
-        for (path, requests) in
-            finder.find().into_iter().filter_map(|path| desk.admit(&path).map(|requests| (path, requests)))
-        {
-            links.spawn(attend::attend(Arc::clone(&desk), path, requests, stopped.clone()));
-        }
-        while links.try_join_next().is_some() {}
+        finder.find().iter().for_each(|path| links.attend(path, None));
         watcher(&desk.views(), &desk.take_news());
         let over = end_ns.is_some_and(|end_ns| hostclock::mono_ns() >= end_ns);
         if over || *interrupt.borrow() || desk.has_fault() {
@@ -92,10 +84,7 @@ pub async fn collect(
             Ok(_) = interrupt.wait_for(|interrupted| *interrupted) => {}
         }
     }
-    // What is on the disk by then is acknowledged as the connections end.
-    sync::sync(&desk).await;
-    stop.send_replace(true);
-    let _ = time::timeout(END_LIMIT, async { while links.join_next().await.is_some() {} }).await;
+    links.end().await;
     helpers.shutdown().await;
     control::remove(&options.out);
     let closed = desk.close();

@@ -1,37 +1,32 @@
-//! One directory: the records of one life of a session as they came, and what is known of their numbers.
+//! One life of a session: its records as they came, and what is known of their numbers.
 //!
-//! The file is opened for each write only, so that hundreds of guests need no more files than sockets. A collector that
-//! was killed leaves whole lines and perhaps a torn last one; the next collector goes on behind the whole ones.
+//! A life has a directory of its own with a file of records, or shares the file of a run with others. A collector that was
+//! killed leaves whole lines; the next one goes on behind them.
 
-use super::line::{behind_stamp, own_fields, print_of, stamp};
+use super::heard::Heard;
+use super::line::{behind_stamp, print_of, stamp};
 use super::track::{Seen, Track};
+use crate::lab::rundir::{Limits, RECORDS_FILE, RecordsFile};
 use crate::record::{Side, StreamAudit};
 use crate::units::shown;
-use crate::wire::RECORD_LIMIT_BYTES;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::{
     collections::BTreeMap,
-    fs::{self, File, OpenOptions},
-    io::{self, BufRead, BufReader, Read, Write},
+    fs, io,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// The file of the records, as in a run directory.
-const RECORDS_FILE: &str = "records.ndjson";
 /// What was found about the session.
 const SESSION_FILE: &str = "session.json";
-/// A line of the file: a record and its two stamps.
-const LINE_LIMIT_BYTES: u64 = RECORD_LIMIT_BYTES as u64 + 256;
 /// The longest name of a guest that is written down.
 const NAME_LIMIT_CHARS: usize = 64;
-/// What may wait to be written.
-const BUFFER_LIMIT_BYTES: usize = 1 << 20;
 /// Of how many records it is remembered what they said. A guest holds 1 MiB to send again, which is fewer records: one that
 /// comes again and is older than these is of another life.
 const PRINTS_LIMIT: usize = 16_384;
 
-/// What a number of the stream is to a directory.
+/// What a number of the stream is to a life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fit {
     /// It is not there yet.
@@ -43,21 +38,22 @@ pub enum Fit {
 }
 
 /// What came of a record that was taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Taken {
     /// What its number turned out to be.
     pub seen: Seen,
     /// How many bytes of it are kept.
     pub bytes: u64,
+    /// Why it could not be kept, where the disk is to blame.
+    pub fault: Option<io::Error>,
 }
 
-/// One directory.
+/// The records of one life.
 #[derive(Debug)]
 pub struct Store {
-    dir: PathBuf,
-    limit_bytes: u64,
-    written_bytes: u64,
-    buffer: Vec<u8>,
+    /// Its directory; none where it shares the file of a run.
+    dir: Option<PathBuf>,
+    file: Arc<Mutex<RecordsFile>>,
     track: Option<Track>,
     found: StreamAudit,
     /// Records that came when the limit was reached, or that speak in the host's name beyond mending: counted, not kept.
@@ -67,6 +63,8 @@ pub struct Store {
     /// Everything before this number is on the disk, and whether anything was written since.
     safe_end: u64,
     is_unsynced: bool,
+    /// The first record that the disk did not take.
+    refused: Option<u64>,
     /// What an earlier collector wrote about it.
     about: Map<String, Value>,
 }
@@ -81,34 +79,40 @@ struct Place {
 }
 
 impl Store {
-    /// Opens the directory, new or with what another collector has left in it.
+    /// Opens a directory, new or with what another collector has left in it.
     ///
     /// # Errors
     /// When it cannot be made or read.
-    pub fn open(dir: &Path, limit_bytes: u64) -> io::Result<Self> {
+    pub fn open(dir: &Path, limits: Limits) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
+        let file = RecordsFile::new(dir.join(RECORDS_FILE), limits);
+        let mut store = Self::within(Arc::new(Mutex::new(file)));
         let about = fs::read(dir.join(SESSION_FILE)).ok();
-        let about = about.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
-        let mut store = Self {
-            dir: dir.to_owned(),
-            limit_bytes,
-            written_bytes: 0,
-            buffer: Vec::new(),
+        store.about = about.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        store.dir = Some(dir.to_owned());
+        store.take_up()?;
+        Ok(store)
+    }
+
+    /// A life whose records go into a file that others share.
+    pub fn within(file: Arc<Mutex<RecordsFile>>) -> Self {
+        Self {
+            dir: None,
+            file,
             track: None,
             found: StreamAudit::default(),
             unkept: 0,
             prints: BTreeMap::new(),
             safe_end: 0,
             is_unsynced: true,
-            about,
-        };
-        store.read_back()?;
-        Ok(store)
+            refused: None,
+            about: Map::new(),
+        }
     }
 
-    /// Whether there is a directory `name` beside this one.
+    /// Whether there is a directory `name` beside this one; lives without one know no other.
     pub fn has_beside(&self, name: &str) -> bool {
-        self.dir.with_file_name(name).is_dir()
+        self.dir.as_ref().is_none_or(|dir| dir.with_file_name(name).is_dir())
     }
 
     /// The host asked for records to be sent again.
@@ -118,7 +122,7 @@ impl Store {
         }
     }
 
-    /// What a record with this number and print is to the directory.
+    /// What a record with this number and print is to the life.
     pub fn fit(&self, seq: u64, print: u64) -> Fit {
         match (self.prints.get(&seq), &self.track) {
             (Some(kept), _) if *kept == print => Fit::Same,
@@ -128,58 +132,38 @@ impl Store {
         }
     }
 
-    /// Takes a record that is no other's: its line without the newline, and its number; with `is_full` it is counted and not
-    /// kept.
-    ///
-    /// # Errors
-    /// When what waits must be written and cannot be.
-    pub fn take(
-        &mut self,
-        line: &[u8],
-        host_ns: u64,
-        side: Side,
-        seq: u64,
-        is_full: bool,
-    ) -> io::Result<Taken> {
-        let seen = self.number(seq);
+    /// Takes a record that is no other's; with `is_full` it is counted and not kept.
+    pub fn take(&mut self, heard: &Heard, side: Side, is_full: bool) -> Taken {
+        let seen = self.number(heard.seq);
         if !seen.is_new() {
-            return Ok(Taken { seen, bytes: 0 });
+            return Taken { seen, bytes: 0, fault: None };
         }
-        let (stamp, fields) = (stamp(host_ns, side), own_fields(line));
-        self.remember(seq, print_of(&fields));
+        self.remember(heard.seq, heard.print);
         self.found.records += 1;
-        let length = stamp.len() + fields.len() + 1;
-        let is_beyond = self.written_bytes + (self.buffer.len() + length) as u64 > self.limit_bytes;
-        if is_full || fields.is_empty() || is_beyond {
-            self.unkept += 1;
-            return Ok(Taken { seen, bytes: 0 });
-        }
-        let room = if self.buffer.len() + length > BUFFER_LIMIT_BYTES { self.flush() } else { Ok(()) };
-        self.buffer.extend_from_slice(stamp.as_bytes());
-        self.buffer.extend_from_slice(&fields);
-        self.buffer.push(b'\n');
-        self.is_unsynced = true;
-        room.map(|()| Taken { seen, bytes: length as u64 })
+        let fields = heard.own_fields();
+        let kept = if is_full || fields.is_empty() {
+            Ok(None)
+        } else {
+            self.file().add(stamp(heard.host_ns, side).as_bytes(), &fields, heard.is_detail())
+        };
+        let (kept, fault) = match kept {
+            Ok(kept) => (kept, None),
+            Err(error) => {
+                self.refused = Some(self.refused.map_or(heard.seq, |before| before.min(heard.seq)));
+                (None, Some(error))
+            }
+        };
+        self.unkept += u64::from(kept.is_none());
+        self.is_unsynced |= kept.is_some();
+        Taken { seen, bytes: kept.unwrap_or(0), fault }
     }
 
     /// Gives everything to the kernel, so that it is there whatever becomes of this process.
     ///
     /// # Errors
-    /// When the disk does not take it; the file ends with a whole line all the same, and nothing is forgotten.
+    /// When the disk does not take it; nothing is forgotten.
     pub fn flush(&mut self) -> io::Result<()> {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        let mut file = OpenOptions::new().append(true).create(true).open(self.dir.join(RECORDS_FILE))?;
-        let (done, written) = write_most(&mut file, &self.buffer);
-        let whole = if written.is_ok() { done } else { end_of_line(&self.buffer[..done]) };
-        self.buffer.drain(..whole);
-        self.written_bytes += whole as u64;
-        if written.is_err() {
-            // Readers then meet half a line, which they pass over.
-            let _ = file.set_len(self.written_bytes);
-        }
-        written
+        self.file().flush()
     }
 
     /// Everything before this number is in the kernel's hands; none when there was nothing new since the last
@@ -189,7 +173,7 @@ impl Store {
     /// As [`Self::flush`].
     pub fn take_unsynced(&mut self) -> io::Result<Option<(PathBuf, u64)>> {
         self.flush()?;
-        let path = self.dir.join(RECORDS_FILE);
+        let path = self.file().path().to_owned();
         Ok(std::mem::take(&mut self.is_unsynced).then(|| (path, self.whole_end())))
     }
 
@@ -200,7 +184,7 @@ impl Store {
 
     /// One beyond the last record that is safe on the disk without a hole before it.
     pub fn safe_end(&self) -> u64 {
-        self.safe_end.min(self.whole_end())
+        self.safe_end.min(self.whole_end()).min(self.refused.unwrap_or(u64::MAX))
     }
 
     /// One beyond the last record without a hole before it.
@@ -265,9 +249,9 @@ impl Store {
     /// When the disk does not take it.
     pub fn conclude(&mut self) -> io::Result<()> {
         let flushed = self.flush();
-        // What the disk did not take is not kept, and `session.json` has to say so.
-        self.unkept += memchr::memchr_iter(b'\n', &self.buffer).count() as u64;
-        self.buffer.clear();
+        // What the disk did not take is not kept, and that has to be said.
+        let given_up = self.file().give_up();
+        self.unkept += given_up;
         let first = self.track.as_ref().map_or(0, Track::first);
         self.about.insert("first_seq".into(), first.into());
         self.about.insert("unkept".into(), self.unkept.into());
@@ -275,12 +259,13 @@ impl Store {
         flushed.and(self.write_about())
     }
 
-    /// Writes what is known about it.
+    /// Writes what is known about it into its directory, where it has one.
     ///
     /// # Errors
     /// When the disk does not take it.
     pub fn write_about(&self) -> io::Result<()> {
-        let (path, draft) = (self.dir.join(SESSION_FILE), self.dir.join(format!(".{SESSION_FILE}.draft")));
+        let Some(dir) = &self.dir else { return Ok(()) };
+        let (path, draft) = (dir.join(SESSION_FILE), dir.join(format!(".{SESSION_FILE}.draft")));
         let mut text = serde_json::to_vec_pretty(&self.about)?;
         text.push(b'\n');
         fs::write(&draft, text)?;
@@ -311,60 +296,30 @@ impl Store {
         }
     }
 
-    /// Takes up what another collector has written, and cuts off a line it did not finish.
-    fn read_back(&mut self) -> io::Result<()> {
-        let path = self.dir.join(RECORDS_FILE);
-        let file = match OpenOptions::new().read(true).write(true).open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            opened => opened?,
-        };
-        let (mut reader, mut line) = (BufReader::new(&file), Vec::new());
-        loop {
-            line.clear();
-            let length = reader.by_ref().take(LINE_LIMIT_BYTES).read_until(b'\n', &mut line)?;
-            if line.last() != Some(&b'\n') {
-                break;
-            }
-            match serde_json::from_slice::<Place>(&line) {
-                Ok(place) => {
-                    self.number(place.seq);
-                    self.found.records += 1;
-                    self.remember(place.seq, print_of(behind_stamp(&line[..line.len() - 1])));
-                    if place.r#type == "hello" {
-                        self.about.insert("hostname".into(), shown(&place.hostname, NAME_LIMIT_CHARS).into());
-                    }
+    /// Takes up what another collector has written.
+    fn take_up(&mut self) -> io::Result<()> {
+        let file = Arc::clone(&self.file);
+        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.take_up(|line| match serde_json::from_slice::<Place>(line) {
+            Ok(place) => {
+                self.number(place.seq);
+                self.found.records += 1;
+                self.remember(place.seq, print_of(behind_stamp(line)));
+                if place.r#type == "hello" {
+                    self.about.insert("hostname".into(), shown(&place.hostname, NAME_LIMIT_CHARS).into());
                 }
-                Err(_) => self.found.torn += 1,
             }
-            self.written_bytes += length as u64;
-        }
-        if !line.is_empty() {
-            file.set_len(self.written_bytes)?;
-        }
+            Err(_) => self.found.torn += 1,
+        })?;
         // However the numbers came then, what comes again from now on was asked for.
         (self.found.replayed, self.found.doubles) = (0, 0);
         self.attached();
         Ok(())
     }
-}
 
-/// Writes as much as the disk takes: how many bytes that are, and why not all.
-fn write_most(file: &mut File, bytes: &[u8]) -> (usize, io::Result<()>) {
-    let mut done = 0;
-    while done < bytes.len() {
-        match file.write(&bytes[done..]) {
-            Ok(0) => return (done, Err(io::ErrorKind::WriteZero.into())),
-            Ok(count) => done += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return (done, Err(error)),
-        }
+    fn file(&self) -> MutexGuard<'_, RecordsFile> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    (done, Ok(()))
-}
-
-/// One beyond the last newline.
-fn end_of_line(bytes: &[u8]) -> usize {
-    memchr::memrchr(b'\n', bytes).map_or(0, |at| at + 1)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::held::{Held, Why};
 use super::keeper::{Duty, Keeper};
 use super::offers::{Offers, Origin};
 use super::place::{Place, Socket};
-use super::request::Request;
+use super::request::ReplyTo;
 use super::store::Fit;
 use super::track::{Seen, Track};
 use crate::record::{Command, SessionId};
@@ -44,7 +44,7 @@ pub struct Talk {
     /// The numbers of this session on this connection alone: what other connections said is no double here.
     track: Option<Track>,
     out: Vec<u8>,
-    waiting: Vec<Request>,
+    waiting: Vec<ReplyTo>,
     /// Sessions that the guest was told to take.
     offers: Offers,
     /// The session whose guest was told so whatever it sent.
@@ -132,6 +132,17 @@ impl Talk {
     pub fn close(&mut self, now_ns: u64) {
         self.decide(now_ns, true);
         self.tick(now_ns);
+        self.excuse_repeats();
+    }
+
+    /// The connection is broken off: the guest still has what is held back, and sends it again on the next.
+    pub fn break_off(mut self) -> Socket {
+        self.held = None;
+        self.excuse_repeats();
+        self.socket
+    }
+
+    fn excuse_repeats(&mut self) {
         // A VM that went back and said nothing else since: all that it repeats is kept.
         if let Some((session, place, _)) = self.speaker() {
             self.desk.excuse(session, place.life, (self.loose.0, 0));
@@ -143,14 +154,15 @@ impl Talk {
         self.socket
     }
 
-    /// Sends a command on.
-    pub fn ask(&mut self, request: Request) {
-        self.waiting.retain(|request| !request.answer.is_closed());
-        if self.out.len() + request.line.len() > OUT_LIMIT_BYTES || self.waiting.len() >= WAITING_LIMIT {
-            return request.refuse("the VM takes no commands at present");
+    /// Sends a command's line on; its answer is handed on where somebody waits for it.
+    pub fn ask(&mut self, line: &[u8], answer: Option<ReplyTo>) {
+        self.waiting.retain(|answer| !answer.to.is_closed());
+        if self.out.len() + line.len() <= OUT_LIMIT_BYTES && self.waiting.len() < WAITING_LIMIT {
+            self.out.extend(line);
+            self.waiting.extend(answer);
+        } else if let Some(answer) = answer {
+            answer.refuse("the VM takes no commands at present");
         }
-        self.out.extend(&request.line);
-        self.waiting.push(request);
     }
 
     /// The session that speaks here, whose life that is, and how far it came on this connection.
@@ -168,9 +180,9 @@ impl Talk {
     fn record(&mut self, heard: Heard) {
         if let Some(reply) = heard.reply() {
             let to = reply.to;
-            if let Some(index) = self.waiting.iter().position(|request| Some(request.id) == to) {
-                let request = self.waiting.swap_remove(index);
-                let _ = request.answer.send(Ok(String::from_utf8_lossy(&heard.line).into_owned()));
+            if let Some(index) = self.waiting.iter().position(|answer| Some(answer.id) == to) {
+                let answer = self.waiting.swap_remove(index);
+                let _ = answer.to.send(Ok(String::from_utf8_lossy(&heard.line).into_owned()));
             }
         }
         let before = self.socket.session.replace(heard.session);
@@ -222,7 +234,8 @@ impl Talk {
     }
 
     fn is_in_doubt(&self, heard: &Heard, life: usize) -> bool {
-        (self.lacks_first || self.desk.is_divided(heard.session)) && self.desk.fit(life, heard) == Fit::New
+        let may_be_another = self.lacks_first && !self.desk.is_of_one_vm();
+        (may_be_another || self.desk.is_divided(heard.session)) && self.desk.fit(life, heard) == Fit::New
     }
 
     /// Whether records did not come on this connection that stand before this one, of a session with lives apart.

@@ -3,6 +3,7 @@
 use super::findings::Trouble;
 use super::request::Request;
 use super::view::View;
+use crate::record::Side;
 use std::collections::HashSet;
 use tokio::sync::mpsc;
 
@@ -14,6 +15,8 @@ const DIRS_LIMIT: usize = 64;
 pub struct Vm {
     /// What is shown of it.
     pub view: View,
+    /// Which side of a migration it is, where that is known beforehand.
+    pub side: Option<Side>,
     /// Where commands for it go.
     pub requests: mpsc::Sender<Request>,
     /// How many bytes it had written.
@@ -26,9 +29,10 @@ pub struct Vm {
 
 impl Vm {
     /// A socket that has brought nothing yet.
-    pub fn new(socket: &str, requests: mpsc::Sender<Request>) -> Self {
+    pub fn new(socket: &str, side: Option<Side>, requests: mpsc::Sender<Request>) -> Self {
         Self {
             view: View::new(socket),
+            side,
             requests,
             bytes: 0,
             trouble: Trouble::default(),

@@ -22,7 +22,7 @@ impl Inner {
         heard: &mut Heard,
         most_bytes: u64,
     ) -> io::Result<Option<Seen>> {
-        let Self { sessions, vms, news, .. } = self;
+        let Self { sessions, vms, news, fresh, fault } = self;
         let Some(family) = sessions.get_mut(&heard.session) else { return Ok(None) };
         let owner = family.owner(life, heard.seq);
         let Some(life) = family.life(owner) else { return Ok(None) };
@@ -30,16 +30,19 @@ impl Inner {
         let before = before.map(|vm| vm.view.clone()).filter(|view| view.life == life.name);
         let Some(vm) = vms.get_mut(path) else { return Ok(None) };
         life.speaks(path, heard.host_ns);
-        let side = if life.sockets.first().is_none_or(|first| first == path) {
-            Side::Source
-        } else {
-            Side::Destination
-        };
-        let taken = life.store.take(&heard.line, heard.host_ns, side, heard.seq, vm.bytes >= most_bytes)?;
+        let is_first = life.sockets.first().is_none_or(|first| first == path);
+        let side = vm.side.unwrap_or(if is_first { Side::Source } else { Side::Destination });
+        let taken = life.store.take(heard, side, vm.bytes >= most_bytes);
         vm.bytes += taken.bytes;
+        if let Some(error) = taken.fault {
+            fault.get_or_insert(error);
+        }
         match &mut heard.piece {
             Piece::Record(arrival) if taken.seen.is_new() => {
                 arrival.side = side;
+                if let Some(fresh) = fresh {
+                    fresh.push((**arrival).clone());
+                }
                 match &arrival.record.body {
                     Body::End(end) => life.store.dropped_by_guest(end.records_dropped),
                     Body::Hello(hello) => introduce(life, owner, hello)?,

@@ -1,19 +1,30 @@
 //! What is kept, what is told apart, and what a later collector finds.
 
 use super::*;
-use crate::record::Arrival;
+use crate::record::{Arrival, Body, Gap, GapClass, GapFeatures, Record, SessionId};
+use crate::wire::{Line, encode_record};
+use std::fs::OpenOptions;
+use std::io::Write;
 
 fn line(seq: u64, text: &str) -> Vec<u8> {
     format!(r#"{{"type":"phase","session":"0000000000000001","seq":{seq},"mono_ns":5,"phase":"{text}","later":1}}"#)
         .into_bytes()
 }
 
+fn heard(line: &[u8]) -> Heard {
+    Heard::of(&Line::Whole(line), 7).unwrap()
+}
+
 fn take(store: &mut Store, seq: u64) -> bool {
-    store.take(&line(seq, "run"), 7, Side::Source, seq, false).unwrap().seen.is_new()
+    store.take(&heard(&line(seq, "run")), Side::Source, false).seen.is_new()
 }
 
 fn fit(store: &Store, seq: u64, text: &str) -> Fit {
-    store.fit(seq, print_of(&own_fields(&line(seq, text))))
+    store.fit(seq, heard(&line(seq, text)).print)
+}
+
+fn open(dir: &Path, limit_bytes: u64) -> Store {
+    Store::open(dir, Limits { file_bytes: limit_bytes, reserve_bytes: 0, ..Limits::ALL }).unwrap()
 }
 
 fn about(dir: &Path) -> Value {
@@ -23,7 +34,7 @@ fn about(dir: &Path) -> Value {
 #[test]
 fn records_are_kept_as_they_came_with_their_stamps() {
     let dir = tempfile::tempdir().unwrap();
-    let mut store = Store::open(dir.path(), 1 << 20).unwrap();
+    let mut store = open(dir.path(), 1 << 20);
     assert!(take(&mut store, 0));
     store.flush().unwrap();
     let text = fs::read_to_string(dir.path().join(RECORDS_FILE)).unwrap();
@@ -35,7 +46,7 @@ fn records_are_kept_as_they_came_with_their_stamps() {
 #[test]
 fn a_collector_goes_on_behind_the_whole_lines_of_one_that_was_killed() {
     let dir = tempfile::tempdir().unwrap();
-    let mut store = Store::open(dir.path(), 1 << 20).unwrap();
+    let mut store = open(dir.path(), 1 << 20);
     for seq in [3, 4, 6] {
         take(&mut store, seq);
     }
@@ -43,7 +54,7 @@ fn a_collector_goes_on_behind_the_whole_lines_of_one_that_was_killed() {
     let path = dir.path().join(RECORDS_FILE);
     OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"host_ns\":1,\"si").unwrap();
 
-    let mut store = Store::open(dir.path(), 1 << 20).unwrap();
+    let mut store = open(dir.path(), 1 << 20);
     assert_eq!((store.whole_end(), store.span(), store.found().records), (5, Some((3, 7)), 3));
     assert_eq!([4, 5, 6, 7].map(|seq| take(&mut store, seq)), [false, true, false, true]);
     store.flush().unwrap();
@@ -56,7 +67,7 @@ fn a_collector_goes_on_behind_the_whole_lines_of_one_that_was_killed() {
 #[test]
 fn the_same_number_with_other_words_is_another_record_before_and_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
-    let mut store = Store::open(dir.path(), 1 << 20).unwrap();
+    let mut store = open(dir.path(), 1 << 20);
     for seq in [0, 1, 3] {
         take(&mut store, seq);
     }
@@ -64,14 +75,14 @@ fn the_same_number_with_other_words_is_another_record_before_and_after_a_restart
         assert_eq!((fit(&store, 1, "run"), fit(&store, 1, "walk")), (Fit::Same, Fit::Other));
         assert_eq!((fit(&store, 2, "run"), fit(&store, 4, "run")), (Fit::New, Fit::New));
         store.flush().unwrap();
-        store = Store::open(dir.path(), 1 << 20).unwrap();
+        store = open(dir.path(), 1 << 20);
     }
 }
 
 #[test]
 fn what_was_said_is_remembered_of_the_latest_and_an_older_number_is_another_s() {
     let dir = tempfile::tempdir().unwrap();
-    let mut store = Store::open(dir.path(), 1 << 30).unwrap();
+    let mut store = open(dir.path(), 1 << 30);
     let count = PRINTS_LIMIT as u64 + 10;
     for seq in 0..count {
         take(&mut store, seq);
@@ -86,7 +97,7 @@ fn what_was_said_is_remembered_of_the_latest_and_an_older_number_is_another_s() 
 #[test]
 fn nothing_is_safe_before_the_disk_has_it() {
     let dir = tempfile::tempdir().unwrap();
-    let mut store = Store::open(dir.path(), 1 << 20).unwrap();
+    let mut store = open(dir.path(), 1 << 20);
     take(&mut store, 0);
     take(&mut store, 1);
     let (_, end) = store.take_unsynced().unwrap().unwrap();
@@ -101,7 +112,7 @@ fn nothing_is_safe_before_the_disk_has_it() {
 #[test]
 fn a_session_beyond_its_limit_is_counted_and_not_kept() {
     let dir = tempfile::tempdir().unwrap();
-    let mut store = Store::open(dir.path(), 1000).unwrap();
+    let mut store = open(dir.path(), 1000);
     for seq in 0..1000 {
         take(&mut store, seq);
     }
@@ -114,10 +125,61 @@ fn a_session_beyond_its_limit_is_counted_and_not_kept() {
 #[test]
 fn what_an_earlier_collector_found_out_is_not_forgotten() {
     let dir = tempfile::tempdir().unwrap();
-    let mut store = Store::open(dir.path(), 1000).unwrap();
+    let mut store = open(dir.path(), 1000);
     store.about().insert("parent".into(), "00c0ffee00c0ffee".into());
     store.write_about().unwrap();
-    let mut store = Store::open(dir.path(), 1000).unwrap();
+    let mut store = open(dir.path(), 1000);
     store.conclude().unwrap();
     assert_eq!(about(dir.path())["parent"], "00c0ffee00c0ffee");
+}
+
+#[test]
+fn what_the_disk_did_not_take_is_never_safe_whatever_it_takes_later() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("gone")).unwrap();
+    let path = dir.path().join("gone").join(RECORDS_FILE);
+    let mut store = Store::within(Arc::new(Mutex::new(RecordsFile::new(path, Limits::ALL))));
+    take(&mut store, 0);
+    store.flush().unwrap();
+    fs::remove_dir_all(dir.path().join("gone")).unwrap();
+    let mut seq = 1;
+    let refused = loop {
+        let taken = store.take(&heard(&line(seq, "run")), Side::Source, false);
+        if taken.fault.is_some() {
+            break seq;
+        }
+        seq += 1;
+    };
+    assert!(store.take_unsynced().is_err());
+    fs::create_dir(dir.path().join("gone")).unwrap();
+    assert!(take(&mut store, seq + 1));
+    let (_, end) = store.take_unsynced().unwrap().unwrap();
+    store.synced(end);
+    assert_eq!((end, store.safe_end(), store.unkept()), (seq + 2, refused, 1));
+}
+
+#[test]
+fn lives_that_share_a_file_stand_in_it_behind_each_other_and_a_single_gap_gives_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let limits = Limits { line_bytes: 1000, file_bytes: 4000, reserve_bytes: 2000 };
+    let file = Arc::new(Mutex::new(RecordsFile::new(dir.path().join(RECORDS_FILE), limits)));
+    let mut lives = [Store::within(Arc::clone(&file)), Store::within(Arc::clone(&file))];
+    let features = GapFeatures::default();
+    let gap = Gap { cpu: 0, start_ns: 1, len_ns: 2, class: GapClass::Unknown, features };
+    for seq in 0..40 {
+        let record = Record { session: SessionId(1), seq, mono_ns: 5, body: Body::Gap(gap.clone()) };
+        let taken = lives[0].take(&heard(encode_record(&record).trim_ascii_end()), Side::Source, false);
+        assert!(taken.seen.is_new() && taken.fault.is_none());
+    }
+    for seq in 0..40 {
+        assert!(take(&mut lives[1], seq));
+    }
+    lives.iter_mut().for_each(|life| life.conclude().unwrap());
+    let text = fs::read_to_string(dir.path().join(RECORDS_FILE)).unwrap();
+    let arrivals: Vec<Arrival> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let gaps = arrivals.iter().take_while(|arrival| matches!(arrival.record.body, Body::Gap(_))).count();
+    let gap_bytes: usize = text.split_inclusive('\n').take(gaps).map(str::len).sum();
+    assert!((1500..=2000).contains(&gap_bytes) && (3700..=4000).contains(&text.len()), "{gap_bytes}: {text}");
+    let unkept = |life: &Store| usize::try_from(life.unkept()).unwrap();
+    assert_eq!((unkept(&lives[0]), unkept(&lives[1])), (40 - gaps, 40 - (arrivals.len() - gaps)));
 }
