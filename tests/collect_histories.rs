@@ -2,8 +2,7 @@
 //! collectors that begin anew. Every record of every life is kept, once, and apart from those of other lives.
 //!
 //! Guest and collector are the real ones, without their sockets. The random histories are the same each time; with SULLY_HISTORIES=N
-//! in the environment they are N others. Left out is a state loaded on an open connection that speaks before it hears: it takes
-//! an acknowledgement for its own that was under way to the state before.
+//! in the environment they are N others.
 #![cfg(feature = "host")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

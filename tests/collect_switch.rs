@@ -47,7 +47,7 @@ fn a_line_that_straddles_the_switch_and_what_was_lost_on_the_way_are_sent_again(
         let attach = told(heard, |command| matches!(command, Told::Attach { .. }));
         assert_eq!(
             attach,
-            Told::Attach { id: None, session: None, after: None, otherwise: None },
+            Told::Attach { id: None, session: None, after: None, mono_ns: None, otherwise: None },
             "nothing is known yet"
         );
     }

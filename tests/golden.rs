@@ -62,9 +62,15 @@ fn the_golden_records_hold_every_type() {
 
 #[test]
 fn every_command_of_schema_1_is_read_and_written_again_without_loss() {
-    let lines = ["commands.ndjson", "commands-link.ndjson", "commands-load.ndjson", "commands-branch.ndjson"]
-        .map(golden)
-        .concat();
+    let lines = [
+        "commands.ndjson",
+        "commands-link.ndjson",
+        "commands-load.ndjson",
+        "commands-branch.ndjson",
+        "commands-stamp.ndjson",
+    ]
+    .map(golden)
+    .concat();
     assert!(lines.len() >= Command::NAMES.len());
     for line in lines {
         let command = decode_command(line.as_bytes()).unwrap_or_else(|error| panic!("{error}: {line}"));

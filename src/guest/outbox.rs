@@ -33,6 +33,9 @@ pub struct Outbox {
 const BATCH_BYTES: usize = 32 * 1024;
 /// What a line's session stands behind, the first time this comes in a line.
 const SESSION_KEY: &[u8] = br#""session":""#;
+/// What the moment stands behind at which a line's record was made, and how near the line's beginning that is.
+const STAMP_KEY: &[u8] = br#""mono_ns":"#;
+const HEAD_BYTES: usize = 160;
 /// Room beyond the capacity for lines that must go out, so that the ring need not grow for them.
 const SPARE_BYTES: usize = 256 * 1024;
 
@@ -67,6 +70,17 @@ impl Outbox {
     /// One beyond the highest number that was ever sent whole.
     pub const fn sent_end(&self) -> u64 {
         self.sent_end
+    }
+
+    /// When the record `seq` was made (guest CLOCK_MONOTONIC), where it is still held.
+    pub fn stamp_ns(&self, seq: u64) -> Option<u64> {
+        let index = usize::try_from(seq.checked_sub(self.first_seq)?).ok()?;
+        let length = *self.lengths.get(index)?;
+        let start: usize = self.lengths.range(..index).sum();
+        let head: Vec<u8> = self.bytes.range(start..start + length.min(HEAD_BYTES)).copied().collect();
+        let key = head.windows(STAMP_KEY.len()).position(|bytes| bytes == STAMP_KEY)?;
+        let mut digits = head[key + STAMP_KEY.len()..].iter().take_while(|byte| byte.is_ascii_digit());
+        digits.try_fold(0u64, |stamp, digit| stamp.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
     }
 
     /// Whether a line of `bytes` fits while `keep_free_bytes` stay free; lines that were sent make room.

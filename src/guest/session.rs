@@ -166,13 +166,13 @@ impl Session {
             Command::Mark { text, .. } => {
                 self.offer_detail(mono_ns, Body::Mark(MarkNote { text: text.clone() }));
             }
-            Command::Attach { session, after, otherwise, .. } => {
+            Command::Attach { session, after, mono_ns: stamp_ns, otherwise, .. } => {
                 let after = after.filter(|_| session.is_none_or(|session| session == self.id));
                 let otherwise = otherwise.filter(|_| *session == Some(self.id));
-                return self.attach(mono_ns, after, otherwise).map(Done::From);
+                return self.attach(mono_ns, after, *stamp_ns, otherwise).map(Done::From);
             }
-            Command::Ack { session, seq, .. } => {
-                if session.is_none_or(|session| session == self.id) {
+            Command::Ack { session, seq, mono_ns: stamp_ns, .. } => {
+                if session.is_none_or(|session| session == self.id) && self.is_own(*seq, *stamp_ns) {
                     self.acknowledge(mono_ns, *seq, "seq")?;
                 }
                 return Ok(Done::Unsaid);
@@ -186,10 +186,17 @@ impl Session {
         &mut self,
         mono_ns: u64,
         after: Option<u64>,
+        stamp_ns: Option<u64>,
         otherwise: Option<SessionId>,
     ) -> Result<u64, String> {
+        let is_own = after.is_none_or(|seq| self.is_own(seq, stamp_ns));
         match (after, otherwise) {
-            (Some(seq), Some(id)) if seq >= self.outbox.sent_end() => return Ok(self.branch(mono_ns, id)),
+            (Some(seq), Some(id)) if seq >= self.outbox.sent_end() || !is_own => {
+                return Ok(self.branch(mono_ns, id));
+            }
+            (Some(seq), None) if !is_own => {
+                return Err(format!("after = {seq} cannot be: that record was not made at mono_ns"));
+            }
             _ => {}
         }
         match after {
@@ -217,6 +224,13 @@ impl Session {
             self.say(mono_ns, Body::Hello(hello));
         }
         from
+    }
+
+    /// Whether the record `seq` is this one's as far as can be told: one that is held was made at `stamp_ns`. A VM that went
+    /// back to an earlier state may be told of a record of its other life that has the same number.
+    fn is_own(&self, seq: u64, stamp_ns: Option<u64>) -> bool {
+        let held_ns = self.outbox.stamp_ns(seq);
+        stamp_ns.is_none_or(|stamp_ns| held_ns.is_none_or(|held_ns| held_ns == stamp_ns))
     }
 
     fn acknowledge(&mut self, mono_ns: u64, seq: u64, field: &str) -> Result<(), String> {

@@ -33,6 +33,9 @@ pub enum Command {
         /// The last record the host has without a hole before it; none when it has none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<u64>,
+        /// When that record was made, as it says itself: a guest that holds another one with its number never sent it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mono_ns: Option<u64>,
         /// What the guest calls itself when it never sent `after`: it is then not the life of the session that the host
         /// knows, but went back to an earlier state.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,6 +51,9 @@ pub enum Command {
         session: Option<SessionId>,
         /// The last record the host has without a hole before it.
         seq: u64,
+        /// When that record was made, as it says itself; an acknowledgement of another one with its number is passed over.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mono_ns: Option<u64>,
     },
     /// Replace parts of the load.
     Set {
@@ -164,6 +170,7 @@ struct Flat {
     after: Option<u64>,
     otherwise: Option<SessionId>,
     seq: Option<u64>,
+    mono_ns: Option<u64>,
     name: Option<String>,
     rate: Option<String>,
     pattern: Option<String>,
@@ -183,10 +190,13 @@ impl TryFrom<Flat> for Command {
             "ping" => Ok(Self::Ping { id }),
             "mark" => Ok(Self::Mark { id, text: flat.text.ok_or("missing field `text`")? }),
             "attach" => {
-                let Flat { session, after, otherwise, .. } = flat;
-                Ok(Self::Attach { id, session, after, otherwise })
+                let Flat { session, after, mono_ns, otherwise, .. } = flat;
+                Ok(Self::Attach { id, session, after, mono_ns, otherwise })
             }
-            "ack" => Ok(Self::Ack { id, session: flat.session, seq: flat.seq.ok_or("missing field `seq`")? }),
+            "ack" => {
+                let Flat { session, mono_ns, .. } = flat;
+                Ok(Self::Ack { id, session, seq: flat.seq.ok_or("missing field `seq`")?, mono_ns })
+            }
             "stop" => Ok(Self::Stop { id }),
             "pause" => Ok(Self::Pause { id }),
             "resume" => Ok(Self::Resume { id }),

@@ -109,8 +109,8 @@ mod tests {
             for command in [
                 Command::Ping { id },
                 Command::Mark { id, text },
-                Command::Attach { id, session, after, otherwise: session },
-                Command::Ack { id, session, seq },
+                Command::Attach { id, session, after, mono_ns: after, otherwise: session },
+                Command::Ack { id, session, seq, mono_ns: after },
                 Command::Stop { id },
             ] {
                 let line = encode_command(&command);

@@ -16,7 +16,8 @@ pub const SOCKETS: usize = 4;
 #[derive(Debug, Clone)]
 enum Input {
     Says(u64),
-    Hears(Vec<u8>),
+    /// What it hears, and when.
+    Hears(u64, Vec<u8>),
     Sends(usize),
     Rewinds,
 }
@@ -28,8 +29,6 @@ struct Guest {
     past: Vec<Input>,
     /// What it said, in order.
     said: Vec<u64>,
-    /// It was loaded on an open connection, and has not spoken there.
-    is_loaded: bool,
 }
 
 fn hello() -> Hello {
@@ -44,7 +43,7 @@ impl Guest {
         let load = Load::new(&check(&Plan::default(), &machine).unwrap(), 0);
         let mut session = Session::new(SessionId(id));
         session.say(0, Body::Hello(Box::new(hello())));
-        Self { session, load, past: Vec::new(), said: Vec::new(), is_loaded: false }
+        Self { session, load, past: Vec::new(), said: Vec::new() }
     }
 
     /// The same guest as it was after so many inputs.
@@ -58,13 +57,13 @@ impl Guest {
 
     fn goes_through(&mut self, input: Input) {
         match &input {
-            // What makes a record of one life differ from that of another is the clock alone.
+            // What makes a record of one life differ from that of another is the clock alone, which every record shows.
             Input::Says(real_ns) => {
                 let beat = Heartbeat { real_ns: *real_ns, tsc: None, disruptions: None, ptp_ns: None };
                 self.session.offer_detail(*real_ns, Body::Heartbeat(beat));
                 self.said.push(*real_ns);
             }
-            Input::Hears(bytes) => drop(self.session.hear(1, bytes, &mut self.load)),
+            Input::Hears(now_ns, bytes) => drop(self.session.hear(*now_ns, bytes, &mut self.load)),
             Input::Sends(bytes) => self.session.outbox().mark_sent(*bytes),
             Input::Rewinds => drop(self.session.outbox().rewind()),
         }
@@ -185,11 +184,6 @@ impl World {
 
     fn sends(&mut self, index: usize, most: usize) {
         self.now_ns += 1_000_000;
-        // A guest hears within milliseconds. One that spoke first would take an acknowledgement for its own that was said
-        // to whoever was there before it was loaded: that kind is left out.
-        if self.guests[index].as_mut().is_some_and(|guest| std::mem::take(&mut guest.is_loaded)) {
-            self.hears(index);
-        }
         if let (Some(guest), Some(talk)) = (&mut self.guests[index], &mut self.talks[index]) {
             let bytes = guest.sends(most);
             talk.hear(self.now_ns, &bytes);
@@ -198,7 +192,8 @@ impl World {
 
     fn hears(&mut self, index: usize) {
         if let (Some(guest), Some(talk)) = (&mut self.guests[index], &mut self.talks[index]) {
-            guest.goes_through(Input::Hears(std::mem::take(talk.out())));
+            self.clock += 1;
+            guest.goes_through(Input::Hears(self.clock, std::mem::take(talk.out())));
         }
     }
 
@@ -267,8 +262,7 @@ impl World {
                 if matches!(turn, Turn::Restores(..)) || is_new {
                     self.begins(index);
                 }
-                let is_loaded = matches!(turn, Turn::Loads(..));
-                self.guests[index] = Some(Guest { is_loaded, ..Guest::restored(SESSION, &past) });
+                self.guests[index] = Some(Guest::restored(SESSION, &past));
             }
             Turn::Moves(from, to) => {
                 if self.guests[to].is_none() && self.guests[from].is_some() {

@@ -82,6 +82,20 @@ fn nothing_is_acknowledged_that_was_not_sent_nor_the_line_under_way() {
     assert_eq!(outbox.first_seq(), 2);
 }
 
+#[test]
+fn a_record_that_is_held_tells_when_it_was_made() {
+    let line = |seq, stamp_ns: u64| {
+        format!("{{\"type\":\"mark\",\"seq\":{seq},\"mono_ns\":{stamp_ns},\"text\":\"\\\"mono_ns\\\":5\"}}\n")
+    };
+    let mut outbox = outbox(1000, &[&line(0, 7), &line(1, u64::MAX), "no record\n", &line(3, 0)]);
+    let stamps = |outbox: &Outbox| [0, 1, 2, 3, 4, u64::MAX].map(|seq| outbox.stamp_ns(seq));
+    assert_eq!(stamps(&outbox), [Some(7), Some(u64::MAX), None, Some(0), None, None]);
+    outbox.keep_unacknowledged(true);
+    drain(&mut outbox);
+    outbox.acknowledge(1);
+    assert_eq!(stamps(&outbox), [None, Some(u64::MAX), None, Some(0), None, None]);
+}
+
 proptest! {
     #[test]
     fn every_byte_arrives_once_in_order_however_much_the_port_takes(

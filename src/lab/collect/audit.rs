@@ -58,7 +58,8 @@ impl Audit {
     /// How far the host has come with the session that spoke last.
     pub fn progress(&self) -> Option<Progress> {
         let (session, track) = self.sessions.last()?;
-        Some(Progress { session: *session, whole_end: track.whole_end(), has_hole: track.has_hole() })
+        let (whole_end, has_hole) = (track.whole_end(), track.has_hole());
+        Some(Progress { session: *session, whole_end, has_hole, stamp_ns: None })
     }
 
     /// The holes of the session that spoke last will not fill.
@@ -129,7 +130,7 @@ mod tests {
             .collect();
         assert_eq!(kept, [false, false, true]);
         assert_eq!((audit.found().replayed, audit.found().is_sound()), (2, true));
-        let progress = Progress { session: SessionId(1), whole_end: 4, has_hole: false };
+        let progress = Progress { session: SessionId(1), whole_end: 4, has_hole: false, stamp_ns: None };
         assert_eq!(audit.progress(), Some(progress));
     }
 

@@ -141,8 +141,7 @@ impl Desk {
             fault.get_or_insert(error);
             return None;
         }
-        let (whole_end, has_hole) = family.progress(life, end);
-        Some(Progress { session, whole_end, has_hole })
+        Some(family.progress(session, life, end))
     }
 
     /// What is missing before `seq` will not come.

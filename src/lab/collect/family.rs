@@ -4,6 +4,7 @@
 //! have in common stays with the first; from the record that differs on the other has a directory of its own, whose name
 //! the host makes: the session's digits, a dash, a number.
 
+use super::keeper::Progress;
 use super::layout::Layout;
 use super::store::{Fit, Store};
 use crate::record::SessionId;
@@ -182,12 +183,14 @@ impl Family {
         }
     }
 
-    /// How far the records of a life are safe for a connection that has spoken up to `end`, and whether one is missing.
-    pub fn progress(&self, index: usize, end: u64) -> (u64, bool) {
-        let owner = self.owner(index, end.saturating_sub(1));
-        self.lives
-            .get(owner)
-            .map_or((0, false), |life| (life.store.safe_end().min(end), life.store.whole_end() < end))
+    /// How far the records of a life of this `session` are safe for a connection that has spoken up to `end`.
+    pub fn progress(&self, session: SessionId, index: usize, end: u64) -> Progress {
+        let owner = self.lives.get(self.owner(index, end.saturating_sub(1)));
+        let whole_end = owner.map_or(0, |life| life.store.safe_end().min(end));
+        let has_hole = owner.is_some_and(|life| life.store.whole_end() < end);
+        let last = whole_end.saturating_sub(1);
+        let stamp_ns = self.lives.get(self.owner(index, last)).and_then(|life| life.store.stamp_ns(last));
+        Progress { session, whole_end, has_hole, stamp_ns }
     }
 
     /// Where a record of a socket belongs that has not spoken of this session before.

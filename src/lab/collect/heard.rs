@@ -34,6 +34,14 @@ impl Heard {
         Some(Self { piece, session, seq, host_ns, line: line.to_vec(), print })
     }
 
+    /// When it was made, as it says itself; none of a type this version does not know.
+    pub fn stamp_ns(&self) -> Option<u64> {
+        match &self.piece {
+            Piece::Record(arrival) => Some(arrival.record.mono_ns),
+            _ => None,
+        }
+    }
+
     /// What is kept of its line behind the host's stamps.
     pub fn own_fields(&self) -> Cow<'_, [u8]> {
         own_fields(&self.line)

@@ -22,6 +22,8 @@ pub struct Progress {
     pub whole_end: u64,
     /// Whether something is missing behind that.
     pub has_hole: bool,
+    /// When that record was made, as it says itself (guest CLOCK_MONOTONIC), where that is remembered.
+    pub stamp_ns: Option<u64>,
 }
 
 /// What is to be done.
@@ -52,7 +54,7 @@ impl Keeper {
 
     /// What is to be done now; to be asked again until there is nothing.
     pub fn duty(&mut self, now_ns: u64, progress: Progress) -> Option<Duty> {
-        let Progress { session, whole_end, has_hole } = progress;
+        let Progress { session, whole_end, has_hole, stamp_ns: mono_ns } = progress;
         if has_hole {
             return self.hole(now_ns, progress);
         }
@@ -61,7 +63,7 @@ impl Keeper {
         let is_due = since_ns >= if is_new { ACKNOWLEDGE.0 } else { REMIND.0 };
         let seq = whole_end.checked_sub(1).filter(|_| is_due)?;
         (self.acknowledged, self.acknowledged_ns) = (Some((session, whole_end)), now_ns);
-        Some(Duty::Tell(Command::Ack { id: None, session: Some(session), seq }))
+        Some(Duty::Tell(Command::Ack { id: None, session: Some(session), seq, mono_ns }))
     }
 
     fn hole(&mut self, now_ns: u64, progress: Progress) -> Option<Duty> {
@@ -90,6 +92,7 @@ fn attach(known: Option<Progress>) -> Command {
         id: None,
         session: known.map(|progress| progress.session),
         after: known.map(|progress| progress.whole_end - 1),
+        mono_ns: known.and_then(|progress| progress.stamp_ns),
         otherwise: None,
     }
 }
@@ -101,18 +104,19 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     fn at(whole_end: u64, has_hole: bool) -> Progress {
-        Progress { session: SessionId(1), whole_end, has_hole }
+        Progress { session: SessionId(1), whole_end, has_hole, stamp_ns: Some(77) }
     }
 
     fn ack(seq: u64) -> Duty {
-        Duty::Tell(Command::Ack { id: None, session: Some(SessionId(1)), seq })
+        Duty::Tell(Command::Ack { id: None, session: Some(SessionId(1)), seq, mono_ns: Some(77) })
     }
 
     #[test]
     fn a_new_connection_attaches_and_the_rest_is_acknowledged_twice_a_second() {
         let mut keeper = Keeper::default();
-        let attach = |session, after| Command::Attach { id: None, session, after, otherwise: None };
-        assert_eq!(keeper.connect(0), attach(None, None));
+        let nothing =
+            Command::Attach { id: None, session: None, after: None, mono_ns: None, otherwise: None };
+        assert_eq!(keeper.connect(0), nothing);
         assert_eq!(keeper.duty(100 * MS, at(9, false)), None);
         assert_eq!(keeper.duty(500 * MS, at(9, false)), Some(ack(8)));
         assert_eq!(keeper.duty(1000 * MS, at(9, false)), None, "nothing new");

@@ -25,6 +25,8 @@ const NAME_LIMIT_CHARS: usize = 64;
 /// Of how many records it is remembered what they said. A guest holds 1 MiB to send again, which is fewer records: one that
 /// comes again and is older than these is of another life.
 const PRINTS_LIMIT: usize = 16_384;
+/// Of how many it is remembered when they were made: those that are not acknowledged yet are the latest.
+const STAMPS_LIMIT: usize = 2048;
 
 /// What a number of the stream is to a life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +62,8 @@ pub struct Store {
     unkept: u64,
     /// What each of the latest records said.
     prints: BTreeMap<u64, u64>,
+    /// When the latest of them were made.
+    stamps: BTreeMap<u64, u64>,
     /// Everything before this number is on the disk, and whether anything was written since.
     safe_end: u64,
     is_unsynced: bool,
@@ -73,6 +77,7 @@ pub struct Store {
 #[derive(Deserialize)]
 struct Place {
     seq: u64,
+    mono_ns: Option<u64>,
     r#type: String,
     #[serde(default)]
     hostname: String,
@@ -103,6 +108,7 @@ impl Store {
             found: StreamAudit::default(),
             unkept: 0,
             prints: BTreeMap::new(),
+            stamps: BTreeMap::new(),
             safe_end: 0,
             is_unsynced: true,
             refused: None,
@@ -138,7 +144,7 @@ impl Store {
         if !seen.is_new() {
             return Taken { seen, bytes: 0, fault: None };
         }
-        self.remember(heard.seq, heard.print);
+        self.remember(heard.seq, heard.print, heard.stamp_ns());
         self.found.records += 1;
         let fields = heard.own_fields();
         let kept = if is_full || fields.is_empty() {
@@ -190,6 +196,11 @@ impl Store {
     /// One beyond the last record without a hole before it.
     pub fn whole_end(&self) -> u64 {
         self.track.as_ref().map_or(0, Track::whole_end)
+    }
+
+    /// When the record `seq` was made, as it says itself, where it is one of the latest.
+    pub fn stamp_ns(&self, seq: u64) -> Option<u64> {
+        self.stamps.get(&seq).copied()
     }
 
     /// What is missing before `seq` will not come.
@@ -289,10 +300,14 @@ impl Store {
         seen
     }
 
-    fn remember(&mut self, seq: u64, print: u64) {
+    fn remember(&mut self, seq: u64, print: u64, stamp_ns: Option<u64>) {
         self.prints.insert(seq, print);
         if self.prints.len() > PRINTS_LIMIT {
             self.prints.pop_first();
+        }
+        self.stamps.extend(stamp_ns.map(|stamp_ns| (seq, stamp_ns)));
+        if self.stamps.len() > STAMPS_LIMIT {
+            self.stamps.pop_first();
         }
     }
 
@@ -304,7 +319,7 @@ impl Store {
             Ok(place) => {
                 self.number(place.seq);
                 self.found.records += 1;
-                self.remember(place.seq, print_of(behind_stamp(line)));
+                self.remember(place.seq, print_of(behind_stamp(line)), place.mono_ns);
                 if place.r#type == "hello" {
                     self.about.insert("hostname".into(), shown(&place.hostname, NAME_LIMIT_CHARS).into());
                 }

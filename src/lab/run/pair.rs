@@ -69,7 +69,8 @@ impl PairConfig<'_> {
 }
 
 /// What every connection begins with: the guest keeps what is not acknowledged, and sends again what it has kept.
-const ATTACH: Command = Command::Attach { id: None, session: None, after: None, otherwise: None };
+const ATTACH: Command =
+    Command::Attach { id: None, session: None, after: None, mono_ns: None, otherwise: None };
 
 /// A VM that we started: both its QEMUs, running.
 pub struct Pair {

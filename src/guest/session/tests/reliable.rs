@@ -15,7 +15,10 @@ fn tell(session: &mut Session, command: &Command) {
 }
 
 fn attach(session: &mut Session, after: Option<u64>) {
-    tell(session, &Command::Attach { id: Some(9), session: Some(SessionId(1)), after, otherwise: None });
+    tell(
+        session,
+        &Command::Attach { id: Some(9), session: Some(SessionId(1)), after, mono_ns: None, otherwise: None },
+    );
 }
 
 fn seqs(session: &mut Session) -> Vec<u64> {
@@ -37,7 +40,7 @@ fn a_host_that_attaches_gets_what_was_sent_while_it_was_away() {
     assert_eq!(seqs(&mut session), [0, 1, 2]);
     attach(&mut session, Some(0));
     assert_eq!(seqs(&mut session), [1, 2, 3], "and the answer");
-    tell(&mut session, &Command::Ack { id: None, session: None, seq: 3 });
+    tell(&mut session, &Command::Ack { id: None, session: None, seq: 3, mono_ns: None });
     assert!(session.outbox().is_empty(), "an acknowledgement is not answered");
     attach(&mut session, Some(3));
     let reply = answer(&mut session);
@@ -49,10 +52,13 @@ fn what_another_session_reached_says_nothing_of_this_one() {
     let mut session = Session::new(SessionId(1));
     say(&mut session, 2);
     assert_eq!(seqs(&mut session), [0, 1]);
-    tell(&mut session, &Command::Ack { id: None, session: Some(SessionId(2)), seq: 1 });
+    tell(&mut session, &Command::Ack { id: None, session: Some(SessionId(2)), seq: 1, mono_ns: None });
     for otherwise in [None, Some(SessionId(3))] {
         let (session_2, after) = (Some(SessionId(2)), Some(77));
-        tell(&mut session, &Command::Attach { id: None, session: session_2, after, otherwise });
+        tell(
+            &mut session,
+            &Command::Attach { id: None, session: session_2, after, mono_ns: None, otherwise },
+        );
     }
     let records = said(&mut session);
     assert_eq!(records.iter().map(|record| record.seq).collect::<Vec<_>>(), [0, 1, 2, 3]);
@@ -67,8 +73,8 @@ fn what_was_never_sent_cannot_be_acknowledged() {
     let mut session = Session::new(SessionId(1));
     say(&mut session, 2);
     for command in [
-        Command::Ack { id: Some(1), session: None, seq: 0 },
-        Command::Attach { id: Some(2), session: None, after: Some(u64::MAX), otherwise: None },
+        Command::Ack { id: Some(1), session: None, seq: 0, mono_ns: None },
+        Command::Attach { id: Some(2), session: None, after: Some(u64::MAX), mono_ns: None, otherwise: None },
     ] {
         tell(&mut session, &command);
     }
@@ -87,7 +93,13 @@ fn attach_or_branch(session: &mut Session, after: u64) {
     let otherwise = Some(SessionId(0xb0b));
     tell(
         session,
-        &Command::Attach { id: Some(4), session: Some(SessionId(1)), after: Some(after), otherwise },
+        &Command::Attach {
+            id: Some(4),
+            session: Some(SessionId(1)),
+            after: Some(after),
+            mono_ns: None,
+            otherwise,
+        },
     );
 }
 
@@ -98,7 +110,7 @@ fn a_life_that_never_sent_what_the_host_has_becomes_the_session_that_the_host_na
     attach(&mut session, None);
     say(&mut session, 6);
     assert_eq!(seqs(&mut session), [0, 1, 2, 3, 4, 5, 6]);
-    tell(&mut session, &Command::Ack { id: None, session: None, seq: 2 });
+    tell(&mut session, &Command::Ack { id: None, session: None, seq: 2, mono_ns: None });
     say(&mut session, 1);
     attach_or_branch(&mut session, 40);
     let records = said(&mut session);
@@ -108,7 +120,7 @@ fn a_life_that_never_sent_what_the_host_has_becomes_the_session_that_the_host_na
     assert_eq!((hello.parent, hello.parent_seq), (Some(SessionId(1)), Some(3)));
     let Body::Reply(reply) = &records[6].body else { panic!("no answer") };
     assert_eq!((reply.to, reply.ok, reply.from), (Some(4), true, Some(3)));
-    tell(&mut session, &Command::Ack { id: None, session: Some(SessionId(1)), seq: 9 });
+    tell(&mut session, &Command::Ack { id: None, session: Some(SessionId(1)), seq: 9, mono_ns: None });
     assert_eq!(session.outbox().first_seq(), 3, "the other life's acknowledgements are not this one's");
     attach_or_branch(&mut session, 40);
     assert!(said(&mut session).iter().all(|record| record.session == SessionId(0xb0b)), "it is renamed once");
@@ -121,6 +133,36 @@ fn a_life_that_sent_what_the_host_has_stays_what_it_is() {
     assert_eq!(seqs(&mut session), [0, 1, 2]);
     attach_or_branch(&mut session, 2);
     assert!(said(&mut session).iter().all(|record| record.session == SessionId(1)));
+}
+
+#[test]
+fn what_is_said_of_a_record_that_another_life_made_is_not_taken_for_its_own() {
+    let mut session = Session::new(SessionId(1));
+    attach(&mut session, None);
+    for stamp_ns in [10, 20, 30] {
+        session.offer_detail(stamp_ns, heartbeat());
+    }
+    assert_eq!(seqs(&mut session), [0, 1, 2, 3], "the answer comes first");
+    let ack = |seq, mono_ns| Command::Ack { id: None, session: Some(SessionId(1)), seq, mono_ns };
+    tell(&mut session, &ack(2, Some(21)));
+    assert_eq!(session.outbox().first_seq(), 0);
+    tell(&mut session, &ack(2, Some(20)));
+    assert_eq!(session.outbox().first_seq(), 3);
+    tell(&mut session, &ack(1, Some(99)));
+    assert!(session.outbox().is_empty(), "it has let go of that already, and says nothing");
+    let after = |seq, mono_ns, otherwise| {
+        let (after, session) = (Some(seq), Some(SessionId(1)));
+        Command::Attach { id: Some(9), session, after, mono_ns: Some(mono_ns), otherwise }
+    };
+    tell(&mut session, &after(3, 31, None));
+    assert!(answer(&mut session).error.is_some_and(|error| error.contains("after = 3")));
+    let otherwise = Some(SessionId(0xb0b));
+    tell(&mut session, &after(3, 30, otherwise));
+    assert_eq!(answer(&mut session).from, Some(4));
+    session.offer_detail(40, heartbeat());
+    let seq = said(&mut session).pop().unwrap().seq;
+    tell(&mut session, &after(seq, 41, otherwise));
+    assert!(said(&mut session).iter().all(|record| record.session == SessionId(0xb0b)), "it is another life");
 }
 
 #[test]
@@ -264,7 +306,7 @@ proptest! {
                 Turn::Acknowledges => {
                     host.takes();
                     if let Some(seq) = host.last() {
-                        tell(&mut session, &Command::Ack { id: None, session: None, seq });
+                        tell(&mut session, &Command::Ack { id: None, session: None, seq, mono_ns: None });
                     }
                 }
                 Turn::Breaks => {

@@ -74,6 +74,7 @@ fn the_same_number_with_other_words_is_another_record_before_and_after_a_restart
     for _ in 0..2 {
         assert_eq!((fit(&store, 1, "run"), fit(&store, 1, "walk")), (Fit::Same, Fit::Other));
         assert_eq!((fit(&store, 2, "run"), fit(&store, 4, "run")), (Fit::New, Fit::New));
+        assert_eq!([1, 2].map(|seq| store.stamp_ns(seq)), [Some(5), None]);
         store.flush().unwrap();
         store = open(dir.path(), 1 << 20);
     }

@@ -80,6 +80,7 @@ impl Talk {
             id: None,
             session: Some(session),
             after: Some(u64::MAX),
+            mono_ns: None,
             otherwise: None,
         });
     }
