@@ -2,10 +2,13 @@
 
 use super::is_fit_to_print;
 use super::plan::machine;
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
 use sully::guest::{Desk, Session};
 use sully::histogram::Counts;
-use sully::lab::collect::View;
-use sully::lab::collect::{Audit, Joiner, Piece};
+use sully::lab::collect::{Desk as Collector, Socket, Talk};
+use sully::lab::rundir::{Limits, RecordsFile};
 use sully::plan::{Plan, check};
 use sully::record::{Body, SessionId, Side};
 use sully::wire::{Line, Lines, RECORD_LIMIT_BYTES, decode_record, encode_record};
@@ -87,37 +90,56 @@ pub fn histogram(bytes: &[u8]) {
 }
 
 /// Both sockets of a migration, one event a line: `s` and `d` are bytes of source and destination and the newline, `S` and
-/// `D` bytes without one, and the rest what happens to the sockets. Every piece is accounted for once.
+/// `D` bytes without one, and the rest what happens to the sockets. Every record is handed on once, and what is said to the
+/// guest is bounded.
 pub fn stream(bytes: &[u8]) {
-    let (mut joiner, mut audit, mut view) = (Joiner::default(), Audit::default(), View::new("fuzz"));
-    let mut pieces = 0;
-    let mut on_piece = |piece: Piece| {
-        pieces += 1;
-        let is_new = audit.on(&piece);
-        if let Piece::Record(arrival) = &piece
-            && is_new
-        {
-            view.on(arrival, &encode_record(&arrival.record));
-        }
-    };
-    for (at, event) in (0..).zip(bytes.split_inclusive(|byte| *byte == b'\n')) {
+    let desk = Arc::new(Collector::of_one_vm(RecordsFile::new("/dev/null".into(), Limits::ALL)));
+    let mut talks = ["/source", "/destination"].map(|path| {
+        let side = if path == "/source" { Side::Source } else { Side::Destination };
+        desk.admit(Path::new(path), Some(side));
+        desk.connection(Path::new(path), true);
+        Talk::begin(Arc::clone(&desk), Socket::new(path.into()), 0)
+    });
+    let mut now_ns = 0;
+    for event in bytes.split_inclusive(|byte| *byte == b'\n') {
         let line = &event[1..];
         let part = line.strip_suffix(b"\n").unwrap_or(line);
+        now_ns += 1_000_000;
         match event[0] {
-            b's' => joiner.bytes(at, Side::Source, line, &mut on_piece),
-            b'S' => joiner.bytes(at, Side::Source, part, &mut on_piece),
-            b'd' => joiner.bytes(at, Side::Destination, line, &mut on_piece),
-            b'D' => joiner.bytes(at, Side::Destination, part, &mut on_piece),
-            b'-' => joiner.source_stopped(),
-            b'0' => joiner.source_drained(&mut on_piece),
-            b'+' => joiner.source_resumed(&mut on_piece),
-            b'.' => joiner.source_closed(&mut on_piece),
-            b'!' => joiner.reconnected(),
+            b's' => talks[0].hear(now_ns, line),
+            b'S' => talks[0].hear(now_ns, part),
+            b'd' => talks[1].hear(now_ns, line),
+            b'D' => talks[1].hear(now_ns, part),
+            b'-' | b'+' => {
+                now_ns += 1_000_000_000;
+                for talk in &mut talks {
+                    talk.tick(now_ns);
+                }
+            }
+            b'0' => {
+                for file in desk.take_unsynced() {
+                    desk.synced(file.session, file.life, Ok(file.end));
+                }
+            }
+            b'.' => {
+                talks = talks.map(|mut talk| {
+                    talk.close(now_ns);
+                    Talk::begin(Arc::clone(&desk), talk.into_socket(), now_ns)
+                });
+            }
+            b'!' => {
+                talks = talks.map(|talk| Talk::begin(Arc::clone(&desk), talk.break_off(), now_ns));
+            }
             _ => {}
         }
+        assert!(talks.iter_mut().all(|talk| talk.out().len() <= 128 << 10));
     }
-    joiner.finish(&mut on_piece);
-    let found = audit.found();
-    let sorts = [found.records, found.unknown, found.torn, found.doubles, found.replayed];
-    assert_eq!(sorts.iter().sum::<u64>(), pieces, "{found:?}");
+    for talk in &mut talks {
+        talk.close(now_ns);
+    }
+    let (found, fresh) = (desk.finish(), desk.take_fresh());
+    assert_eq!(fresh.len() as u64 + found.unknown, found.records, "{found:?}");
+    let places = fresh.iter().map(|arrival| (arrival.record.session, arrival.record.seq));
+    let once = places.collect::<HashSet<_>>().len();
+    assert!(once == fresh.len() || found.doubles > 0, "{found:?}");
 }

@@ -3,10 +3,12 @@
 use super::{parts, say::Row};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
-use sully::lab::collect::{Joiner, Piece, Port, PortMessage};
+use sully::lab::collect::{Desk, Links};
 use sully::lab::hostclock;
 use sully::lab::qmp::QmpEvent;
+use sully::lab::rundir::{Limits, RecordsFile};
 use sully::lab::vm::{Qemu, Sockets, VmConfig, locate};
 use sully::record::{Accelerator, Arrival, Body, Interval, Side};
 use tokio::sync::mpsc;
@@ -29,11 +31,10 @@ pub fn is_long() -> bool {
 pub struct Machine {
     vm: Qemu,
     events: mpsc::UnboundedReceiver<QmpEvent>,
-    messages: mpsc::Receiver<PortMessage>,
-    joiner: Joiner,
+    desk: Arc<Desk>,
     /// All records so far.
     pub arrivals: Vec<Arrival>,
-    _port: Port,
+    _links: Links,
     _sockets: Sockets,
     _log: tempfile::TempDir,
 }
@@ -59,18 +60,13 @@ impl Machine {
         };
         let mut vm = Qemu::start(&config).await.unwrap();
         let events = vm.take_events().unwrap();
-        let (sink, messages) = mpsc::channel(256);
-        let port = Port::connect(vm.port_socket(), Side::Source, sink).await.unwrap();
-        let mut machine = Self {
-            vm,
-            events,
-            messages,
-            joiner: Joiner::default(),
-            arrivals: Vec::new(),
-            _port: port,
-            _sockets: sockets,
-            _log: log,
-        };
+        let file = RecordsFile::new(log.path().join("records.ndjson"), Limits::ALL);
+        let desk = Arc::new(Desk::of_one_vm(file));
+        let mut links = Links::new(Arc::clone(&desk));
+        links.attend(vm.port_socket(), Some(Side::Source));
+        timeout(Duration::from_secs(10), desk.until_connected(&[Side::Source], true)).await.unwrap();
+        let mut machine =
+            Self { vm, events, desk, arrivals: Vec::new(), _links: links, _sockets: sockets, _log: log };
         let limit_ns = hostclock::mono_ns() + 90 * SECOND;
         while machine.arrivals.is_empty() {
             assert!(hostclock::mono_ns() < limit_ns, "the guest sent no record");
@@ -84,18 +80,11 @@ impl Machine {
         let end_ns = hostclock::mono_ns() + span_ns;
         loop {
             let left = Duration::from_nanos(end_ns.saturating_sub(hostclock::mono_ns()));
-            match timeout(left, self.messages.recv()).await {
-                Ok(Some(PortMessage::Bytes { side, host_ns, bytes })) => {
-                    let arrivals = &mut self.arrivals;
-                    self.joiner.bytes(host_ns, side, &bytes, &mut |piece| {
-                        if let Piece::Record(arrival) = piece {
-                            arrivals.push(*arrival);
-                        }
-                    });
-                }
-                Ok(Some(_)) => {}
-                Ok(None) => panic!("the guest's port was closed"),
-                Err(_) => return,
+            let changed = timeout(left, self.desk.changed()).await;
+            self.arrivals.extend(self.desk.take_fresh());
+            assert!(self.desk.is_connected(Side::Source), "the guest's port was closed");
+            if changed.is_err() {
+                return;
             }
         }
     }

@@ -1,31 +1,36 @@
 //! The records of a guest that moves, from the sockets of both sides.
 
 use crate::vms::SECOND_NS;
+use std::sync::Arc;
 use std::time::Duration;
-use sully::lab::collect::{Joiner, Piece, Port, PortMessage};
+use sully::lab::collect::{Desk, Links};
 use sully::lab::hostclock;
+use sully::lab::rundir::{Limits, RecordsFile};
 use sully::lab::vm::Qemu;
 use sully::record::{Arrival, Body, Heartbeat, Hello, Interval, Side};
-use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 /// What came so far.
 pub struct Records {
-    messages: mpsc::Receiver<PortMessage>,
-    joiner: Joiner,
+    desk: Arc<Desk>,
+    /// In the order of their numbers.
     arrivals: Vec<Arrival>,
-    _ports: Vec<Port>,
+    _links: Links,
+    _dir: tempfile::TempDir,
 }
 
 impl Records {
     /// Listens to the VM of each side, from the first byte on.
     pub async fn of(vms: &[(&Qemu, Side)]) -> Self {
-        let (sink, messages) = mpsc::channel(256);
-        let mut ports = Vec::new();
+        let dir = tempfile::tempdir().unwrap();
+        let file = RecordsFile::new(dir.path().join("records.ndjson"), Limits::ALL);
+        let desk = Arc::new(Desk::of_one_vm(file));
+        let mut links = Links::new(Arc::clone(&desk));
         for (vm, side) in vms {
-            ports.push(Port::connect(vm.port_socket(), *side, sink.clone()).await.unwrap());
+            links.attend(vm.port_socket(), Some(*side));
+            timeout(Duration::from_secs(10), desk.until_connected(&[*side], true)).await.unwrap();
         }
-        Self { messages, joiner: Joiner::default(), arrivals: Vec::new(), _ports: ports }
+        Self { desk, arrivals: Vec::new(), _links: links, _dir: dir }
     }
 
     /// Takes in what comes for so long.
@@ -33,18 +38,11 @@ impl Records {
         let end_ns = hostclock::mono_ns() + span_ns;
         loop {
             let left = Duration::from_nanos(end_ns.saturating_sub(hostclock::mono_ns()));
-            let Ok(message) = timeout(left, self.messages.recv()).await else { return };
-            let arrivals = &mut self.arrivals;
-            let mut keep = |piece: Piece| match piece {
-                Piece::Record(arrival) => arrivals.push(*arrival),
-                other => panic!("what is no record came: {other:?}"),
-            };
-            match message.expect("one of both ports is open") {
-                PortMessage::Bytes { side, host_ns, bytes } => {
-                    self.joiner.bytes(host_ns, side, &bytes, &mut keep);
-                }
-                PortMessage::Closed(Side::Source) => self.joiner.source_closed(&mut keep),
-                PortMessage::Closed(_) | PortMessage::Drained(_) => {}
+            let changed = timeout(left, self.desk.changed()).await;
+            self.arrivals.extend(self.desk.take_fresh());
+            self.arrivals.sort_by_key(|arrival| arrival.record.seq);
+            if changed.is_err() {
+                return;
             }
         }
     }

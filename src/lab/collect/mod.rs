@@ -1,7 +1,7 @@
-//! What guests say: from sockets to the streams of sessions, and those to files.
+//! What guests say: from sockets to the streams of sessions, and those to files. One collector, for the two sockets of a run
+//! and for the many of VMs that others started.
 
 mod attend;
-mod audit;
 mod control;
 mod desk;
 mod family;
@@ -9,7 +9,6 @@ mod finder;
 mod findings;
 mod heard;
 mod held;
-mod joiner;
 mod keeper;
 mod layout;
 mod line;
@@ -21,7 +20,6 @@ mod piece;
 mod place;
 mod request;
 mod service;
-mod socket;
 mod store;
 mod sync;
 mod talk;
@@ -29,17 +27,11 @@ mod track;
 mod view;
 mod vm;
 
-pub use audit::Audit;
 pub use control::{CONTROL_SOCKET, ask};
 pub use desk::Desk;
 pub use findings::Findings;
-pub use joiner::Joiner;
-pub use keeper::{Duty, Keeper, Progress};
 pub use links::Links;
-pub use piece::Piece;
 pub use place::Socket;
 pub use service::{Options, Watcher, collect};
-pub use socket::{Port, PortError, PortMessage};
 pub use talk::Talk;
-pub use track::{Seen, Track};
 pub use view::View;

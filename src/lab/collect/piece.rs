@@ -16,21 +16,18 @@ pub enum Piece {
         seq: u64,
     },
     /// No record: torn, malformed or too long.
-    Torn {
-        /// Its length in bytes.
-        bytes: u64,
-    },
+    Torn,
 }
 
 impl Piece {
     /// Reads a line that was complete at `host_ns` on the socket of `side`.
     pub fn of(line: &Line<'_>, host_ns: u64, side: Side) -> Self {
         match line {
-            Line::TooLong { bytes } => Self::Torn { bytes: *bytes },
+            Line::TooLong { .. } => Self::Torn,
             Line::Whole(line) => match decode_record(line) {
                 Ok(record) => Self::Record(Box::new(Arrival { host_ns, side, record })),
                 Err(DecodeError::UnknownType { seq, session, .. }) => Self::Unknown { session, seq },
-                Err(DecodeError::Malformed(_)) => Self::Torn { bytes: line.len() as u64 },
+                Err(DecodeError::Malformed(_)) => Self::Torn,
             },
         }
     }
@@ -40,7 +37,7 @@ impl Piece {
         match self {
             Self::Record(arrival) => Some((arrival.record.session, arrival.record.seq)),
             Self::Unknown { session, seq } => Some((*session, *seq)),
-            Self::Torn { .. } => None,
+            Self::Torn => None,
         }
     }
 }

@@ -6,7 +6,7 @@
 use super::heard::Heard;
 use super::line::{behind_stamp, print_of, stamp};
 use super::track::{Seen, Track};
-use crate::lab::rundir::{Limits, RECORDS_FILE, RecordsFile};
+use crate::lab::rundir::{Limits, RECORDS_FILE, RecordsFile, SESSION_FILE};
 use crate::record::{Side, StreamAudit};
 use crate::units::shown;
 use serde::Deserialize;
@@ -18,8 +18,6 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// What was found about the session.
-const SESSION_FILE: &str = "session.json";
 /// The longest name of a guest that is written down.
 const NAME_LIMIT_CHARS: usize = 64;
 /// Of how many records it is remembered what they said. A guest holds 1 MiB to send again, which is fewer records: one that

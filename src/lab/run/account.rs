@@ -1,10 +1,10 @@
-//! Keeps account of a run while it goes on: everything that happens is written down as it happens.
+//! Keeps account of a run while it goes on: what QEMU says and is told is written down. The guest's records are the collector's.
 
 use super::vm::{QmpAnswer, VmEvent};
 use crate::lab::migrate::sample;
 use crate::lab::qmp::QmpEvent;
 use crate::lab::rundir::{RunWriter, WriteError};
-use crate::record::{Arrival, QemuBody, QemuLine, Side};
+use crate::record::{QemuBody, QemuLine, Side};
 
 /// The run directory while it is written.
 #[derive(Debug)]
@@ -21,25 +21,16 @@ impl Account {
         Self { writer, fault: None }
     }
 
-    /// Writes down what happened.
+    /// Writes down what happened, as far as it is QEMU's.
     pub fn on(&mut self, event: &VmEvent) {
         match event {
-            VmEvent::Heard(records) => self.records(records),
             VmEvent::Qmp(side, event) => self.event(*side, event),
             VmEvent::Answer(answer) => self.answer(answer),
             VmEvent::Tick => {
                 let flushed = self.writer.flush();
                 self.keep_fault(flushed);
             }
-            VmEvent::PortClosed(_) | VmEvent::Exited(..) => {}
-        }
-    }
-
-    /// Writes down what the guest said.
-    pub fn records(&mut self, records: &[Arrival]) {
-        for arrival in records {
-            let written = self.writer.record(arrival);
-            self.keep_fault(written);
+            VmEvent::Heard(_) | VmEvent::PortClosed(_) | VmEvent::Exited(..) => {}
         }
     }
 

@@ -92,7 +92,10 @@ impl<'a, 'w, V: Vm> DrivenVm<'a, 'w, V> {
         let Self { vm, mut driver, account, watch, .. } = self;
         watch.show(&Status::step("shutting down"));
         let mut last = vm.shut_down().await;
-        account.records(&last.records);
+        if let Some(cause) = last.fault.take() {
+            let error = account.writer.records_error(cause);
+            account.keep_fault(Err(error));
+        }
         for arrival in last.records.drain(..) {
             // Nothing is waited for any more: what is known grows, and nothing follows from it.
             driver.on(arrival.host_ns, VmInput::Record(Box::new(arrival)));

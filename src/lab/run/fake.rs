@@ -17,6 +17,7 @@ use crate::units::Rate;
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::io;
 use std::rc::Rc;
 
 /// When the fake's time begins, ns: nothing may take a moment for a length.
@@ -48,6 +49,7 @@ pub struct FakeVm {
     stream: StreamAudit,
     sessions: usize,
     stubborn: Vec<String>,
+    fault: Option<io::Error>,
     heard: Rc<RefCell<Vec<String>>>,
 }
 
@@ -98,6 +100,7 @@ impl FakeVm {
             stream: StreamAudit::default(),
             sessions: 1,
             stubborn: Vec::new(),
+            fault: None,
             heard: Rc::default(),
         }
     }
@@ -181,6 +184,7 @@ impl FakeVm {
             Cue::Exits(side, exit) => self.exit(side, exit),
             Cue::PowersOff => self.exit(self.home, Exit { code: Some(0), ..Exit::default() }),
             Cue::Closes(side) => self.close(side),
+            Cue::FillsTheDisk => self.fault = Some(io::ErrorKind::StorageFull.into()),
             Cue::Drops(cause) => self.coming.retain(|_, (of, _)| *of != cause),
         }
     }
@@ -338,7 +342,7 @@ impl Vm for FakeVm {
             _ => None,
         });
         let (stream, sessions, notes) = (self.stream, self.sessions, self.stubborn);
-        LastWords { records: heard.flatten().collect(), stream, sessions, notes }
+        LastWords { records: heard.flatten().collect(), stream, sessions, fault: self.fault, notes }
     }
 }
 

@@ -15,7 +15,6 @@ mod restarts;
 mod stages;
 mod status;
 mod steady;
-mod stream;
 mod vm;
 
 pub use host::{Host, HostRequest};
@@ -27,7 +26,7 @@ use crate::lab::image::{INITRAMFS_FILE, initramfs_with};
 use crate::lab::rundir::RunWriter;
 use crate::lab::scenario::{GUEST_PATH, Resolved, Scenario};
 use crate::lab::vm::{Sockets, ram_for};
-use crate::record::{ClockPair, Outcome, Provenance, Run, StreamAudit, Verdict};
+use crate::record::{ClockPair, Outcome, Provenance, Run, Verdict};
 use account::Account;
 use anyhow::Context as _;
 use driver::VmDriver;
@@ -123,7 +122,7 @@ fn finish(
     provenance: Provenance,
     Played { driver, error, last }: &Played,
 ) -> anyhow::Result<RunResult> {
-    let stream = StreamAudit { unwritten: account.writer.unwritten(), ..last.stream };
+    let stream = last.stream;
     let flushed = account.writer.flush();
     account.keep_fault(flushed);
     let write_fault = account.fault.as_ref().map(|fault| format!("the run directory is not whole: {fault}"));

@@ -1,18 +1,17 @@
 //! The two VMs of a migration, their sockets, and everything that happens to them as one sequence.
 
 use super::host::Host;
-use super::stream::GuestStream;
 use super::vm::{LastWords, QmpAnswer, Vm, VmEvent};
-use crate::lab::collect::{Port, PortMessage};
+use crate::lab::collect::{Desk, Links};
 use crate::lab::hostclock;
 use crate::lab::qmp::{QmpError, QmpEvent};
 use crate::lab::rundir::RunWriter;
 use crate::lab::scenario::Scenario;
 use crate::lab::vm::{Qemu, Sockets, VmConfig};
-use crate::record::{Arrival, Command, Side};
+use crate::record::{Command, Side};
 use anyhow::Context;
 use serde_json::Value;
-use std::{collections::VecDeque, future::pending, path::PathBuf, pin::pin, time::Duration};
+use std::{future::pending, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
     time::{self, Interval, MissedTickBehavior},
@@ -20,12 +19,12 @@ use tokio::{
 
 /// How often the lab looks at a clock, and asks QEMU how the migration goes.
 const TICK: Duration = Duration::from_millis(100);
-/// Messages of the ports that may wait; the readers wait when there are more.
-const QUEUED_MESSAGES: usize = 256;
+/// How long a QEMU may take to accept a connection to the guest's port.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// How long a command that must arrive waits for a connection.
+const TELL_LIMIT: Duration = Duration::from_secs(5);
 /// How long a QEMU may take to end when it is asked to.
 const QUIT_LIMIT: Duration = Duration::from_secs(3);
-/// How long a QEMU may take to accept a new connection.
-const RECONNECT_LIMIT: Duration = Duration::from_secs(1);
 /// How long the last bytes of the sockets are waited for.
 const LAST_BYTES_LIMIT: Duration = Duration::from_secs(2);
 
@@ -68,42 +67,37 @@ impl PairConfig<'_> {
     }
 }
 
-/// What every connection begins with: the guest keeps what is not acknowledged, and sends again what it has kept.
-const ATTACH: Command =
-    Command::Attach { id: None, session: None, after: None, mono_ns: None, otherwise: None };
-
 /// A VM that we started: both its QEMUs, running.
 pub struct Pair {
     source: Half,
     destination: Half,
-    ports: mpsc::Receiver<PortMessage>,
-    sink: mpsc::Sender<PortMessage>,
+    desk: Arc<Desk>,
+    links: Links,
     answers: mpsc::UnboundedReceiver<QmpAnswer>,
     answer: mpsc::UnboundedSender<QmpAnswer>,
     tick: Interval,
-    stream: GuestStream,
-    /// What is known and not yet handed out.
-    ready: VecDeque<VmEvent>,
-    /// What the last tick found is on its way to the disk: it can be acknowledged.
-    has_ticked: bool,
     sockets: Sockets,
 }
 
 /// One VM, and what there is to hear from it.
 struct Half {
     vm: Qemu,
-    port: Port,
     events: Option<mpsc::UnboundedReceiver<QmpEvent>>,
     exit_told: bool,
+    /// That nothing more can come from the guest's port.
+    close_told: bool,
 }
 
 impl Half {
-    async fn start(config: &VmConfig, sink: mpsc::Sender<PortMessage>) -> anyhow::Result<Self> {
+    async fn start(config: &VmConfig, desk: &Desk, links: &mut Links) -> anyhow::Result<Self> {
         let mut vm = Qemu::start(config).await?;
         let events = vm.take_events();
-        let port = Port::connect(vm.port_socket(), config.side, sink).await?;
-        port.offer(&ATTACH);
-        Ok(Self { vm, port, events, exit_told: false })
+        links.attend(vm.port_socket(), Some(config.side));
+        let connecting = time::timeout(CONNECT_LIMIT, desk.until_connected(&[config.side], true)).await;
+        connecting.with_context(|| {
+            format!("cannot connect to the guest's port at {}", vm.port_socket().display())
+        })?;
+        Ok(Self { vm, events, exit_told: false, close_told: false })
     }
 }
 
@@ -114,12 +108,13 @@ impl Pair {
     /// # Errors
     /// A QEMU does not start; the other one is ended.
     pub async fn start(config: PairConfig<'_>, writer: &RunWriter) -> anyhow::Result<Self> {
-        let (sink, ports) = mpsc::channel(QUEUED_MESSAGES);
+        let desk = Arc::new(Desk::of_one_vm(writer.records()));
+        let mut links = Links::new(Arc::clone(&desk));
         let (answer, answers) = mpsc::unbounded_channel();
-        let destination = Half::start(&config.side(Side::Destination, writer), sink.clone())
+        let destination = Half::start(&config.side(Side::Destination, writer), &desk, &mut links)
             .await
             .context("the destination did not start")?;
-        let source = match Half::start(&config.side(Side::Source, writer), sink.clone()).await {
+        let source = match Half::start(&config.side(Side::Source, writer), &desk, &mut links).await {
             Ok(source) => source,
             Err(error) => {
                 destination.vm.kill().await?;
@@ -128,55 +123,23 @@ impl Pair {
         };
         let mut tick = time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (stream, ready, sockets) = (GuestStream::new(), VecDeque::new(), config.sockets);
-        let has_ticked = false;
-        Ok(Self {
-            source,
-            destination,
-            ports,
-            sink,
-            answers,
-            answer,
-            tick,
-            stream,
-            ready,
-            has_ticked,
-            sockets,
-        })
+        Ok(Self { source, destination, desk, links, answers, answer, tick, sockets: config.sockets })
     }
 
-    /// Takes what a port gave.
-    fn port(&mut self, message: &PortMessage) {
-        let records = self.stream.port(message);
-        self.hear(records);
-        if let PortMessage::Closed(side) = message {
-            self.ready.push_back(VmEvent::PortClosed(*side));
-        }
-    }
-
-    /// Takes what else happened; what follows from it for the guest's stream comes first.
-    fn see(&mut self, event: VmEvent) {
-        match &event {
-            VmEvent::Exited(side, _) => self.half(*side).exit_told = true,
-            VmEvent::Qmp(Side::Source, event) if event.name == "STOP" => {
-                // The source stands still: what its socket holds now is all there will be.
-                self.stream.source_stopped();
-                self.source.port.probe();
-            }
-            VmEvent::Qmp(Side::Source, event) if event.name == "RESUME" => {
-                let records = self.stream.source_resumed();
-                self.hear(records);
-            }
-            VmEvent::Tick => self.has_ticked = true,
-            _ => {}
-        }
-        self.ready.push_back(event);
-    }
-
-    fn hear(&mut self, records: Vec<Arrival>) {
+    /// What the guest said, or else the news that nothing more can come from a port.
+    fn heard(&mut self) -> Option<VmEvent> {
+        let records = self.desk.take_fresh();
         if !records.is_empty() {
-            self.ready.push_back(VmEvent::Heard(records));
+            return Some(VmEvent::Heard(records));
         }
+        let Self { source, destination, desk, .. } = self;
+        for (side, half) in [(Side::Source, source), (Side::Destination, destination)] {
+            if half.exit_told && !half.close_told && desk.has_given_all(side) {
+                half.close_told = true;
+                return Some(VmEvent::PortClosed(side));
+            }
+        }
+        None
     }
 
     const fn half(&mut self, side: Side) -> &mut Half {
@@ -197,21 +160,13 @@ impl Vm for Pair {
     }
 
     async fn next(&mut self) -> VmEvent {
-        if std::mem::take(&mut self.has_ticked)
-            && let Some((side, command)) = self.stream.word_to_guest(hostclock::mono_ns())
-        {
-            self.offer_guest(side, &command);
-        }
         loop {
-            if let Some(event) = self.ready.pop_front() {
+            if let Some(event) = self.heard() {
                 return event;
             }
-            let Self { source, destination, ports, answers, tick, .. } = self;
+            let Self { source, destination, desk, answers, tick, .. } = self;
             let event = tokio::select! {
-                Some(message) = ports.recv() => {
-                    self.port(&message);
-                    continue;
-                }
+                () = desk.changed() => continue,
                 event = next_event(&mut source.events) => VmEvent::Qmp(Side::Source, event),
                 event = next_event(&mut destination.events) => VmEvent::Qmp(Side::Destination, event),
                 Some(answer) = answers.recv() => VmEvent::Answer(answer),
@@ -219,7 +174,10 @@ impl Vm for Pair {
                 exit = destination.vm.wait(), if !destination.exit_told => VmEvent::Exited(Side::Destination, exit),
                 _ = tick.tick() => VmEvent::Tick,
             };
-            self.see(event);
+            if let VmEvent::Exited(side, _) = &event {
+                self.half(*side).exit_told = true;
+            }
+            return event;
         }
     }
 
@@ -236,63 +194,41 @@ impl Vm for Pair {
     }
 
     async fn tell_guest(&mut self, side: Side, command: &Command) -> Result<(), String> {
-        self.half(side).port.send(command).await.map_err(|error| error.to_string())
+        if self.half(side).exit_told && !self.desk.is_connected(side) {
+            return Err("cannot send the command to the guest: its QEMU has ended".into());
+        }
+        let connected = time::timeout(TELL_LIMIT, self.desk.until_connected(&[side], true)).await;
+        if connected.is_ok() && self.desk.tell(side, command) {
+            return Ok(());
+        }
+        let limit_s = TELL_LIMIT.as_secs();
+        Err(format!("cannot send the command to the guest: its port was not connected for {limit_s} s"))
     }
 
     fn offer_guest(&mut self, side: Side, command: &Command) {
-        self.half(side).port.offer(command);
+        // One that is lost is given again, or missed by nobody.
+        let _ = self.desk.tell(side, command);
     }
 
     async fn reconnect(&mut self) {
         for side in [Side::Source, Side::Destination] {
-            self.half(side).port.close().await;
+            self.desk.break_off(side);
         }
-        while self.ports.try_recv().is_ok() {}
-        for side in [Side::Source, Side::Destination] {
-            let sink = self.sink.clone();
-            let path = self.half(side).vm.port_socket().to_owned();
-            match time::timeout(RECONNECT_LIMIT, Port::connect(&path, side, sink)).await {
-                Ok(Ok(port)) => {
-                    port.offer(&ATTACH);
-                    // The source may stand still already; what it says then is told anew.
-                    port.probe();
-                    self.half(side).port = port;
-                }
-                // This QEMU is gone.
-                Ok(Err(_)) | Err(_) => drop(self.sink.send(PortMessage::Closed(side)).await),
-            }
-        }
-        self.stream.reconnected(hostclock::mono_ns());
     }
 
     async fn shut_down(self) -> LastWords {
-        let Self { source, destination, mut ports, sink, sockets, mut stream, ready, .. } = self;
-        drop(sink);
-        // The ports stay open until both QEMUs are gone, so that their last bytes are read.
-        let _open = (source.port, destination.port, sockets);
-        let (one, other) = (source.vm.shut_down(QUIT_LIMIT), destination.vm.shut_down(QUIT_LIMIT));
-        let mut ended = pin!(async { tokio::join!(one, other) });
-        let mut left = Vec::new();
-        let (one, other) = loop {
-            tokio::select! {
-                Some(message) = ports.recv() => left.push(message),
-                results = &mut ended => break results,
-            }
-        };
-        // Both readers end when their sockets are closed, and with them the messages.
-        while let Ok(Some(message)) = time::timeout(LAST_BYTES_LIMIT, ports.recv()).await {
-            left.push(message);
-        }
+        let Self { source, destination, desk, links, sockets, .. } = self;
+        let (one, other) =
+            tokio::join!(source.vm.shut_down(QUIT_LIMIT), destination.vm.shut_down(QUIT_LIMIT));
+        let closed = desk.until_connected(&[Side::Source, Side::Destination], false);
+        // What does not come in time is missing from the stream, whose audit says so.
+        let _ = time::timeout(LAST_BYTES_LIMIT, closed).await;
+        links.end().await;
+        drop(sockets);
         let stubborn = [one, other].into_iter().filter_map(Result::err).map(|error| error.to_string());
-        let heard = ready.into_iter().filter_map(|event| match event {
-            VmEvent::Heard(records) => Some(records),
-            _ => None,
-        });
-        let mut records: Vec<Arrival> = heard.flatten().collect();
-        records.extend(left.iter().flat_map(|message| stream.port(message)));
-        records.extend(stream.close());
-        let (sessions, stream) = (stream.sessions(), stream.found());
-        LastWords { records, stream, sessions, notes: stubborn.collect() }
+        let stream = desk.finish();
+        let (records, sessions, fault) = (desk.take_fresh(), desk.sessions(), desk.take_fault());
+        LastWords { records, stream, sessions, fault, notes: stubborn.collect() }
     }
 }
 

@@ -7,7 +7,7 @@ mod postcopy;
 mod records;
 mod steady;
 
-use super::fake::{BOOT_NS, FakeVm};
+use super::fake::{BOOT_NS, Cue, FakeVm};
 use super::*;
 use crate::record::{Milestone, MilestoneName, Side};
 use std::cell::RefCell;
@@ -187,6 +187,16 @@ fn a_disk_that_is_full_costs_the_verdict_and_not_the_run() {
     assert_eq!(ran.run.verdict.outcome, Outcome::Failed);
     assert!(ran.reasons()[0].starts_with("the run directory is not whole: "), "{ran:?}");
     assert!(ran.reasons()[0].contains("/proc/full"), "the first fault is the one that is told: {ran:?}");
+    assert!(ran.has(MilestoneName::Completed) && ran.has(MilestoneName::End), "{ran:?}");
+}
+
+#[test]
+fn a_record_that_cannot_be_written_costs_the_verdict_and_not_the_run() {
+    let ran = ran(|vm| {
+        vm.when("source migrate", 100, Cue::FillsTheDisk);
+    });
+    assert_eq!(ran.run.verdict.outcome, Outcome::Failed);
+    assert!(ran.reasons()[0].contains("records.ndjson: no storage space"), "{ran:?}");
     assert!(ran.has(MilestoneName::Completed) && ran.has(MilestoneName::End), "{ran:?}");
 }
 

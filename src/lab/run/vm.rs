@@ -6,6 +6,7 @@ use crate::lab::qmp::QmpEvent;
 use crate::lab::vm::Exit;
 use crate::record::{Arrival, Command, Side, StreamAudit};
 use serde_json::Value;
+use std::io;
 
 /// A VM that can be migrated, and told to end.
 pub trait Vm {
@@ -78,6 +79,8 @@ pub struct LastWords {
     pub stream: StreamAudit,
     /// How many times the guest program spoke as a new one.
     pub sessions: usize,
+    /// Why the first record that could not be written could not be.
+    pub fault: Option<io::Error>,
     /// A sentence about each QEMU that would not end.
     pub notes: Vec<String>,
 }

@@ -3,7 +3,7 @@
 //! It is opened for each write only, so that a collector of hundreds of guests needs no more files than sockets. A program that
 //! was killed leaves whole lines and perhaps a torn last one, which is cut off when the file is taken up again.
 
-use super::Limits;
+use super::{Limits, limits::Written};
 use crate::wire::RECORD_LIMIT_BYTES;
 use std::{
     fs::{File, OpenOptions},
@@ -21,6 +21,8 @@ const LINE_LIMIT_BYTES: u64 = RECORD_LIMIT_BYTES as u64 + 256;
 pub struct RecordsFile {
     path: PathBuf,
     limits: Limits,
+    /// What was taken, whether it is written or waits.
+    taken: Written,
     written_bytes: u64,
     buffer: Vec<u8>,
 }
@@ -28,7 +30,8 @@ pub struct RecordsFile {
 impl RecordsFile {
     /// An empty file at `path`, which need not be there yet.
     pub const fn new(path: PathBuf, limits: Limits) -> Self {
-        Self { path, limits, written_bytes: 0, buffer: Vec::new() }
+        let taken = Written { bytes: 0, records: 0, details: 0 };
+        Self { path, limits, taken, written_bytes: 0, buffer: Vec::new() }
     }
 
     /// Where it is.
@@ -43,7 +46,7 @@ impl RecordsFile {
     /// When what waits must be written first and cannot be: the line is not taken then.
     pub fn add(&mut self, stamp: &[u8], fields: &[u8], is_detail: bool) -> io::Result<Option<u64>> {
         let length = stamp.len() + fields.len() + 1;
-        if !self.limits.allow(self.written_bytes + self.buffer.len() as u64, length as u64, is_detail) {
+        if !self.limits.allow(&self.taken, length as u64, is_detail) {
             return Ok(None);
         }
         if self.buffer.len() + length > BUFFER_LIMIT_BYTES {
@@ -52,6 +55,7 @@ impl RecordsFile {
         self.buffer.extend_from_slice(stamp);
         self.buffer.extend_from_slice(fields);
         self.buffer.push(b'\n');
+        self.taken.add(length as u64, is_detail);
         Ok(Some(length as u64))
     }
 
@@ -98,6 +102,7 @@ impl RecordsFile {
             let length = reader.by_ref().take(LINE_LIMIT_BYTES).read_until(b'\n', &mut line)?;
             let Some((b'\n', text)) = line.split_last() else { break };
             on_line(text);
+            self.taken.add(length as u64, false);
             self.written_bytes += length as u64;
         }
         if line.is_empty() { Ok(()) } else { file.set_len(self.written_bytes) }
@@ -128,7 +133,7 @@ mod tests {
     use super::*;
     use std::fs;
 
-    const LIMITS: Limits = Limits { line_bytes: 100, file_bytes: 1 << 20, reserve_bytes: 0 };
+    const LIMITS: Limits = Limits { line_bytes: 100, file_bytes: 1 << 20, reserve_bytes: 0, ..Limits::ALL };
 
     #[test]
     fn a_disk_that_takes_nothing_costs_the_lines_that_find_no_room_and_no_more_memory() {

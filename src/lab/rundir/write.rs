@@ -1,9 +1,10 @@
-//! Writes a run directory: records as they come, the rest at the end.
+//! Writes a run directory: what QEMU says as it comes, the rest at the end. The guest's records are a collector's to write.
 
 use super::{
-    DESTINATION_CONSOLE_FILE, Limits, QEMU_FILE, RECORDS_FILE, RUN_FILE, SOURCE_CONSOLE_FILE, limits::Written,
+    DESTINATION_CONSOLE_FILE, Limits, QEMU_FILE, RECORDS_FILE, RUN_FILE, RecordsFile, SOURCE_CONSOLE_FILE,
+    limits::Written,
 };
-use crate::record::{Arrival, Body, QemuBody, QemuLine, Run, Side};
+use crate::record::{QemuBody, QemuLine, Run, Side};
 use serde::Serialize;
 use std::{
     fs::{self, File},
@@ -36,9 +37,7 @@ impl WriteError {
 pub struct RunWriter {
     dir: PathBuf,
     limits: Limits,
-    records: Stream,
     qemu: Stream,
-    unwritten: u64,
 }
 
 impl RunWriter {
@@ -54,9 +53,10 @@ impl RunWriter {
     pub(super) fn create_within(limits: Limits, out: &Path, scenario: &str) -> Result<Self, WriteError> {
         fs::create_dir_all(out).map_err(WriteError::at(out))?;
         let dir = numbered(out, &scenario.replace('/', "-"))?;
-        let records = Stream::create(&dir.join(RECORDS_FILE))?;
+        let records = dir.join(RECORDS_FILE);
+        File::create_new(&records).map_err(WriteError::at(&records))?;
         let qemu = Stream::create(&dir.join(QEMU_FILE))?;
-        Ok(Self { dir, limits, records, qemu, unwritten: 0 })
+        Ok(Self { dir, limits, qemu })
     }
 
     /// Where it is.
@@ -72,20 +72,14 @@ impl RunWriter {
         })
     }
 
-    /// Writes a guest record, as long as the file is one that is read again; [`Self::unwritten`] counts the others.
-    ///
-    /// # Errors
-    /// The disk is full, or gone.
-    pub fn record(&mut self, arrival: &Arrival) -> Result<(), WriteError> {
-        let is_detail = matches!(arrival.record.body, Body::Gap(_) | Body::Stall(_));
-        let is_written = self.records.line(&self.limits, arrival, is_detail)?;
-        self.unwritten += u64::from(!is_written);
-        Ok(())
+    /// The file of the guest's records, empty.
+    pub fn records(&self) -> RecordsFile {
+        RecordsFile::new(self.dir.join(RECORDS_FILE), self.limits)
     }
 
-    /// How many guest records came when there was no room for them any more.
-    pub const fn unwritten(&self) -> u64 {
-        self.unwritten
+    /// Why that file could not be written.
+    pub fn records_error(&self, cause: io::Error) -> WriteError {
+        WriteError::at(&self.dir.join(RECORDS_FILE))(cause)
     }
 
     /// Writes what QEMU said or was told. Of an event that is longer than a line may be its name and time are kept; when the
@@ -94,12 +88,12 @@ impl RunWriter {
     /// # Errors
     /// The disk is full, or gone.
     pub fn qemu(&mut self, line: &QemuLine) -> Result<(), WriteError> {
-        if !self.qemu.line(&self.limits, line, false)?
+        if !self.qemu.line(&self.limits, line)?
             && let QemuBody::Event { event, qemu_real_us, .. } = &line.body
         {
             let (event, qemu_real_us) = (event.clone(), *qemu_real_us);
             let body = QemuBody::Event { event, qemu_real_us, data: serde_json::Value::Null };
-            self.qemu.line(&self.limits, &QemuLine { body, ..*line }, false)?;
+            self.qemu.line(&self.limits, &QemuLine { body, ..*line })?;
         }
         Ok(())
     }
@@ -109,7 +103,6 @@ impl RunWriter {
     /// # Errors
     /// The disk is full, or gone.
     pub fn flush(&mut self) -> Result<(), WriteError> {
-        self.records.flush()?;
         self.qemu.flush()
     }
 
@@ -146,17 +139,17 @@ impl Stream {
     }
 
     /// Writes a line, unless a reader of the file would refuse it. Whether it did.
-    fn line(&mut self, limits: &Limits, value: &impl Serialize, is_detail: bool) -> Result<bool, WriteError> {
+    fn line(&mut self, limits: &Limits, value: &impl Serialize) -> Result<bool, WriteError> {
         self.line.clear();
         let encoded = serde_json::to_writer(&mut self.line, value).map_err(io::Error::from);
         encoded.map_err(WriteError::at(&self.path))?;
         self.line.push(b'\n');
         let line_bytes = self.line.len() as u64;
-        if !limits.allow(&self.written, line_bytes, is_detail) {
+        if !limits.allow(&self.written, line_bytes, false) {
             return Ok(false);
         }
         self.file.write_all(&self.line).map_err(WriteError::at(&self.path))?;
-        self.written.add(line_bytes, is_detail);
+        self.written.add(line_bytes, false);
         Ok(true)
     }
 

@@ -162,7 +162,7 @@ fn what_the_disk_did_not_take_is_never_safe_whatever_it_takes_later() {
 #[test]
 fn lives_that_share_a_file_stand_in_it_behind_each_other_and_a_single_gap_gives_way() {
     let dir = tempfile::tempdir().unwrap();
-    let limits = Limits { line_bytes: 1000, file_bytes: 4000, reserve_bytes: 2000 };
+    let limits = Limits { line_bytes: 1000, file_bytes: 4000, reserve_bytes: 2000, ..Limits::ALL };
     let file = Arc::new(Mutex::new(RecordsFile::new(dir.path().join(RECORDS_FILE), limits)));
     let mut lives = [Store::within(Arc::clone(&file)), Store::within(Arc::clone(&file))];
     let features = GapFeatures::default();
@@ -175,7 +175,9 @@ fn lives_that_share_a_file_stand_in_it_behind_each_other_and_a_single_gap_gives_
     for seq in 0..40 {
         assert!(take(&mut lives[1], seq));
     }
-    lives.iter_mut().for_each(|life| life.conclude().unwrap());
+    for life in &mut lives {
+        life.conclude().unwrap();
+    }
     let text = fs::read_to_string(dir.path().join(RECORDS_FILE)).unwrap();
     let arrivals: Vec<Arrival> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let gaps = arrivals.iter().take_while(|arrival| matches!(arrival.record.body, Body::Gap(_))).count();

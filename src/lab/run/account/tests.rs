@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::lab::rundir::QEMU_FILE;
-use crate::record::{Body, MarkNote, Record, SessionId};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -30,17 +29,6 @@ fn every_answer_event_and_refusal_is_written() {
     assert_eq!((&lines[1]["side"], &lines[1]["event"]), (&"destination".into(), &"STOP".into()));
     assert_eq!(lines[1].get("qemu_real_us"), None, "a stamp that QEMU did not give is no 0");
     assert_eq!((lines.len(), &lines[2]["error"]), (3, &"no".into()));
-}
-
-#[test]
-fn what_the_guest_said_is_on_its_way_to_the_disk_with_the_next_tick() {
-    let (_out, mut account) = account();
-    let body = Body::Mark(MarkNote { text: "here".into() });
-    let record = Record { session: SessionId(1), seq: 0, mono_ns: 5, body };
-    account.on(&VmEvent::Heard(vec![Arrival { host_ns: 11, side: Side::Source, record }]));
-    account.on(&VmEvent::Tick);
-    let records = fs::read_to_string(account.writer.dir().join("records.ndjson")).unwrap();
-    assert_eq!(records.lines().count(), 1);
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub enum Cue {
     PowersOff,
     /// A side's port is closed, though its QEMU lives.
     Closes(Side),
+    /// From now on no record of the guest can be written.
+    FillsTheDisk,
     /// What is still to come of this cause does not come.
     Drops(&'static str),
 }

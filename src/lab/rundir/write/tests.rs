@@ -3,7 +3,7 @@
 use super::*;
 use crate::histogram::Counts;
 use crate::record::{
-    Body, ClockPair, Interval, Latency, Outcome, Provenance, QemuBody, Record, SelfCost, SessionId,
+    Arrival, Body, ClockPair, Interval, Latency, Outcome, Provenance, QemuBody, Record, SelfCost, SessionId,
     StreamAudit, Verdict,
 };
 
@@ -54,6 +54,12 @@ fn run() -> Run {
     }
 }
 
+/// Adds a record as a collector does; whether there was room.
+fn add(file: &mut RecordsFile, arrival: &Arrival) -> bool {
+    let is_detail = matches!(arrival.record.body, Body::Gap(_));
+    file.add(b"", &serde_json::to_vec(arrival).unwrap(), is_detail).unwrap().is_some()
+}
+
 #[test]
 fn numbers_go_on_where_they_are_free() {
     let out = tempfile::tempdir().unwrap();
@@ -76,7 +82,9 @@ fn what_was_flushed_is_there_though_the_run_never_ends() {
             error: None,
         },
     };
-    writer.record(&interval(0, 0, 5)).unwrap();
+    let mut records = writer.records();
+    add(&mut records, &interval(0, 0, 5));
+    records.flush().unwrap();
     writer.qemu(&line).unwrap();
     writer.flush().unwrap();
     let records = fs::read_to_string(writer.dir().join(RECORDS_FILE)).unwrap();
@@ -125,21 +133,15 @@ fn gap(seq: u64) -> Arrival {
 fn a_run_of_more_records_than_are_read_is_written_up_to_there_and_read_again_whole() {
     use crate::lab::rundir::RunData;
     let out = tempfile::tempdir().unwrap();
-    let mut writer = RunWriter::create_within(SMALL, out.path(), "x").unwrap();
-    for seq in 0..1000 {
-        writer.record(&gap(seq)).unwrap();
-    }
-    let gaps_unwritten = writer.unwritten();
+    let writer = RunWriter::create_within(SMALL, out.path(), "x").unwrap();
+    let mut records = writer.records();
+    let gaps_unwritten = (0..1000).filter(|seq| !add(&mut records, &gap(*seq))).count();
     // Gaps leave room for what nothing else can stand for.
-    for seq in 1000..1010 {
-        writer.record(&interval(seq, 0, 5)).unwrap();
-    }
-    assert!(gaps_unwritten > 0 && writer.unwritten() == gaps_unwritten, "{}", writer.unwritten());
-    for seq in 1010..2000 {
-        writer.record(&interval(seq, 0, 5)).unwrap();
-    }
-    let unwritten = writer.unwritten();
-    assert!(unwritten > gaps_unwritten);
+    assert!(gaps_unwritten > 0 && (1000..1010).all(|seq| add(&mut records, &interval(seq, 0, 5))));
+    let intervals_unwritten = (1010..2000).filter(|seq| !add(&mut records, &interval(*seq, 0, 5))).count();
+    records.flush().unwrap();
+    assert!(intervals_unwritten > 0);
+    let unwritten = (gaps_unwritten + intervals_unwritten) as u64;
     let stream = StreamAudit { unwritten, ..StreamAudit::default() };
     let dir = writer.finish(&Run { stream, ..run() }).unwrap();
     let data = RunData::read_within(&SMALL, &dir).unwrap();
@@ -183,11 +185,11 @@ fn no_more_records_are_written_than_are_read_and_no_more_single_gaps_than_leave_
     use crate::lab::rundir::RunData;
     let few = Limits { records: 30, details: 10, ..Limits::ALL };
     let out = tempfile::tempdir().unwrap();
-    let mut writer = RunWriter::create_within(few, out.path(), "x").unwrap();
-    (0..20).for_each(|seq| writer.record(&gap(seq)).unwrap());
-    assert_eq!(writer.unwritten(), 10);
-    (20..60).for_each(|seq| writer.record(&interval(seq, 0, 5)).unwrap());
-    assert_eq!(writer.unwritten(), 10 + 20);
+    let writer = RunWriter::create_within(few, out.path(), "x").unwrap();
+    let mut records = writer.records();
+    assert_eq!((0..20).filter(|seq| add(&mut records, &gap(*seq))).count(), 10);
+    assert_eq!((20..60).filter(|seq| add(&mut records, &interval(*seq, 0, 5))).count(), 20);
+    records.flush().unwrap();
     let dir = writer.finish(&run()).unwrap();
     let data = RunData::read_within(&few, &dir).unwrap();
     assert_eq!((data.records.gaps.len(), data.records.intervals.len()), (10, 20));
