@@ -4,7 +4,7 @@
 
 mod script;
 
-pub use script::{Cue, active, completed, end};
+pub use script::{Cue, active, completed, end, mark};
 
 use super::vm::{LastWords, QmpAnswer, Vm, VmEvent};
 use crate::lab::qmp::QmpEvent;

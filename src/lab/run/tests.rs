@@ -13,6 +13,9 @@ use crate::record::{Milestone, MilestoneName, Side};
 use std::cell::RefCell;
 use std::rc::Rc;
 
+/// A run takes milliseconds: one that takes longer goes round in a circle.
+const HANGS_AFTER: Duration = Duration::from_secs(20);
+
 /// A run that is about to begin.
 struct RunFixture {
     scenario: Scenario,
@@ -51,7 +54,7 @@ fn ran(change: impl FnOnce(&mut FakeVm)) -> Ran {
 
 impl RunFixture {
     fn run(self) -> Ran {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let out = tempfile::tempdir().unwrap();
         let writer = RunWriter::create(out.path(), "fake").unwrap();
         fs::write(writer.console(Side::Source), self.console).unwrap();
@@ -73,7 +76,9 @@ impl RunFixture {
         };
         let mut watch = Watch { on_status: &mut on_status, interrupt: interrupted };
         let driver = VmDriver::new(BOOT_NS);
-        let played = runtime.block_on(play(&self.scenario, self.vm, driver, &mut account, &mut watch));
+        let playing = Box::pin(play(&self.scenario, self.vm, driver, &mut account, &mut watch));
+        let played =
+            runtime.block_on(async { timeout(HANGS_AFTER, playing).await.expect("it comes to its end") });
         let notes = played.driver.notes().iter().chain(&played.last.notes).cloned().collect();
         let provenance = Provenance { notes, ..Provenance::default() };
         let clock = ClockPair { mono_ns: BOOT_NS, real_ns: 0 };

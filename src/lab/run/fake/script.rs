@@ -45,7 +45,6 @@ pub fn well() -> Vec<(&'static str, u64, Cue)> {
     let (order, stop) = ("source migrate-start-postcopy", "guest stop");
     let status = |status: &str| Cue::Event(Source, "MIGRATION", json!({ "status": status }));
     let blocktime = json!({"status": "completed", "postcopy-blocktime": 77});
-    let mark = MarkNote { text: "post-copy is about to be ordered".into() };
     vec![
         ("boot", 1000, Cue::Says(hello())),
         ("boot", 1000, Cue::Loads(100)),
@@ -59,7 +58,7 @@ pub fn well() -> Vec<(&'static str, u64, Cue)> {
         (migrate, 3045, status("completed")),
         (cancel, 10, Cue::Drops(migrate)),
         (cancel, 100, Cue::Answers(Source, json!({"status": "cancelled"}))),
-        ("guest mark", 20, Cue::Says(Body::Mark(mark))),
+        ("guest mark", 20, Cue::Says(mark())),
         (order, 5, Cue::Drops(migrate)),
         (order, 5, Cue::Answers(Source, json!({"status": "postcopy-active"}))),
         (order, 5, status("postcopy-active")),
@@ -93,6 +92,11 @@ pub fn capabilities() -> Value {
 /// A guest's first record.
 pub fn hello() -> Body {
     golden(|body| matches!(body, Body::Hello(_)))
+}
+
+/// A guest's echo of the host's mark.
+pub fn mark() -> Body {
+    Body::Mark(MarkNote { text: "post-copy is about to be ordered".into() })
 }
 
 /// A guest's last record: it was told to stop.

@@ -1,7 +1,7 @@
 //! The switch to post-copy in a whole run: the mark, the hold, the order, and what becomes of it.
 
 use super::*;
-use crate::lab::run::fake::{Cue, completed};
+use crate::lab::run::fake::{Cue, completed, mark};
 use serde_json::json;
 
 const ORDER: &str = "source migrate-start-postcopy";
@@ -48,6 +48,23 @@ fn pre_copy_that_is_through_while_the_order_is_held_gets_no_order() {
     assert!(ran.is_noted("pre-copy was through before post-copy was ordered"), "{ran:?}");
     assert_eq!(ran.told(ORDER), 0, "{ran:?}");
     assert!(!ran.has(MilestoneName::PostcopyStart) && ran.has(MilestoneName::Completed), "{ran:?}");
+}
+
+#[test]
+fn a_mark_that_comes_when_pre_copy_is_through_leads_to_no_order_though_figures_are_missing() {
+    let ran = postcopy(|vm| {
+        let through = json!({"status": "completed"});
+        vm.without("guest mark")
+            .when("guest mark", 300, Cue::Stops)
+            .when("guest mark", 320, Cue::Runs(Side::Destination))
+            .when("guest mark", 330, Cue::Answers(Side::Source, through))
+            .when("guest mark", 330, Cue::Drops("source migrate"))
+            .when("guest mark", 420, Cue::Says(mark()))
+            .when("guest mark", 900, Cue::Answers(Side::Source, completed()));
+    });
+    ran.passed();
+    assert_eq!(ran.told(ORDER), 0, "{ran:?}");
+    assert!(ran.is_noted("pre-copy was through before post-copy was ordered"), "{ran:?}");
 }
 
 #[test]
