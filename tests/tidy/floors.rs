@@ -12,7 +12,7 @@ pub struct Floors {
     house: Vec<String>,
     /// The file whose documentation has the table.
     table: &'static str,
-    floors: BTreeMap<String, u32>,
+    by_module: BTreeMap<String, u32>,
 }
 
 /// Mechanisms of the guest that the host side may use: pure functions of records.
@@ -45,17 +45,17 @@ impl Floors {
                 floors.extend(names.map(|name| (name, floor)));
             }
         }
-        Self { house: tree::module_path(table), table, floors }
+        Self { house: tree::module_path(table), table, by_module: floors }
     }
 
     fn of(&self, module: &str) -> Option<u32> {
-        if module == BINARIES { Some(ROOF) } else { self.floors.get(module).copied() }
+        if module == BINARIES { Some(ROOF) } else { self.by_module.get(module).copied() }
     }
 
     /// Modules without a floor, and floors without their module.
     pub fn homeless(&self, tree: &Tree) -> Vec<String> {
         let (modules, table) = (tree.modules_below(&self.house), self.table);
-        let known: BTreeSet<String> = self.floors.keys().cloned().collect();
+        let known: BTreeSet<String> = self.by_module.keys().cloned().collect();
         let homeless = modules.difference(&known).map(|module| {
             let path = [&self.house[..], std::slice::from_ref(module)].concat().join("/");
             format!(
