@@ -3,11 +3,10 @@
 use super::{are_fit_to_print, is_fit_to_print};
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
-use sully::cli::guest::plan_of_file;
 use sully::lab::scenario::{Bandwidth, Trigger};
 use sully::plan::{
-    Backing, BacklogPolicy, Checked, ClockChoice, ContentSpec, HugePages, Machine, MemoryAmount, MemoryKind,
-    Node, Numa, PaceSpec, PageSize, PatternSpec, Plan, Stock, check,
+    Backing, BacklogPolicy, Checked, ClockChoice, ContentSpec, Faults, HugePages, Machine, MemoryAmount,
+    MemoryKind, Node, Numa, PaceSpec, PageSize, PatternSpec, Plan, PlanFile, Stock, check,
 };
 use sully::units::{ByteSize, Nanos, Rate, Share};
 
@@ -40,9 +39,9 @@ pub fn plan_text(bytes: &[u8]) {
 
 /// A plan file, as the flag `--plan` takes it: it makes a plan that is answered, or its faults are said.
 pub fn plan_file(bytes: &[u8]) {
-    match plan_of_file(&String::from_utf8_lossy(bytes)) {
-        Ok(plan) => is_answered(&plan),
-        Err(message) => are_fit_to_print(&message),
+    match PlanFile::parse(&String::from_utf8_lossy(bytes)) {
+        Ok(file) => is_answered(&file.plan()),
+        Err(faults) => are_fit_to_print(&Faults(faults).to_string()),
     }
 }
 

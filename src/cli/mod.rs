@@ -4,4 +4,3 @@ pub mod guest;
 #[cfg(feature = "host")]
 pub mod lab;
 mod say;
-mod word;

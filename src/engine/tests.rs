@@ -248,15 +248,13 @@ fn every_page_is_counted_once_an_interval_however_late_the_sampler_reads() {
 
 #[test]
 fn two_regions_have_writers_loads_and_shares_of_their_own_and_their_pages_follow_each_other() {
-    let region = |name: &str, memory: &str, share| plan::RegionAsked {
+    let region = |name: &str, share, said: &[(&str, &str)]| plan::RegionAsked {
         name: name.into(),
-        memory: Some(memory.parse().unwrap()),
         share: Some(share),
-        ..plan::RegionAsked::default()
+        settings: plan::settings(said),
     };
-    let fill = plan::Habits { content: Some(ContentSpec::Fill(7)), ..plan::Habits::default() };
-    let hot = plan::RegionAsked { habits: fill, ..region("hot", "1M", 3) };
-    let cold = plan::RegionAsked { threads: Some(2), ..region("cold", "4M", 1) };
+    let hot = region("hot", 3, &[("memory", "1M"), ("content", "fill:7")]);
+    let cold = region("cold", 1, &[("memory", "4M"), ("threads", "2")]);
     let regions = vec![hot, cold];
     let rate = "8000p/s".parse().unwrap();
     let plan = Plan { rate, threads: Some(1), regions, ..Plan::default() };

@@ -74,8 +74,8 @@ impl Writer {
         tick_ns: u64,
     ) {
         let (index, seed) = (self.index, writer_seed(plan.seed, self.index));
-        let (lot, part) = (plan.lot(index), Part::of(plan, to, index).on(self.on, tick_ns));
-        let (from, to) = (&lot.load(from), &lot.load(to));
+        let (share, part) = (plan.region_share(index), Part::of(plan, to, index).on(self.on, tick_ns));
+        let (from, to) = (&share.load(from), &share.load(to));
         let visits_per_s = to.visit_rate().pages_per_s().unwrap_or(0);
         let change = Change {
             at_ns,
@@ -289,7 +289,10 @@ impl WriterSetup {
         Some(Work {
             pacer: Pacer::new(t0_ns, &part),
             pattern,
-            reads: Reads::new(plan.lot(index).load(&first).visit_mix(), writer_seed(plan.seed, index)),
+            reads: Reads::new(
+                plan.region_share(index).load(&first).visit_mix(),
+                writer_seed(plan.seed, index),
+            ),
             visitor,
             timed: plan.latency,
             drawn,
@@ -301,7 +304,7 @@ impl WriterSetup {
 
 /// The pattern of the first load of the writer `index` of so many pages.
 fn pattern(plan: &Checked, index: u32, pages: PageCount) -> Box<dyn AddressPattern> {
-    let load = plan.lot(index).load(&plan.first_load());
+    let load = plan.region_share(index).load(&plan.first_load());
     let visits_per_s = load.visit_rate().pages_per_s().unwrap_or(0);
     pattern_at(load.pattern, visits_per_s, pages, writer_seed(plan.seed, index))
 }
@@ -314,7 +317,7 @@ fn prepare(
     tag: u64,
     tally: Option<Arc<StampTally>>,
 ) -> Result<(Visitor, Range<u64>), EngineError> {
-    let filler = filler(plan, &plan.lot(index).load(&plan.first_load()), index, 0);
+    let filler = filler(plan, &plan.region_share(index).load(&plan.first_load()), index, 0);
     let stamps = tally.map(|tally| Stamps::new(Ledger::new(tag, slice.first(), slice.pages()), tally));
     let begin_ns = Monotonic.now_ns();
     let visitor = Visitor::fill_while(slice, filler, stamps, |pages| control.fills(pages))?;

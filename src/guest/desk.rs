@@ -1,9 +1,8 @@
 //! Where commands about the load are decided: a state machine without I/O. A bad command changes nothing.
 
-use crate::plan::{Checked, Faults, Load, PlannedPhase, name_fault, write_bytes};
+use crate::plan::{Checked, Faults, Load, PlannedPhase, name_fault};
 use crate::record::{Command, LoadChange, Status};
 use std::collections::VecDeque;
-use std::fmt::Display;
 
 /// The most phases that may be asked for at once: beyond that a host is told to wait.
 const MOST_PHASES_AT_ONCE: usize = 64;
@@ -165,32 +164,10 @@ fn changed(mut load: Load, change: &LoadChange) -> Result<Load, String> {
     if *change == LoadChange::default() {
         return Err(format!("set changes nothing: give one of {}", LoadChange::KEYS.join(", ")));
     }
-    if let Some(text) = &change.rate {
-        (load.rate, load.ramp) = (text.parse().map_err(|error| wrong("rate", &error))?, None);
-    }
-    if let Some(text) = &change.pattern {
-        load.pattern = text.parse().map_err(|error| wrong("pattern", &error))?;
-    }
-    if let Some(text) = &change.pace {
-        load.pace = text.parse().map_err(|error| wrong("pace", &error))?;
-    }
-    if let Some(text) = &change.backlog {
-        load.backlog = text.parse().map_err(|error| wrong("backlog", &error))?;
-    }
-    if let Some(text) = &change.reads {
-        load.reads = text.parse().map_err(|error| wrong("reads", &error))?;
-    }
-    if let Some(text) = &change.write {
-        load.write_bytes = write_bytes(text).map_err(|error| wrong("write", &error))?;
-    }
-    if let Some(text) = &change.content {
-        load.content = text.parse().map_err(|error| wrong("content", &error))?;
+    for (name, text) in change.parts() {
+        load.set(name, text).map_err(|error| format!("{name}: {error}"))?;
     }
     Ok(load)
-}
-
-fn wrong(field: &str, error: &dyn Display) -> String {
-    format!("{field}: {error}")
 }
 
 #[cfg(test)]

@@ -33,8 +33,8 @@ pub struct Part {
 impl Part {
     /// The part of writer number `writer` of `plan` in `load`, on the first CPU, with timers that wake when they are asked to.
     pub fn of(plan: &Checked, load: &Load, writer: u32) -> Self {
-        let lot = plan.lot(writer);
-        let load = lot.load(load);
+        let share = plan.region_share(writer);
+        let load = share.load(load);
         Self {
             rate: load.visit_rate(),
             ramp: load.visit_ramp(),
@@ -42,9 +42,9 @@ impl Part {
             backlog: load.backlog,
             catch_up: load.catch_up,
             // Regions have random times of their own; those of the first are the plan's.
-            seed: plan.seed ^ u64::from(writer - lot.writer) << 32,
-            writer: lot.writer,
-            writers: lot.writers,
+            seed: plan.seed ^ u64::from(writer - share.writer) << 32,
+            writer: share.writer,
+            writers: share.writers,
             cpu: 0,
             tick_ns: 0,
         }

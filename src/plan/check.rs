@@ -1,98 +1,103 @@
 //! From what is asked to what will be done: every fault of a plan at once, each with its remedy.
 
+#[cfg(feature = "host")]
+use super::table::written;
 use super::{
-    Backing, BacklogPolicy, CanaryPeriod, ClockChoice, ContentSpec, Fault, Faults, Habits, Load, Lot,
-    Machine, MemoryKind, PaceSpec, PatternSpec, Plan, PlannedPhase, PlannedRegion, WORD_BYTES, dedup_fault,
-    pace, parts, phase, region, room, tables::Tables,
+    AccessOptions, Backing, BacklogPolicy, CanaryPeriod, ClockChoice, ContentSpec, Fault, Faults, Load,
+    Machine, MemoryKind, PaceSpec, PatternSpec, Plan, PlannedPhase, PlannedRegion, RegionShare, dedup_fault,
+    parts, phase, region, room, table::parameters, tables::Tables,
 };
 use crate::units::{Nanos, PageCount, Rate, Share};
 use serde::{Deserialize, Serialize};
 
-/// A plan that can be carried out, every value resolved. `hello` echoes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
-pub struct Checked {
-    /// Memory to dirty, whole pages, of all regions.
-    pub memory_bytes: u64,
-    /// What kind of memory, where regions do not say another.
-    #[serde(default, flatten)]
-    pub kind: MemoryKind,
-    /// The dirty rate asked for, as text.
-    pub rate: Rate,
-    /// The same in page visits a second; absent for `max`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub target_pages_per_s: Option<u64>,
-    /// The order of visits.
-    pub pattern: PatternSpec,
-    /// When visits are due.
-    #[serde(default)]
-    pub pace: PaceSpec,
-    /// What becomes of visits that a stall delayed.
-    #[serde(default)]
-    pub backlog: BacklogPolicy,
-    /// How many times faster than its schedule a writer catches up at most.
-    #[serde(default = "catch_up")]
-    pub catch_up: u32,
-    /// The share of visits that only read.
-    #[serde(default)]
-    pub reads: Share,
-    /// How much of a page a visit writes, in bytes; a stamp at least where there are stamps.
-    #[serde(default = "word")]
-    pub write_bytes: u64,
-    /// What pages hold beyond their stamp.
-    #[serde(default)]
-    pub content: ContentSpec,
-    /// The share of the pages that hold the same bytes as another page.
-    #[serde(default)]
-    pub dedup: Share,
-    /// Whether pages carry stamps that are checked.
-    #[serde(default)]
-    pub verify: bool,
-    /// Whether each visit is timed.
-    #[serde(default = "timed")]
-    pub latency: bool,
-    /// The clock that stamps, as asked for.
-    #[serde(default)]
-    pub clock: ClockChoice,
-    /// How often canaries wake, as asked for.
-    #[serde(default)]
-    pub canary: CanaryPeriod,
-    /// Writers.
-    pub threads: u32,
-    /// How long to run; absent means until told to stop.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub duration_ns: Option<u64>,
-    /// The unperturbed time at the start.
-    pub baseline_ns: u64,
-    /// The length of one interval.
-    pub interval_ns: u64,
-    /// Where the page sequence and the content start from.
-    pub seed: u64,
-    /// The phases after the baseline, in order.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub phases: Vec<PlannedPhase>,
-    /// Whether they begin anew when they are over.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub repeat: bool,
-    /// The regions, in the order of their pages and writers; empty for one without a name, of all the memory.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub regions: Vec<PlannedRegion>,
-}
+macro_rules! checked {
+    (
+        amount $amount:tt
+        kind { $(
+            #[doc = $kind_doc:tt] $kind:ident $kind_name:tt: $kind_type:ty = $kind_usual:expr,
+            [$(by $kind_read:expr,)? $(as $kind_write:ident,)?] $kind_where:tt $kind_column:tt
+        )* }
+        load { $(
+            #[doc = $load_doc:tt] $load:ident $load_name:tt: $load_type:ty = $load_usual:expr,
+            [$(by $load_read:expr,)? $(as $load_write:ident,)?]
+            [$(hello $load_hello:meta,)? $(load $load_older:meta,)? $(in $load_phase:ident,)? $(own $load_region:ident,)?]
+            $load_column:tt
+        )* }
+        run { $(
+            #[doc = $doc:tt] $field:ident $name:tt: $type:ty = $usual:expr,
+            [$(by $read:expr,)? $(as $write:ident,)?] [$(hello $hello:meta,)?] $column:tt
+        )* }
+        resolved $resolved:tt
+    ) => {
+        /// A plan that can be carried out, every value resolved. `hello` echoes it.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
+        pub struct Checked {
+            /// Memory to dirty, whole pages, of all regions.
+            pub memory_bytes: u64,
+            /// What kind of memory, where regions do not say another.
+            #[serde(default, flatten)]
+            pub kind: MemoryKind,
+            $( #[doc = $load_doc] $(#[$load_hello])? pub $load: $load_type, )*
+            /// The rate in page visits a second; absent for `max`.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub target_pages_per_s: Option<u64>,
+            $( #[doc = $doc] $(#[$hello])? pub $field: $type, )*
+            /// Writers.
+            pub threads: u32,
+            /// How long to run; absent means until told to stop.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub duration_ns: Option<u64>,
+            /// The unperturbed time at the start.
+            pub baseline_ns: u64,
+            /// The length of one interval.
+            pub interval_ns: u64,
+            /// The phases after the baseline, in order.
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            pub phases: Vec<PlannedPhase>,
+            /// The regions, in the order of their pages and writers; empty for one without a name, of all the memory.
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            pub regions: Vec<PlannedRegion>,
+        }
 
-/// What records say that are older than the choice.
-fn catch_up() -> u32 {
-    pace::CATCH_UP
-}
+        impl Checked {
+            /// `plan` with what became of it: its phases, and its regions, of which there is at least one.
+            fn of(plan: &Plan, phases: Vec<PlannedPhase>, regions: Vec<PlannedRegion>) -> Self {
+                Self {
+                    memory_bytes: regions.iter().map(|region| region.memory_bytes).sum(),
+                    kind: plan.kind.clone(),
+                    $( $load: plan.$load, )*
+                    target_pages_per_s: plan.rate.pages_per_s(),
+                    $( $field: plan.$field, )*
+                    threads: regions.iter().map(|region| region.threads).sum(),
+                    duration_ns: plan.duration.map(|span| span.0),
+                    baseline_ns: plan.baseline.0,
+                    interval_ns: plan.interval.0,
+                    phases,
+                    regions: if plan.regions.is_empty() { Vec::new() } else { regions },
+                }
+            }
 
-/// What a plan of schema 1 without the field wrote.
-const fn word() -> u64 {
-    WORD_BYTES
-}
+            /// The load at the top of the plan: what a run without phases does.
+            pub const fn load(&self) -> Load {
+                Load { $( $load: self.$load, )* ramp: None }
+            }
 
-/// A plan of schema 1 without the field timed every visit.
-const fn timed() -> bool {
-    true
+            /// The value of the parameter called `name`, as a plan file may say it; none for what is said by leaving it out, and
+            /// for what a plan is given otherwise than it is carried out.
+            #[cfg(feature = "host")]
+            pub fn text(&self, name: &str) -> Option<String> {
+                match name {
+                    $( $kind_name => written!(self.kind.$kind $(, $kind_write)?), )*
+                    $( $load_name => written!(self.$load $(, $load_write)?), )*
+                    $( $name => written!(self.$field $(, $write)?), )*
+                    _ => None,
+                }
+            }
+        }
+    };
 }
+parameters!(checked);
 
 impl Checked {
     /// What is spared for small things: where they find no room the program is aborted, and says nothing.
@@ -103,29 +108,14 @@ impl Checked {
         PageCount::in_bytes(self.memory_bytes)
     }
 
-    /// The load at the top of the plan: what a run without phases does.
-    pub const fn load(&self) -> Load {
-        Load {
-            rate: self.rate,
-            ramp: None,
-            pattern: self.pattern,
-            pace: self.pace,
-            backlog: self.backlog,
-            catch_up: self.catch_up,
-            reads: self.reads,
-            write_bytes: self.write_bytes,
-            content: self.content,
-        }
-    }
-
     /// The load that the run begins with: the first phase's where there are phases, as it is before any ramp.
     pub fn first_load(&self) -> Load {
         self.phases.first().map_or_else(|| self.load(), |phase| phase.load.beginning())
     }
 
     /// What writer number `writer` has of every load.
-    pub fn lot(&self, writer: u32) -> Lot {
-        Lot::of(&self.regions, writer, self.threads)
+    pub fn region_share(&self, writer: u32) -> RegionShare {
+        RegionShare::of(&self.regions, writer, self.threads)
     }
 
     /// What is mapped: the regions, or one without a name where the plan names none.
@@ -139,7 +129,7 @@ impl Checked {
             kind: self.kind.clone(),
             threads: self.threads,
             share: 1,
-            habits: Habits::default(),
+            access: AccessOptions::default(),
         }]
     }
 
@@ -161,10 +151,19 @@ impl Checked {
     /// What does not go together in `load`, in the plan's regions too: every fault, each with its remedy.
     pub fn load_faults(&self, load: &Load) -> Vec<Fault> {
         let mut faults = load.faults();
-        faults.extend(region::habit_faults(
-            self.regions.iter().map(|region| (&*region.name, region.habits)),
+        faults.extend(region::access_faults(
+            self.regions.iter().map(|region| (&*region.name, region.access)),
             load,
         ));
+        faults
+    }
+}
+
+impl Plan {
+    /// What does not go together in what a visit does: every fault, each with its remedy.
+    pub fn visit_faults(&self) -> Vec<Fault> {
+        let mut faults = self.load().visit_faults();
+        faults.extend(dedup_fault(self.dedup, self.verify));
         faults
     }
 }
@@ -187,10 +186,10 @@ pub fn check(plan: &Plan, machine: &Machine) -> Result<Checked, Faults> {
     faults.extend(plan.load().faults());
     faults.extend(dedup_fault(plan.dedup, plan.verify));
     let phases = phase::planned(&plan.phases, &plan.load(), &mut faults);
-    let habits = || regions.iter().map(|region| (&*region.name, region.habits));
-    let own = region::habit_faults(habits(), &plan.load());
+    let access = || regions.iter().map(|region| (&*region.name, region.access));
+    let own = region::access_faults(access(), &plan.load());
     for PlannedPhase { name, load, .. } in &phases {
-        let fresh = region::habit_faults(habits(), load).into_iter().filter(|fault| !own.contains(fault));
+        let fresh = region::access_faults(access(), load).into_iter().filter(|fault| !own.contains(fault));
         faults.extend(fresh.map(|fault| Fault {
             what: format!("phase '{}', {}", name.escape_debug(), fault.what),
             ..fault
@@ -206,32 +205,7 @@ pub fn check(plan: &Plan, machine: &Machine) -> Result<Checked, Faults> {
     if !faults.is_empty() {
         return Err(Faults(faults));
     }
-    Ok(Checked {
-        memory_bytes: regions.iter().map(|region| region.memory_bytes).sum(),
-        kind: plan.kind.clone(),
-        rate: plan.rate,
-        target_pages_per_s: plan.rate.pages_per_s(),
-        pattern: plan.pattern,
-        pace: plan.pace,
-        backlog: plan.backlog,
-        catch_up: plan.catch_up,
-        reads: plan.reads,
-        write_bytes: plan.write_bytes,
-        content: plan.content,
-        dedup: plan.dedup,
-        verify: plan.verify,
-        latency: plan.latency,
-        clock: plan.clock,
-        canary: plan.canary,
-        threads: regions.iter().map(|region| region.threads).sum(),
-        duration_ns: plan.duration.map(|span| span.0),
-        baseline_ns: plan.baseline.0,
-        interval_ns: plan.interval.0,
-        seed: plan.seed,
-        phases,
-        repeat: plan.repeat,
-        regions: if plan.regions.is_empty() { Vec::new() } else { regions },
-    })
+    Ok(Checked::of(plan, phases, regions))
 }
 
 /// The regions as they will be, each held against what those before it leave of the machine. A plan that names none has
@@ -253,7 +227,7 @@ fn regions(plan: &Plan, machine: &Machine, faults: &mut Vec<Fault>) -> Vec<Plann
             kind: part.kind.clone(),
             threads,
             share: asked.and_then(|asked| asked.share).unwrap_or(1),
-            habits: asked.map(|asked| asked.habits).unwrap_or_default(),
+            access: asked.map(|asked| AccessOptions::of(asked, &part.load())).unwrap_or_default(),
         });
     }
     let all = regions.iter().map(|region| u64::from(region.threads)).sum::<u64>();

@@ -1,8 +1,9 @@
-//! Plan files: TOML whose keys are the names of the flags, and a table for each region and each phase.
+//! Plan files: TOML whose keys are the names of the parameters, and a table for each region and each phase. `[load]` of a scenario is
+//! one.
 
-use super::{Fault, PhaseAsked, RegionAsked, number, write_bytes};
+use super::{Fault, Parameter, PhaseAsked, Plan, RegionAsked, Scope, Setting, number};
 use crate::units::{UnitError, printable};
-use std::str::FromStr;
+use std::{borrow::Cow, str::FromStr};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -16,28 +17,13 @@ pub const PLAN_FILE_LIMIT: usize = 1 << 20;
 /// What a plan file says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PlanFile {
-    /// Flags and their values, as the command line would have them.
-    pub flags: Vec<(&'static str, String)>,
+    /// Its parameters, each once.
+    pub settings: Vec<Setting>,
     /// The regions, in order.
     pub regions: Vec<RegionAsked>,
     /// The phases, in order.
     pub phases: Vec<PhaseAsked>,
-    /// Whether the phases begin anew when they are over.
-    pub repeat: bool,
 }
-
-/// The flags that a plan file may give.
-const FLAGS: [&str; 22] = [
-    "memory", "pages", "backing", "numa", "lock", "rate", "pattern", "pace", "backlog", "catch-up", "reads",
-    "write", "content", "dedup", "verify", "clock", "canary", "threads", "duration", "baseline", "interval",
-    "seed",
-];
-const REGION_KEYS: [&str; 12] = [
-    "name", "memory", "pages", "backing", "numa", "lock", "threads", "share", "pattern", "reads", "write",
-    "content",
-];
-const PHASE_KEYS: [&str; 10] =
-    ["name", "duration", "rate", "ramp", "pattern", "pace", "backlog", "reads", "write", "content"];
 
 impl PlanFile {
     /// Reads a plan file.
@@ -49,48 +35,56 @@ impl PlanFile {
             let what = format!("the plan file has {} bytes: at most {PLAN_FILE_LIMIT} are read", text.len());
             return Err(vec![Fault { what, remedy: "leave out what is no plan".into() }]);
         }
+        let at_line = |at: usize, what: &str| shown(&format!("line {}{what}", line_of(text, at)));
         let table = DeTable::parse(text).map_err(|error| {
-            let line = error.span().map_or(1, |span| line_of(text, span.start));
-            let what = format!("line {line} is no TOML: {}", error.message());
+            let at = error.span().map_or(0, |span| span.start);
             vec![Fault {
-                what: shown(&what),
+                what: at_line(at, &format!(" is no TOML: {}", error.message())),
                 remedy: "write key = \"value\", and [[phase]] before the keys of a phase".into(),
             }]
         })?;
-        let mut reader = Reader { text, faults: Vec::new() };
-        let file = reader.file(table.get_ref());
+        Self::of_table(table.get_ref(), Scope::Plan, &[]).map_err(|faults| {
+            let told = |(at, fault): (usize, Fault)| Fault {
+                what: at_line(at, &format!(": {}", fault.what)),
+                ..fault
+            };
+            faults.into_iter().map(told).collect()
+        })
+    }
+
+    /// Reads a table with the keys of `scope`; those in `others` are somebody else's.
+    ///
+    /// # Errors
+    /// Every fault, each with the byte where it stands and its remedy.
+    pub fn of_table(table: &DeTable<'_>, scope: Scope, others: &[&str]) -> Result<Self, Vec<(usize, Fault)>> {
+        let mut reader = Reader { faults: Vec::new() };
+        let file = reader.file(table, scope, others);
         if reader.faults.is_empty() { Ok(file) } else { Err(reader.faults) }
+    }
+
+    /// The plan that it asks for by itself.
+    pub fn plan(self) -> Plan {
+        let mut plan = Plan { regions: self.regions, phases: self.phases, ..Plan::default() };
+        plan.take(&self.settings);
+        plan
     }
 }
 
-struct Reader<'a> {
-    text: &'a str,
-    faults: Vec<Fault>,
+struct Reader {
+    faults: Vec<(usize, Fault)>,
 }
 
-impl Reader<'_> {
-    fn file(&mut self, table: &DeTable<'_>) -> PlanFile {
+impl Reader {
+    fn file(&mut self, table: &DeTable<'_>, scope: Scope, others: &[&str]) -> PlanFile {
         let mut file = PlanFile::default();
         for (key, value) in table {
-            let name = key.get_ref().replace('_', "-");
-            if let Some(flag) = FLAGS.into_iter().find(|flag| *flag == name) {
-                let said = self.scalar(flag, value);
-                let is_switch = flag == "lock";
-                let said = said.filter(|said| {
-                    !is_switch || self.taken(value.span().start, flag, number::truth(said)).is_some()
-                });
-                file.flags.extend(said.map(|said| (flag, said)));
-            } else if name == "repeat" {
-                let said = self.scalar("repeat", value);
-                let read =
-                    said.and_then(|said| self.taken(value.span().start, "repeat", number::truth(&said)));
-                file.repeat = read.unwrap_or(false);
-            } else if name == "phase" {
-                self.tables("phase", value, |reader, table| file.phases.push(reader.phase(table)));
-            } else if name == "region" {
-                self.tables("region", value, |reader, table| file.regions.push(reader.region(table)));
-            } else {
-                self.unknown(key, &FLAGS, &["repeat", "region", "phase"]);
+            match key.get_ref().as_ref() {
+                "phase" => self.tables("phase", value, |reader, table| file.phases.push(reader.phase(table))),
+                "region" => {
+                    self.tables("region", value, |reader, table| file.regions.push(reader.region(table)));
+                }
+                name if others.contains(&name) => {}
+                _ => self.parameter(&mut file.settings, (key, value), scope, &["region", "phase"]),
             }
         }
         file
@@ -123,26 +117,13 @@ impl Reader<'_> {
     fn region(&mut self, table: &DeTable<'_>) -> RegionAsked {
         let mut region = RegionAsked::default();
         for (key, value) in table {
-            let name = key.get_ref().as_ref();
-            if !REGION_KEYS.contains(&name) {
-                self.unknown(key, &REGION_KEYS, &[]);
-                continue;
-            }
-            let Some(said) = self.scalar(name, value) else { continue };
-            let (at, habits) = (value.span().start, &mut region.habits);
-            match name {
-                "name" => region.name = said,
-                "memory" => region.memory = self.read(at, name, &said),
-                "pages" => region.pages = self.read(at, name, &said),
-                "backing" => region.backing = self.read(at, name, &said),
-                "numa" => region.numa = self.read(at, name, &said),
-                "lock" => region.lock = self.taken(at, name, number::truth(&said)),
-                "threads" => region.threads = self.number(at, name, number::threads(&said)),
-                "share" => region.share = self.number(at, name, number::share(&said)),
-                "pattern" => habits.pattern = self.read(at, name, &said),
-                "reads" => habits.reads = self.read(at, name, &said),
-                "write" => habits.write_bytes = self.taken(at, name, write_bytes(&said)),
-                _ => habits.content = self.read(at, name, &said),
+            match key.get_ref().as_ref() {
+                "name" => region.name = self.scalar("name", value).unwrap_or_default(),
+                "share" => region.share = self.own("share", value, number::share),
+                _ => {
+                    let own = RegionAsked::KEYS.map(|(name, ..)| name);
+                    self.parameter(&mut region.settings, (key, value), Scope::Region, &own);
+                }
             }
         }
         region
@@ -151,27 +132,48 @@ impl Reader<'_> {
     fn phase(&mut self, table: &DeTable<'_>) -> PhaseAsked {
         let mut phase = PhaseAsked::default();
         for (key, value) in table {
-            let name = key.get_ref().as_ref();
-            if !PHASE_KEYS.contains(&name) {
-                self.unknown(key, &PHASE_KEYS, &[]);
-                continue;
-            }
-            let Some(said) = self.scalar(name, value) else { continue };
-            let at = value.span().start;
-            match name {
-                "name" => phase.name = said,
-                "duration" => phase.duration = self.read(at, name, &said),
-                "rate" => phase.rate = self.read(at, name, &said),
-                "ramp" => phase.ramp = self.ramp(at, &said),
-                "pattern" => phase.pattern = self.read(at, name, &said),
-                "pace" => phase.pace = self.read(at, name, &said),
-                "backlog" => phase.backlog = self.read(at, name, &said),
-                "reads" => phase.reads = self.read(at, name, &said),
-                "write" => phase.write_bytes = self.taken(at, name, write_bytes(&said)),
-                _ => phase.content = self.read(at, name, &said),
+            match key.get_ref().as_ref() {
+                "name" => phase.name = self.scalar("name", value).unwrap_or_default(),
+                "duration" => phase.duration = self.own("duration", value, FromStr::from_str),
+                "ramp" => {
+                    let said = self.scalar("ramp", value);
+                    phase.ramp = said.and_then(|said| self.ramp(value.span().start, &said));
+                }
+                _ => {
+                    let own = PhaseAsked::KEYS.map(|(name, ..)| name);
+                    self.parameter(&mut phase.settings, (key, value), Scope::Phase, &own);
+                }
             }
         }
         phase
+    }
+
+    /// Takes the value of a parameter that may stand in `scope`; `own` are the other keys that may.
+    fn parameter(
+        &mut self,
+        settings: &mut Vec<Setting>,
+        (key, value): (&Spanned<Cow<'_, str>>, &Spanned<DeValue<'_>>),
+        scope: Scope,
+        own: &[&'static str],
+    ) {
+        let Some(parameter) = Parameter::called(key.get_ref(), scope) else {
+            return self.unknown(key, scope, own);
+        };
+        if settings.iter().any(|setting| setting.name() == parameter.name) {
+            let what = format!("{} is said twice, with another spelling", key.get_ref());
+            return self.wrong(key.span().start, &what, "leave one of them out");
+        }
+        settings.extend(self.own(parameter.name, value, |said| Setting::new(parameter, said)));
+    }
+
+    fn own<T>(
+        &mut self,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+        read: impl FnOnce(&str) -> Result<T, UnitError>,
+    ) -> Option<T> {
+        let said = self.scalar(key, value)?;
+        self.taken(value.span().start, key, read(&said))
     }
 
     fn ramp<T: FromStr<Err = UnitError>>(&mut self, at: usize, said: &str) -> Option<(T, T)> {
@@ -197,10 +199,6 @@ impl Reader<'_> {
         self.wrong(at, &format!("{key}: {error}"), "write it in quotes, as a flag of this name takes it");
     }
 
-    fn number(&mut self, at: usize, key: &str, read: Result<u64, UnitError>) -> Option<u32> {
-        self.taken(at, key, read).and_then(|number| u32::try_from(number).ok())
-    }
-
     /// A value as the command line would have it.
     fn scalar(&mut self, key: &str, value: &Spanned<DeValue<'_>>) -> Option<String> {
         match value.get_ref() {
@@ -217,18 +215,19 @@ impl Reader<'_> {
         }
     }
 
-    fn unknown(&mut self, key: &Spanned<std::borrow::Cow<'_, str>>, known: &[&str], more: &[&str]) {
+    fn unknown(&mut self, key: &Spanned<Cow<'_, str>>, scope: Scope, own: &[&'static str]) {
+        let known: Vec<&str> =
+            Parameter::all_in(scope).map(|parameter| parameter.name).chain(own.iter().copied()).collect();
         let name = key.get_ref().as_ref();
-        let nearest = known.iter().chain(more).min_by_key(|known| distance(name, known));
+        let nearest = known.iter().min_by_key(|known| distance(name, known));
         let nearest = nearest.filter(|known| distance(name, known) <= known.len() / 2);
         let meant = nearest.map_or_else(String::new, |known| format!("did you mean {known}? "));
-        let remedy = format!("{meant}expected one of {}", [known, more].concat().join(", "));
+        let remedy = format!("{meant}expected one of {}", known.join(", "));
         self.wrong(key.span().start, &format!("there is no key '{}'", name.escape_debug()), &remedy);
     }
 
     fn wrong(&mut self, at: usize, what: &str, remedy: &str) {
-        let what = format!("line {}: {what}", line_of(self.text, at));
-        self.faults.push(Fault { what: shown(&what), remedy: remedy.into() });
+        self.faults.push((at, Fault { what: shown(what), remedy: remedy.into() }));
     }
 }
 
@@ -258,6 +257,7 @@ fn distance(one: &str, other: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use super::super::settings;
     use super::*;
     use crate::units::Nanos;
     use proptest::prelude::*;
@@ -269,14 +269,15 @@ mod tests {
              ramp = \"0..200M/s\"\ncontent = \"zero\"\n[[phase]]\nname = \"on\"\nwrite = \"page\"\n",
         )
         .unwrap();
-        let flags: Vec<(&str, &str)> =
-            file.flags.iter().map(|(flag, value)| (*flag, value.as_str())).collect();
-        assert_eq!(flags, [("catch-up", "7"), ("lock", "true"), ("memory", "75%")]);
-        assert!(file.repeat);
+        let said = [("catch-up", "7"), ("lock", "true"), ("memory", "75%"), ("repeat", "true")];
+        assert_eq!(file.settings, settings(&said));
         let ramp = Some(("0".parse().unwrap(), "200M/s".parse().unwrap()));
         let up = &file.phases[0];
         assert_eq!((up.name.as_str(), up.duration, up.ramp), ("up", Some(Nanos::from_secs(30)), ramp));
-        assert_eq!((file.phases[1].write_bytes, file.phases.len()), (Some(4096), 2));
+        assert_eq!(up.settings, settings(&[("content", "zero")]));
+        assert_eq!((&file.phases[1].settings, file.phases.len()), (&settings(&[("write", "page")]), 2));
+        let plan = file.plan();
+        assert_eq!((plan.catch_up, plan.kind.lock, plan.repeat, plan.phases.len()), (7, true, true, 2));
     }
 
     #[test]
@@ -319,6 +320,7 @@ mod tests {
         ] {
             assert!(said(text).contains(form), "{form}\n{}", said(text));
         }
+        assert!(said("write = 8\nwrite_bytes = 16\n").contains("said twice"));
         assert!(said("region = 1\n").contains("write [[region]]"));
         assert!(said("phase = 1\n").contains("[[phase]]"));
         assert!(said("rate = [1]\n").contains("in quotes"));

@@ -1,24 +1,31 @@
 //! What kind of memory is dirtied: the size of its pages, what backs it, where it lies, and whether it is locked.
 
+use super::table::parameters;
 use crate::units::{PAGE_BYTES, UnitError, serde_as_text};
 use serde::{Deserialize, Serialize};
 use std::{fmt, path::PathBuf, str::FromStr};
 
-/// The kind of memory: four flags of one command line.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
-#[serde(default)]
-pub struct MemoryKind {
-    /// The size of the pages that back it.
-    pub pages: PageSize,
-    /// What backs it.
-    pub backing: Backing,
-    /// On which NUMA node; none leaves it to the kernel.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub numa: Option<Numa>,
-    /// Whether it is locked into memory.
-    pub lock: bool,
+macro_rules! kind {
+    (amount { $($amount:tt)* } kind { $(
+        #[doc = $doc:tt] $field:ident $name:tt: $type:ty = $usual:expr, $how:tt
+        [$(hello $hello:meta,)? $(own $region:ident,)?] $column:tt
+    )* } $($other:tt)*) => {
+        /// The kind of memory.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
+        #[serde(default)]
+        pub struct MemoryKind {
+            $( #[doc = $doc] $(#[$hello])? pub $field: $type, )*
+        }
+
+        impl Default for MemoryKind {
+            fn default() -> Self {
+                Self { $( $field: $usual, )* }
+            }
+        }
+    };
 }
+parameters!(kind);
 
 /// The size of the backing pages. Text: `4k`, `thp`, `2M`, `1G`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

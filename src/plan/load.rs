@@ -1,34 +1,47 @@
 //! What the writers are to do at one time: the part of a plan that phases and commands replace while they run.
 
-use super::{BacklogPolicy, ContentSpec, Fault, PaceSpec, PatternSpec, VisitMix, at_odds, pace, visit_rate};
-use crate::units::{Nanos, Rate, Share};
+use super::pace::{CATCH_UP, CATCH_UP_CEILING};
+use super::table::{parameters, read};
+use super::{
+    BacklogPolicy, ContentSpec, Fault, PaceSpec, PatternSpec, Setting, VisitMix, at_odds, visit_rate,
+};
+use crate::units::{Nanos, Rate, Share, UnitError};
 use serde::{Deserialize, Serialize};
 
-/// A load: everything of a plan that can be replaced while the writers run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
-pub struct Load {
-    /// Page visits a second that write, all writers together; where there is a ramp, once it is over.
-    pub rate: Rate,
-    /// The way there, where the load does not begin with this rate.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ramp: Option<Ramp>,
-    /// The order of visits.
-    pub pattern: PatternSpec,
-    /// When visits are due.
-    pub pace: PaceSpec,
-    /// What becomes of visits that a stall delayed.
-    pub backlog: BacklogPolicy,
-    /// How many times faster than its schedule a writer catches up at most.
-    pub catch_up: u32,
-    /// The share of visits that only read.
-    pub reads: Share,
-    /// How much of a page a visit writes, in bytes.
-    pub write_bytes: u64,
-    /// What pages hold beyond their stamp; another one takes hold as visits write it.
-    #[serde(default)]
-    pub content: ContentSpec,
+macro_rules! load {
+    (amount $amount:tt kind $kind:tt load { $(
+        #[doc = $doc:tt] $field:ident $name:tt: $type:ty = $usual:expr, [$(by $read:expr,)? $(as $write:ident,)?]
+        [$(hello $hello:meta,)? $(load $load:meta,)? $(in $phase:ident,)? $(own $region:ident,)?] $column:tt
+    )* } $($other:tt)*) => {
+        /// A load: everything of a plan that can be replaced while the writers run.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
+        pub struct Load {
+            $( #[doc = $doc] $(#[$load])? pub $field: $type, )*
+            /// The way to the rate, where the load does not begin with it.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub ramp: Option<Ramp>,
+        }
+
+        impl Load {
+            /// Gives the parameter called `name` the value that `text` stands for. A rate ends a ramp.
+            ///
+            /// # Errors
+            /// When it does not take the text, or is no part of a load.
+            pub fn set(&mut self, name: &str, text: &str) -> Result<(), UnitError> {
+                match name {
+                    $( $name => self.$field = read!(text $(, $read)?)?, )*
+                    _ => return Err(UnitError::new(name, "a part of a load", "what a phase may have", "rate")),
+                }
+                if name == "rate" {
+                    self.ramp = None;
+                }
+                Ok(())
+            }
+        }
+    };
 }
+parameters!(load);
 
 /// A rate that changes evenly with time, until it is the load's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +59,14 @@ impl Ramp {
 }
 
 impl Load {
+    /// Gives it every value of `settings`, which are parts of a load. Their texts are known to be good.
+    pub(super) fn take(&mut self, settings: &[Setting]) {
+        for setting in settings {
+            let taken = self.set(setting.name(), setting.text());
+            debug_assert_eq!(taken, Ok(()), "a setting is made of a text that is taken");
+        }
+    }
+
     /// The same without visits: the memory is held.
     #[must_use]
     pub const fn paused(self) -> Self {
@@ -106,16 +127,41 @@ impl Load {
         VisitMix::new(if self.ramp.is_some() { Rate::Max } else { self.rate }, self.reads)
     }
 
+    /// What is wrong with its pacing, and the remedy of each fault; `key` spells a parameter: `--pace `, `load.pace = `.
+    pub(crate) fn pacing_faults(&self, key: fn(&str) -> String) -> Vec<(String, String)> {
+        let mut faults = Vec::new();
+        let (pace, catch_up) = (self.pace, self.catch_up);
+        if self.rate == Rate::Max && pace != PaceSpec::Constant {
+            faults.push((
+                format!("{}{pace} needs a rate to keep: {}max has no schedule", key("pace"), key("rate")),
+                format!("give a rate such as {}100M/s, or leave the pace out", key("rate")),
+            ));
+        }
+        if !(1..=CATCH_UP_CEILING).contains(&catch_up) {
+            faults.push((
+                format!("{}{catch_up} cannot be: it is 1 to {CATCH_UP_CEILING}", key("catch-up")),
+                format!("{}1 never catches up, {CATCH_UP} is usual", key("catch-up")),
+            ));
+        }
+        faults
+    }
+
     /// What does not go together in it: every fault, each with its remedy.
     pub fn faults(&self) -> Vec<Fault> {
-        let pacing = pace::faults(self.rate, self.pace, self.catch_up, |name| format!("--{name} "));
+        let pacing = self.pacing_faults(|name| format!("--{name} "));
         let mut faults: Vec<Fault> =
             pacing.into_iter().map(|(what, remedy)| Fault { what, remedy }).collect();
-        faults.extend(at_odds(self.rate, self.pattern, self.reads));
-        faults.extend(self.content.fault(self.write_bytes));
+        faults.extend(self.visit_faults());
         if let Some(ramp) = self.ramp {
             faults.extend(self.ramp_faults(ramp));
         }
+        faults
+    }
+
+    /// The same of what a visit does alone.
+    pub(super) fn visit_faults(&self) -> Vec<Fault> {
+        let mut faults = at_odds(self.rate, self.pattern, self.reads);
+        faults.extend(self.content.fault(self.write_bytes));
         faults
     }
 
@@ -181,6 +227,18 @@ mod tests {
         assert_eq!([0, 5, 10].map(|ns| down.pages_per_s_after(ns)), [1000, 550, 100].map(Some));
         assert_eq!((up.asked_after(10), up.asked_after(20)), (Some(5_000), Some(15_000)));
         assert_eq!((up.rest(5), up.rest(10).ramp), (ramp(500, 1000, 5), None));
+    }
+
+    #[test]
+    fn a_pace_without_a_rate_and_a_factor_out_of_range_are_refused() {
+        let found = |rate, pace, catch_up| {
+            let load = Load { rate, pace, catch_up, ..Plan::default().load() };
+            load.pacing_faults(|name| format!("--{name} ")).len()
+        };
+        let (poisson, some) = (PaceSpec::Poisson, Rate::PagesPerSecond(5));
+        assert_eq!((found(Rate::Max, poisson, 0), found(Rate::Max, poisson, 4)), (2, 1));
+        assert_eq!((found(some, poisson, 101), found(some, poisson, 100)), (1, 0));
+        assert_eq!(found(Rate::Max, PaceSpec::Constant, 1), 0);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! When visits are due, and what becomes of those that a stall delayed.
 
-use crate::units::{Nanos, Rate, UnitError, serde_as_text};
+use crate::units::{Nanos, UnitError, serde_as_text};
 use std::{fmt, str::FromStr};
 
 /// When visits are due. Text: `constant`, `poisson`, `burst:200ms/800ms`.
@@ -35,32 +35,13 @@ pub enum BacklogPolicy {
 /// How many times faster than its schedule a writer catches up, unless something else is asked for.
 pub(super) const CATCH_UP: u32 = 4;
 /// The most that can be asked for.
-const CATCH_UP_CEILING: u32 = 100;
+pub(super) const CATCH_UP_CEILING: u32 = 100;
 /// What ON and OFF of a burst may be.
 const BURST_SPAN: std::ops::RangeInclusive<Nanos> = Nanos::from_ms(1)..=Nanos::from_secs(3600);
 
-/// What is wrong with a pace or a catch-up factor, and the remedy of each fault; `key` spells an option: `--pace `,
-/// `load.pace = `.
-pub(crate) fn faults(
-    rate: Rate,
-    pace: PaceSpec,
-    catch_up: u32,
-    key: fn(&str) -> String,
-) -> Vec<(String, String)> {
-    let mut faults = Vec::new();
-    if rate == Rate::Max && pace != PaceSpec::Constant {
-        faults.push((
-            format!("{}{pace} needs a rate to keep: {}max has no schedule", key("pace"), key("rate")),
-            format!("give a rate such as {}100M/s, or leave the pace out", key("rate")),
-        ));
-    }
-    if !(1..=CATCH_UP_CEILING).contains(&catch_up) {
-        faults.push((
-            format!("{}{catch_up} cannot be: it is 1 to {CATCH_UP_CEILING}", key("catch-up")),
-            format!("{}1 never catches up, {CATCH_UP} is usual", key("catch-up")),
-        ));
-    }
-    faults
+/// What a record says of it that is older than the choice.
+pub(super) const fn catch_up() -> u32 {
+    CATCH_UP
 }
 
 impl FromStr for PaceSpec {
@@ -148,15 +129,6 @@ mod tests {
         }
         let message = "drop".parse::<BacklogPolicy>().unwrap_err().to_string();
         assert!(message.contains("'drop'") && message.contains("repay or shed"), "{message}");
-    }
-
-    #[test]
-    fn a_pace_without_a_rate_and_a_factor_out_of_range_are_refused() {
-        let key = |name: &str| format!("--{name} ");
-        let found = |rate, catch_up| faults(rate, PaceSpec::Poisson, catch_up, key).len();
-        assert_eq!((found(Rate::Max, 0), found(Rate::Max, 4)), (2, 1));
-        assert_eq!((found(Rate::PagesPerSecond(0), 101), found(Rate::PagesPerSecond(5), 100)), (1, 0));
-        assert!(faults(Rate::Max, PaceSpec::Constant, 1, key).is_empty());
     }
 
     proptest! {

@@ -1,9 +1,6 @@
 //! A plan's regions one by one: as plans of their own, and what is wrong with them.
 
-use super::{
-    Backing, Fault, MemoryKind, Plan, RegionAsked, name_fault,
-    region::{MOST_SHARE, prefix},
-};
+use super::{Backing, Fault, Plan, RegionAsked, name_fault, number::MOST_SHARE, region::prefix};
 
 /// The most regions of a plan.
 const MOST_REGIONS: usize = 64;
@@ -14,18 +11,13 @@ impl Plan {
         if self.regions.is_empty() {
             return vec![(String::new(), self.clone())];
         }
-        let alone = |region: &RegionAsked| Self {
-            memory: region.memory.unwrap_or(self.memory),
-            kind: MemoryKind {
-                pages: region.pages.unwrap_or(self.kind.pages),
-                backing: region.backing.clone().unwrap_or_else(|| self.kind.backing.clone()),
-                numa: region.numa.or(self.kind.numa),
-                lock: region.lock.unwrap_or(self.kind.lock),
-            },
-            threads: region.threads.or(self.threads),
-            regions: Vec::new(),
-            phases: Vec::new(),
-            ..self.clone()
+        let mut common = self.clone();
+        common.regions.clear();
+        common.phases.clear();
+        let alone = |region: &RegionAsked| {
+            let mut plan = common.clone();
+            plan.take(&region.settings);
+            plan
         };
         self.regions.iter().map(|region| (prefix(&region.name), alone(region))).collect()
     }
@@ -33,7 +25,7 @@ impl Plan {
 
 /// What is wrong with the regions, apart from their memory and their loads.
 pub(super) fn check(plan: &Plan, faults: &mut Vec<Fault>) {
-    let regions = &plan.regions;
+    let (regions, parts) = (&plan.regions, plan.parts());
     let mut wrong = |what: String, remedy: &str| faults.push(Fault { what, remedy: remedy.into() });
     if regions.len() > MOST_REGIONS {
         wrong(format!("{} regions are too many: at most {MOST_REGIONS}", regions.len()), "leave some out");
@@ -58,17 +50,17 @@ pub(super) fn check(plan: &Plan, faults: &mut Vec<Fault>) {
         } else if before.iter().any(|other| other.name == region.name) {
             wrong("the name is taken", "give each region a name of its own");
         }
-        if region.memory.is_none() {
+        if !region.says("memory") {
             wrong("it has no memory", "give it some, for example memory = \"256M\"");
         }
         if region.share > Some(MOST_SHARE) {
             wrong("its share is above 1000000", "shares count only beside each other: use smaller ones");
         }
-        let file = |region: &RegionAsked| {
-            let backing = region.backing.as_ref().unwrap_or(&plan.kind.backing);
-            matches!(backing, Backing::File(_)).then(|| backing.clone())
+        let file = |index: usize| match &parts[index].1.kind.backing {
+            Backing::File(path) => Some(path),
+            Backing::Anon | Backing::Shared => None,
         };
-        if file(region).is_some() && before.iter().any(|other| file(other) == file(region)) {
+        if file(index).is_some() && (0..index).any(|other| file(other) == file(index)) {
             wrong("its backing file is another region's too", "give each region a file of its own");
         }
     }

@@ -1,7 +1,7 @@
 //! The phases of a plan: what each changes of the load, and for how long.
 
-use super::{BacklogPolicy, ContentSpec, Fault, Load, PaceSpec, PatternSpec, Ramp};
-use crate::units::{Nanos, Rate, Share};
+use super::{Fault, Load, Ramp, Setting};
+use crate::units::{Nanos, Rate};
 use serde::{Deserialize, Serialize};
 
 /// The longest name of a phase, in bytes.
@@ -18,22 +18,28 @@ pub struct PhaseAsked {
     pub name: String,
     /// How long it lasts; none lasts until the run ends.
     pub duration: Option<Nanos>,
-    /// The rate.
-    pub rate: Option<Rate>,
     /// The rates at its beginning and its end; between them it changes evenly.
     pub ramp: Option<(Rate, Rate)>,
-    /// The order of visits.
-    pub pattern: Option<PatternSpec>,
-    /// When visits are due.
-    pub pace: Option<PaceSpec>,
-    /// What becomes of late visits.
-    pub backlog: Option<BacklogPolicy>,
-    /// The share of visits that only read.
-    pub reads: Option<Share>,
-    /// How much of a page a visit writes, in bytes.
-    pub write_bytes: Option<u64>,
-    /// What visits write.
-    pub content: Option<ContentSpec>,
+    /// What else it changes of the load.
+    pub settings: Vec<Setting>,
+}
+
+impl PhaseAsked {
+    /// The keys of a phase that are no parameters: the form of each, and what it is.
+    pub const KEYS: [(&'static str, &'static str, &'static str); 3] = [
+        ("name", "1 to 64 bytes", "The phase's name in the records"),
+        ("duration", "a time such as 30s", "How long it lasts; the last one may go on until the run ends"),
+        (
+            "ramp",
+            "two rates such as 0..200M/s",
+            "A rate that changes evenly, from the one to the other, while the phase lasts",
+        ),
+    ];
+
+    /// Whether it says a value of its own for the parameter called `name`.
+    pub fn says(&self, name: &str) -> bool {
+        name == "rate" && self.ramp.is_some() || self.settings.iter().any(|setting| setting.name() == name)
+    }
 }
 
 /// One phase as it will be done.
@@ -90,7 +96,7 @@ pub(super) fn planned(asked: &[PhaseAsked], base: &Load, faults: &mut Vec<Fault>
                 "give it a time such as 30s",
             );
         }
-        if phase.rate.is_some() && phase.ramp.is_some() {
+        if phase.ramp.is_some() && phase.settings.iter().any(|setting| setting.name() == "rate") {
             wrong("it has a rate and a ramp".into(), "give one of them");
         }
         for fault in phase.load(base).faults() {
@@ -112,24 +118,19 @@ impl PhaseAsked {
     /// A ramp without a duration takes no time, which its check refuses.
     fn load(&self, base: &Load) -> Load {
         let over_ns = self.duration.map_or(0, |span| span.0);
-        Load {
-            rate: self.ramp.map(|(_, to)| to).or(self.rate).unwrap_or(base.rate),
-            ramp: self.ramp.map(|(from, _)| Ramp { from, over_ns }),
-            pattern: self.pattern.unwrap_or(base.pattern),
-            pace: self.pace.unwrap_or(base.pace),
-            backlog: self.backlog.unwrap_or(base.backlog),
-            catch_up: base.catch_up,
-            reads: self.reads.unwrap_or(base.reads),
-            write_bytes: self.write_bytes.unwrap_or(base.write_bytes),
-            content: self.content.unwrap_or(base.content),
+        let mut load = Load { ramp: None, ..*base };
+        load.take(&self.settings);
+        if let Some((from, to)) = self.ramp {
+            (load.rate, load.ramp) = (to, Some(Ramp { from, over_ns }));
         }
+        load
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Plan;
+    use crate::plan::{Plan, settings};
 
     fn phase(name: &str, seconds: u64) -> PhaseAsked {
         PhaseAsked { name: name.into(), duration: Some(Nanos::from_secs(seconds)), ..PhaseAsked::default() }
@@ -161,7 +162,7 @@ mod tests {
         let said = faults(&[
             phase("one", 1),
             PhaseAsked { duration: None, ..phase("one", 1) },
-            PhaseAsked { rate: Some(max), ramp: Some((max, max)), ..phase("two", 1) },
+            PhaseAsked { ramp: Some((max, max)), settings: settings(&[("rate", "max")]), ..phase("two", 1) },
             phase("baseline", 0),
             phase("a\nb", 1),
         ]);

@@ -1,53 +1,77 @@
 //! The regions of a plan: memory of several kinds, each with writers of its own, a share of the rate, and what its visits
 //! do whatever the load says.
 
-use super::{Backing, ContentSpec, Fault, Load, MemoryAmount, MemoryKind, Numa, PageSize, PatternSpec};
+use super::table::parameters;
+use super::{ContentSpec, Fault, Load, MemoryKind, PatternSpec, Setting};
 use crate::units::{Rate, Share};
 use serde::{Deserialize, Serialize};
-
-/// The largest share: with every region at it, the rate of each is still exact in 64 bits.
-pub(super) const MOST_SHARE: u32 = 1_000_000;
 
 /// What is asked of one region; what it leaves out is as the plan says, but for its memory.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RegionAsked {
     /// Its name.
     pub name: String,
-    /// How much memory; none is a fault.
-    pub memory: Option<MemoryAmount>,
-    /// The size of the pages that back it.
-    pub pages: Option<PageSize>,
-    /// What backs it.
-    pub backing: Option<Backing>,
-    /// On which NUMA node.
-    pub numa: Option<Numa>,
-    /// Whether it is locked into memory.
-    pub lock: Option<bool>,
-    /// Its writers.
-    pub threads: Option<u32>,
     /// Its part of the rate; none is 1.
     pub share: Option<u32>,
-    /// What its visits do.
-    pub habits: Habits,
+    /// What it has of its own.
+    pub settings: Vec<Setting>,
 }
 
-/// What a region's visits do whatever plan, phases and commands say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
-pub struct Habits {
-    /// The order of visits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pattern: Option<PatternSpec>,
-    /// The share of visits that only read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reads: Option<Share>,
-    /// How much of a page a visit writes, in bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub write_bytes: Option<u64>,
-    /// What pages hold beyond their stamp.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub content: Option<ContentSpec>,
+impl RegionAsked {
+    /// The keys of a region that are no parameters: the form of each, and what it is.
+    pub const KEYS: [(&'static str, &'static str, &'static str); 2] = [
+        ("name", "1 to 64 bytes", "The region's name"),
+        (
+            "share",
+            "0 to 1000000",
+            "Its part of the rate, in proportion to the other regions'; 0 is held and not visited [default: 1]",
+        ),
+    ];
+
+    /// Whether it says a value of its own for the parameter called `name`.
+    pub fn says(&self, name: &str) -> bool {
+        self.settings.iter().any(|setting| setting.name() == name)
+    }
 }
+
+macro_rules! access {
+    (amount $amount:tt kind $kind:tt load { $(
+        #[doc = $doc:tt] $field:ident $name:tt: $type:ty = $usual:expr, $how:tt
+        [$(hello $hello:meta,)? $(load $load:meta,)? $(in $phase:ident,)? $(own $region:ident,)?] $column:tt
+    )* } $($other:tt)*) => {
+        /// What a region's visits do whatever plan, phases and commands say.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+        #[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
+        pub struct AccessOptions {
+            $( $(
+                // Only the rows that have the word; the attribute itself is nothing.
+                #[cfg_attr(false, $region)]
+                #[doc = $doc]
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                pub $field: Option<$type>,
+            )? )*
+        }
+
+        impl AccessOptions {
+            /// What `asked` says of them; `load` has its values.
+            pub(super) fn of(asked: &RegionAsked, load: &Load) -> Self {
+                Self {
+                    $( $( #[cfg_attr(false, $region)] $field: asked.says($name).then_some(load.$field), )? )*
+                }
+            }
+
+            /// The load as the region has it, at the whole rate.
+            #[must_use]
+            pub fn on(self, load: Load) -> Load {
+                Load {
+                    $( $( #[cfg_attr(false, $region)] $field: self.$field.unwrap_or(load.$field), )? )*
+                    ..load
+                }
+            }
+        }
+    };
+}
+parameters!(access);
 
 /// One region as it will be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,27 +90,13 @@ pub struct PlannedRegion {
     pub share: u32,
     /// What its visits do whatever the load says.
     #[serde(flatten)]
-    pub habits: Habits,
-}
-
-impl Habits {
-    /// The load as the region has it, at the whole rate.
-    #[must_use]
-    pub fn on(self, load: Load) -> Load {
-        Load {
-            pattern: self.pattern.unwrap_or(load.pattern),
-            reads: self.reads.unwrap_or(load.reads),
-            write_bytes: self.write_bytes.unwrap_or(load.write_bytes),
-            content: self.content.unwrap_or(load.content),
-            ..load
-        }
-    }
+    pub access: AccessOptions,
 }
 
 /// What one writer has of every load of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lot {
-    habits: Habits,
+pub struct RegionShare {
+    access: AccessOptions,
     /// The shares of the regions before its own, of those with its own, and of all.
     shares: [u64; 3],
     /// Which writer of its region, from 0.
@@ -95,7 +105,7 @@ pub struct Lot {
     pub writers: u32,
 }
 
-impl Lot {
+impl RegionShare {
     /// Of writer number `writer` of all `regions` or, where there are none, of `writers`.
     pub(super) fn of(regions: &[PlannedRegion], writer: u32, writers: u32) -> Self {
         let all: u64 = regions.iter().map(|region| u64::from(region.share)).sum();
@@ -103,12 +113,12 @@ impl Lot {
         for region in regions {
             let with = before + u64::from(region.share);
             if writer - first < region.threads {
-                let (habits, shares) = (region.habits, [before, with, all.max(1)]);
-                return Self { habits, shares, writer: writer - first, writers: region.threads };
+                let (access, shares) = (region.access, [before, with, all.max(1)]);
+                return Self { access, shares, writer: writer - first, writers: region.threads };
             }
             (before, first) = (with, first + region.threads);
         }
-        Self { habits: Habits::default(), shares: [0, 1, 1], writer, writers }
+        Self { access: AccessOptions::default(), shares: [0, 1, 1], writer, writers }
     }
 
     /// What of `load` the writers of the region do together.
@@ -123,7 +133,7 @@ impl Lot {
             Rate::Max => Rate::PagesPerSecond(0),
             Rate::PagesPerSecond(rate) => Rate::PagesPerSecond(rate * with / all - rate * before / all),
         };
-        let mut load = self.habits.on(*load);
+        let mut load = self.access.on(*load);
         load.rate = part(load.rate);
         if let Some(ramp) = &mut load.ramp {
             ramp.from = part(ramp.from);
@@ -134,11 +144,14 @@ impl Lot {
 }
 
 /// What does not go together in `load` as regions have it, and is no fault of the load itself.
-pub(super) fn habit_faults<'a>(regions: impl Iterator<Item = (&'a str, Habits)>, load: &Load) -> Vec<Fault> {
+pub(super) fn access_faults<'a>(
+    regions: impl Iterator<Item = (&'a str, AccessOptions)>,
+    load: &Load,
+) -> Vec<Fault> {
     let own = load.faults();
     let mut faults = Vec::new();
-    for (name, habits) in regions {
-        for fault in habits.on(*load).faults() {
+    for (name, access) in regions {
+        for fault in access.on(*load).faults() {
             if !own.contains(&fault) {
                 faults.push(Fault { what: prefix(name) + &fault.what, remedy: fault.remedy });
             }

@@ -1,20 +1,29 @@
-//! What one visit does to its page: whether it keeps a stamp, and how much it writes.
-//!
-//! Both are plain values with a grammar of their own, and no types: each type of a flag costs the guest program 1.5 KB.
+//! What one visit does to its page: whether it keeps a stamp, and how much it writes. Both are plain values with a grammar of their
+//! own.
 
 use crate::units::{PAGE_BYTES, UnitError};
 
 /// What a visit writes when nothing else is asked for, in bytes.
 pub const WORD_BYTES: u64 = 8;
 
-/// Something that is on or off.
+/// What a record says of it that is older than the choice.
+pub(super) const fn word() -> u64 {
+    WORD_BYTES
+}
+
+/// Whether each visit is timed, where a record does not say.
+pub(super) const fn timed() -> bool {
+    true
+}
+
+/// Something that is on or off. Keys of files may say true and false of it.
 ///
 /// # Errors
-/// When the text is neither `on` nor `off`.
+/// When the text is neither.
 pub fn on_or_off(text: &str) -> Result<bool, UnitError> {
     match text {
-        "on" => Ok(true),
-        "off" => Ok(false),
+        "on" | "true" => Ok(true),
+        "off" | "false" => Ok(false),
         _ => Err(UnitError::new(text, "a switch", "on or off", "off")),
     }
 }
@@ -46,6 +55,7 @@ mod tests {
         }
         assert_eq!(write_bytes("page"), Ok(4096));
         assert_eq!((on_or_off("on"), on_or_off("off")), (Ok(true), Ok(false)));
+        assert_eq!((on_or_off("true"), on_or_off("false")), (Ok(true), Ok(false)));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a host may tell the guest: one JSON object a line, `type` names the command.
 
 use super::SessionId;
+use crate::plan::parameters;
 use serde::{Deserialize, Serialize};
 
 /// A command of the host. `id` comes back in the reply's `to`.
@@ -104,37 +105,59 @@ pub enum Command {
     },
 }
 
-/// What of a load changes: texts as on the command line, read by the guest.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
-pub struct LoadChange {
-    /// The rate.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate: Option<String>,
-    /// The order of visits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pattern: Option<String>,
-    /// When visits are due.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pace: Option<String>,
-    /// What becomes of late visits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub backlog: Option<String>,
-    /// The share of visits that only read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reads: Option<String>,
-    /// How much of a page a visit writes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub write: Option<String>,
-    /// What a visit writes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub content: Option<String>,
-}
+macro_rules! change {
+    (amount $amount:tt kind $kind:tt load { $(
+        #[doc = $doc:tt] $field:ident $name:tt: $type:ty = $usual:expr, $how:tt
+        [$(hello $hello:meta,)? $(load $load:meta,)? $(in $phase:ident,)? $(own $region:ident,)?] $column:tt
+    )* } $($other:tt)*) => {
+        /// What of a load changes: texts as on the command line, read by the guest.
+        #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+        #[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
+        pub struct LoadChange {
+            $( $(
+                // Only the rows that have the word; the attribute itself is nothing.
+                #[cfg_attr(false, $phase)]
+                #[doc = $doc]
+                #[serde(rename = $name, default, skip_serializing_if = "Option::is_none")]
+                pub $field: Option<String>,
+            )? )*
+        }
 
-impl LoadChange {
-    /// The parts of a load that this version can replace, for the answer to an unknown one.
-    pub const KEYS: [&'static str; 7] = ["rate", "pattern", "pace", "backlog", "reads", "write", "content"];
+        impl LoadChange {
+            /// The parts of a load that this version can replace, for the answer to an unknown one.
+            pub const KEYS: &'static [&'static str] = &[ $( $( #[cfg_attr(false, $phase)] $name, )? )* ];
+
+            /// The name of each part that changes, and its text.
+            pub fn parts(&self) -> impl Iterator<Item = (&'static str, &str)> {
+                let all = [ $( $( #[cfg_attr(false, $phase)] ($name, &self.$field), )? )* ];
+                all.into_iter().filter_map(|(name, text)| Some((name, text.as_deref()?)))
+            }
+        }
+
+        /// A command as it stands on the line. Read in one pass: what serde makes of a tagged enum first keeps every value
+        /// of any shape, which costs the guest program 20 KB and a hostile line's size in memory.
+        #[derive(Deserialize)]
+        struct Flat {
+            r#type: String,
+            id: Option<u64>,
+            text: Option<String>,
+            session: Option<SessionId>,
+            after: Option<u64>,
+            otherwise: Option<SessionId>,
+            seq: Option<u64>,
+            mono_ns: Option<u64>,
+            name: Option<String>,
+            $( $( #[cfg_attr(false, $phase)] #[serde(rename = $name)] $field: Option<String>, )? )*
+        }
+
+        impl Flat {
+            fn change(self) -> LoadChange {
+                LoadChange { $( $( #[cfg_attr(false, $phase)] $field: self.$field, )? )* }
+            }
+        }
+    };
 }
+parameters!(change);
 
 impl Command {
     /// The commands this version knows, for the answer to an unknown one.
@@ -159,28 +182,6 @@ impl Command {
     }
 }
 
-/// A command as it stands on the line. Read in one pass: what serde makes of a tagged enum first keeps every value
-/// of any shape, which costs the guest program 20 KB and a hostile line's size in memory.
-#[derive(Deserialize)]
-struct Flat {
-    r#type: String,
-    id: Option<u64>,
-    text: Option<String>,
-    session: Option<SessionId>,
-    after: Option<u64>,
-    otherwise: Option<SessionId>,
-    seq: Option<u64>,
-    mono_ns: Option<u64>,
-    name: Option<String>,
-    rate: Option<String>,
-    pattern: Option<String>,
-    pace: Option<String>,
-    backlog: Option<String>,
-    reads: Option<String>,
-    write: Option<String>,
-    content: Option<String>,
-}
-
 impl TryFrom<Flat> for Command {
     type Error = &'static str;
 
@@ -203,13 +204,7 @@ impl TryFrom<Flat> for Command {
             "sweep" => Ok(Self::Sweep { id }),
             "status" => Ok(Self::Status { id }),
             "phase" => Ok(Self::Phase { id, name: flat.name.ok_or("missing field `name`")? }),
-            "set" => {
-                let Flat { rate, pattern, pace, backlog, reads, write, content, .. } = flat;
-                Ok(Self::Set {
-                    id,
-                    change: LoadChange { rate, pattern, pace, backlog, reads, write, content },
-                })
-            }
+            "set" => Ok(Self::Set { id, change: flat.change() }),
             _ => Err("unknown type"),
         }
     }

@@ -123,7 +123,7 @@ fn phases_asked_for_together_are_gone_through_in_order_and_what_is_set_after_one
     let planned = |name: &str, rate: &str| PhaseAsked {
         name: name.into(),
         duration: Some(Nanos::from_secs(5)),
-        rate: Some(rate.parse().unwrap()),
+        settings: plan::settings(&[("rate", rate)]),
         ..PhaseAsked::default()
     };
     let mut desk = desk(vec![planned("one", "1M/s"), planned("two", "2M/s")]);

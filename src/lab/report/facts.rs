@@ -6,7 +6,7 @@ use crate::{
         rundir::{CollectedSession, RunData},
         timeline::Timeline,
     },
-    plan::ContentSpec,
+    plan::{PARAMETERS, Parameter, Plan},
     record::{Accelerator, Hello, Outcome},
     units::ByteSize,
 };
@@ -138,22 +138,20 @@ fn known(text: &str) -> String {
 fn load(hello: &Hello) -> String {
     let plan = &hello.plan;
     let writers = super::words::counted(u64::from(plan.threads), "writer", "writers");
-    let reads = match plan.reads.millionths() {
-        0 => String::new(),
-        _ => format!(", {} of the visits only read", plan.reads),
-    };
-    let content =
-        if plan.content == ContentSpec::Random { String::new() } else { format!(", {}", plan.content) };
-    let dedup = match plan.dedup.millionths() {
-        0 => String::new(),
-        _ => format!(", {} of the pages copies", plan.dedup),
-    };
     let memory = ByteSize(plan.memory_bytes).human();
     let memory = match plan.regions.len() {
         0 => memory,
         regions => format!("{memory} in {}", super::words::counted(regions as u64, "region", "regions")),
     };
-    format!("{memory} at {}, {}{content}{dedup}{reads}, {writers}", plan.rate, plan.pattern)
+    let usual = Plan::default();
+    let unusual = |parameter: &Parameter| {
+        let text =
+            plan.text(parameter.name).filter(|text| usual.text(parameter.name).as_ref() != Some(text))?;
+        Some(parameter.said.replace("{}", &text) + ", ")
+    };
+    let others: String =
+        PARAMETERS.iter().filter(|parameter| !parameter.said.is_empty()).filter_map(unusual).collect();
+    format!("{memory} at {}, {}, {others}{writers}", plan.rate, plan.pattern)
 }
 
 fn canaries(hello: &Hello) -> String {

@@ -70,7 +70,7 @@ struct FakeGuest {
 impl FakeVm {
     /// A VM in which all goes well.
     pub fn new(scenario: &Scenario) -> Self {
-        let asked = match scenario.load.rate {
+        let asked = match scenario.load.asked.rate {
             Rate::PagesPerSecond(pages) => pages / 10,
             Rate::Max => 1000,
         };
@@ -94,7 +94,7 @@ impl FakeVm {
                 runs: true,
                 asked,
                 percent: None,
-                baseline_ns: scenario.load.baseline.0,
+                baseline_ns: scenario.load.asked.baseline.0,
                 began_ns: 0,
             },
             stream: StreamAudit::default(),

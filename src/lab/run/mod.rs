@@ -87,9 +87,9 @@ pub async fn run_scenario(
     finish(scenario, account, clock, provenance, &played)
 }
 
-/// The image's initramfs; one with the load's plan in it, beside the sockets, where there is one.
+/// The image's initramfs with the load's plan in it, beside the sockets.
 fn initramfs(scenario: &Scenario, host: &Host, sockets: &Sockets) -> anyhow::Result<PathBuf> {
-    let Some(plan) = &scenario.load.plan else { return Ok(host.initramfs.clone()) };
+    let plan = scenario.load.guest_plan();
     let path = sockets.path().join(INITRAMFS_FILE);
     let image = initramfs_with(&host.initramfs, GUEST_PATH.trim_start_matches('/'), plan.as_bytes())?;
     fs::write(&path, image).with_context(|| format!("{} cannot be written", path.display()))?;

@@ -6,7 +6,7 @@ use crate::lab::collect::{Desk, Links};
 use crate::lab::hostclock;
 use crate::lab::qmp::{QmpError, QmpEvent};
 use crate::lab::rundir::RunWriter;
-use crate::lab::scenario::Scenario;
+use crate::lab::scenario::{GUEST_ARGUMENTS, Scenario};
 use crate::lab::vm::{Qemu, Sockets, VmConfig};
 use crate::record::{Command, Side};
 use anyhow::Context;
@@ -58,7 +58,7 @@ impl PairConfig<'_> {
             initramfs: self.initramfs.clone(),
             kernel_arguments: String::new(),
             qemu_arguments: self.scenario.vm.qemu_args.clone(),
-            guest_arguments: self.scenario.load.guest_arguments(),
+            guest_arguments: GUEST_ARGUMENTS.into(),
             side,
             incoming: side == Side::Destination,
             sockets: self.sockets.path().to_owned(),

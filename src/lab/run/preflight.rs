@@ -110,7 +110,7 @@ fn warnings(scenario: &Scenario, host_cpus: u32) -> Vec<String> {
         ));
     }
     if let Some(threads) =
-        scenario.load.threads.filter(|threads| *threads > vm.cpus.saturating_mul(WRITERS_PER_CPU))
+        scenario.load.asked.threads.filter(|threads| *threads > vm.cpus.saturating_mul(WRITERS_PER_CPU))
     {
         warnings.push(format!(
             "load.threads = {threads}, and the VM has vm.cpus = {}: writers wait for each other",

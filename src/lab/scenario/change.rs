@@ -1,7 +1,8 @@
 //! One value of a scenario changed, by its key.
 
 use super::Scenario;
-use super::keys::{Kind, expectation, kind_of};
+use super::keys::{expectation, kind_of, parameter};
+use crate::plan::ValueKind;
 use crate::units::printable;
 
 /// `scenario` with `text` for the value of `key`, which is a key there is.
@@ -9,6 +10,18 @@ use crate::units::printable;
 /// # Errors
 /// What the key takes instead.
 pub(super) fn changed(scenario: &Scenario, key: &str, text: &str) -> Result<Scenario, String> {
+    let bare = text.trim_matches('"');
+    let mut changed = scenario.clone();
+    if let Some(parameter) = parameter(key) {
+        let taken = changed.load.asked.set(parameter.name, bare);
+        let is_text = parameter.kind == ValueKind::Text;
+        taken.map_err(|error| if is_text { error.to_string() } else { expectation(key) })?;
+        return Ok(changed);
+    }
+    if key == "load.plan" {
+        changed.load.plan = Some(bare.to_owned());
+        return Ok(changed);
+    }
     let value = kind_of(key).and_then(|kind| value_of(kind, text)).ok_or_else(|| expectation(key))?;
     let mut table: toml::Table = scenario.to_toml().parse().map_err(|error| format!("{error}"))?;
     let target = match key.split_once('.') {
@@ -17,25 +30,17 @@ pub(super) fn changed(scenario: &Scenario, key: &str, text: &str) -> Result<Scen
     };
     let name = key.rsplit('.').next().unwrap_or(key).to_owned();
     target.ok_or("that section is missing")?.insert(name, value);
-    table.try_into().map_err(|error: toml::de::Error| said(error.message(), Some(key)))
+    let read: Result<Scenario, toml::de::Error> = table.try_into();
+    let read = read.map_err(|error| said(error.message(), Some(key)))?;
+    Ok(Scenario { load: changed.load, ..read })
 }
 
-/// The value of `key` as a scenario file has it, without quotes; none where the scenario has none.
-pub(super) fn value(scenario: &Scenario, key: &str) -> Option<String> {
-    let table: toml::Table = scenario.to_toml().parse().ok()?;
-    let (section, name) = key.split_once('.')?;
-    match table.get(section)?.get(name)? {
-        toml::Value::String(text) => Some(text.clone()),
-        other => Some(other.to_string()),
-    }
-}
-
-fn value_of(kind: Kind, text: &str) -> Option<toml::Value> {
+fn value_of(kind: ValueKind, text: &str) -> Option<toml::Value> {
     match kind {
-        Kind::Text => Some(toml::Value::String(text.trim_matches('"').to_owned())),
-        Kind::Number => text.parse().ok().map(toml::Value::Integer),
-        Kind::Truth => text.parse().ok().map(toml::Value::Boolean),
-        Kind::Words => {
+        ValueKind::Text => Some(toml::Value::String(text.trim_matches('"').to_owned())),
+        ValueKind::Number => text.parse().ok().map(toml::Value::Integer),
+        ValueKind::Truth => text.parse().ok().map(toml::Value::Boolean),
+        ValueKind::Words => {
             let words = text.trim_matches('"').split_whitespace();
             Some(toml::Value::Array(words.map(|word| toml::Value::String(word.to_owned())).collect()))
         }

@@ -1,7 +1,7 @@
 //! Whether the values of a scenario go together: every fault at once, each with its remedy.
 
 use super::{LoadSpec, Scenario, plan_file};
-use crate::plan::{Backing, Numa, PageSize, at_odds, dedup_fault, is_write};
+use crate::plan::{Backing, Numa, PageSize, Plan, is_write};
 use crate::units::{Nanos, shown};
 
 /// What the kernel and the guest program need beside the load, in bytes: less than this does not boot.
@@ -31,12 +31,10 @@ pub fn check(scenario: &Scenario) -> Vec<String> {
     kind(scenario, &mut faults);
     throttle(scenario, &mut faults);
     times(scenario, &mut faults);
-    faults.extend(scenario.load.pacing_faults());
+    let (load, migration) = (&scenario.load.asked, &scenario.migration);
+    faults.extend(pacing(load));
     faults.extend(plan_file::faults(scenario));
-    let (load, migration) = (&scenario.load, &scenario.migration);
-    let content = [load.content.fault(load.write_bytes), dedup_fault(load.dedup, load.verify)];
-    for fault in at_odds(load.rate, load.pattern, load.reads).into_iter().chain(content.into_iter().flatten())
-    {
+    for fault in load.visit_faults() {
         faults.push(format!("load as the guest is told it: {}; {}", fault.what, fault.remedy));
     }
     if migration.preempt && !migration.postcopy {
@@ -71,6 +69,12 @@ fn name(scenario: &Scenario, faults: &mut Vec<String>) {
     }
 }
 
+/// What is wrong with the pacing, each fault as a sentence that names the way out.
+fn pacing(load: &Plan) -> impl Iterator<Item = String> {
+    let key = |name: &str| format!("load.{} = ", name.replace('-', "_"));
+    load.load().pacing_faults(key).into_iter().map(|(what, remedy)| format!("{what}; {remedy}"))
+}
+
 fn vm(scenario: &Scenario, faults: &mut Vec<String>) {
     let (vm, load) = (&scenario.vm, &scenario.load);
     if !(1..=255).contains(&vm.cpus) {
@@ -94,10 +98,10 @@ fn vm(scenario: &Scenario, faults: &mut Vec<String>) {
             needed.div_ceil(1 << 20)
         ));
     }
-    if !is_write(load.write_bytes) {
+    if !is_write(load.asked.write_bytes) {
         faults.push(format!(
             "load.write_bytes = {} cannot be: a visit writes whole words, a multiple of 8 from 8 to 4096",
-            load.write_bytes
+            load.asked.write_bytes
         ));
     }
     if asked_bytes == 0 {
@@ -107,9 +111,10 @@ fn vm(scenario: &Scenario, faults: &mut Vec<String>) {
 
 /// What says how much memory the load takes, and how much that is.
 fn memory(load: &LoadSpec, asked_bytes: u64) -> String {
-    match load.plan {
-        Some(_) => format!("plan, which asks for {}M,", asked_bytes >> 20),
-        None => format!("memory = {}", load.memory),
+    match (&load.plan, load.asked.regions.len()) {
+        (Some(_), _) => format!("plan, which asks for {}M,", asked_bytes >> 20),
+        (None, 0) => format!("memory = {}", load.asked.memory),
+        (None, _) => format!("region, which asks for {}M altogether,", asked_bytes >> 20),
     }
 }
 
@@ -120,23 +125,26 @@ fn asked_bytes(scenario: &Scenario) -> u64 {
 
 /// What the image can give: it has no disk, and nobody fills a pool of huge pages in it.
 fn kind(scenario: &Scenario, faults: &mut Vec<String>) {
-    let load = &scenario.load;
-    if load.pages.is_pooled() {
+    let load = &scenario.load.asked;
+    if load.kind.pages.is_pooled() {
         faults.push(format!(
             "load.pages = {} cannot be: the image has no pool of huge pages; use thp",
-            load.pages
+            load.kind.pages
         ));
     }
-    if matches!(load.backing, Backing::File(_)) {
-        faults.push(format!("load.backing = {} cannot be: the image has no disk; use shared", load.backing));
+    if matches!(load.kind.backing, Backing::File(_)) {
+        faults.push(format!(
+            "load.backing = {} cannot be: the image has no disk; use shared",
+            load.kind.backing
+        ));
     }
     let has_nodes = scenario.vm.qemu_args.iter().any(|argument| argument == "-numa");
-    if let Some(Numa::Node(node)) = load.numa.filter(|numa| *numa != Numa::Node(0) && !has_nodes) {
+    if let Some(Numa::Node(node)) = load.kind.numa.filter(|numa| *numa != Numa::Node(0) && !has_nodes) {
         faults.push(format!(
             "load.numa = {node} cannot be: the VM has one node, which is 0, unless vm.qemu_args gives it others by -numa"
         ));
     }
-    if load.pages == PageSize::Transparent && asked_bytes(scenario) < load.pages.bytes() {
+    if load.kind.pages == PageSize::Transparent && asked_bytes(scenario) < load.kind.pages.bytes() {
         faults.push(format!("load.memory = {} is less than one huge page: ask for 2M or more", load.memory));
     }
 }
@@ -162,7 +170,7 @@ fn throttle(scenario: &Scenario, faults: &mut Vec<String>) {
 }
 
 fn times(scenario: &Scenario, faults: &mut Vec<String>) {
-    let (load, migration) = (&scenario.load, &scenario.migration);
+    let (load, migration) = (&scenario.load.asked, &scenario.migration);
     if load.interval < INTERVAL_FLOOR {
         faults.push(format!("load.interval = {} is too short: at least {INTERVAL_FLOOR}", load.interval));
     }
@@ -192,6 +200,7 @@ fn times(scenario: &Scenario, faults: &mut Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::scenario::parse;
     use crate::plan::MemoryAmount;
     use crate::units::ByteSize;
 
@@ -200,15 +209,15 @@ mod tests {
         let mut scenario = Scenario { name: "../etc".into(), ..Scenario::default() };
         scenario.vm.cpus = 0;
         scenario.vm.qemu_args = ["-cpu", "max", "-m", "1G"].map(String::from).to_vec();
-        scenario.load.memory = MemoryAmount::Bytes(ByteSize::mib(300));
-        scenario.load.write_bytes = 12;
+        scenario.load.asked.memory = MemoryAmount::Bytes(ByteSize::mib(300));
+        scenario.load.asked.write_bytes = 12;
         scenario.migration.preempt = true;
         scenario.migration.throttle_initial = 100;
         scenario.expect.postcopy = Some(true);
-        scenario.load.reads = "100%".parse().unwrap();
-        scenario.load.content = "delta:5".parse().unwrap();
-        scenario.load.dedup = "5%".parse().unwrap();
-        scenario.load.interval = Nanos::from_secs(3600);
+        scenario.load.asked.reads = "100%".parse().unwrap();
+        scenario.load.asked.content = "delta:5".parse().unwrap();
+        scenario.load.asked.dedup = "5%".parse().unwrap();
+        scenario.load.asked.interval = Nanos::from_secs(3600);
         let faults = check(&scenario).join("\n");
         for part in [
             "../etc",
@@ -235,5 +244,16 @@ mod tests {
             assert_eq!(check(&scenario).len(), 1, "{name:?}");
         }
         assert!(check(&Scenario::default()).is_empty());
+    }
+
+    #[test]
+    fn a_pacing_that_cannot_be_is_refused_with_the_keys_and_the_way_out() {
+        let said = |load: &str| parse(load, "x").unwrap_err().to_string();
+        let message = said("[load]\nrate = \"max\"\npace = \"poisson\"\ncatch_up = 0\n");
+        for part in ["load.pace = poisson", "load.rate = max", "load.rate = 100M/s", "load.catch_up = 0"] {
+            assert!(message.contains(part), "{message}");
+        }
+        assert!(said("[load]\npace = \"burst\"\n").contains("burst:ON/OFF"));
+        assert!(said("[load]\nbacklog = \"drop\"\n").contains("repay or shed"));
     }
 }

@@ -1,88 +1,83 @@
 //! The keys a scenario has: what `--set` accepts, and the nearest right one to a wrong one.
 
+use crate::plan::{Parameter, Scope, ValueKind};
 use std::fmt::Write as _;
 
-/// What a key holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Text, among it every size, rate and time.
-    Text,
-    /// A whole number.
-    Number,
-    /// `true` or `false`.
-    Truth,
-    /// A list of texts; `--set` takes it as words with spaces between them.
-    Words,
-}
+/// A key as `--set` spells it, what it holds, and the form of that beyond its kind.
+pub type Key = (&'static str, ValueKind, &'static str);
 
-/// Every key there is, as `--set` spells it, what it holds, and the form of that beyond its kind.
-pub const KEYS: [(&str, Kind, &str); 45] = [
-    ("name", Kind::Text, "letters, digits, - _ . and / such as my/scenario"),
-    ("summary", Kind::Text, "a sentence"),
-    ("vm.memory", Kind::Text, "a size such as 256M"),
-    ("vm.cpus", Kind::Number, "1 to 255"),
-    ("vm.ram_workaround", Kind::Truth, ""),
-    ("vm.qemu_args", Kind::Words, "such as [\"-cpu\", \"max\"]; after --set words with spaces between them"),
-    ("load.memory", Kind::Text, "a size or a share such as 64M or 75%"),
-    ("load.pages", Kind::Text, "4k or thp"),
-    ("load.backing", Kind::Text, "anon or shared"),
-    ("load.numa", Kind::Text, "a node's number or interleave"),
-    ("load.lock", Kind::Truth, ""),
-    ("load.rate", Kind::Text, "a rate such as 80M/s, or max"),
-    ("load.pattern", Kind::Text, "a pattern such as shuffle or hotspot:10%/90%"),
-    ("load.pace", Kind::Text, "constant, poisson or burst:ON/OFF"),
-    ("load.backlog", Kind::Text, "repay or shed"),
-    ("load.catch_up", Kind::Number, "1 to 100"),
-    ("load.reads", Kind::Text, "a share such as 25%"),
-    ("load.write_bytes", Kind::Number, "a multiple of 8 from 8 to 4096"),
-    ("load.content", Kind::Text, "a content such as random, zero or compress:50"),
-    ("load.dedup", Kind::Text, "a share such as 25%"),
-    ("load.verify", Kind::Truth, ""),
-    ("load.clock", Kind::Text, "auto, tsc or monotonic"),
-    ("load.canary", Kind::Text, "a time of 987us to 100ms, or off"),
-    ("load.threads", Kind::Number, "1 to 1024"),
-    ("load.baseline", Kind::Text, "a time such as 4s"),
-    ("load.interval", Kind::Text, "a time such as 100ms"),
-    ("load.seed", Kind::Number, "0 or more"),
-    ("load.plan", Kind::Text, "the name of a plan file"),
-    ("migration.bandwidth", Kind::Text, "bytes a second such as 30M/s"),
-    ("migration.downtime_limit", Kind::Text, "a time such as 300ms"),
-    ("migration.auto_converge", Kind::Truth, ""),
-    ("migration.throttle_initial", Kind::Number, "1 to 99 percent"),
-    ("migration.throttle_increment", Kind::Number, "1 to 99 percentage points"),
-    ("migration.throttle_max", Kind::Number, "1 to 99 percent"),
-    ("migration.postcopy", Kind::Truth, ""),
-    ("migration.postcopy_after", Kind::Text, "first-pass, or a time after the start such as 5s"),
-    ("migration.preempt", Kind::Truth, ""),
-    ("migration.timeout", Kind::Text, "a time such as 120s"),
-    ("migration.settle", Kind::Text, "a time such as 10s"),
-    ("collect.restarts", Kind::Number, "how often, such as 3"),
-    ("expect.outcome", Kind::Text, "completed, failed or any"),
-    ("expect.max_downtime", Kind::Text, "a time such as 500ms"),
-    ("expect.throttled", Kind::Truth, ""),
-    ("expect.postcopy", Kind::Truth, ""),
-    ("expect.corruption", Kind::Truth, ""),
+/// The keys that are no parameters of the load.
+const OWN: [Key; 24] = [
+    ("name", ValueKind::Text, "letters, digits, - _ . and / such as my/scenario"),
+    ("summary", ValueKind::Text, "a sentence"),
+    ("vm.memory", ValueKind::Text, "a size such as 256M"),
+    ("vm.cpus", ValueKind::Number, "1 to 255"),
+    ("vm.ram_workaround", ValueKind::Truth, ""),
+    (
+        "vm.qemu_args",
+        ValueKind::Words,
+        "such as [\"-cpu\", \"max\"]; after --set words with spaces between them",
+    ),
+    ("load.plan", ValueKind::Text, "the name of a plan file"),
+    ("migration.bandwidth", ValueKind::Text, "bytes a second such as 30M/s"),
+    ("migration.downtime_limit", ValueKind::Text, "a time such as 300ms"),
+    ("migration.auto_converge", ValueKind::Truth, ""),
+    ("migration.throttle_initial", ValueKind::Number, "1 to 99 percent"),
+    ("migration.throttle_increment", ValueKind::Number, "1 to 99 percentage points"),
+    ("migration.throttle_max", ValueKind::Number, "1 to 99 percent"),
+    ("migration.postcopy", ValueKind::Truth, ""),
+    ("migration.postcopy_after", ValueKind::Text, "first-pass, or a time after the start such as 5s"),
+    ("migration.preempt", ValueKind::Truth, ""),
+    ("migration.timeout", ValueKind::Text, "a time such as 120s"),
+    ("migration.settle", ValueKind::Text, "a time such as 10s"),
+    ("collect.restarts", ValueKind::Number, "how often, such as 3"),
+    ("expect.outcome", ValueKind::Text, "completed, failed or any"),
+    ("expect.max_downtime", ValueKind::Text, "a time such as 500ms"),
+    ("expect.throttled", ValueKind::Truth, ""),
+    ("expect.postcopy", ValueKind::Truth, ""),
+    ("expect.corruption", ValueKind::Truth, ""),
 ];
 
+/// Every key there is.
+pub fn keys() -> impl Iterator<Item = Key> {
+    let load = Parameter::all_in(Scope::Scenario);
+    load.map(|parameter| (parameter.key, parameter.kind, parameter.form)).chain(OWN)
+}
+
+/// The parameter that `key` stands for, whichever way it is spelled; none for what is none of the load.
+pub fn parameter(key: &str) -> Option<&'static Parameter> {
+    Parameter::called(key.strip_prefix("load.")?, Scope::Scenario)
+}
+
+/// Whether `key` is a list of tables: such are written in a file, and not set.
+pub fn is_list(key: &str) -> bool {
+    matches!(key, "load.phase" | "load.region")
+}
+
+fn known(key: &str) -> Option<Key> {
+    let key = parameter(key).map_or(key, |parameter| parameter.key);
+    keys().find(|(name, ..)| *name == key)
+}
+
 /// What `key` holds, where there is such a key.
-pub fn kind_of(key: &str) -> Option<Kind> {
-    KEYS.iter().find(|(name, ..)| *name == key).map(|(_, kind, _)| *kind)
+pub fn kind_of(key: &str) -> Option<ValueKind> {
+    known(key).map(|(_, kind, _)| kind)
 }
 
 /// What `key` takes, to be said of a value that it does not.
 pub fn expectation(key: &str) -> String {
-    let Some((_, kind, form)) = KEYS.iter().find(|(name, ..)| *name == key) else { return String::new() };
+    let Some((_, kind, form)) = known(key) else { return String::new() };
     match kind {
-        Kind::Text => format!("{key} takes a text: {form}"),
-        Kind::Number => format!("{key} takes a whole number: {form}"),
-        Kind::Words => format!("{key} takes a list of texts: {form}"),
-        Kind::Truth => format!("{key} takes true or false, for example {key}=true"),
+        ValueKind::Text => format!("{key} takes a text: {form}"),
+        ValueKind::Number => format!("{key} takes a whole number: {form}"),
+        ValueKind::Words => format!("{key} takes a list of texts: {form}"),
+        ValueKind::Truth => format!("{key} takes true or false, for example {key}=true"),
     }
 }
 
 /// Whether `key` is a section, such as `vm`.
 pub fn is_section(key: &str) -> bool {
-    KEYS.iter().any(|(name, ..)| name.split_once('.').is_some_and(|(section, _)| section == key))
+    keys().any(|(name, ..)| name.split_once('.').is_some_and(|(section, _)| section == key))
 }
 
 /// Words that others have for what takes several keys here.
@@ -130,12 +125,12 @@ pub fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<
 /// Every key and every section.
 fn candidates() -> impl Iterator<Item = &'static str> {
     let sections = ["vm", "load", "migration", "collect", "expect"];
-    KEYS.iter().map(|(name, ..)| *name).chain(sections)
+    keys().map(|(name, ..)| name).chain(sections)
 }
 
 fn in_section(section: &str) -> impl Iterator<Item = &'static str> {
-    KEYS.iter()
-        .map(|(name, ..)| *name)
+    keys()
+        .map(|(name, ..)| name)
         .filter(move |name| name.split_once('.').is_some_and(|(own, _)| own == section))
 }
 
@@ -143,18 +138,16 @@ fn in_section(section: &str) -> impl Iterator<Item = &'static str> {
 mod tests {
     use super::*;
     use crate::lab::scenario::{ExpectSpec, LoadSpec, Scenario, VmSpec};
+    use crate::plan::Plan;
     use crate::units::Nanos;
 
     /// The keys of a scenario in which every optional value is present.
     fn keys_as_written() -> Vec<(String, toml::Value)> {
+        let mut asked = Plan { threads: Some(1), repeat: true, ..Plan::default() };
+        asked.kind.numa = Some("0".parse().unwrap());
         let full = Scenario {
             vm: VmSpec { qemu_args: vec!["-cpu".into()], ..VmSpec::default() },
-            load: LoadSpec {
-                threads: Some(1),
-                numa: Some("0".parse().unwrap()),
-                plan: Some(String::new()),
-                ..LoadSpec::default()
-            },
+            load: LoadSpec { asked, plan: Some(String::new()) },
             expect: ExpectSpec {
                 max_downtime: Some(Nanos(1)),
                 throttled: Some(true),
@@ -180,13 +173,13 @@ mod tests {
     #[test]
     fn the_list_holds_exactly_the_keys_of_a_scenario_and_what_they_hold() {
         let written = keys_as_written();
-        assert_eq!(written.len(), KEYS.len());
+        assert_eq!(written.len(), keys().count());
         for (key, value) in written {
             let kind = match value {
-                toml::Value::String(_) => Kind::Text,
-                toml::Value::Boolean(_) => Kind::Truth,
-                toml::Value::Array(_) => Kind::Words,
-                _ => Kind::Number,
+                toml::Value::String(_) => ValueKind::Text,
+                toml::Value::Boolean(_) => ValueKind::Truth,
+                toml::Value::Array(_) => ValueKind::Words,
+                _ => ValueKind::Number,
             };
             assert_eq!(kind_of(&key), Some(kind), "{key}");
         }
@@ -194,8 +187,8 @@ mod tests {
 
     #[test]
     fn every_key_says_its_form() {
-        for (key, kind, form) in KEYS {
-            assert_eq!(form.is_empty(), kind == Kind::Truth, "{key}");
+        for (key, kind, form) in keys() {
+            assert_eq!(form.is_empty(), kind == ValueKind::Truth, "{key}");
             assert!(expectation(key).starts_with(key));
         }
     }

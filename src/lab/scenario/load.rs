@@ -1,9 +1,14 @@
 //! From a name, a file and `--set` to a scenario; every error repeats the input and shows the way out.
 
 use super::change::{changed, said};
-use super::keys::{Kind, expectation, hint, is_section, kind_of, nearest};
+use super::keys::{expectation, hint, is_list, is_section, kind_of, nearest, parameter};
 use super::precedence::settle;
-use super::{BUILTIN, Scenario, check::check, plan_file::carry};
+use super::{
+    BUILTIN, Scenario,
+    check::check,
+    plan_file::{carry, take},
+};
+use crate::plan::{Setting, ValueKind};
 use crate::units;
 use std::fmt::Write as _;
 use std::{fs, path::Path};
@@ -158,29 +163,48 @@ fn read(text: &str, origin: &str) -> Result<Scenario, ScenarioError> {
             format!("{key} = {given} cannot be: {}", in_a_file(key)),
         ));
     }
-    toml::from_str(text).map_err(|error: toml::de::Error| {
+    let read = toml::from_str(text).map_err(|error: toml::de::Error| {
         let at = error.span().unwrap_or_default();
         let key = values.iter().find(|(_, value)| value.span().contains(&at.start)).map(|(key, _)| &**key);
         from_toml(&error, key)
-    })
+    });
+    let mut scenario: Scenario = read?;
+    for (key, value) in table.get_ref().iter().filter(|(key, _)| key.get_ref() == "load") {
+        let DeValue::Table(section) = value.get_ref() else {
+            return Err(wrong(
+                Some(key.span().start),
+                "load is no section: write [load] before its keys".into(),
+            ));
+        };
+        take(&mut scenario.load, section).map_err(|faults| {
+            let said: Vec<String> =
+                faults.iter().map(|(_, fault)| format!("{}; {}", fault.what, fault.remedy)).collect();
+            wrong(faults.first().map(|(start, _)| *start), said.join("; "))
+        })?;
+    }
+    Ok(scenario)
 }
 
 /// What a key takes, as a file writes it.
 fn in_a_file(key: &str) -> String {
-    let quotes = if kind_of(key) == Some(Kind::Text) { ", in quotes" } else { "" };
+    let quotes = if kind_of(key) == Some(ValueKind::Text) { ", in quotes" } else { "" };
     expectation(key).replace(&format!("{key}=true"), &format!("{key} = true")) + quotes
 }
 
+/// Whether `value` is what `key` holds. A parameter of the load takes its value in quotes as well.
 fn is_of_kind(key: &str, value: &DeValue<'_>) -> bool {
-    match kind_of(key) {
-        Some(Kind::Text) => matches!(value, DeValue::String(_)),
-        Some(Kind::Number) => matches!(value, DeValue::Integer(_)),
-        Some(Kind::Truth) => matches!(value, DeValue::Boolean(_)),
-        Some(Kind::Words) => {
+    match (kind_of(key), value) {
+        (Some(ValueKind::Text), value) => matches!(value, DeValue::String(_)),
+        (Some(ValueKind::Words), value) => {
             let is_text = |item: &Spanned<DeValue<'_>>| matches!(item.get_ref(), DeValue::String(_));
             matches!(value, DeValue::Array(items) if items.iter().all(is_text))
         }
-        None => true,
+        (Some(_), DeValue::String(text)) => {
+            parameter(key).is_some_and(|parameter| Setting::new(parameter, text).is_ok())
+        }
+        (Some(ValueKind::Number), value) => matches!(value, DeValue::Integer(_)),
+        (Some(ValueKind::Truth), value) => matches!(value, DeValue::Boolean(_)),
+        (None, _) => true,
     }
 }
 
@@ -208,7 +232,7 @@ fn unknown_key(table: &DeTable<'_>) -> Option<(usize, String)> {
             DeValue::Table(section) if is_section(name) => {
                 for inner in section.keys() {
                     let full = format!("{name}.{}", inner.get_ref());
-                    if kind_of(&full).is_none() {
+                    if kind_of(&full).is_none() && !is_list(&full) {
                         return Some((inner.span().start, full));
                     }
                 }

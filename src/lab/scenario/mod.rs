@@ -1,13 +1,11 @@
 //! A scenario: which VM, which load, which migration, and what is expected of it. TOML on disk.
 
-mod arguments;
 mod bandwidth;
 mod builtin;
 mod change;
 mod check;
 mod keys;
 mod load;
-mod pacing;
 mod plan_file;
 mod precedence;
 mod trigger;
@@ -17,15 +15,14 @@ pub use builtin::{BUILTIN, Builtin};
 pub use load::{Resolved, ScenarioError, find, parse};
 pub use trigger::Trigger;
 
-use crate::plan::{
-    Backing, BacklogPolicy, CanaryPeriod, ClockChoice, ContentSpec, MemoryAmount, Numa, PaceSpec, PageSize,
-    PatternSpec, WORD_BYTES,
-};
-use crate::units::{ByteSize, Nanos, Rate, Share};
+use crate::plan::{MemoryAmount, Plan};
+use crate::units::{ByteSize, Nanos, Rate};
 use serde::{Deserialize, Serialize};
 
 /// Where the guest finds the plan of its load.
 pub const GUEST_PATH: &str = "/plan.toml";
+/// The guest program's arguments: what follows `--` on the kernel command line. All else is said by the plan.
+pub const GUEST_ARGUMENTS: &str = "run --plan /plan.toml --report virtio";
 
 /// What one run does, every value resolved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +34,8 @@ pub struct Scenario {
     pub summary: String,
     /// The virtual machine, the same on both sides.
     pub vm: VmSpec,
-    /// What the guest does.
+    /// What the guest does. It is read as a plan, apart from all else.
+    #[serde(skip_deserializing)]
     pub load: LoadSpec,
     /// How it is migrated.
     pub migration: MigrationSpec,
@@ -62,56 +60,13 @@ pub struct VmSpec {
     pub qemu_args: Vec<String>,
 }
 
-/// What the guest does: the options of `sully run`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+/// What the guest does: a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LoadSpec {
-    /// Memory that is dirtied: a size, or a share of what the guest has available.
-    pub memory: MemoryAmount,
-    /// The size of its pages.
-    pub pages: PageSize,
-    /// What backs it.
-    pub backing: Backing,
-    /// On which NUMA node; none leaves it to the guest's kernel.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub numa: Option<Numa>,
-    /// Whether it is locked.
-    pub lock: bool,
-    /// How fast.
-    pub rate: Rate,
-    /// In which order.
-    pub pattern: PatternSpec,
-    /// When visits are due.
-    pub pace: PaceSpec,
-    /// What becomes of visits that a stall delayed.
-    pub backlog: BacklogPolicy,
-    /// How many times faster than its schedule a writer catches up at most.
-    pub catch_up: u32,
-    /// The share of visits that only read.
-    pub reads: Share,
-    /// How much of a page a visit writes, in bytes.
-    pub write_bytes: u64,
-    /// What pages hold beyond their stamp.
-    pub content: ContentSpec,
-    /// The share of the pages that hold the same bytes as another page.
-    pub dedup: Share,
-    /// Whether pages carry stamps that are checked.
-    pub verify: bool,
-    /// The clock that stamps.
-    pub clock: ClockChoice,
-    /// How often each vCPU's canary wakes, or that there are none.
-    pub canary: CanaryPeriod,
-    /// Writers; none means one per vCPU.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub threads: Option<u32>,
-    /// Unperturbed time before the migration.
-    pub baseline: Nanos,
-    /// Length of one interval record.
-    pub interval: Nanos,
-    /// Where the page sequence starts from.
-    pub seed: u64,
-    /// The text of a plan file for the guest, or the name of one. What it says goes before what a scenario says; only
-    /// `--set` goes before it.
+    /// The plan that the guest gets.
+    #[serde(flatten)]
+    pub asked: Plan,
+    /// The text of a plan file, or the name of one. What it says goes before what a scenario says; only `--set` goes before it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
 }
@@ -208,30 +163,14 @@ impl Default for VmSpec {
 
 impl Default for LoadSpec {
     fn default() -> Self {
-        Self {
+        let asked = Plan {
             memory: MemoryAmount::Bytes(ByteSize::mib(64)),
-            pages: PageSize::Base,
-            backing: Backing::Anon,
-            numa: None,
-            lock: false,
             rate: Rate::PagesPerSecond(60 * 256),
-            pattern: PatternSpec::Shuffle,
-            pace: PaceSpec::Constant,
-            backlog: BacklogPolicy::Repay,
-            catch_up: 4,
-            reads: Share::default(),
-            write_bytes: WORD_BYTES,
-            content: ContentSpec::Random,
-            dedup: Share::default(),
-            verify: true,
-            clock: ClockChoice::Auto,
-            canary: CanaryPeriod::default(),
-            threads: None,
             baseline: Nanos::from_secs(4),
             interval: Nanos::from_ms(100),
-            seed: 1,
-            plan: None,
-        }
+            ..Plan::default()
+        };
+        Self { asked, plan: None }
     }
 }
 
@@ -275,6 +214,11 @@ impl Scenario {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_guest_is_told_where_its_plan_is() {
+        assert!(GUEST_ARGUMENTS.contains(&format!("--plan {GUEST_PATH} ")));
+    }
 
     #[test]
     fn the_defaults_print_as_toml_and_load_back() {

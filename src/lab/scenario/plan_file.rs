@@ -1,9 +1,36 @@
-//! `load.plan`: a plan file that the guest gets with its image, held in the scenario whole, so that a run directory says
-//! what was done.
+//! The plan of a load: read from `[load]` and from the plan file that `load.plan` names, which is held in the scenario whole, so that
+//! a run directory says what was done; and written for the guest, which gets it with its image.
 
 use super::{LoadSpec, Scenario};
-use crate::plan::{MemoryAmount, PLAN_FILE_LIMIT, PlanFile};
+use crate::plan::{Fault, PLAN_FILE_LIMIT, Plan, PlanFile, Scope};
 use std::{fs, io::Read, path::Path};
+use toml::de::{DeTable, DeValue};
+
+/// Takes what `[load]` of a scenario says.
+///
+/// # Errors
+/// Every fault, each with the byte where it stands and its remedy.
+pub(super) fn take(load: &mut LoadSpec, section: &DeTable<'_>) -> Result<(), Vec<(usize, Fault)>> {
+    let PlanFile { settings, regions, phases } = PlanFile::of_table(section, Scope::Scenario, &["plan"])?;
+    for (key, value) in section {
+        match (key.get_ref().as_ref(), value.get_ref()) {
+            ("plan", DeValue::String(text)) => load.plan = Some(text.to_string()),
+            ("memory", _) if !regions.is_empty() => {
+                let what = "load.memory is not divided among regions".into();
+                let remedy =
+                    "give each [[load.region]] a memory of its own, and leave load.memory out".into();
+                return Err(vec![(key.span().start, Fault { what, remedy })]);
+            }
+            _ => {}
+        }
+    }
+    load.asked.take(&settings);
+    if !regions.is_empty() {
+        load.asked.memory = Plan::default().memory;
+    }
+    (load.asked.regions, load.asked.phases) = (regions, phases);
+    Ok(())
+}
 
 /// Puts the file that `load.plan` names, seen from `base`, into its place; a plan that is there already stays.
 ///
@@ -32,44 +59,37 @@ fn is_text(plan: &str) -> bool {
 
 /// What is wrong with the plan of `scenario`; what only the guest can tell is left to it.
 pub(super) fn faults(scenario: &Scenario) -> Vec<String> {
-    let Some(text) = &scenario.load.plan else { return Vec::new() };
-    match PlanFile::parse(text) {
-        Err(faults) => {
-            faults.into_iter().map(|fault| format!("load.plan, {}; {}", fault.what, fault.remedy)).collect()
-        }
-        Ok(file) if !file.repeat && file.phases.last().is_some_and(|phase| phase.duration.is_some()) => {
-            vec![
-                "load.plan ends with its last phase, maybe in the middle of the migration: leave out that phase's \
-                 duration, or set repeat = true"
-                    .into(),
-            ]
-        }
-        Ok(_) => Vec::new(),
+    let LoadSpec { asked, plan } = &scenario.load;
+    let mut faults = Vec::new();
+    if let Some(Err(wrong)) = plan.as_ref().map(|text| PlanFile::parse(text)) {
+        faults.extend(wrong.into_iter().map(|fault| format!("load.plan, {}; {}", fault.what, fault.remedy)));
     }
+    if !asked.repeat && asked.phases.last().is_some_and(|phase| phase.duration.is_some()) {
+        let what = if plan.is_some() { "load.plan" } else { "the load" };
+        faults.push(format!(
+            "{what} ends with its last phase, maybe in the middle of the migration: leave out that phase's duration, or set \
+             repeat = true"
+        ));
+    }
+    faults
 }
 
 impl LoadSpec {
-    /// The memory that it asks for when `available_bytes` are there.
-    pub fn memory_bytes(&self, available_bytes: u64) -> u64 {
-        let Some(amounts) = self.planned_memory() else { return self.memory.bytes(available_bytes) };
-        amounts.iter().map(|amount| amount.bytes(available_bytes)).fold(0, u64::saturating_add)
+    /// The plan file that the guest gets.
+    pub fn guest_plan(&self) -> String {
+        toml::to_string(&self.asked).unwrap_or_default()
     }
 
-    /// What the plan asks for, where the memory is the plan's to say: of each region, or of its one. None where the plan
-    /// says nothing of it, or `--set` something else, which goes before it.
-    pub(super) fn planned_memory(&self) -> Option<Vec<MemoryAmount>> {
-        let file = PlanFile::parse(self.plan.as_ref()?).ok()?;
-        if !file.regions.is_empty() {
-            return Some(file.regions.iter().filter_map(|region| region.memory).collect());
-        }
-        let flag = file.flags.iter().find(|(flag, _)| *flag == "memory")?;
-        flag.1.parse().ok().filter(|amount| *amount == self.memory).map(|amount| vec![amount])
+    /// The memory that it asks for when `available_bytes` are there.
+    pub fn memory_bytes(&self, available_bytes: u64) -> u64 {
+        let parts = self.asked.parts();
+        parts.iter().map(|(_, part)| part.memory.bytes(available_bytes)).fold(0, u64::saturating_add)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{check::check, find, parse};
+    use super::super::{find, parse};
     use super::*;
 
     #[test]
@@ -92,9 +112,8 @@ mod tests {
     #[test]
     fn a_wrong_plan_is_said_with_its_lines_and_one_that_ends_is_refused() {
         let faults = |plan: &str| {
-            let mut scenario = Scenario::default();
-            scenario.load.plan = Some(plan.into());
-            check(&scenario).join("\n")
+            let text = format!("[load]\nplan = \"\"\"{plan}\"\"\"\n");
+            parse(&text, "x").map_or_else(|error| error.to_string(), |_| String::new())
         };
         let phase = "memory = \"8M\"\n[[phase]]\nname = \"a\"\n";
         assert_eq!(faults(phase), "");
@@ -104,22 +123,61 @@ mod tests {
             faults("rat = \"1M/s\"\n")
                 .contains("load.plan, line 1: there is no key 'rat'; did you mean rate?")
         );
-        assert!(
-            faults("[[region]]\nname = \"a\"\nmemory = \"1G\"\n").contains("does not fit into vm.memory")
-        );
+        let large = faults("[[region]]\nname = \"a\"\nmemory = \"1G\"\n");
+        assert!(large.contains("load.plan, which asks for 1024M, does not fit into vm.memory"), "{large}");
     }
 
     #[test]
-    fn the_guest_is_told_the_plan_and_what_the_scenario_says_beside_it() {
-        let told = |load: &str, plan: &str| {
+    fn the_guest_gets_what_the_scenario_and_the_plan_say_together() {
+        let got = |load: &str, plan: &str| {
             let text = format!("[load]\n{load}plan = \"\"\"{plan}\"\"\"\n");
-            parse(&text, "x").unwrap().load.guest_arguments()
+            let scenario = parse(&text, "x").unwrap();
+            let plan = PlanFile::parse(&scenario.load.guest_plan()).unwrap().plan();
+            assert_eq!(plan, scenario.load.asked);
+            plan
         };
-        let plan = "rate = \"1M/s\"\n";
-        assert_eq!(told("", plan), "run --plan /plan.toml -m 64M --baseline 4s -i 100ms --report virtio");
-        assert_eq!(
-            told("seed = 7\nnuma = \"0\"\n", &format!("{plan}memory = \"32M\"\n")),
-            "run --plan /plan.toml --numa 0 --baseline 4s -i 100ms --seed 7 --report virtio"
+        let plan = got("seed = 7\nnuma = \"0\"\n", "rate = \"1M/s\"\nmemory = \"32M\"\n");
+        let said = ["memory", "rate", "seed", "numa", "baseline"].map(|name| plan.text(name).unwrap());
+        assert_eq!(said, ["32M", "1M/s", "7", "0", "4s"]);
+        let regions =
+            "[[region]]\nname = \"a\"\nmemory = \"8M\"\n[[region]]\nname = \"b\"\nmemory = \"4M\"\n";
+        let text = format!("[load]\nplan = \"\"\"{regions}\"\"\"\n");
+        let load = parse(&text, "x").unwrap().load;
+        assert_eq!((load.memory_bytes(1 << 30), load.guest_plan().contains("64M")), (12 << 20, false));
+    }
+
+    #[test]
+    fn a_plan_file_may_stand_in_a_scenario_as_it_is() {
+        let plan = "memory = \"40M\"\nwrite = \"page\"\ncatch-up = 2\nverify = \"off\"\nrepeat = true\n";
+        let parts = [
+            "phase]]\nname = \"up\"\nduration = \"5s\"\nramp = \"0..9M/s\"\n",
+            "phase]]\nname = \"on\"\nduration = \"9s\"\nbacklog = \"shed\"\n",
+        ];
+        let file = PlanFile::parse(&format!("{plan}[[{}[[{}", parts[0], parts[1])).unwrap().plan();
+        let text = format!("[load]\n{plan}[[load.{}[[load.{}", parts[0], parts[1]);
+        let scenario = parse(&text, "x").unwrap();
+        let asked = &scenario.load.asked;
+        assert_eq!((&asked.phases, asked.write_bytes, asked.verify), (&file.phases, 4096, false));
+        assert_eq!((asked.repeat, asked.catch_up, &asked.memory), (true, 2, &file.memory));
+        assert_eq!(parse(&scenario.to_toml(), "again").unwrap(), scenario);
+    }
+
+    #[test]
+    fn a_wrong_phase_or_region_of_a_scenario_is_said_with_its_place() {
+        let said = |text: &str| parse(text, "my.toml").unwrap_err().to_string();
+        let phase = said("[load]\nrate = \"1M/s\"\n[[load.phase]]\nname = \"a\"\nrate = \"fast\"\n");
+        assert!(
+            phase.starts_with("my.toml:5:8: ") && phase.contains("'fast' is not a dirty rate"),
+            "{phase}"
         );
+        let key = said("[[load.region]]\nnam = \"a\"\n");
+        assert!(key.starts_with("my.toml:2:1: ") && key.contains("did you mean name?"), "{key}");
+        assert!(said("load = 3\n").contains("[load]"));
+        assert!(said("[load]\nphase = 3\n").contains("no list of tables"));
+        let regions = "[[load.region]]\nname = \"a\"\nmemory = \"8M\"\n";
+        assert!(said(&format!("[load]\nmemory = \"9M\"\n{regions}")).contains("not divided among regions"));
+        let twice = said("[load]\nwrite = 8\nwrite_bytes = 16\n");
+        assert!(twice.contains("said twice"), "{twice}");
+        assert!(said("[load]\nduration = \"9s\"\n").contains("there is no key 'load.duration'"));
     }
 }

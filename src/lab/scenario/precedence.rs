@@ -1,8 +1,8 @@
 //! Whose value counts: a plan file's goes before a scenario's, and what `--set` names goes before both.
 
-use super::change::{changed, value};
-use super::{LoadSpec, Scenario};
-use crate::plan::{PlanFile, on_or_off, write_bytes};
+use super::Scenario;
+use super::keys::parameter;
+use crate::plan::{Parameter, Plan, PlanFile, Scope, ValueKind};
 
 /// Gives `scenario` the values of its plan, but for the keys in `set`. What went before what, in sentences.
 ///
@@ -10,41 +10,49 @@ use crate::plan::{PlanFile, on_or_off, write_bytes};
 /// Values of the plan that a load cannot have here, and keys of `set` that cannot count beside it.
 pub(super) fn settle(scenario: &mut Scenario, set: &[&str]) -> Result<Vec<String>, Vec<String>> {
     // What is wrong with the plan as such is for the check to say.
-    let Some(file) = scenario.load.plan.as_ref().and_then(|text| PlanFile::parse(text).ok()) else {
-        return Ok(Vec::new());
-    };
+    let file =
+        scenario.load.plan.as_ref().map_or_else(|| Ok(PlanFile::default()), |text| PlanFile::parse(text));
+    let Ok(file) = file else { return Ok(Vec::new()) };
+    let is_set = |key: &str| set.iter().any(|set| parameter(set).is_some_and(|named| named.key == key));
+    let asked = &mut scenario.load.asked;
     let (mut by_plan, mut by_set, mut faults) = (Vec::new(), Vec::new(), Vec::new());
-    for (flag, text) in &file.flags {
-        let Some(key) = key_of(flag) else {
+    for setting in &file.settings {
+        let Some(parameter) = Parameter::called(setting.name(), Scope::Scenario) else {
             faults.push(format!(
-                "load.plan, {flag} = {text} would end the load by itself, maybe in the middle of the migration: leave it out"
+                "load.plan, {} = {} would end the load by itself, maybe in the middle of the migration: leave it out",
+                setting.name(),
+                setting.text()
             ));
             continue;
         };
-        let planned = match taken(flag, text).and_then(|text| changed(scenario, &key, &text)) {
-            Ok(planned) => planned,
-            Err(message) => {
-                faults.push(format!("load.plan, {flag}: {message}"));
-                continue;
-            }
-        };
-        let [own, other] = [&*scenario, &planned].map(|of| value(of, &key).unwrap_or_else(|| "none".into()));
+        let mut planned = asked.clone();
+        planned.take([setting]);
+        let [own, other] = [&*asked, &planned].map(|plan| shown(plan, parameter));
         if own == other {
-        } else if set.contains(&key.as_str()) {
-            by_set.push(format!("{key} = {own}, not {other}"));
+        } else if is_set(parameter.key) {
+            by_set.push(format!("{} = {own}, not {other}", parameter.key));
         } else {
-            by_plan.push(format!("{key} = {other}, not {own}"));
-            *scenario = planned;
+            by_plan.push(format!("{} = {other}, not {own}", parameter.key));
+            *asked = planned;
         }
     }
-    if !file.regions.is_empty() && set.contains(&"load.memory") {
+    if !file.regions.is_empty() && is_set("load.memory") {
         faults.push(
             "load.memory cannot be set beside a plan with regions: each says its own in the plan".into(),
         );
     }
+    if let Some(memory) =
+        file.settings.iter().find(|said| said.name() == "memory" && !file.regions.is_empty())
+    {
+        faults.push(format!(
+            "load.plan, memory = {} is not divided among regions: leave it out, each says its own",
+            memory.text()
+        ));
+    }
     if !faults.is_empty() {
         return Err(faults);
     }
+    by_plan.extend(take_parts(asked, file));
     let mut notes = Vec::new();
     if !by_plan.is_empty() {
         notes.push(format!(
@@ -55,70 +63,56 @@ pub(super) fn settle(scenario: &mut Scenario, set: &[&str]) -> Result<Vec<String
     if !by_set.is_empty() {
         notes.push(format!("--set goes before the plan: {}", by_set.join("; ")));
     }
-    notes.extend(own_words(&file, set));
+    notes.extend(own_words(asked, is_set));
     Ok(notes)
 }
 
-/// The keys of `set` that count less than they seem to, because parts of the plan say their own.
-fn own_words(file: &PlanFile, set: &[&str]) -> Option<String> {
-    let phases = |says: fn(&crate::plan::PhaseAsked) -> bool| file.phases.iter().any(says);
-    let regions =
-        |says: fn(&crate::plan::Habits) -> bool| file.regions.iter().any(|region| says(&region.habits));
-    let own = [
-        ("load.rate", phases(|phase| phase.rate.is_some() || phase.ramp.is_some())),
-        ("load.pace", phases(|phase| phase.pace.is_some())),
-        ("load.backlog", phases(|phase| phase.backlog.is_some())),
-        ("load.pattern", phases(|phase| phase.pattern.is_some()) || regions(|said| said.pattern.is_some())),
-        ("load.reads", phases(|phase| phase.reads.is_some()) || regions(|said| said.reads.is_some())),
-        (
-            "load.write_bytes",
-            phases(|phase| phase.write_bytes.is_some()) || regions(|said| said.write_bytes.is_some()),
-        ),
-        ("load.content", phases(|phase| phase.content.is_some()) || regions(|said| said.content.is_some())),
-    ];
-    let less: Vec<&str> =
-        own.iter().filter(|(key, says)| *says && set.contains(key)).map(|(key, _)| *key).collect();
+/// Puts the regions and phases of `file` into their places; what of the scenario's own they replace, in words.
+fn take_parts(asked: &mut Plan, file: PlanFile) -> Vec<String> {
+    let mut replaced = Vec::new();
+    let mut note = |key: &str, own: usize, is_other: bool| {
+        if own > 0 && is_other {
+            replaced.push(format!("every load.{key} is the plan's, not one of the scenario's {own}"));
+        }
+    };
+    if !file.regions.is_empty() {
+        note("region", asked.regions.len(), asked.regions != file.regions);
+        (asked.regions, asked.memory) = (file.regions, Plan::default().memory);
+    }
+    if !file.phases.is_empty() {
+        note("phase", asked.phases.len(), asked.phases != file.phases);
+        asked.phases = file.phases;
+    }
+    replaced
+}
+
+/// The keys of `--set` that count less than they seem to, because parts of the plan say their own.
+fn own_words(asked: &Plan, is_set: impl Fn(&str) -> bool) -> Option<String> {
+    let is_said = |name: &str| {
+        asked.phases.iter().any(|phase| phase.says(name))
+            || asked.regions.iter().any(|region| region.says(name))
+    };
+    let less: Vec<&str> = Parameter::all_in(Scope::Scenario)
+        .filter(|parameter| is_set(parameter.key) && is_said(parameter.name))
+        .map(|parameter| parameter.key)
+        .collect();
     (!less.is_empty()).then(|| {
         format!("--set {} counts only where no phase or region of the plan says its own", less.join(", "))
     })
 }
 
-/// The scenario's key of a plan's flag; none for the one that a scenario has not.
-fn key_of(flag: &str) -> Option<String> {
-    match flag {
-        "duration" => None,
-        "write" => Some("load.write_bytes".into()),
-        flag => Some(format!("load.{}", flag.replace('-', "_"))),
-    }
-}
-
-/// A plan's value as the scenario's key takes it.
-fn taken(flag: &str, text: &str) -> Result<String, String> {
-    match flag {
-        "write" => write_bytes(text).map(|bytes| bytes.to_string()).map_err(|error| error.to_string()),
-        "verify" => on_or_off(text).map(|on| on.to_string()).map_err(|error| error.to_string()),
-        _ => Ok(text.to_owned()),
-    }
-}
-
-impl LoadSpec {
-    /// The load as it is when only the plan says something; the usual one where there is none.
-    pub(super) fn planned(&self) -> Self {
-        let mut scenario = Scenario::default();
-        let file = self.plan.as_ref().and_then(|text| PlanFile::parse(text).ok()).unwrap_or_default();
-        for (flag, text) in &file.flags {
-            let said = key_of(flag).zip(taken(flag, text).ok());
-            if let Some(Ok(changed)) = said.map(|(key, text)| changed(&scenario, &key, &text)) {
-                scenario = changed;
-            }
-        }
-        scenario.load
+/// The value as a scenario file has it, without quotes.
+fn shown(plan: &Plan, parameter: &Parameter) -> String {
+    match (parameter.kind, plan.text(parameter.name)) {
+        (ValueKind::Truth, text) => matches!(text.as_deref(), Some("true" | "on")).to_string(),
+        (_, text) => text.unwrap_or_else(|| "none".into()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::{Resolved, find};
+    use super::*;
 
     /// The built-in light scenario with a plan of this text, and more of `--set`.
     fn with_plan(plan: &str, set: &[&str]) -> Result<Resolved, String> {
@@ -133,8 +127,7 @@ mod tests {
     #[test]
     fn the_plans_rate_goes_before_the_scenarios_and_the_run_says_so() {
         let Resolved { scenario, notes } = with_plan("rate = \"160M/s\"\n", &[]).unwrap();
-        assert_eq!(scenario.load.rate.to_string(), "160M/s");
-        assert!(!scenario.load.guest_arguments().contains(" -r "), "{}", scenario.load.guest_arguments());
+        assert_eq!(scenario.load.asked.rate.to_string(), "160M/s");
         assert_eq!(
             notes,
             ["the plan goes before the scenario: load.rate = 160M/s, not 8M/s (--set goes before both)"]
@@ -146,10 +139,8 @@ mod tests {
         let plan = "rate = \"160M/s\"\npages = \"thp\"\nverify = \"off\"\n";
         let set = ["load.rate=60M/s", "load.pages=4k", "load.verify=true"];
         let Resolved { scenario, notes } = with_plan(plan, &set).unwrap();
-        let told = scenario.load.guest_arguments();
-        for part in [" -r 60M/s", " --pages 4k", " --verify on"] {
-            assert!(told.contains(part), "{part} in {told}");
-        }
+        let told = ["rate", "pages", "verify"].map(|name| scenario.load.asked.text(name).unwrap());
+        assert_eq!(told, ["60M/s", "4k", "on"]);
         assert_eq!(notes.len(), 1);
         assert!(notes[0].starts_with("--set goes before the plan: "), "{notes:?}");
         assert!(notes[0].contains("load.rate = 60M/s, not 160M/s"), "{notes:?}");
@@ -158,8 +149,9 @@ mod tests {
     #[test]
     fn what_the_plan_leaves_out_is_the_scenarios() {
         let Resolved { scenario, notes } = with_plan("baseline = \"7s\"\nwrite = \"page\"\n", &[]).unwrap();
-        let told = scenario.load.guest_arguments();
-        assert_eq!(told, "run --plan /plan.toml -m 32M -r 8M/s --baseline 7s -i 100ms --report virtio");
+        let told = ["memory", "rate", "baseline", "interval", "write"]
+            .map(|name| scenario.load.asked.text(name).unwrap());
+        assert_eq!(told, ["32M", "8M/s", "7s", "100ms", "4096"]);
         assert!(notes[0].contains("load.baseline = 7s, not 4s; load.write_bytes = 4096, not 8"), "{notes:?}");
     }
 
@@ -168,13 +160,16 @@ mod tests {
         let region = "[[region]]\nname = \"a\"\nmemory = \"8M\"\npattern = \"random\"\n";
         let refused = with_plan(region, &["load.memory=9M"]).unwrap_err();
         assert!(refused.contains("load.memory cannot be set beside a plan with regions"), "{refused}");
+        let refused = with_plan(&format!("memory = \"9M\"\n{region}"), &[]).unwrap_err();
+        assert!(refused.contains("load.plan, memory = 9M is not divided"), "{refused}");
         let notes = with_plan(region, &["load.pattern=sequential"]).unwrap().notes;
         assert_eq!(
             notes,
             ["--set load.pattern counts only where no phase or region of the plan says its own"]
         );
-        let refused = with_plan("rate = \"fast\"\nduration = \"9s\"\n", &[]).unwrap_err();
-        assert!(refused.contains("load.plan, rate: 'fast' is not a dirty rate"), "{refused}");
+        let refused = with_plan("rate = \"fast\"\n", &[]).unwrap_err();
+        assert!(refused.contains("load.plan, line 1: rate: 'fast' is not a dirty rate"), "{refused}");
+        let refused = with_plan("duration = \"9s\"\n", &[]).unwrap_err();
         assert!(refused.contains("load.plan, duration = 9s would end the load"), "{refused}");
     }
 
@@ -185,23 +180,31 @@ mod tests {
             content = \"compress:50\"\ndedup = \"0%\"\nverify = \"on\"\nclock = \"tsc\"\ncanary = \"10ms\"\nthreads = 1\n\
             baseline = \"6s\"\ninterval = \"200ms\"\nseed = 7\n";
         let Resolved { scenario, notes } = with_plan(plan, &[]).unwrap();
-        assert_eq!(scenario.load.canary.to_string(), "10ms");
+        assert_eq!(scenario.load.asked.canary.to_string(), "10ms");
+        let but = ["dedup", "verify", "repeat"];
         for key in
-            ["memory", "pages", "backing", "numa", "lock", "rate", "pattern", "pace", "backlog", "catch_up"]
-                .into_iter()
-                .chain([
-                    "reads",
-                    "write_bytes",
-                    "content",
-                    "clock",
-                    "canary",
-                    "threads",
-                    "baseline",
-                    "interval",
-                    "seed",
-                ])
+            Parameter::all_in(Scope::Scenario).map(Parameter::bare_key).filter(|key| !but.contains(key))
         {
             assert!(notes[0].contains(&format!("load.{key} = ")), "{key} in {notes:?}");
         }
+    }
+
+    #[test]
+    fn phases_of_the_plan_go_before_those_of_the_scenario_and_set_is_known_by_every_spelling() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("plan.toml"), "[[phase]]\nname = \"p\"\nwrite = 64\n").unwrap();
+        let mine = dir.path().join("mine.toml");
+        std::fs::write(&mine, "[load]\nplan = \"plan.toml\"\n[[load.phase]]\nname = \"s\"\n").unwrap();
+        let Resolved { scenario, notes } =
+            find(&mine.display().to_string(), &["load.write=128".into()]).unwrap();
+        assert_eq!(scenario.load.asked.phases[0].name, "p");
+        assert_eq!(
+            notes,
+            [
+                "the plan goes before the scenario: every load.phase is the plan's, not one of the scenario's 1 (--set goes \
+                 before both)",
+                "--set load.write_bytes counts only where no phase or region of the plan says its own",
+            ]
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! Regions as they are asked for, what becomes of them, and what of a load falls to whom.
 
-use super::super::{HugePages, Machine, PhaseAsked, Plan, Stock, check};
+use super::super::{HugePages, Machine, PhaseAsked, Plan, Stock, check, number::MOST_SHARE, settings};
 use super::*;
 use proptest::prelude::*;
 
@@ -10,7 +10,13 @@ fn machine() -> Machine {
 }
 
 fn region(name: &str, memory: &str) -> RegionAsked {
-    RegionAsked { name: name.into(), memory: Some(memory.parse().unwrap()), ..RegionAsked::default() }
+    RegionAsked { name: name.into(), share: None, settings: settings(&[("memory", memory)]) }
+}
+
+/// The region with more of its own.
+fn with(mut region: RegionAsked, said: &[(&str, &str)]) -> RegionAsked {
+    region.settings.extend(settings(said));
+    region
 }
 
 fn plan(regions: Vec<RegionAsked>) -> Plan {
@@ -26,32 +32,35 @@ fn a_plan_without_regions_is_one_and_every_writer_has_an_equal_part_of_all() {
     let checked = check(&Plan { threads: Some(3), ..Plan::default() }, &machine()).unwrap();
     assert_eq!((checked.regions.len(), checked.areas().len(), checked.areas()[0].threads), (0, 1, 3));
     for writer in 0..3 {
-        let lot = checked.lot(writer);
-        assert_eq!((lot.writer, lot.writers, lot.load(&checked.load())), (writer, 3, checked.load()));
+        let region_share = checked.region_share(writer);
+        assert_eq!(
+            (region_share.writer, region_share.writers, region_share.load(&checked.load())),
+            (writer, 3, checked.load())
+        );
     }
 }
 
 #[test]
 fn what_a_region_leaves_out_is_as_the_plan_says_and_what_it_says_goes_before_everything() {
-    let habits = Habits { pattern: Some("random".parse().unwrap()), ..Habits::default() };
-    let hot = RegionAsked { share: Some(3), threads: Some(1), habits, ..region("hot", "16M") };
-    let huge = RegionAsked { pages: Some("2M".parse().unwrap()), ..region("cold", "50%") };
+    let own = [("pattern", "random"), ("threads", "1")];
+    let hot = with(RegionAsked { share: Some(3), ..region("hot", "16M") }, &own);
+    let huge = with(region("cold", "50%"), &[("pages", "2M")]);
     let idle = RegionAsked { share: Some(0), ..region("idle", "25%") };
     let checked = check(&plan(vec![hot, huge, idle]), &machine()).unwrap();
     let sizes: Vec<u64> = checked.regions.iter().map(|region| region.memory_bytes >> 20).collect();
     assert_eq!((sizes, checked.memory_bytes >> 20), (vec![16, 32, 256], 304));
     assert_eq!((checked.threads, checked.regions[1].kind.pages.bytes()), (5, 2 << 20));
     let load = Load { rate: "1001p/s".parse().unwrap(), ..checked.load() };
-    let of = |writer| checked.lot(writer).load(&load);
+    let of = |writer| checked.region_share(writer).load(&load);
     let rates: Vec<String> = [0, 1, 2, 3, 4].map(|writer| of(writer).rate.to_string()).to_vec();
     assert_eq!(rates, ["750p/s", "251p/s", "251p/s", "0", "0"]);
     assert_eq!((of(0).pattern, of(1).pattern), ("random".parse().unwrap(), load.pattern));
     let max = Load { rate: Rate::Max, ..load };
     assert_eq!(
-        (checked.lot(2).load(&max).rate, checked.lot(4).load(&max).rate),
+        (checked.region_share(2).load(&max).rate, checked.region_share(4).load(&max).rate),
         (Rate::Max, Rate::PagesPerSecond(0))
     );
-    assert_eq!((checked.lot(2).writer, checked.lot(2).writers), (1, 2));
+    assert_eq!((checked.region_share(2).writer, checked.region_share(2).writers), (1, 2));
 }
 
 #[test]
@@ -59,25 +68,24 @@ fn what_one_region_locks_another_cannot() {
     let stock = Stock { lock_limit_bytes: Some(24 << 20), ..machine().stock };
     let machine = Machine { stock, ..machine() };
     let two = |lock| {
-        let of = |name, lock| RegionAsked { lock: Some(lock), ..region(name, "16M") };
-        check(&plan(vec![of("one", true), of("other", lock)]), &machine)
+        let of = |name, lock| with(region(name, "16M"), &[("lock", lock)]);
+        check(&plan(vec![of("one", "true"), of("other", lock)]), &machine)
     };
-    assert!(two(false).is_ok());
-    let said = two(true).unwrap_err().to_string();
+    assert!(two("false").is_ok());
+    let said = two("true").unwrap_err().to_string();
     assert!(said.contains("RLIMIT_MEMLOCK"), "{said}");
 }
 
 #[test]
 fn every_fault_of_every_region_is_said_at_once() {
-    let file = |name: &str| RegionAsked { backing: Some("file:/x".parse().unwrap()), ..region(name, "1M") };
-    let half = Habits { content: Some("same".parse().unwrap()), ..Habits::default() };
+    let file = |name: &str| with(region(name, "1M"), &[("backing", "file:/x")]);
     let message = said(&Plan {
         memory: "1G".parse().unwrap(),
         ..plan(vec![
             file("a"),
             file("a"),
-            RegionAsked { memory: None, share: Some(2_000_000), ..region("", "1M") },
-            RegionAsked { habits: half, ..region("big", "2G") },
+            RegionAsked { share: Some(2_000_000), ..RegionAsked::default() },
+            with(region("big", "2G"), &[("content", "same")]),
         ])
     });
     for part in [
@@ -94,7 +102,7 @@ fn every_fault_of_every_region_is_said_at_once() {
     let idle = RegionAsked { share: Some(0), ..region("idle", "1M") };
     assert!(said(&plan(vec![idle])).contains("no region has a share"));
     assert!(said(&plan(vec![region("a", "1M"); 65])).contains("65 regions"));
-    let crowd = RegionAsked { threads: Some(600), ..region("a", "16M") };
+    let crowd = with(region("a", "16M"), &[("threads", "600")]);
     assert!(
         said(&plan(vec![crowd.clone(), RegionAsked { name: "b".into(), ..crowd }]))
             .contains("--threads 1200")
@@ -106,15 +114,19 @@ fn regions_are_held_against_what_those_before_them_leave() {
     assert!(check(&plan(vec![region("a", "400M"), region("b", "400M")]), &machine()).is_ok());
     let message = said(&plan(vec![region("a", "600M"), region("b", "600M")]));
     assert!(message.contains("region 'b': --memory 600M") && !message.contains("region 'a'"), "{message}");
-    let huge = |name| RegionAsked { pages: Some(PageSize::Huge2M), ..region(name, "40M") };
+    let huge = |name| with(region(name, "40M"), &[("pages", "2M")]);
     assert!(said(&plan(vec![huge("a"), huge("b")])).contains("region 'b': --memory 40M"));
 }
 
 #[test]
 fn what_does_not_go_together_in_one_region_is_named_with_it_and_with_its_phase() {
-    let drifting = Habits { pattern: Some("hotspot:10%/90%/5p/s".parse().unwrap()), ..Habits::default() };
-    let regions = vec![region("cold", "1M"), RegionAsked { habits: drifting, ..region("hot", "1M") }];
-    let max = PhaseAsked { name: "flat out".into(), rate: Some(Rate::Max), ..PhaseAsked::default() };
+    let drifting = [("pattern", "hotspot:10%/90%/5p/s")];
+    let regions = vec![region("cold", "1M"), with(region("hot", "1M"), &drifting)];
+    let max = PhaseAsked {
+        name: "flat out".into(),
+        settings: settings(&[("rate", "max")]),
+        ..PhaseAsked::default()
+    };
     let message = said(&Plan { phases: vec![max], ..plan(regions.clone()) });
     assert!(message.contains("phase 'flat out', region 'hot': --pattern hotspot"), "{message}");
     let checked = check(&plan(regions), &machine()).unwrap();
@@ -137,14 +149,14 @@ proptest! {
                 kind: MemoryKind::default(),
                 threads: 1,
                 share: *share,
-                habits: Habits::default(),
+                access: AccessOptions::default(),
             })
             .collect();
         let ramp = Some(super::super::Ramp { from: Rate::PagesPerSecond(from), over_ns: 1000 });
         let load = Load { rate: Rate::PagesPerSecond(rate), ramp, ..Plan::default().load() };
         let (mut ends, mut begins) = (0, 0);
         for (writer, share) in (0..).zip(&shares) {
-            let own = Lot::of(&regions, writer, 0).load(&load);
+            let own = RegionShare::of(&regions, writer, 0).load(&load);
             let end = own.rate.pages_per_s().unwrap();
             prop_assert!((end * all).abs_diff(rate * u64::from(*share)) < all);
             ends += end;

@@ -16,7 +16,8 @@ impl VmDriver {
 
     /// The baseline is to be over and `load` steady.
     pub fn wait_steady(&mut self, now_ns: u64, load: &LoadSpec) -> Vec<VmAction> {
-        let stage = VmStage::Baseline { since_ns: now_ns, length: load.baseline, asked: load.rate };
+        let stage =
+            VmStage::Baseline { since_ns: now_ns, length: load.asked.baseline, asked: load.asked.rate };
         self.begin(now_ns, stage)
     }
 

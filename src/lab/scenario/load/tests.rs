@@ -34,24 +34,24 @@ fn a_wrong_value_is_answered_with_its_place_and_the_grammar() {
 /// A value of the wrong kind for each key, in a file and after `--set`: the key is named, and what it takes.
 #[test]
 fn a_value_of_the_wrong_kind_is_answered_with_what_the_key_takes_whatever_the_key() {
-    for (key, kind, form) in crate::lab::scenario::keys::KEYS {
-        let wrong = if kind == Kind::Text { "256" } else { "\"often\"" };
+    for (key, kind, form) in crate::lab::scenario::keys::keys() {
+        let wrong = if kind == ValueKind::Text { "256" } else { "\"often\"" };
         let text = match key.split_once('.') {
             Some((section, name)) => format!("[{section}]\n{name} = {wrong}\n"),
             None => format!("{key} = {wrong}\n"),
         };
         let said = message(&text);
-        let form = if kind == Kind::Truth { "true or false" } else { form };
+        let form = if kind == ValueKind::Truth { "true or false" } else { form };
         // After `--set` any word is one for QEMU, which a QEMU without a guest is asked about.
         assert!(said.contains(&format!("{key} = {wrong} cannot be")) && said.contains(form), "{said}");
-        if matches!(kind, Kind::Number | Kind::Truth) {
+        if matches!(kind, ValueKind::Number | ValueKind::Truth) {
             let said = find("smoke/precopy", &[format!("{key}=often")]).unwrap_err().to_string();
             assert!(
                 said.starts_with(&format!("--set {key}=often: {key} takes")) && said.contains(form),
                 "{said}"
             );
         }
-        if kind == Kind::Number {
+        if kind == ValueKind::Number {
             let said = find("smoke/precopy", &[format!("{key}=-1")]).unwrap_err().to_string();
             assert!(said.contains(form), "{said}");
         }
@@ -61,17 +61,17 @@ fn a_value_of_the_wrong_kind_is_answered_with_what_the_key_takes_whatever_the_ke
 #[test]
 fn what_is_left_out_has_its_default() {
     let scenario = parse("[load]\nrate = \"80M/s\"\n", "my.toml").unwrap();
-    assert_eq!(scenario.load.rate, Rate::PagesPerSecond(80 * 256));
-    assert_eq!(scenario.load.memory, Scenario::default().load.memory);
+    assert_eq!(scenario.load.asked.rate, Rate::PagesPerSecond(80 * 256));
+    assert_eq!(scenario.load.asked.memory, Scenario::default().load.asked.memory);
 }
 
 #[test]
 fn an_override_changes_one_value_and_keeps_the_others() {
     let set = |assignment: &str| find("smoke/post-copy", &[assignment.to_owned()]).unwrap().scenario;
     let plain = find("smoke/post-copy", &[]).unwrap().scenario;
-    assert_eq!(set("load.rate=80M/s").load.rate, Rate::PagesPerSecond(80 * 256));
-    assert_eq!(set("load.rate=0").load.rate, Rate::PagesPerSecond(0));
-    assert_eq!(set("load.threads=1").load.threads, Some(1));
+    assert_eq!(set("load.rate=80M/s").load.asked.rate, Rate::PagesPerSecond(80 * 256));
+    assert_eq!(set("load.rate=0").load.asked.rate, Rate::PagesPerSecond(0));
+    assert_eq!(set("load.threads=1").load.asked.threads, Some(1));
     assert_eq!(set("expect.max_downtime=1s").expect.max_downtime, Some(Nanos::from_secs(1)));
     assert_eq!(
         set("migration.postcopy_after=5s").migration.postcopy_after,
