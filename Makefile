@@ -20,7 +20,7 @@ help:
 	@echo "make bench-parts    whole visits, their parts and bare loops, by divan (PART=shuffle for some)"
 	@echo "make bench-instructions  instructions a visit in the guest program, and of its parts beside bare loops (valgrind)"
 	@echo "make fuzz        each reader of foreign bytes under a fuzzer, SECONDS=60 for each (TARGETS='stream histogram' for some)"
-	@echo "make schema      renew docs/schema and docs/wire.lock, when types of the wire or docs/WIRE.md changed on purpose"
+	@echo "make schema      renew docs/schema, docs/wire.lock and docs/PARAMETERS.md, when what they are made from changed on purpose"
 	@echo "make bench-collect  GUESTS=500 simulated guests and one collector: CPU, memory, lost records"
 	@echo "make bench-link  the load with readers of every bad habit, SECONDS=10 for each"
 	@echo "make bench-prefault  making and filling MIB=1024 of memory beside a memset of it"
@@ -36,7 +36,7 @@ check:
 	@cargo fmt --check
 	@cargo clippy --quiet --all-targets --all-features -- -D warnings
 	@cargo clippy --quiet --no-default-features --lib --bins -- -D warnings
-	@cargo test --quiet --all-features --lib --test tidy --test golden --test schema --test wire_lock
+	@cargo test --quiet --all-features --lib --test tidy --test golden --test schema --test wire_lock --test parameters
 
 test:
 	@echo "== setup: what the tests need"
@@ -92,9 +92,10 @@ fuzz:
 
 # The lock is taken of the schemas, so it comes second.
 schema:
-	@echo "== schema: docs/schema/*.json, then docs/wire.lock"
+	@echo "== schema: docs/schema/*.json, docs/wire.lock, docs/PARAMETERS.md"
 	@SULLY_RENEW=1 cargo test --quiet --test schema
 	@SULLY_RENEW=1 cargo test --quiet --test wire_lock
+	@SULLY_RENEW=1 cargo test --quiet --test parameters
 
 bench-collect:
 	@echo "== bench-collect: $(or $(GUESTS),500) guests, $(or $(SECONDS),20) s"
