@@ -56,8 +56,7 @@ setup:
 
 build:
 	@echo "== build: target/guest/sully (static) and $(LAB)"
-	@cargo guest
-	@cargo build --release --bin sully-lab
+	@cargo guest & guest=$$!; cargo build --release --bin sully-lab; lab=$$?; wait $$guest && exit $$lab
 
 image: build
 	@echo "== image: target/image"

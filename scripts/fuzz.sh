@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Runs every fuzz target, or those named, for so many seconds (60): scripts/fuzz.sh [SECONDS [TARGET...]]
+# Only builds them: scripts/fuzz.sh build
 # A find fails the run, and its input is kept and named with the way to replay it. What the fuzzer learns stays in
 # fuzz/target/corpus; the seeds in fuzz/corpus are only read. It needs a C++ compiler, and libfuzzer-sys the first time.
 set -euo pipefail
@@ -19,6 +20,7 @@ follow='-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4
 
 # instead WHY: what is done where libFuzzer cannot be built.
 instead() {
+    [ "$seconds" != build ] || exit 0
     echo "SKIPPED: fuzz: $1; the seeds are tried instead"
     exec cargo test --all-features --test fuzz_seeds
 }
@@ -52,6 +54,7 @@ said() {
 
 # --target keeps these flags from build scripts.
 RUSTFLAGS=$follow cargo build --manifest-path fuzz/Cargo.toml --release --target "$host"
+[ "$seconds" != build ] || exit 0
 mkdir -p "$logs"
 # Faults are planted in a target of its own, a panic and a length that is believed: if they go unseen, so would others.
 for planted in 'the planted fault' 'memory allocation of'; do
@@ -66,22 +69,34 @@ targets=("$@")
 if [ $# -eq 0 ]; then
     for seeds in fuzz/corpus/*/; do targets+=("$(basename "$seeds")"); done
 fi
-found=0
-for target in "${targets[@]}"; do
-    log=$logs/$target.log
-    printf '== %-14s ' "$target"
+# hunt TARGET: fuzzes it, and says in one piece what came of it.
+hunt() {
+    local target=$1 log=$logs/$1.log input
     if fuzz "$target" "$seconds" "$log"; then
-        said "$log"
-        echo
-        continue
+        printf '== %-14s %s\n' "$target" "$(said "$log")"
+        return 0
     fi
-    found=$((found + 1))
-    echo "FOUND SOMETHING ($log):"
-    grep -E 'panicked at|memory allocation of|^==.*ERROR' -A 2 "$log" | grep -vE '^(stack backtrace|NOTE|--| +Combine)' |
-        head -n 12 | sed 's/^/   | /' || true
     input=$(sed -n 's/.*Test unit written to //p' "$log" | tail -n 1)
-    echo "   input:  ${input:-none was kept: see the log}"
-    [ -z "$input" ] || echo "   replay: $programs/$target $input"
+    {
+        printf '== %-14s FOUND SOMETHING (%s):\n' "$target" "$log"
+        grep -E 'panicked at|memory allocation of|^==.*ERROR' -A 2 "$log" | grep -vE '^(stack backtrace|NOTE|--| +Combine)' |
+            head -n 12 | sed 's/^/   | /' || true
+        echo "   input:  ${input:-none was kept: see the log}"
+        [ -z "$input" ] || echo "   replay: $programs/$target $input"
+    } >"$log.find"
+    cat "$log.find"
+    return 1
+}
+# As many at a time as there are CPUs.
+found=0 hunters=()
+for target in "${targets[@]}"; do
+    if [ ${#hunters[@]} -ge "$(nproc)" ]; then
+        wait "${hunters[0]}" || found=$((found + 1))
+        hunters=("${hunters[@]:1}")
+    fi
+    hunt "$target" &
+    hunters+=($!)
 done
+for hunter in "${hunters[@]}"; do wait "$hunter" || found=$((found + 1)); done
 [ "$found" -eq 0 ] || echo "fuzz: $found of ${#targets[@]} targets found something" >&2
 [ "$found" -eq 0 ]

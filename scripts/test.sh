@@ -106,6 +106,15 @@ scripts_parse() {
 
 documentation() { RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features; }
 
+# The programs, and the fuzz targets beside them: much of each build has one CPU only. What hinders those is told by their own step.
+builds() {
+    local fuzz
+    scripts/fuzz.sh build &
+    fuzz=$!
+    make --no-print-directory build
+    wait "$fuzz" || true
+}
+
 # at_most LIMIT FOUND WHAT
 at_most() {
     echo "$3: $2, at most $1"
@@ -149,8 +158,8 @@ main() {
     step tests-guest 800 tests guest --no-default-features
     step doc-tests 300 cargo test --doc --all-features
     step loom 400 scripts/loom.sh
+    step build 900 builds
     step fuzz 900 scripts/fuzz.sh 5
-    step build 900 make --no-print-directory build
     step image 300 make --no-print-directory image
     step sizes 60 sizes
     step instructions 300 scripts/instructions.sh guard
