@@ -268,6 +268,32 @@ fn a_plan_goes_before_the_scenario_and_the_run_says_so() {
 }
 
 #[test]
+fn a_post_copy_that_is_cut_goes_on_over_a_new_link_and_loses_no_page() {
+    let test = "a_post_copy_that_is_cut_goes_on_over_a_new_link_and_loses_no_page";
+    let demand = "qemu/recover --set expect.figures=pages.corrupt==0";
+    let Some((_out, _directory, run)) = passes(test, demand) else { return };
+    let notes = run["provenance"]["notes"].to_string();
+    assert!(notes.contains("link was cut") && notes.contains("go on over a new link"), "{notes}");
+}
+
+#[test]
+fn what_qemu_alone_knows_reaches_it_and_a_guest_that_is_paused_gets_through() {
+    let test = "what_qemu_alone_knows_reaches_it_and_a_guest_that_is_paused_gets_through";
+    let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+    let scenario = "name = \"paused\"\n[load]\nmemory = \"32M\"\nrate = \"60M/s\"\n[migration]\nbandwidth = \"40M/s\"\n\
+        capabilities = { xbzrle = true }\nparameters = { xbzrle-cache-size = 67108864 }\n\
+        [[migration.when]]\npass = 2\ndo = \"set\"\nparameters = { downtime-limit = 1 }\n\
+        [[migration.when]]\npass = 2\ndo = \"pause\"\n\
+        [expect]\nfigures = [\"pages.corrupt == 0\", \"setup_ms > 0\", \"passes >= 2\"]\n";
+    std::fs::write(file.path(), scenario).unwrap();
+    let Some((_out, directory, run)) = passes(test, &file.path().display().to_string()) else { return };
+    let notes = run["provenance"]["notes"].to_string();
+    assert!(notes.contains("the guest was paused") && notes.contains("told downtime-limit = 1"), "{notes}");
+    let told = std::fs::read_to_string(directory.join("qemu.ndjson")).unwrap();
+    assert!(told.contains("\"xbzrle-cache-size\":67108864") && told.contains("\"command\":\"cont\""));
+}
+
+#[test]
 fn a_disk_that_fills_up_costs_files_and_not_the_report() {
     let test = "a_disk_that_fills_up_costs_files_and_not_the_report";
     let Some((program, image)) = lab_and_image(test) else { return };

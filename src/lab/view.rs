@@ -3,6 +3,7 @@
 //! Every exporter takes a [`RunView`], so that text, page, JSON and comparison show the same figures.
 
 use super::{analysis::Analysis, rundir::RunData, timeline::Timeline};
+use crate::record::Outcome;
 use std::cell::OnceCell;
 
 /// What is known of a run, and what follows from it.
@@ -17,6 +18,15 @@ impl RunView {
     /// Nothing is computed yet.
     pub const fn new(data: RunData) -> Self {
         Self { data, timeline: OnceCell::new(), analysis: OnceCell::new() }
+    }
+
+    /// Says of the run what its own figures made known: `reasons` that it did not come out as it was to.
+    pub fn judge(&mut self, reasons: Vec<String>) {
+        let verdict = &mut self.data.run.verdict;
+        verdict.reasons.extend(reasons);
+        if verdict.outcome == Outcome::Passed && !verdict.reasons.is_empty() {
+            verdict.outcome = Outcome::Judged;
+        }
     }
 
     /// What the run directory holds.

@@ -1,66 +1,25 @@
 //! `sully-lab run` and `sully-lab scenarios`.
 
+mod args;
 mod outcome;
 mod progress;
 mod reports;
+mod turns;
+
+pub use args::{RunArgs, ScenariosArgs};
 
 use super::interrupt::interruptions;
 use super::print::print;
 use crate::cli::say::say;
 use crate::lab::run::{Host, HostRequest, Watch, preflight, run_scenario, writable};
 use crate::lab::scenario::{BUILTIN, Resolved, ScenarioError, find};
-use crate::lab::vm::accel::Wanted;
 use crate::record::Outcome;
 use outcome::word;
 use progress::Progress;
 use reports::RunReports;
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 use tokio::runtime;
-
-/// Boot a VM, load it, migrate it, collect, and judge
-#[derive(Debug, Clone, clap::Args)]
-pub struct RunArgs {
-    /// Built-in names (`sully-lab scenarios` lists them) or TOML files
-    #[arg(required = true, value_name = "SCENARIO")]
-    pub scenarios: Vec<String>,
-    /// Where the run directories go
-    #[arg(long, value_name = "DIR", default_value = "runs")]
-    pub out: PathBuf,
-    /// The guest image, as `sully-lab image -o DIR` makes it [default: sully-image, or else target/image]
-    #[arg(long, value_name = "DIR")]
-    pub image: Option<PathBuf>,
-    /// How the guest's CPUs are run: auto tries KVM first and says why when it does not work [auto|kvm|tcg]
-    #[arg(long, value_name = "ACCEL", default_value = "auto")]
-    pub accel: Wanted,
-    /// QEMU [default: qemu-system-x86_64 on PATH]
-    #[arg(long, value_name = "PATH")]
-    pub qemu: Option<PathBuf>,
-    /// How many times each scenario is run
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = repeats)]
-    pub repeat: u32,
-    /// Change a value of every scenario, for example load.rate=80M/s; may be repeated
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
-    /// Show no progress
-    #[arg(short, long)]
-    pub quiet: bool,
-}
-
-/// List the built-in scenarios, or print one as TOML
-#[derive(Debug, Clone, clap::Args)]
-pub struct ScenariosArgs {
-    /// The one to print: a start for a file of your own
-    #[arg(value_name = "NAME")]
-    pub name: Option<String>,
-}
-
-/// The most times a scenario is run.
-const REPEAT_LIMIT: u32 = 10_000;
-
-fn repeats(text: &str) -> Result<u32, String> {
-    let number = text.parse().ok().filter(|number| (1..=REPEAT_LIMIT).contains(number));
-    number.ok_or_else(|| format!("expected a whole number from 1 to {REPEAT_LIMIT}, for example 6"))
-}
+use turns::{named, turns, wanted};
 
 /// Exit code for a command line or a file that is wrong.
 const WRONG: u8 = 2;
@@ -72,9 +31,7 @@ const WRONG: u8 = 2;
 /// # Errors
 /// When the image, QEMU or the accelerator is missing, a scenario cannot run here, or run directories cannot be written.
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
-    let scenarios: Result<Vec<Resolved>, ScenarioError> =
-        args.scenarios.iter().map(|name| find(name, &args.set)).collect();
-    let scenarios = match scenarios {
+    let scenarios = match wanted(args) {
         Ok(scenarios) => scenarios,
         Err(error) => return Ok(wrong(&error)),
     };
@@ -105,50 +62,59 @@ pub fn scenarios(args: &ScenariosArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Finds what the runs need, and tries what it can before the first VM boots.
-async fn prepare(args: &RunArgs, scenarios: &mut [Resolved]) -> anyhow::Result<Host> {
-    let request = HostRequest { image: args.image.clone(), qemu: args.qemu.clone(), wanted: args.accel };
-    let host = Host::prepare(&request).await?;
-    writable(&args.out)?;
-    for Resolved { scenario, notes } in scenarios.iter_mut() {
-        notes.extend(preflight(scenario, &host).await?);
+/// Finds what the runs need, and tries what it can before the first VM boots: a host for each QEMU.
+async fn prepare(args: &RunArgs, scenarios: &mut [Resolved]) -> anyhow::Result<Vec<Host>> {
+    let mut hosts = Vec::new();
+    for qemu in named(&args.qemu) {
+        let host =
+            Host::prepare(&HostRequest { image: args.image.clone(), qemu, wanted: args.accel }).await?;
+        writable(&args.out)?;
+        for Resolved { scenario, notes } in scenarios.iter_mut() {
+            let told = preflight(scenario, &host).await?;
+            notes.extend(told.into_iter().filter(|note| !notes.contains(note)).collect::<Vec<_>>());
+        }
+        hosts.push(host);
     }
-    Ok(host)
+    Ok(hosts)
 }
 
 async fn run_all(args: &RunArgs, mut scenarios: Vec<Resolved>) -> anyhow::Result<RunReports> {
     let mut interrupt = interruptions()?;
-    let host = tokio::select! {
-        host = prepare(args, &mut scenarios) => host?,
+    let hosts = tokio::select! {
+        hosts = prepare(args, &mut scenarios) => hosts?,
         _ = interrupt.wait_for(|interrupted| *interrupted) => anyhow::bail!("interrupted before the first run"),
     };
-    if let Some(reason) = host.accelerator_reason()
-        && !args.quiet
-    {
-        say(format_args!("emulating the guest: {reason}"));
-    }
-    for Resolved { scenario, notes } in scenarios.iter().filter(|_| !args.quiet) {
-        for note in notes {
-            say(format_args!("{}: {note}", scenario.name));
-        }
+    if !args.quiet {
+        introduce(&hosts, &scenarios);
     }
     let mut reports = RunReports::default();
-    let runs = (1..=args.repeat).flat_map(|round| scenarios.iter().map(move |scenario| (round, scenario)));
-    for (round, resolved) in runs {
+    for (round, resolved, host) in turns(args.repeat, &scenarios, &hosts) {
         let name = &resolved.scenario.name;
         let title = if args.repeat > 1 { format!("{name} ({round}/{})", args.repeat) } else { name.clone() };
         let mut progress = Progress::new(&title, args.quiet);
         let mut on_status = |status: &_| progress.show(status);
         let mut watch = Watch { on_status: &mut on_status, interrupt: interrupt.clone() };
-        let result = run_scenario(resolved, &host, &args.out, &mut watch).await?;
+        let result = run_scenario(&resolved, host, &args.out, &mut watch).await?;
         progress.finish(word(result.run.verdict.outcome));
         let interrupted = result.run.verdict.outcome == Outcome::Interrupted;
-        reports.add(result);
+        reports.add(result, &resolved.scenario.expect.figures);
         if interrupted {
             break;
         }
     }
     Ok(reports)
+}
+
+/// Says why guests are emulated, and what is to be known of the scenarios.
+fn introduce(hosts: &[Host], scenarios: &[Resolved]) {
+    if let Some(reason) = hosts.iter().find_map(Host::accelerator_reason) {
+        say(format_args!("emulating the guest: {reason}"));
+    }
+    for Resolved { scenario, notes } in scenarios {
+        for note in notes {
+            say(format_args!("{}: {note}", scenario.name));
+        }
+    }
 }
 
 fn wrong(error: &ScenarioError) -> ExitCode {
@@ -167,6 +133,7 @@ fn listing() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::vm::accel::Wanted;
     use clap::Parser;
 
     #[derive(Parser)]

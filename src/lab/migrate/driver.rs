@@ -1,14 +1,17 @@
 //! The state machine that drives one migration.
 
+mod middle;
 mod postcopy;
 mod prepare;
+mod steps;
 mod switch;
 
 use super::setup::Step;
 use super::{Action, Input, MigrationEnd, MigrationResult};
-use crate::lab::scenario::{MigrationSpec, Trigger};
+use crate::lab::scenario::MigrationSpec;
 use crate::record::{MigrationSample, Milestone, MilestoneName, Side};
 use crate::units::Nanos;
+use middle::Middle;
 use postcopy::Postcopy;
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -32,6 +35,10 @@ pub struct Driver {
     setup: VecDeque<Step>,
     /// What each side answered when asked for its capabilities.
     known: [Option<Vec<String>>; 2],
+    /// What each side answered when asked for the parameters it takes, where the scenario names some.
+    parameters: [Option<Vec<String>>; 2],
+    /// What is done while it runs.
+    middle: Middle,
     blocktime: bool,
     postcopy: Postcopy,
     /// The destination began to run the guest.
@@ -80,6 +87,8 @@ impl Driver {
             started_ns: 0,
             setup: VecDeque::new(),
             known: [None, None],
+            parameters: [None, None],
+            middle: Middle::new(spec.steps()),
             blocktime: false,
             postcopy: Postcopy::Not,
             resumed: false,
@@ -105,6 +114,7 @@ impl Driver {
             (Input::Marked, _) => self.marked(now_ns),
             (Input::Cancel, _) => self.give_up(MigrationResult::Cancelled, "it was cancelled".into()),
         }
+        self.take_steps();
         self.release_postcopy();
         std::mem::take(&mut self.actions)
     }
@@ -116,11 +126,6 @@ impl Driver {
                     let reason =
                         format!("it was not complete after migration.timeout = {}", self.spec.timeout);
                     return self.give_up(MigrationResult::TimedOut, reason);
-                }
-                if let Trigger::After(time) = self.spec.postcopy_after
-                    && self.elapsed_ns(self.started_ns) >= time.0
-                {
-                    self.prepare_postcopy();
                 }
                 self.query_all();
             }
@@ -149,16 +154,15 @@ impl Driver {
     fn sample(&mut self, side: Side, sample: MigrationSample) {
         self.asked[index(side)] = false;
         let status = sample.status.clone().unwrap_or_default();
-        let passes = sample.ram.as_ref().and_then(|ram| ram.dirty_sync_count);
         let error = sample.error.clone();
         let fetched = sample.ram.as_ref().is_some_and(|ram| ram.postcopy_bytes > Some(0));
         self.peak_throttle_percent = self.peak_throttle_percent.max(sample.cpu_throttle_percent);
+        if side == Side::Source && status == "active" {
+            self.middle.passes.take(&sample);
+        }
         self.last[index(side)] = Some(sample);
         match side {
             Side::Source => {
-                if status == "active" && passes.is_some_and(|passes| passes >= 2) {
-                    self.first_pass_done();
-                }
                 // Without migration events a short post-copy can lie between two answers.
                 if fetched {
                     self.postcopy_began();
@@ -169,7 +173,7 @@ impl Driver {
                 let reason = format!("the destination QEMU says: {}", error.as_deref().unwrap_or("failed"));
                 self.failing(reason);
             }
-            Side::Destination => {}
+            Side::Destination => self.destination_stands(&status),
         }
         self.finish_with_figures();
     }
@@ -189,8 +193,12 @@ impl Driver {
                 self.milestone(at_ns, MilestoneName::Resume);
                 self.finish_with_figures();
             }
-            (Side::Source, "MIGRATION_PASS") if data.get("pass").and_then(Value::as_u64) >= Some(2) => {
-                self.first_pass_done();
+            (Side::Source, "MIGRATION_PASS") => {
+                self.middle.passes.reach(data.get("pass").and_then(Value::as_u64).unwrap_or_default());
+                if self.middle.watches_convergence() {
+                    // How much a pass has to send is told best at its beginning.
+                    self.query(Side::Source);
+                }
             }
             (Side::Source, "MIGRATION") => {
                 let status = data.get("status").and_then(Value::as_str).unwrap_or_default();
@@ -200,9 +208,11 @@ impl Driver {
                     status => self.status(status, None),
                 }
             }
-            (Side::Destination, "MIGRATION") if data.get("status") == Some(&Value::from("failed")) => {
-                self.query(Side::Destination);
-            }
+            (Side::Destination, "MIGRATION") => match data.get("status").and_then(Value::as_str) {
+                Some("failed") => self.query(Side::Destination),
+                Some(status) => self.destination_stands(status),
+                None => {}
+            },
             _ => {}
         }
     }
@@ -215,6 +225,7 @@ impl Driver {
         match (status, &self.phase) {
             ("completed", Phase::Running | Phase::Cancelling { .. }) => {
                 self.milestone(self.now_ns, MilestoneName::Completed);
+                self.release_guest(Side::Destination);
                 self.phase = Phase::Figures { since_ns: self.now_ns };
                 self.query_all();
             }
@@ -226,7 +237,7 @@ impl Driver {
                 let why = error.unwrap_or("no reason given");
                 self.failing(format!("the source QEMU says {status}: {why}"));
             }
-            ("postcopy-paused", Phase::Running) => {
+            ("postcopy-paused", Phase::Running) if !self.will_recover() => {
                 let why = error.map(|error| format!(": {error}")).unwrap_or_default();
                 let reason = format!(
                     "post-copy broke off{why}; the guest's memory is split between both sides and neither can run it"
@@ -289,6 +300,7 @@ impl Driver {
         if result == MigrationResult::Completed {
             self.precopy_was_through();
         }
+        self.release_guest(Side::Source);
         let [source, destination] = std::mem::take(&mut self.last);
         self.actions.push(Action::Finish(Box::new(MigrationEnd {
             result,

@@ -4,12 +4,14 @@
 //! The driver asks QEMU what it can do instead of looking at its version.
 
 mod driver;
+mod offer;
 mod sample;
 mod setup;
 
 pub use driver::Driver;
+pub use offer::{arguments_of, names};
 pub use sample::sample;
-pub use setup::{agree, capability_hint, names};
+pub use setup::{SET_PARAMETERS, agree, capability_hint, missing_parameters, settings};
 
 use crate::record::{MigrationSample, Milestone, Side};
 use serde_json::Value;

@@ -16,6 +16,8 @@ use tokio::{
 
 /// How long a command's answer is waited for.
 const COMMAND_LIMIT: Duration = Duration::from_secs(10);
+/// Commands that QEMU takes while its main thread waits for a page that a broken post-copy does not bring.
+const OUT_OF_BAND: [&str; 2] = ["migrate-recover", "migrate-pause"];
 /// How long to wait before the next try to connect.
 const RETRY_STEP: Duration = Duration::from_millis(20);
 /// Commands that may wait to be written; more make their callers wait.
@@ -42,6 +44,8 @@ pub struct Qmp {
     waiters: Waiters,
     lines: mpsc::Sender<Vec<u8>>,
     version: Arc<QemuVersion>,
+    /// Whether QEMU takes commands past those that wait.
+    out_of_band: bool,
 }
 
 impl Qmp {
@@ -78,10 +82,16 @@ impl Qmp {
         };
         let version = Arc::new(reader.greeting().await?);
         let (lines, line_receiver) = mpsc::channel(QUEUED_COMMANDS);
-        let qmp = Self { waiters: reader.waiters.clone(), lines, version };
+        let mut qmp = Self { waiters: reader.waiters.clone(), lines, version, out_of_band: false };
         tokio::spawn(write_lines(output, line_receiver));
         tokio::spawn(reader.run());
-        qmp.execute("qmp_capabilities", Value::Null).await?;
+        match qmp.execute("qmp_capabilities", json!({ "enable": ["oob"] })).await {
+            Ok(_) => qmp.out_of_band = true,
+            Err(QmpError::Refused { .. }) => {
+                qmp.execute("qmp_capabilities", Value::Null).await?;
+            }
+            Err(error) => return Err(error),
+        }
         Ok((qmp, event_receiver))
     }
 
@@ -105,7 +115,8 @@ impl Qmp {
         limit: Duration,
     ) -> Result<Value, QmpError> {
         let mut place = self.waiters.enter(command)?;
-        let line = line(place.id, command, arguments);
+        let is_urgent = self.out_of_band && OUT_OF_BAND.contains(&command);
+        let line = line(place.id, if is_urgent { "exec-oob" } else { "execute" }, command, arguments);
         let answered = time::timeout(limit, async {
             // A writer that is gone says nothing by itself: the reader knows why, and tells the waiters.
             let _ = self.lines.send(line).await;
@@ -142,8 +153,8 @@ async fn open(path: &Path, last_try: &mut String) -> io::Result<UnixStream> {
 }
 
 /// One command as QMP writes it.
-fn line(id: u64, command: &str, arguments: Value) -> Vec<u8> {
-    let mut message = json!({ "execute": command, "id": id });
+fn line(id: u64, how: &str, command: &str, arguments: Value) -> Vec<u8> {
+    let mut message = json!({ how: command, "id": id });
     if !arguments.is_null() {
         message["arguments"] = arguments;
     }

@@ -128,6 +128,14 @@ fn migration(scenario: &Value) -> String {
         let after = text("postcopy_after").unwrap_or_else(|| "?".into());
         parts.push(format!("post-copy after {after}{}", if is_on("preempt") { " with preempt" } else { "" }));
     }
+    for key in ["capabilities", "parameters"] {
+        let given = of(key).and_then(Value::as_object).into_iter().flatten();
+        parts.extend(given.map(|(name, value)| format!("{name} = {value}")));
+    }
+    let steps = of("when").and_then(Value::as_array).map_or(0, Vec::len);
+    if steps > 0 {
+        parts.push(super::words::counted(steps as u64, "step in the middle", "steps in the middle"));
+    }
     if parts.is_empty() { "n/a".into() } else { parts.join(", ") }
 }
 
@@ -229,6 +237,9 @@ mod tests {
         let plain = "link 36M/s, downtime limit 400ms, auto-converge from 30 % by 20 to 99 %";
         assert_eq!(migration(&scenario(false)), plain);
         assert_eq!(migration(&scenario(true)), format!("{plain}, post-copy after first-pass with preempt"));
+        let own = json!({"migration": {"capabilities": {"xbzrle": true}, "parameters": {"multifd-channels": 2},
+            "when": [{"after": "3s", "do": "cancel"}]}});
+        assert_eq!(migration(&own), "xbzrle = true, multifd-channels = 2, 1 step in the middle");
         assert_eq!(migration(&json!({})), "n/a");
     }
 }

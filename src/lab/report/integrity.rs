@@ -54,6 +54,14 @@ pub fn sentence(data: &RunData) -> Option<String> {
     }
 }
 
+/// How many corrupt pages the guest told of, at least; none where no page was looked at.
+pub fn corrupt_pages(data: &RunData) -> Option<u64> {
+    let told = data.records.corruptions.len() as u64;
+    let counted =
+        totals(data).and_then(|totals| totals.corruptions).map_or(told, |counts| counts.sum().max(told));
+    (counted > 0 || sweep(data).is_some()).then_some(counted)
+}
+
 /// How many pages were lost, for a cell of a table.
 pub fn cell(data: &RunData) -> String {
     let totals = totals(data);

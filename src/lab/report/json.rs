@@ -1,11 +1,12 @@
 //! The figures of the report as JSON, for `jq` and its kind.
 
-use super::{headline::headline, repeats::together};
+use super::{headline::headline, integrity::corrupt_pages, repeats::together};
 use crate::{
     lab::{analysis::Analysis, rundir::CollectedSession, timeline::Timeline, view::RunView},
     record::{Corruption, Provenance, StreamAudit, Verdict},
 };
 use serde::Serialize;
+use serde_json::Value;
 
 /// What several runs say together: medians of each scenario, and how far scenarios lie apart.
 ///
@@ -36,6 +37,7 @@ struct RunFigures<'a> {
     session: Option<&'a CollectedSession>,
     stream: &'a StreamAudit,
     corruptions: &'a [Corruption],
+    corrupt_pages: Option<u64>,
     /// As `analysis.json` has it.
     analysis: &'a Analysis,
     #[serde(flatten)]
@@ -51,6 +53,11 @@ pub fn json(runs: &[RunView]) -> serde_json::Result<String> {
     Ok(serde_json::to_string_pretty(&figures)? + "\n")
 }
 
+/// The figures of one run.
+pub fn run_json(run: &RunView) -> serde_json::Result<Value> {
+    serde_json::to_value(RunFigures::of(run))
+}
+
 impl<'a> RunFigures<'a> {
     fn of(view: &'a RunView) -> Self {
         let (data, timeline) = (view.data(), view.timeline());
@@ -64,6 +71,7 @@ impl<'a> RunFigures<'a> {
             session: data.session.as_ref(),
             stream: &data.run.stream,
             corruptions: &data.records.corruptions,
+            corrupt_pages: corrupt_pages(data),
             analysis: view.analysis(),
             timeline,
         }
@@ -74,7 +82,6 @@ impl<'a> RunFigures<'a> {
 mod tests {
     use super::*;
     use crate::lab::timeline::fixture::Story;
-    use serde_json::Value;
 
     #[test]
     fn each_run_is_an_object_with_the_reports_figures() {

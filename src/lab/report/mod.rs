@@ -4,6 +4,7 @@ mod artefacts;
 mod charts;
 mod compare;
 mod csv;
+mod demands;
 mod facts;
 mod felt;
 mod headline;
@@ -19,6 +20,7 @@ mod words;
 
 pub use artefacts::{write_derived, write_pages};
 pub use csv::csv;
+pub use demands::unmet;
 pub use html::html;
 pub use json::json;
 pub use text::text;

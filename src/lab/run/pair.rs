@@ -57,7 +57,7 @@ impl PairConfig<'_> {
             kernel: self.host.kernel.clone(),
             initramfs: self.initramfs.clone(),
             kernel_arguments: String::new(),
-            qemu_arguments: self.scenario.vm.qemu_args.clone(),
+            qemu_arguments: self.scenario.vm.qemu_arguments(),
             guest_arguments: GUEST_ARGUMENTS.into(),
             side,
             incoming: side == Side::Destination,

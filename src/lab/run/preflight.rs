@@ -1,14 +1,16 @@
 //! Before any VM is booted: what would be found out only after a minute of measuring is looked at, or tried.
 
 use super::host::Host;
-use crate::lab::migrate::{agree, capability_hint, names};
+use crate::lab::migrate::{
+    SET_PARAMETERS, agree, arguments_of, capability_hint, missing_parameters, names, settings,
+};
 use crate::lab::scenario::{MigrationSpec, Scenario};
 use crate::lab::vm::{Qemu, Sockets, VmConfig, ram_for};
 use crate::lab::wrong::given;
 use crate::record::Side;
 use crate::units::ByteSize;
 use anyhow::{Context, bail, ensure};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::{fs, io::Write, path::Path, thread};
 
 /// A run directory has more than this when its run is over: a place that does not take it is full.
@@ -118,7 +120,7 @@ fn warnings(scenario: &Scenario, host_cpus: u32) -> Vec<String> {
         ));
     }
     let throttle = |spec: &MigrationSpec| (spec.throttle_initial, spec.throttle_increment, spec.throttle_max);
-    if !migration.auto_converge && throttle(migration) != throttle(&usual) {
+    if !migration.may_throttle() && throttle(migration) != throttle(&usual) {
         warnings.push("migration.throttle_* does nothing without migration.auto_converge = true".into());
     }
     if !migration.postcopy && migration.postcopy_after != usual.postcopy_after {
@@ -141,7 +143,7 @@ async fn rehearse(scenario: &Scenario, host: &Host) -> anyhow::Result<()> {
         kernel: host.kernel.clone(),
         initramfs: host.initramfs.clone(),
         kernel_arguments: String::new(),
-        qemu_arguments: scenario.vm.qemu_args.clone(),
+        qemu_arguments: scenario.vm.qemu_arguments(),
         guest_arguments: String::new(),
         side: Side::Destination,
         incoming: true,
@@ -155,17 +157,24 @@ async fn rehearse(scenario: &Scenario, host: &Host) -> anyhow::Result<()> {
     able.with_context(cannot)
 }
 
-/// Whether this QEMU takes the capabilities that the migration needs.
+/// Whether this QEMU takes what the migration is to be told before it begins.
 async fn capabilities(vm: &Qemu, spec: &MigrationSpec) -> anyhow::Result<()> {
     let known = names(&vm.qmp().execute("query-migrate-capabilities", Value::Null).await?);
     let agreement = agree(spec, &known, &known);
-    if !agreement.missing.is_empty() {
-        bail!("{}", agreement.missing.join("; "));
+    let mut missing = agreement.missing;
+    if spec.names_parameters() {
+        let schema = vm.qmp().execute("query-qmp-schema", Value::Null).await?;
+        let known = arguments_of(SET_PARAMETERS, &schema);
+        missing.extend(missing_parameters(spec, [&known, &known]));
     }
-    let wanted: Vec<Value> =
-        agreement.enabled.iter().map(|name| json!({"capability": name, "state": true})).collect();
-    let told = vm.qmp().execute("migrate-set-capabilities", json!({ "capabilities": wanted })).await;
-    told.map(drop).map_err(|error| anyhow::anyhow!("{error}{}", capability_hint(spec)))
+    if !missing.is_empty() {
+        bail!("{}", missing.join("; "));
+    }
+    for (command, arguments) in settings(spec, &agreement.capabilities) {
+        let told = vm.qmp().execute(command, arguments).await;
+        told.map_err(|error| anyhow::anyhow!("{error}{}", capability_hint(spec)))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ pub use records::{ArrivalStamp, GuestRecords, HeartbeatAt, IntervalFigures, Load
 pub use records_file::RecordsFile;
 pub use reread::{IntervalLines, PackedHistograms};
 pub use session::CollectedSession;
-pub use write::{RunWriter, WriteError};
+pub use write::{RunWriter, WriteError, rewrite_run};
 
 /// The scenario, provenance, milestones and verdict.
 pub const RUN_FILE: &str = "run.json";

@@ -112,14 +112,26 @@ impl RunWriter {
     /// The disk is full, or gone.
     pub fn finish(self, run: &Run) -> Result<PathBuf, WriteError> {
         let Self { dir, limits, .. } = self;
-        let (path, draft) = (dir.join(RUN_FILE), dir.join(format!(".{RUN_FILE}.draft")));
-        let written = write_whole(&limits, &draft, run).and_then(|()| fs::rename(&draft, &path));
-        written.map_err(|cause| {
-            let _ = fs::remove_file(&draft);
-            WriteError::at(&path)(cause)
-        })?;
+        write_run(&limits, &dir, run)?;
         Ok(dir)
     }
+}
+
+/// Writes `run.json` of a run that is there already anew, whole or not at all.
+///
+/// # Errors
+/// The disk is full, or gone.
+pub fn rewrite_run(dir: &Path, run: &Run) -> Result<(), WriteError> {
+    write_run(&Limits::ALL, dir, run)
+}
+
+fn write_run(limits: &Limits, dir: &Path, run: &Run) -> Result<(), WriteError> {
+    let (path, draft) = (dir.join(RUN_FILE), dir.join(format!(".{RUN_FILE}.draft")));
+    let written = write_whole(limits, &draft, run).and_then(|()| fs::rename(&draft, &path));
+    written.map_err(|cause| {
+        let _ = fs::remove_file(&draft);
+        WriteError::at(&path)(cause)
+    })
 }
 
 /// A file of one JSON object a line.

@@ -9,18 +9,35 @@ pub struct Builtin {
     pub toml: &'static str,
 }
 
+macro_rules! builtin {
+    ($($name:literal)*) => {
+        &[$( Builtin { name: $name, toml: include_str!(concat!("builtin/", $name, ".toml")) } ),*]
+    };
+}
+
 /// All of them, in the order they are listed.
-pub const BUILTIN: [Builtin; 4] = [
-    Builtin { name: "smoke/precopy", toml: include_str!("builtin/smoke/precopy.toml") },
-    Builtin { name: "smoke/auto-converge", toml: include_str!("builtin/smoke/auto-converge.toml") },
-    Builtin { name: "smoke/post-copy", toml: include_str!("builtin/smoke/post-copy.toml") },
-    Builtin { name: "proof/lost-dirty-pages", toml: include_str!("builtin/proof/lost-dirty-pages.toml") },
-];
+pub const BUILTIN: &[Builtin] = builtin! {
+    "smoke/precopy" "smoke/auto-converge" "smoke/post-copy"
+    "nova-2016/1" "nova-2016/2" "nova-2016/3" "nova-2016/4" "nova-2016/5" "nova-2016/6"
+    "nova-2016/7" "nova-2016/8" "nova-2016/9" "nova-2016/10" "nova-2016/11" "nova-2016/12"
+    "policy/nova" "policy/kubevirt" "policy/harvester"
+    "qemu/xbzrle" "qemu/multifd" "qemu/multifd-zlib" "qemu/multifd-zstd" "qemu/preempt" "qemu/pause" "qemu/recover"
+    "proof/lost-dirty-pages"
+};
+
+/// The names that `wanted` stands for: itself, or with a `*` every built-in name that begins and ends as it does.
+pub fn expand(wanted: &str) -> Vec<&str> {
+    let Some((head, tail)) = wanted.split_once('*') else { return vec![wanted] };
+    let fits =
+        |name: &&str| name.len() >= head.len() + tail.len() && name.starts_with(head) && name.ends_with(tail);
+    let found: Vec<&str> = BUILTIN.iter().map(|builtin| builtin.name).filter(fits).collect();
+    if found.is_empty() { vec![wanted] } else { found }
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::scenario::parse;
+    use crate::lab::scenario::{find_scaled, parse};
 
     #[test]
     fn every_built_in_scenario_is_sound_and_bears_its_name() {
@@ -28,6 +45,22 @@ mod tests {
             let scenario = parse(builtin.toml, builtin.name).unwrap();
             assert_eq!(scenario.name, builtin.name);
             assert!(!scenario.summary.is_empty(), "{} says what it is for", builtin.name);
+        }
+    }
+
+    #[test]
+    fn a_star_stands_for_every_name_that_fits() {
+        assert_eq!(expand("smoke/*"), ["smoke/precopy", "smoke/auto-converge", "smoke/post-copy"]);
+        assert_eq!(expand("*copy"), ["smoke/precopy", "smoke/post-copy"]);
+        assert_eq!((expand("nova-2016/*").len(), expand("*").len()), (12, BUILTIN.len()));
+        assert_eq!((expand("smoke/precopy"), expand("nosuch/*")), (vec!["smoke/precopy"], vec!["nosuch/*"]));
+    }
+
+    #[test]
+    fn every_scenario_of_2016_fits_a_small_machine_at_an_eighth() {
+        for name in expand("nova-2016/*") {
+            let scenario = find_scaled(name, "1/8".parse().ok(), &[]).unwrap().scenario;
+            assert!(scenario.vm.memory <= "288M".parse().unwrap() && scenario.vm.cpus == 1, "{name}");
         }
     }
 

@@ -1,9 +1,10 @@
 //! One value of a scenario changed, by its key.
 
 use super::Scenario;
-use super::keys::{expectation, kind_of, parameter};
+use super::keys::{expectation, kind_of, parameter, qemus};
 use crate::plan::ValueKind;
-use crate::units::printable;
+use crate::units::{UnitError, printable};
+use serde_json::Value;
 
 /// `scenario` with `text` for the value of `key`, which is a key there is.
 ///
@@ -22,6 +23,15 @@ pub(super) fn changed(scenario: &Scenario, key: &str, text: &str) -> Result<Scen
         changed.load.plan = Some(bare.to_owned());
         return Ok(changed);
     }
+    if let Some((section, name)) = qemus(key) {
+        set_qemus(&mut changed, section, name, bare)?;
+        return Ok(changed);
+    }
+    if key == "expect.figures" {
+        let demands = bare.split(',').map(str::parse).collect::<Result<_, _>>();
+        changed.expect.figures = demands.map_err(|error: UnitError| error.to_string())?;
+        return Ok(changed);
+    }
     let value = kind_of(key).and_then(|kind| value_of(kind, text)).ok_or_else(|| expectation(key))?;
     let mut table: toml::Table = scenario.to_toml().parse().map_err(|error| format!("{error}"))?;
     let target = match key.split_once('.') {
@@ -33,6 +43,19 @@ pub(super) fn changed(scenario: &Scenario, key: &str, text: &str) -> Result<Scen
     let read: Result<Scenario, toml::de::Error> = table.try_into();
     let read = read.map_err(|error| said(error.message(), Some(key)))?;
     Ok(Scenario { load: changed.load, ..read })
+}
+
+/// Sets a capability or a parameter that only QEMU knows: it says itself whether it has it.
+fn set_qemus(scenario: &mut Scenario, section: &str, name: &str, text: &str) -> Result<(), String> {
+    let migration = &mut scenario.migration;
+    if section == "migration.capabilities" {
+        let on = text.parse().map_err(|_| format!("{section}.{name} takes true or false"))?;
+        migration.capabilities.insert(name.to_owned(), on);
+    } else {
+        let value = serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()));
+        migration.parameters.insert(name.to_owned(), value);
+    }
+    Ok(())
 }
 
 fn value_of(kind: ValueKind, text: &str) -> Option<toml::Value> {

@@ -1,11 +1,11 @@
 //! Whether the values of a scenario go together: every fault at once, each with its remedy.
 
-use super::{LoadSpec, Scenario, plan_file};
+use super::{LoadSpec, Scenario, plan_file, when};
 use crate::plan::{Backing, Numa, PageSize, Plan, is_write};
 use crate::units::{Nanos, shown};
 
 /// What the kernel and the guest program need beside the load, in bytes: less than this does not boot.
-const GUEST_FLOOR_BYTES: u64 = 96 << 20;
+pub(super) const GUEST_FLOOR_BYTES: u64 = 96 << 20;
 /// The longest any wait of a scenario may be.
 const LONGEST: Nanos = Nanos::from_secs(24 * 3600);
 /// The shortest interval `sully run` takes.
@@ -37,10 +37,11 @@ pub fn check(scenario: &Scenario) -> Vec<String> {
     for fault in load.visit_faults() {
         faults.push(format!("load as the guest is told it: {}; {}", fault.what, fault.remedy));
     }
-    if migration.preempt && !migration.postcopy {
+    faults.extend(when::faults(&migration.when));
+    if migration.preempt && !migration.may_postcopy() {
         faults.push("migration.preempt = true needs migration.postcopy = true".into());
     }
-    if scenario.expect.postcopy == Some(true) && !migration.postcopy {
+    if scenario.expect.postcopy == Some(true) && !migration.may_postcopy() {
         faults.push("expect.postcopy = true cannot be met: set migration.postcopy = true".into());
     }
     if scenario.expect.corruption == Some(true) && !load.verify {
@@ -48,7 +49,7 @@ pub fn check(scenario: &Scenario) -> Vec<String> {
             "expect.corruption = true cannot be met: pages are checked with load.verify = true only".into(),
         );
     }
-    if scenario.expect.throttled == Some(true) && !migration.auto_converge {
+    if scenario.expect.throttled == Some(true) && !migration.may_throttle() {
         faults.push("expect.throttled = true cannot be met: set migration.auto_converge = true".into());
     }
     faults

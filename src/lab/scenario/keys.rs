@@ -7,12 +7,14 @@ use std::fmt::Write as _;
 pub type Key = (&'static str, ValueKind, &'static str);
 
 /// The keys that are no parameters of the load.
-const OWN: [Key; 24] = [
+const OWN: [Key; 27] = [
     ("name", ValueKind::Text, "letters, digits, - _ . and / such as my/scenario"),
     ("summary", ValueKind::Text, "a sentence"),
     ("vm.memory", ValueKind::Text, "a size such as 256M"),
     ("vm.cpus", ValueKind::Number, "1 to 255"),
     ("vm.ram_workaround", ValueKind::Truth, ""),
+    ("vm.machine", ValueKind::Text, "a machine of QEMU's such as q35"),
+    ("vm.cpu", ValueKind::Text, "a CPU model of QEMU's such as host or Skylake-Server"),
     (
         "vm.qemu_args",
         ValueKind::Words,
@@ -36,6 +38,11 @@ const OWN: [Key; 24] = [
     ("expect.throttled", ValueKind::Truth, ""),
     ("expect.postcopy", ValueKind::Truth, ""),
     ("expect.corruption", ValueKind::Truth, ""),
+    (
+        "expect.figures",
+        ValueKind::Words,
+        "such as [\"downtime_ms < 300\"]; after --set demands with commas between them",
+    ),
 ];
 
 /// Every key there is.
@@ -51,7 +58,20 @@ pub fn parameter(key: &str) -> Option<&'static Parameter> {
 
 /// Whether `key` is a list of tables: such are written in a file, and not set.
 pub fn is_list(key: &str) -> bool {
-    matches!(key, "load.phase" | "load.region")
+    matches!(key, "load.phase" | "load.region" | "migration.when")
+}
+
+/// Sections whose keys are QEMU's own names.
+const QEMUS: [&str; 2] = ["migration.capabilities", "migration.parameters"];
+
+/// Whether `key` is a section whose keys are QEMU's own names.
+pub fn is_qemus(key: &str) -> bool {
+    QEMUS.contains(&key)
+}
+
+/// The section and QEMU's own name of `key`, where it is one of QEMU's.
+pub fn qemus(key: &str) -> Option<(&'static str, &str)> {
+    QEMUS.into_iter().find_map(|section| Some((section, key.strip_prefix(section)?.strip_prefix('.')?)))
 }
 
 fn known(key: &str) -> Option<Key> {
@@ -146,13 +166,19 @@ mod tests {
         let mut asked = Plan { threads: Some(1), repeat: true, ..Plan::default() };
         asked.kind.numa = Some("0".parse().unwrap());
         let full = Scenario {
-            vm: VmSpec { qemu_args: vec!["-cpu".into()], ..VmSpec::default() },
+            vm: VmSpec {
+                machine: Some("q35".into()),
+                cpu: Some("max".into()),
+                qemu_args: vec!["-s".into()],
+                ..VmSpec::default()
+            },
             load: LoadSpec { asked, plan: Some(String::new()) },
             expect: ExpectSpec {
                 max_downtime: Some(Nanos(1)),
                 throttled: Some(true),
                 postcopy: Some(true),
                 corruption: Some(true),
+                figures: vec!["downtime_ms < 300".parse().unwrap()],
                 ..ExpectSpec::default()
             },
             ..Scenario::default()

@@ -1,10 +1,10 @@
 //! From a name, a file and `--set` to a scenario; every error repeats the input and shows the way out.
 
 use super::change::{changed, said};
-use super::keys::{expectation, hint, is_list, is_section, kind_of, nearest, parameter};
+use super::keys::{expectation, hint, is_list, is_qemus, is_section, kind_of, nearest, parameter, qemus};
 use super::precedence::settle;
 use super::{
-    BUILTIN, Scenario,
+    BUILTIN, Scale, Scenario,
     check::check,
     plan_file::{carry, take},
 };
@@ -76,18 +76,54 @@ pub struct Resolved {
 /// When there is none, when its text is no scenario, when an override does not fit, or when the values do not go
 /// together.
 pub fn find(name: &str, overrides: &[String]) -> Result<Resolved, ScenarioError> {
+    find_scaled(name, None, overrides)
+}
+
+/// [`find`], with sizes and speeds scaled before the overrides are applied.
+///
+/// # Errors
+/// As [`find`] has, and when the scenario cannot be scaled.
+pub fn find_scaled(
+    name: &str,
+    scale: Option<Scale>,
+    overrides: &[String],
+) -> Result<Resolved, ScenarioError> {
     let builtin = BUILTIN.iter().find(|builtin| builtin.name == name);
     let mut scenario = match builtin {
         Some(builtin) => read(builtin.toml, builtin.name)?,
         None => from_file(name)?,
     };
+    let wrong = |message| ScenarioError::Wrong { origin: shown(name), place: String::new(), message };
+    let scaled = scale.map(|scale| scale.apply(&mut scenario)).transpose().map_err(wrong)?;
+    let mut resolved = overridden(scenario, name, overrides)?;
+    resolved.notes.splice(0..0, scaled);
+    Ok(resolved)
+}
+
+/// `scenario` with the overrides applied and its values compared with each other.
+fn overridden(mut scenario: Scenario, origin: &str, overrides: &[String]) -> Result<Resolved, ScenarioError> {
     for assignment in overrides {
         scenario = set(&scenario, assignment)?;
         carry(&mut scenario.load, Path::new("."))
             .map_err(|message| ScenarioError::Override { assignment: shown(assignment), message })?;
     }
     let set: Vec<&str> = overrides.iter().filter_map(|text| Some(text.split_once('=')?.0.trim())).collect();
-    together(scenario, name, &set)
+    together(scenario, origin, &set)
+}
+
+/// The scenario of a run as `run.json` has it, with `KEY=VALUE` overrides applied; `origin` names it in errors.
+///
+/// # Errors
+/// As [`parse`] has, and when an override does not fit.
+pub fn again(
+    written: &serde_json::Value,
+    origin: &str,
+    overrides: &[String],
+) -> Result<Resolved, ScenarioError> {
+    let no_scenario =
+        |message: String| ScenarioError::Wrong { origin: shown(origin), place: String::new(), message };
+    let text = toml::to_string(written).map_err(|error| no_scenario(error.to_string()))?;
+    overridden(read(&text, origin)?, origin, overrides)
 }
 
 /// The scenario that `text` holds; `origin` names it in errors.
@@ -232,7 +268,7 @@ fn unknown_key(table: &DeTable<'_>) -> Option<(usize, String)> {
             DeValue::Table(section) if is_section(name) => {
                 for inner in section.keys() {
                     let full = format!("{name}.{}", inner.get_ref());
-                    if kind_of(&full).is_none() && !is_list(&full) {
+                    if kind_of(&full).is_none() && !is_list(&full) && !is_qemus(&full) {
                         return Some((inner.span().start, full));
                     }
                 }
@@ -253,7 +289,7 @@ fn set(scenario: &Scenario, assignment: &str) -> Result<Scenario, ScenarioError>
         .split_once('=')
         .ok_or_else(|| wrong("expected KEY=VALUE, for example load.rate=80M/s".into()))?;
     let (key, text) = (key.trim(), text.trim());
-    if kind_of(key).is_none() {
+    if kind_of(key).is_none() && qemus(key).is_none() {
         return Err(wrong(format!("there is no key '{}': {}", shown(key), hint(key))));
     }
     changed(scenario, key, text).map_err(wrong)

@@ -4,20 +4,30 @@ mod bandwidth;
 mod builtin;
 mod change;
 mod check;
+mod demand;
 mod keys;
 mod load;
 mod plan_file;
 mod precedence;
+mod scale;
+mod scan;
 mod trigger;
+mod when;
 
 pub use bandwidth::Bandwidth;
-pub use builtin::{BUILTIN, Builtin};
-pub use load::{Resolved, ScenarioError, find, parse};
+pub use builtin::{BUILTIN, Builtin, expand};
+pub use demand::{Comparison, Demand};
+pub use keys::nearest;
+pub use load::{Resolved, ScenarioError, again, find, find_scaled, parse};
+pub use scale::Scale;
+pub use scan::{Scan, variants};
 pub use trigger::Trigger;
+pub use when::{Deed, Parameters, When};
 
 use crate::plan::{MemoryAmount, Plan};
 use crate::units::{ByteSize, Nanos, Rate};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Where the guest finds the plan of its load.
 pub const GUEST_PATH: &str = "/plan.toml";
@@ -55,6 +65,12 @@ pub struct VmSpec {
     pub cpus: u32,
     /// Whether guest memory is made a little larger where QEMU would corrupt it otherwise (emulation before 9.0).
     pub ram_workaround: bool,
+    /// The machine, by QEMU's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
+    /// The CPU model, by QEMU's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<String>,
     /// QEMU's arguments besides those of the lab, on both sides.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub qemu_args: Vec<String>,
@@ -93,6 +109,15 @@ pub struct MigrationSpec {
     pub postcopy_after: Trigger,
     /// Whether pages the guest waits for overtake others on a channel of their own.
     pub preempt: bool,
+    /// Capabilities that are switched on or off besides, by QEMU's names; they go before what the keys above ask for.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub capabilities: BTreeMap<String, bool>,
+    /// Parameters that are set besides, by QEMU's names; they go before what the keys above ask for.
+    #[serde(skip_serializing_if = "Parameters::is_empty")]
+    pub parameters: Parameters,
+    /// What is done in the middle of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub when: Vec<When>,
     /// The longest the migration may take.
     pub timeout: Nanos,
     /// The longest the lab waits afterwards for the load to be steady again.
@@ -126,6 +151,9 @@ pub struct ExpectSpec {
     /// Whether the guest must have found corrupt pages: a proof that it can.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub corruption: Option<bool>,
+    /// What must be true of the report's figures, such as `downtime_ms < 300`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub figures: Vec<Demand>,
 }
 
 /// How a migration must end.
@@ -157,7 +185,14 @@ impl Default for Scenario {
 
 impl Default for VmSpec {
     fn default() -> Self {
-        Self { memory: ByteSize::mib(256), cpus: 1, ram_workaround: true, qemu_args: Vec::new() }
+        Self {
+            memory: ByteSize::mib(256),
+            cpus: 1,
+            ram_workaround: true,
+            machine: None,
+            cpu: None,
+            qemu_args: Vec::new(),
+        }
     }
 }
 
@@ -186,6 +221,9 @@ impl Default for MigrationSpec {
             postcopy: false,
             postcopy_after: Trigger::FirstPass,
             preempt: false,
+            capabilities: BTreeMap::new(),
+            parameters: Parameters::new(),
+            when: Vec::new(),
             timeout: Nanos::from_secs(120),
             settle: Nanos::from_secs(10),
         }
@@ -200,7 +238,40 @@ impl Default for ExpectSpec {
             throttled: None,
             postcopy: None,
             corruption: None,
+            figures: Vec::new(),
         }
+    }
+}
+
+impl VmSpec {
+    /// QEMU's arguments besides those of the lab. The machine and the CPU model are said again: QEMU takes the last ones.
+    pub fn qemu_arguments(&self) -> Vec<String> {
+        let machine = self.machine.iter().flat_map(|name| ["-machine", name]);
+        let cpu = self.cpu.iter().flat_map(|name| ["-cpu", name]);
+        machine.chain(cpu).map(String::from).chain(self.qemu_args.iter().cloned()).collect()
+    }
+}
+
+impl MigrationSpec {
+    /// What is done in the middle of it, the switch to post-copy by `postcopy` included.
+    pub fn steps(&self) -> Vec<When> {
+        let switch = self.postcopy.then(|| self.postcopy_after.as_step());
+        switch.into_iter().chain(self.when.iter().cloned()).collect()
+    }
+
+    /// Whether it gives parameters by QEMU's names.
+    pub fn names_parameters(&self) -> bool {
+        !self.parameters.is_empty() || self.when.iter().any(|step| !step.parameters.is_empty())
+    }
+
+    /// Whether it may come to post-copy.
+    pub fn may_postcopy(&self) -> bool {
+        self.steps().iter().any(|step| step.deed == Deed::PostCopy)
+    }
+
+    /// Whether QEMU may throttle the guest.
+    pub fn may_throttle(&self) -> bool {
+        self.auto_converge || self.capabilities.get("auto-converge") == Some(&true)
     }
 }
 

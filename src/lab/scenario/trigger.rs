@@ -1,5 +1,6 @@
 //! When a migration is switched to post-copy.
 
+use super::{Deed, When};
 use crate::units::{Nanos, UnitError, serde_as_text};
 use std::{fmt, str::FromStr};
 
@@ -10,6 +11,17 @@ pub enum Trigger {
     FirstPass,
     /// So long after the migration began.
     After(Nanos),
+}
+
+impl Trigger {
+    /// The step that it stands for.
+    pub(super) fn as_step(self) -> When {
+        let (pass, after) = match self {
+            Self::FirstPass => (Some(2), None),
+            Self::After(time) => (None, Some(time)),
+        };
+        When { pass, after, deed: Deed::PostCopy, ..When::default() }
+    }
 }
 
 impl FromStr for Trigger {

@@ -8,12 +8,13 @@ use super::outcome::{badness, exit_code, word};
 use crate::cli::say::say;
 use crate::{
     lab::{
-        report::{text, write_derived, write_pages},
+        report::{text, unmet, write_derived, write_pages},
         run::RunResult,
-        rundir::RunData,
+        rundir::{RunData, rewrite_run},
+        scenario::Demand,
         view::RunView,
     },
-    record::Run,
+    record::{Outcome, Run},
 };
 use std::{
     path::{Path, PathBuf},
@@ -35,23 +36,35 @@ pub struct RunReports {
 
 impl RunReports {
     /// Takes in a run that is over, and writes its files: whatever becomes of the next run, this one is explained.
-    pub fn add(&mut self, RunResult { dir, run }: RunResult) {
+    pub fn add(&mut self, RunResult { dir, run }: RunResult, demands: &[Demand]) {
+        let (was, data) = (run.clone(), RunData::of(&dir, run));
+        let view = match data {
+            Ok(data) => {
+                let (view, held) = held_to(demands, RunView::new(data), &dir);
+                self.keep_fault(held);
+                Some(view)
+            }
+            Err(error) if self.fault.is_none() => {
+                self.fault = Some(error.into());
+                None
+            }
+            Err(error) => {
+                say(format_args!("left out: {error}"));
+                None
+            }
+        };
+        let run = view.as_ref().map_or(&was, |view| &view.data().run);
         self.code = [self.code, exit_code(run.verdict.outcome)]
             .into_iter()
             .max_by_key(|code| badness(*code))
             .unwrap_or(self.code);
-        self.conclusions.push(conclusion(&dir, &run));
-        match RunData::of(&dir, run) {
-            Ok(data) => {
-                let view = RunView::new(data);
-                let derived = write_derived(&view, &dir);
-                let page = write_pages(slice::from_ref(&view), &page_path(slice::from_ref(&dir)));
-                self.keep_fault(derived.and(page));
-                self.dirs.push(dir);
-                self.views.push(view);
-            }
-            Err(error) if self.fault.is_none() => self.fault = Some(error.into()),
-            Err(error) => say(format_args!("left out: {error}")),
+        self.conclusions.push(conclusion(&dir, run));
+        if let Some(view) = view {
+            let derived = write_derived(&view, &dir);
+            let page = write_pages(slice::from_ref(&view), &page_path(slice::from_ref(&dir)));
+            self.keep_fault(derived.and(page));
+            self.dirs.push(dir);
+            self.views.push(view);
         }
     }
 
@@ -85,6 +98,21 @@ impl RunReports {
     }
 }
 
+/// Holds a run that was carried out to what its scenario demands of figures, and writes what that makes of its verdict.
+fn held_to(demands: &[Demand], mut view: RunView, dir: &Path) -> (RunView, anyhow::Result<()>) {
+    if !matches!(view.data().run.verdict.outcome, Outcome::Passed | Outcome::Judged) {
+        return (view, Ok(()));
+    }
+    let held = unmet(&view, demands).map_err(anyhow::Error::from).and_then(|reasons| {
+        if !reasons.is_empty() {
+            view.judge(reasons);
+            rewrite_run(dir, &view.data().run)?;
+        }
+        Ok(())
+    });
+    (view, held)
+}
+
 /// One run's end: its directory, its outcome, and each reason on a line of its own.
 fn conclusion(dir: &Path, run: &Run) -> String {
     let mut text = format!("{:<11} {}", word(run.verdict.outcome), dir.display());
@@ -98,13 +126,10 @@ fn conclusion(dir: &Path, run: &Run) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        lab::{
-            analysis::COMPUTED,
-            rundir::{ANALYSIS_FILE, COMPARISON_FILE, HLOG_FILE, RECORDS_FILE, REPORT_FILE},
-            timeline::fixture::{Story, write_dir},
-        },
-        record::Outcome,
+    use crate::lab::{
+        analysis::COMPUTED,
+        rundir::{ANALYSIS_FILE, COMPARISON_FILE, HLOG_FILE, RECORDS_FILE, REPORT_FILE},
+        timeline::fixture::{Story, write_dir},
     };
 
     fn result(story: &Story, parent: &Path) -> RunResult {
@@ -122,7 +147,7 @@ mod tests {
         for (story, count) in [Story::precopy(), Story::auto_converge(), Story::post_copy()].iter().zip(1..) {
             let over = result(story, parent.path());
             let dir = over.dir.clone();
-            reports.add(over);
+            reports.add(over, &[]);
             for file in [ANALYSIS_FILE, HLOG_FILE, REPORT_FILE] {
                 assert!(dir.join(file).is_file(), "{file} of {}", story.name);
             }
@@ -140,13 +165,26 @@ mod tests {
         let mut unread = result(&Story::precopy(), parent.path());
         std::fs::write(unread.dir.join(RECORDS_FILE), "no record\n").unwrap();
         unread.run.verdict.outcome = Outcome::Judged;
-        reports.add(unread);
+        reports.add(unread, &[]);
         let other = result(&Story::post_copy(), parent.path());
         let dir = other.dir.clone();
-        reports.add(other);
+        reports.add(other, &[]);
         assert_eq!(reports.exit_code(), 3);
         let fault = reports.finish().unwrap_err();
         assert!(fault.to_string().contains("records.ndjson"), "{fault}");
         assert!(dir.join(REPORT_FILE).is_file());
+    }
+
+    #[test]
+    fn a_figure_that_is_not_as_demanded_fails_the_run_in_its_file_as_well() {
+        let parent = tempfile::tempdir().unwrap();
+        let over = result(&Story::precopy(), parent.path());
+        let dir = over.dir.clone();
+        let mut reports = RunReports::default();
+        reports.add(over, &["passes >= 1".parse().unwrap(), "downtime_ms < 1".parse().unwrap()]);
+        assert_eq!(reports.exit_code(), 3);
+        assert!(reports.conclusions[0].contains("expect.figures demands downtime_ms < 1"), "{reports:?}");
+        let written = RunData::read(&dir).unwrap().run.verdict;
+        assert_eq!((written.outcome, written.reasons.len()), (Outcome::Judged, 1));
     }
 }

@@ -2,34 +2,56 @@
 
 use super::postcopy::START_POSTCOPY;
 use super::{Driver, Phase, index, word};
-use crate::lab::migrate::setup::{agree, capability_hint, names, steps};
+use crate::lab::migrate::offer::{arguments_of, names};
+use crate::lab::migrate::setup::{SET_PARAMETERS, agree, capability_hint, missing_parameters, steps};
 use crate::lab::migrate::{Action, MigrationResult};
 use crate::record::{MilestoneName, Side};
 use serde_json::Value;
+
+/// Asks a QEMU which capabilities it has.
+const CAPABILITIES: &str = "query-migrate-capabilities";
+/// Asks a QEMU for all that its commands take.
+const SCHEMA: &str = "query-qmp-schema";
 
 impl Driver {
     pub(super) fn start(&mut self) {
         self.phase = Phase::Asking;
         for side in [Side::Source, Side::Destination] {
-            self.execute(side, "query-migrate-capabilities", Value::Null);
+            self.execute(side, CAPABILITIES, Value::Null);
+            if self.spec.names_parameters() {
+                self.execute(side, SCHEMA, Value::Null);
+            }
         }
+    }
+
+    /// Once both sides have said all they were asked: what they agree on, and the first step.
+    fn agree(&mut self) {
+        let [Some(source), Some(destination)] = &self.known else { return };
+        if self.spec.names_parameters() && self.parameters.iter().any(Option::is_none) {
+            return;
+        }
+        let mut agreement = agree(&self.spec, source, destination);
+        let parameters = self.parameters.each_ref().map(|known| known.as_deref().unwrap_or_default());
+        agreement.missing.extend(missing_parameters(&self.spec, parameters));
+        self.actions.extend(agreement.notes.into_iter().map(Action::Note));
+        if !agreement.missing.is_empty() {
+            return self.finish(MigrationResult::Failed, Some(agreement.missing.join("; ")));
+        }
+        self.blocktime = agreement.capabilities.get("postcopy-blocktime") == Some(&true);
+        self.setup = steps(&self.spec, &agreement.capabilities, &self.uri).into();
+        self.phase = Phase::Preparing;
+        self.tell();
     }
 
     pub(super) fn done(&mut self, side: Side, command: &'static str, value: &Value) {
         match self.phase {
-            Phase::Asking if command == "query-migrate-capabilities" => {
+            Phase::Asking if command == CAPABILITIES => {
                 self.known[index(side)] = Some(names(value));
-                if let [Some(source), Some(destination)] = &self.known {
-                    let agreement = agree(&self.spec, source, destination);
-                    self.actions.extend(agreement.notes.into_iter().map(Action::Note));
-                    if !agreement.missing.is_empty() {
-                        return self.finish(MigrationResult::Failed, Some(agreement.missing.join("; ")));
-                    }
-                    self.blocktime = agreement.enabled.contains(&"postcopy-blocktime");
-                    self.setup = steps(&self.spec, &agreement.enabled, &self.uri).into();
-                    self.phase = Phase::Preparing;
-                    self.tell();
-                }
+                self.agree();
+            }
+            Phase::Asking if command == SCHEMA => {
+                self.parameters[index(side)] = Some(arguments_of(SET_PARAMETERS, value));
+                self.agree();
             }
             Phase::Preparing if self.is_current(side, command) => {
                 self.setup.pop_front();
@@ -40,6 +62,7 @@ impl Driver {
                     self.tell();
                 }
             }
+            Phase::Running => self.recovered(command),
             _ => {}
         }
     }

@@ -3,7 +3,6 @@
 use super::postcopy::{Postcopy, START_POSTCOPY};
 use super::{Driver, Phase};
 use crate::lab::migrate::Action;
-use crate::lab::scenario::Trigger;
 use crate::record::{Milestone, MilestoneName, Side};
 use crate::units::Nanos;
 use serde_json::Value;
@@ -14,16 +13,10 @@ const MARK_LIMIT: Nanos = Nanos::from_secs(2);
 const TAKEN_UP: Nanos = Nanos::from_ms(50);
 
 impl Driver {
-    pub(super) fn first_pass_done(&mut self) {
-        if self.spec.postcopy_after == Trigger::FirstPass {
-            self.prepare_postcopy();
-        }
-    }
-
     /// Asks for the guest's mark, the first time the moment for post-copy has come.
     pub(super) fn prepare_postcopy(&mut self) {
         let running = matches!(self.phase, Phase::Running);
-        if running && self.spec.postcopy && self.postcopy == Postcopy::Not {
+        if running && self.postcopy == Postcopy::Not {
             self.postcopy = Postcopy::Held { since_ns: self.now_ns, marked_ns: None };
             self.actions.push(Action::Mark("post-copy is about to be ordered"));
         }

@@ -1,6 +1,7 @@
 //! Transcripts: what QEMU says on the left, what the driver does on the right.
 
 mod postcopy;
+mod steps;
 
 use super::*;
 use crate::lab::migrate::sample;
@@ -68,6 +69,16 @@ impl Play {
         self.hand(Input::CommandDone { side, command: "query-migrate-capabilities", value });
     }
 
+    /// A side says which parameters it takes.
+    fn takes(&mut self, side: Side, names: &[&str]) {
+        let members: Vec<Value> = names.iter().map(|name| json!({ "name": name })).collect();
+        let value = json!([
+            {"name": "migrate-set-parameters", "meta-type": "command", "arg-type": "9"},
+            {"name": "9", "meta-type": "object", "members": members},
+        ]);
+        self.hand(Input::CommandDone { side, command: "query-qmp-schema", value });
+    }
+
     fn says(&mut self, side: Side, answer: &Value) {
         self.hand(Input::Sample(side, Box::new(sample(answer))));
     }
@@ -89,6 +100,10 @@ impl Play {
         play.hand(Input::Start);
         play.knows(Side::Source, &ALL);
         play.knows(Side::Destination, &ALL);
+        if play.driver.spec.names_parameters() {
+            play.takes(Side::Source, &["downtime-limit"]);
+            play.takes(Side::Destination, &["downtime-limit"]);
+        }
         for command in ["migrate-set-capabilities", "migrate-set-parameters"] {
             play.done(Side::Destination, command);
             play.done(Side::Source, command);

@@ -17,13 +17,26 @@ struct Script {
 impl Script {
     /// Accepts one client, greets it and lets it negotiate.
     async fn accept(listener: &UnixListener) -> Self {
+        Self::accept_as(listener, true).await
+    }
+
+    /// The same as a QEMU that has commands out of band, or has none.
+    async fn accept_as(listener: &UnixListener, out_of_band: bool) -> Self {
         let (stream, _) = listener.accept().await.unwrap();
         let (input, output) = stream.into_split();
         let mut script = Self { commands: BufReader::new(input).lines(), output };
         script.say(GREETING).await;
         let negotiation = script.next().await;
         assert_eq!(negotiation["execute"], "qmp_capabilities");
-        assert!(negotiation.get("arguments").is_none());
+        assert_eq!(negotiation["arguments"], json!({"enable": ["oob"]}));
+        let mut negotiation = negotiation;
+        if !out_of_band {
+            let refusal =
+                json!({"class": "GenericError", "desc": "This monitor does not support Out-Of-Band (OOB)"});
+            script.say(&json!({"error": refusal, "id": negotiation["id"]}).to_string()).await;
+            negotiation = script.next().await;
+            assert!(negotiation["execute"] == "qmp_capabilities" && negotiation.get("arguments").is_none());
+        }
         script.say(&json!({"return": {}, "id": negotiation["id"]}).to_string()).await;
         script
     }
@@ -38,11 +51,15 @@ impl Script {
 }
 
 async fn pair() -> (Qmp, mpsc::UnboundedReceiver<QmpEvent>, Script) {
+    pair_as(true).await
+}
+
+async fn pair_as(out_of_band: bool) -> (Qmp, mpsc::UnboundedReceiver<QmpEvent>, Script) {
     let directory = tempfile::tempdir_in("/tmp").unwrap();
     let path = directory.path().join("qmp");
     let listener = UnixListener::bind(&path).unwrap();
     let (connected, script) =
-        tokio::join!(Qmp::connect(&path, Duration::from_mins(1)), Script::accept(&listener));
+        tokio::join!(Qmp::connect(&path, Duration::from_mins(1)), Script::accept_as(&listener, out_of_band));
     let (qmp, events) = connected.unwrap();
     (qmp, events, script)
 }
@@ -166,4 +183,23 @@ async fn who_never_comes_and_who_never_greets_are_told_apart() {
     let _listener = UnixListener::bind(&path).unwrap();
     let mute = Qmp::connect(&path, limit).await.unwrap_err().to_string();
     assert!(mute.contains("no greeting came"), "{mute}");
+}
+
+#[tokio::test]
+async fn what_must_not_wait_for_a_hanging_guest_goes_out_of_band_where_qemu_can() {
+    for (out_of_band, how) in [(true, "exec-oob"), (false, "execute")] {
+        let (qmp, _events, mut script) = pair_as(out_of_band).await;
+        let answering = async {
+            for how in [how, "execute"] {
+                let command = script.next().await;
+                assert!(command.get(how).is_some(), "{command}");
+                script.say(&json!({"return": {}, "id": command["id"]}).to_string()).await;
+            }
+        };
+        let asking = async {
+            qmp.execute("migrate-recover", json!({"uri": "unix:/s"})).await.unwrap();
+            qmp.execute("query-migrate", Value::Null).await.unwrap();
+        };
+        tokio::join!(asking, answering);
+    }
 }

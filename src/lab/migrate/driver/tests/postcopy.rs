@@ -1,6 +1,7 @@
 //! Transcripts of the switch to post-copy: the mark, the order, and what QEMU makes of it, in every order of events.
 
 use super::*;
+use crate::lab::scenario::Trigger;
 
 const ORDER: &str = "source migrate-start-postcopy";
 

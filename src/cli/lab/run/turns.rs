@@ -1,0 +1,130 @@
+//! Which runs a command line asks for, and in which order: in turns, so that what changes on the host meets all alike.
+
+use super::args::RunArgs;
+use crate::lab::{
+    run::Host,
+    rundir::RUN_FILE,
+    scenario::{Resolved, ScenarioError, again, expand, variants},
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The longest `run.json` that is read for its scenario, in bytes.
+const RUN_LIMIT_BYTES: u64 = 16 << 20;
+
+/// Every scenario that is asked for.
+///
+/// # Errors
+/// The first that is not there or not right.
+pub fn wanted(args: &RunArgs) -> Result<Vec<Resolved>, ScenarioError> {
+    let mut wanted = Vec::new();
+    for name in args.scenarios.iter().flat_map(|name| expand(name)) {
+        wanted.extend(variants(name, args.scale, &args.set, &args.scan)?);
+    }
+    for dir in &args.again {
+        wanted.push(again(&scenario_of(dir)?, &dir.display().to_string(), &args.set)?);
+    }
+    Ok(wanted)
+}
+
+/// The scenario of the run in `dir`.
+fn scenario_of(dir: &Path) -> Result<serde_json::Value, ScenarioError> {
+    let path = dir.join(RUN_FILE);
+    let unreadable = |reason: String| ScenarioError::Unreadable {
+        path: path.display().to_string(),
+        reason: format!("{reason}; --again takes a directory that `sully-lab run` made"),
+    };
+    let length = fs::metadata(&path).map_err(|error| unreadable(error.to_string()))?.len();
+    if length > RUN_LIMIT_BYTES {
+        return Err(unreadable(format!("its {length} bytes are more than {RUN_LIMIT_BYTES}")));
+    }
+    let text = fs::read(&path).map_err(|error| unreadable(error.to_string()))?;
+    let mut run: serde_json::Value =
+        serde_json::from_slice(&text).map_err(|error| unreadable(error.to_string()))?;
+    Ok(run["scenario"].take())
+}
+
+/// Each QEMU that is named, or else the one on PATH.
+pub fn named(qemus: &[PathBuf]) -> Vec<Option<PathBuf>> {
+    if qemus.is_empty() { vec![None] } else { qemus.iter().cloned().map(Some).collect() }
+}
+
+/// Every run: its round, its scenario, and what it runs on. Where there are several QEMUs, the scenario's name says which.
+pub fn turns<'a>(
+    rounds: u32,
+    scenarios: &'a [Resolved],
+    hosts: &'a [Host],
+) -> impl Iterator<Item = (u32, Resolved, &'a Host)> {
+    (1..=rounds).flat_map(move |round| {
+        scenarios.iter().flat_map(move |scenario| {
+            let numbered = hosts.iter().zip(1..);
+            numbered.map(move |(host, number)| {
+                (round, called(scenario, hosts.len(), number, host.version().text()), host)
+            })
+        })
+    })
+}
+
+/// The scenario under the name that it has beside the same one by other QEMUs.
+fn called(scenario: &Resolved, hosts: usize, number: usize, version: &str) -> Resolved {
+    let mut scenario = scenario.clone();
+    if hosts > 1 {
+        let version = version.split_whitespace().next().unwrap_or_default();
+        let good = |character: &char| character.is_ascii_alphanumeric() || *character == '.';
+        let version: String = version.chars().filter(good).collect();
+        let name = &mut scenario.scenario.name;
+        *name = format!("{name}/qemu{number}-{version}");
+    }
+    scenario
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::scenario::find;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        run: RunArgs,
+    }
+
+    fn asked(line: &[&str]) -> Result<Vec<Resolved>, ScenarioError> {
+        wanted(&Line::try_parse_from([&["x"], line].concat()).unwrap().run)
+    }
+
+    #[test]
+    fn a_run_of_before_is_asked_for_by_its_directory_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let scenario = find("qemu/recover", &["load.rate=7M/s".into()]).unwrap().scenario;
+        let run = serde_json::json!({ "scenario": scenario });
+        fs::write(dir.path().join(RUN_FILE), run.to_string()).unwrap();
+        let path = dir.path().display().to_string();
+        assert_eq!(asked(&["--again", &path]).unwrap()[0].scenario, scenario);
+        let changed = asked(&["--again", &path, "--set", "load.rate=9M/s"]).unwrap();
+        assert_eq!(changed[0].scenario.load.asked.rate.to_string(), "9M/s");
+        let said = asked(&["--again", "/nonexistent"]).unwrap_err().to_string();
+        assert!(said.contains("/nonexistent/run.json") && said.contains("`sully-lab run` made"), "{said}");
+        fs::write(dir.path().join(RUN_FILE), "{}").unwrap();
+        assert!(asked(&["--again", &path]).is_err());
+    }
+
+    #[test]
+    fn every_scenario_of_a_kind_is_asked_for_with_every_value_of_a_scan() {
+        assert_eq!(asked(&["smoke/*", "--scan", "vm.cpus=1,2"]).unwrap().len(), 6);
+        assert!(Line::try_parse_from(["x"]).is_err(), "nothing is asked for");
+    }
+
+    #[test]
+    fn runs_by_two_qemus_are_told_apart_by_name() {
+        let scenario = find("smoke/precopy", &[]).unwrap();
+        assert_eq!(called(&scenario, 1, 1, "7.2.22 (Debian)").scenario.name, "smoke/precopy");
+        let two = [(1, "7.2.22 (Debian)"), (2, "11.1.0-rc1 (x)")];
+        let names = two.map(|(number, version)| called(&scenario, 2, number, version).scenario.name);
+        assert_eq!(names, ["smoke/precopy/qemu1-7.2.22", "smoke/precopy/qemu2-11.1.0rc1"]);
+        assert_eq!(named(&[]), [None]);
+    }
+}
