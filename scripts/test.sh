@@ -90,7 +90,7 @@ tests() {
     mapfile -t selected < <(targets "$group")
     [ "${#selected[@]}" -gt 0 ] || { echo "there are no $group tests in tests/"; return 1; }
     if cargo nextest --version >/dev/null 2>&1; then
-        [ "$group" = vm ] && serial=(--test-threads 1)
+        [ "$group" = vm ] && serial=(--test-threads 2)
         cargo nextest run --no-fail-fast --success-output final --color never "${selected[@]}" "${serial[@]}" "$@"
     else
         [ "$group" = vm ] && serial=(--test-threads=1)
