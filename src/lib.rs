@@ -6,7 +6,7 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | 0 | [`units`] |
+//! | 0 | [`units`], [`files`] |
 //! | 1 | [`plan`], [`histogram`] |
 //! | 2 | [`record`] |
 //! | 3 | [`clock`], [`pattern`], [`content`], [`pace`], [`region`], [`tally`], [`probe`], [`diagnose`] |
@@ -17,6 +17,7 @@
 // Standard error may be closed: `cli::say` says things without a panic.
 #![cfg_attr(not(test), warn(clippy::print_stderr))]
 
+pub mod files;
 pub mod units;
 
 pub mod histogram;

@@ -5,9 +5,12 @@ use super::{
     html::html,
     json::{analysis_json, comparison_json},
 };
-use crate::lab::{
-    rundir::{ANALYSIS_FILE, COMPARISON_FILE, HLOG_FILE, QEMU_FILE, RECORDS_FILE, RUN_FILE, open_regular},
-    view::RunView,
+use crate::{
+    files::open_regular,
+    lab::{
+        rundir::{ANALYSIS_FILE, COMPARISON_FILE, HLOG_FILE, QEMU_FILE, RECORDS_FILE, RUN_FILE},
+        view::RunView,
+    },
 };
 use anyhow::Context;
 use std::{

@@ -1,5 +1,6 @@
 //! What runs run on: found and tried once, the same for every run of a command.
 
+use crate::files::read_text;
 use crate::lab::image::{INITRAMFS_FILE, KERNEL_FILE, MANIFEST_FILE};
 use crate::lab::qmp::QemuVersion;
 use crate::lab::vm::{
@@ -19,6 +20,9 @@ use std::{
 
 /// Where images are looked for when none is named: where `sully-lab image` is told to put one, and where `make image` does.
 pub const IMAGES: [&str; 2] = ["sully-image", "target/image"];
+
+/// The largest account of an image that is read.
+const LARGEST_MANIFEST_BYTES: u64 = 1 << 20;
 
 /// What the user said about it.
 #[derive(Debug, Clone)]
@@ -156,8 +160,8 @@ fn cpu_model(cpuinfo: &str) -> String {
 
 /// The guest kernel's release as the image's account has it; else its file name.
 fn guest_kernel(image: &Path) -> String {
-    let account = fs::read(image.join(MANIFEST_FILE)).unwrap_or_default();
-    let account: serde_json::Value = serde_json::from_slice(&account).unwrap_or_default();
+    let account = read_text(&image.join(MANIFEST_FILE), LARGEST_MANIFEST_BYTES).unwrap_or_default();
+    let account: serde_json::Value = serde_json::from_str(&account).unwrap_or_default();
     account.get("kernel_release").and_then(|release| release.as_str()).unwrap_or(KERNEL_FILE).to_owned()
 }
 

@@ -1,11 +1,11 @@
 //! The lines of a file within limits: one at a time, so that no file decides how much memory it takes.
 
 use super::{Limits, ReadError};
+use crate::files::open_regular;
 use std::{
     borrow::Cow,
-    fs::{File, OpenOptions},
+    fs::File,
     io::{self, BufRead, BufReader, Read},
-    os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
@@ -16,18 +16,6 @@ pub enum AfterLine {
     Next,
     /// Leave the rest.
     Stop,
-}
-
-/// Opens a regular file for reading. Anything else is refused: a FIFO would be waited for, a device may have no end.
-///
-/// # Errors
-/// When it cannot be opened, or is no regular file.
-pub fn open_regular(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    if file.metadata()?.is_file() {
-        return Ok(file);
-    }
-    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"))
 }
 
 /// Opens the file at `path`; that it is missing is said in `remarks`.

@@ -14,7 +14,6 @@ mod write;
 pub use error::ReadError;
 pub use find::{FoundRuns, find_runs};
 pub use limits::Limits;
-pub use lines::open_regular;
 pub use read::RunData;
 pub use records::{ArrivalStamp, GuestRecords, HeartbeatAt, IntervalFigures, LoadFrom};
 pub use records_file::RecordsFile;

@@ -3,10 +3,13 @@
 use super::{
     CollectedSession, DESTINATION_CONSOLE_FILE, GuestRecords, Limits, QEMU_FILE, RECORDS_FILE, RUN_FILE,
     ReadError, SOURCE_CONSOLE_FILE,
-    lines::{AfterLine, each_line, open, open_regular},
+    lines::{AfterLine, each_line, open},
     session::is_session,
 };
-use crate::record::{QemuLine, Run};
+use crate::{
+    files::open_regular,
+    record::{QemuLine, Run},
+};
 use std::{
     io::{self, Read, Seek, SeekFrom},
     path::Path,

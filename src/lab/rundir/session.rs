@@ -1,7 +1,8 @@
 //! The directory of a session that `sully-lab collect` gathered: records like a run's, and nothing that QEMU said.
 
-use super::{GuestRecords, ReadError, SESSION_FILE, lines::open_regular};
+use super::{GuestRecords, ReadError, SESSION_FILE};
 use crate::{
+    files::open_regular,
     record::{ClockPair, Outcome, Provenance, Run, SessionId, StreamAudit, Verdict},
     units::shown,
 };

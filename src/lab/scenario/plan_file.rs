@@ -2,8 +2,9 @@
 //! a run directory says what was done; and written for the guest, which gets it with its image.
 
 use super::{LoadSpec, Scenario};
+use crate::files::read_text;
 use crate::plan::{Fault, PLAN_FILE_LIMIT, Plan, PlanFile, Scope};
-use std::{fs, io::Read, path::Path};
+use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 /// Takes what `[load]` of a scenario says.
@@ -45,9 +46,7 @@ pub(super) fn carry(load: &mut LoadSpec, base: &Path) -> Result<(), String> {
             path.display()
         )
     };
-    let mut text = String::new();
-    let file = fs::File::open(&path).map_err(refused)?;
-    file.take(PLAN_FILE_LIMIT as u64 + 1).read_to_string(&mut text).map_err(refused)?;
+    let text = read_text(&path, PLAN_FILE_LIMIT as u64).map_err(refused)?;
     load.plan = Some(text + "\n");
     Ok(())
 }
@@ -96,8 +95,8 @@ mod tests {
     fn a_plan_is_held_whole_whether_it_is_named_or_written() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("busy.toml");
-        fs::write(&file, "rate = \"1M/s\"").unwrap();
-        fs::write(dir.path().join("mine.toml"), "[load]\nplan = \"busy.toml\"\n").unwrap();
+        std::fs::write(&file, "rate = \"1M/s\"").unwrap();
+        std::fs::write(dir.path().join("mine.toml"), "[load]\nplan = \"busy.toml\"\n").unwrap();
         let held = Some("rate = \"1M/s\"\n".to_owned());
         let mine = dir.path().join("mine.toml").display().to_string();
         assert_eq!(find(&mine, &[]).unwrap().scenario.load.plan, held, "seen from the scenario");
