@@ -2,7 +2,7 @@
 
 use super::plain::plain;
 use anyhow::{Context, bail, ensure};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 
 const MAGIC: &[u8; 8] = b"!<arch>\n";
 const HEADER_BYTES: usize = 60;
@@ -20,9 +20,7 @@ pub(super) fn is_archive(head: &[u8]) -> bool {
 /// # Errors
 /// An archive that is cut short or is none.
 pub(super) fn find_member<R: Read>(mut input: R, prefix: &str) -> anyhow::Result<Option<io::Take<R>>> {
-    let mut magic = [0; MAGIC.len()];
-    input.read_exact(&mut magic).context("too short for an ar archive")?;
-    ensure!(is_archive(&magic), "not an ar archive: it does not begin with '!<arch>'");
+    skip_magic(&mut input)?;
     for _ in 0..MOST_MEMBERS {
         let Some((name, size)) = next_header(&mut input)? else {
             return Ok(None);
@@ -39,6 +37,29 @@ pub(super) fn find_member<R: Read>(mut input: R, prefix: &str) -> anyhow::Result
     bail!("the ar archive has more than {MOST_MEMBERS} members: no Debian package has")
 }
 
+/// How long an archive is by the headers of its members.
+///
+/// # Errors
+/// An archive that is none, or with a damaged header.
+pub(super) fn own_bytes(mut input: impl Read + Seek) -> anyhow::Result<u64> {
+    skip_magic(&mut input)?;
+    let mut end = MAGIC.len() as u64;
+    for _ in 0..MOST_MEMBERS {
+        // Members begin on even offsets. The last one's padding is sometimes left out.
+        input.seek(SeekFrom::Start(end + end % 2))?;
+        let Some((_, size)) = next_header(&mut input)? else { break };
+        end += end % 2 + HEADER_BYTES as u64 + size;
+    }
+    Ok(end)
+}
+
+fn skip_magic(input: &mut impl Read) -> anyhow::Result<()> {
+    let mut magic = [0; MAGIC.len()];
+    input.read_exact(&mut magic).context("too short for an ar archive")?;
+    ensure!(is_archive(&magic), "not an ar archive: it does not begin with '!<arch>'");
+    Ok(())
+}
+
 /// Name and size of the next member, or nothing at the end of the archive.
 fn next_header(input: &mut impl Read) -> anyhow::Result<Option<(String, u64)>> {
     let mut header = Vec::with_capacity(HEADER_BYTES);
@@ -48,7 +69,7 @@ fn next_header(input: &mut impl Read) -> anyhow::Result<Option<(String, u64)>> {
     }
     ensure!(
         header.len() == HEADER_BYTES && header.ends_with(HEADER_END),
-        "the ar archive has a damaged member header"
+        "a member header of the ar archive is damaged or cut short: download or copy it again"
     );
     let name = text(&header[..16]).trim_end_matches('/').to_owned();
     let size = text(&header[48..58]);
@@ -101,6 +122,8 @@ pub(super) mod tests {
         let bytes = archive(&[("debian-binary", b"2.0\n"), ("data.tar", b"data")]);
         assert!(find_member(&bytes[..70], "data.tar").is_err());
         assert!(find_member(&bytes[..40], "data.tar").is_err());
+        assert_eq!(own_bytes(io::Cursor::new(&bytes)).unwrap(), bytes.len() as u64);
+        assert_eq!(own_bytes(io::Cursor::new(&bytes[..bytes.len() - 1])).unwrap(), bytes.len() as u64);
         assert!(find_member(b"!<ar".as_slice(), "data.tar").is_err());
         assert!(find_member(b"PK\x03\x04 and more".as_slice(), "data.tar").is_err());
     }

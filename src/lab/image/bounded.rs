@@ -1,7 +1,7 @@
 //! Reads files whose size is not to be trusted.
 
+use crate::files::open_regular;
 use anyhow::{Context, ensure};
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use std::path::Path;
 pub(super) fn read_file(path: &Path, limit_bytes: u64) -> anyhow::Result<Vec<u8>> {
     let failed = || format!("cannot read '{}'", path.display());
     let mut bytes = Vec::new();
-    File::open(path)
+    open_regular(path)
         .with_context(failed)?
         .take(limit_bytes + 1)
         .read_to_end(&mut bytes)
@@ -27,6 +27,6 @@ pub(super) fn read_file(path: &Path, limit_bytes: u64) -> anyhow::Result<Vec<u8>
 /// A file that cannot be read.
 pub(super) fn read_head(path: &Path, most_bytes: u64) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(most_bytes).read_to_end(&mut bytes)?;
+    open_regular(path)?.take(most_bytes).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

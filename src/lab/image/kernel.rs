@@ -20,14 +20,15 @@ pub(super) struct Kernel {
 
 impl Kernel {
     /// # Errors
-    /// Bytes that are no bzImage.
+    /// Bytes that are no bzImage, or not all of one.
     pub(super) fn new(label: String, bytes: Vec<u8>) -> anyhow::Result<Self> {
         let release = bzimage::release(&bytes)?;
+        bzimage::ensure_complete(&bytes)?;
         Ok(Self { label, bytes, release })
     }
 
     /// # Errors
-    /// A file that cannot be read, is too large, or is no bzImage.
+    /// A file that cannot be read, is too large, or is no whole bzImage.
     pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
         let bytes = read_file(path, LARGEST_KERNEL_BYTES)?;
         let label = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();

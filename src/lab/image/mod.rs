@@ -28,9 +28,9 @@ mod tar;
 mod tests;
 mod tree;
 mod unpack;
+mod whole;
 
 use super::wrong::given;
-use anyhow::Context;
 use program::Program;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -39,6 +39,9 @@ pub use survey::{Survey, survey_module, survey_package};
 
 /// A guest program beyond this was built for debugging: unpacking it slows every boot.
 const LARGE_PROGRAM_BYTES: usize = 8 << 20;
+
+/// Largest initramfs that gets a file more: the guest program and its modules, uncompressed.
+const LARGEST_INITRAMFS_BYTES: u64 = 512 << 20;
 
 /// File name of the kernel in an image directory.
 pub const KERNEL_FILE: &str = "vmlinuz";
@@ -144,7 +147,7 @@ pub fn build(request: &Request) -> anyhow::Result<Built> {
 /// # Errors
 /// When it cannot be read, or the file is too large.
 pub fn initramfs_with(path: &Path, name: &str, contents: &[u8]) -> anyhow::Result<Vec<u8>> {
-    let image = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let image = bounded::read_file(path, LARGEST_INITRAMFS_BYTES)?;
     initramfs::append(image, name, contents)
 }
 

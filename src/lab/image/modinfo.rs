@@ -1,6 +1,7 @@
 //! Reads what a kernel module says of itself: the `.modinfo` section of its ELF file.
 
 use super::plain::plain;
+use super::whole::ensure_whole_elf;
 use anyhow::Context;
 use object::Endianness;
 use object::read::elf::ElfFile64;
@@ -25,8 +26,9 @@ pub(super) fn canonical(name: &str) -> String {
 /// What `module`, an uncompressed `.ko` file, says of itself.
 ///
 /// # Errors
-/// A file that is no 64-bit ELF file, or one without `.modinfo`.
+/// A file that is no 64-bit ELF file or not all of one, or one without `.modinfo`.
 pub(super) fn read(module: &[u8]) -> anyhow::Result<ModInfo> {
+    ensure_whole_elf(module)?;
     let elf = ElfFile64::<Endianness>::parse(module).context("it is no 64-bit ELF file")?;
     let section = elf.section_by_name(".modinfo").context("it has no .modinfo section: is it a module?")?;
     let statements = section.data().context("its .modinfo section lies outside the file")?;

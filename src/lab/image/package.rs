@@ -34,6 +34,7 @@ pub(super) struct Contents {
 /// No package or a damaged one, or one with several kernels.
 pub(super) fn open(path: &Path) -> anyhow::Result<Contents> {
     let read = || {
+        deb::ensure_complete(path)?;
         let control = deb::control(path)?;
         if let Some(machine) = &control.architecture {
             ensure!(
@@ -191,6 +192,21 @@ pub(super) mod tests {
             write(directory.path(), "a.deb", &[("boot/vmlinuz-1", &kernel), ("boot/vmlinuz-2", &kernel)]);
         let text = format!("{:#}", open(&path).err().unwrap());
         assert!(text.contains("a.deb") && text.contains("several kernels"), "{text}");
+    }
+
+    #[test]
+    fn a_package_that_is_cut_short_is_named_with_the_length_it_should_have() {
+        let directory = tempfile::tempdir().unwrap();
+        let path =
+            write(directory.path(), "linux.deb", &[("boot/vmlinuz-1", &bzimage::tests::bzimage("6.1"))]);
+        let whole = std::fs::read(&path).unwrap();
+        let ends = whole.len() - usize::from(whole.ends_with(b"\n"));
+        for bytes in [ends - 1, ends - 100] {
+            std::fs::write(&path, &whole[..bytes]).unwrap();
+            let text = format!("{:#}", open(&path).err().unwrap());
+            let said = format!("it has {bytes} bytes, and by its own headers at least {ends}; download");
+            assert!(text.contains("linux.deb") && text.contains(&said), "{text}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Finds the guest program and makes sure that it can be init: a static program for this machine.
 
 use super::bounded::read_file;
+use super::whole::ensure_whole_elf;
 use anyhow::{Context, bail, ensure};
 use object::elf::{ET_DYN, ET_EXEC, PT_INTERP};
 use object::read::elf::{ElfFile64, FileHeader as _, ProgramHeader as _};
@@ -59,6 +60,7 @@ fn read(path: &Path) -> anyhow::Result<Program> {
 
 /// Makes sure that the kernel can start this program where there is nothing but this program.
 fn check(bytes: &[u8]) -> anyhow::Result<()> {
+    ensure_whole_elf(bytes)?;
     let file = ElfFile64::<Endianness>::parse(bytes)
         .map_err(|error| anyhow::anyhow!("it is no 64-bit ELF file ({error}); build it: {BUILD}"))?;
     let (header, endian) = (file.elf_header(), file.endian());
@@ -117,6 +119,8 @@ mod tests {
         let mut foreign = program(false);
         foreign[18] ^= 0x40;
         assert!(check(&foreign).unwrap_err().to_string().contains("architecture"));
+        let whole = program(false);
+        assert!(check(&whole[..whole.len() - 1]).unwrap_err().to_string().contains("cut short"));
     }
 
     #[test]

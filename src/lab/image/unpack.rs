@@ -41,7 +41,10 @@ pub(super) fn reader<'a>(mut input: impl Read + 'a) -> anyhow::Result<Box<dyn Re
 /// Damaged data, or more than `limit_bytes` of it.
 pub(super) fn bytes(packed: &[u8], limit_bytes: u64) -> anyhow::Result<Vec<u8>> {
     let mut plain = Vec::new();
-    reader(packed)?.take(limit_bytes + 1).read_to_end(&mut plain).context("damaged compressed data")?;
+    reader(packed)?
+        .take(limit_bytes + 1)
+        .read_to_end(&mut plain)
+        .context("its compressed data are damaged or cut short: download or copy it again")?;
     ensure!(plain.len() as u64 <= limit_bytes, "it unpacks to more than {limit_bytes} bytes");
     Ok(plain)
 }
