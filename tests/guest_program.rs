@@ -13,6 +13,8 @@ mod integrity;
 mod limits;
 #[path = "guest_program/memory.rs"]
 mod memory;
+#[path = "guest_program/output.rs"]
+mod output;
 #[path = "guest_program/pacing.rs"]
 mod pacing;
 #[path = "guest_program/targets.rs"]

@@ -4,13 +4,15 @@ mod flags;
 mod plan_file;
 mod verdict;
 
-use crate::cli::say::say;
+use crate::cli::{
+    print::{answer, print},
+    say::say,
+};
 use crate::guest::{self, Options, boot};
 use crate::plan::Plan;
 use crate::port::Target;
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
-use std::io::{Write, stdout};
 use std::{path::PathBuf, process::ExitCode};
 
 /// Dirties memory exactly as asked and measures what live migration does to it.
@@ -39,8 +41,8 @@ impl GuestCommand {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done; 1 failed; 2 the command line is wrong for this machine; 3 the load stayed below its target,
-or pages were corrupt.
+Exit codes: 0 done; 1 failed, or a --report target is not there; 2 the command line is wrong for this machine, or check
+found a FAULT; 3 the load stayed below its target, or pages were corrupt.
 
 A first look:           sully run -d 10s
 Can it run here?        sully check -m 75% --pages 2M --report virtio
@@ -57,8 +59,8 @@ struct RunArgs {
     plan: Option<PathBuf>,
     #[command(flatten)]
     said: flags::PlanFlags,
-    /// Where records go: - (standard output), file:PATH, virtio[:NAME] (port org.sully.0), unix:PATH (connects,
-    /// and reconnects); may be repeated. A terminal gets a table, with or without
+    /// Where records go: - (standard output), file:PATH (begun anew, whatever it held), virtio[:NAME] (port org.sully.0),
+    /// unix:PATH (connects, and reconnects); may be repeated. A terminal gets a table, with or without
     #[arg(long, allow_hyphen_values = true, value_name = "TARGET")]
     report: Vec<Target>,
 }
@@ -83,7 +85,10 @@ pub fn main() -> ExitCode {
     if boot::is_init() {
         init();
     }
-    let command = Cli::parse().command;
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(instead) => return answer(&instead),
+    };
     let (code, message) = match command.args().options() {
         Ok(options) => perform(&command, &options),
         Err(message) => (2, Some(message)),
@@ -139,17 +144,14 @@ fn perform(command: &GuestCommand, options: &Options) -> (u8, Option<String>) {
 
 /// Prints what was found.
 fn inspect(options: &Options) -> (u8, Option<String>) {
-    match guest::check(options) {
+    let findings = match guest::check(options) {
+        Err(error) => return (1, Some(error.to_string())),
+        Ok(findings) => findings,
+    };
+    match print(&findings.to_string()) {
         Err(error) => (1, Some(error.to_string())),
-        Ok(findings) => {
-            // Whoever closed the pipe has read enough.
-            let _ = write!(stdout(), "{findings}");
-            if findings.is_possible() {
-                (0, None)
-            } else {
-                (2, Some("this guest cannot run the plan".into()))
-            }
-        }
+        Ok(()) if findings.is_possible() => (0, None),
+        Ok(()) => (2, Some("this guest cannot run the plan".into())),
     }
 }
 

@@ -3,4 +3,5 @@
 pub mod guest;
 #[cfg(feature = "host")]
 pub mod lab;
+mod print;
 mod say;

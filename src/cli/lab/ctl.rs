@@ -2,8 +2,8 @@
 
 mod words;
 
-use super::{interrupt::interruptions, print::print};
-use crate::cli::say::say;
+use super::interrupt::interruptions;
+use crate::cli::{print::print, say::say};
 use crate::lab::collect::{CONTROL_SOCKET, ask};
 use crate::lab::hostclock;
 use crate::lab::wrong::given;

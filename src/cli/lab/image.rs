@@ -1,7 +1,6 @@
 //! `sully-lab image`: builds what the lab's VMs boot.
 
-use super::print::print;
-use crate::cli::say::say;
+use crate::cli::{print::print, say::say};
 use crate::lab::image::{self, Built, Request};
 use crate::units::ByteSize;
 use std::path::PathBuf;
@@ -39,7 +38,7 @@ pub fn run(args: &ImageArgs) -> anyhow::Result<()> {
     for warning in &built.warnings {
         say(format_args!("warning: {warning}"));
     }
-    print(&summary(&built))
+    Ok(print(&summary(&built))?)
 }
 
 /// What the user wants to know of a built image, a fact a line.

@@ -4,11 +4,10 @@ mod collect;
 mod ctl;
 mod image;
 mod interrupt;
-mod print;
 mod report;
 mod run;
 
-use crate::cli::say::say;
+use crate::cli::{print::answer, say::say};
 use crate::lab::{rundir::ReadError, wrong::WrongInput};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -42,7 +41,11 @@ From nothing to a report:
 
 /// The whole program.
 pub fn main() -> ExitCode {
-    let done = match &Cli::parse().command {
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(instead) => return answer(&instead),
+    };
+    let done = match &command {
         LabCommand::Image(args) => image::run(args).map(|()| ExitCode::SUCCESS),
         LabCommand::Run(args) => run::run(args),
         LabCommand::Scenarios(args) => run::scenarios(args),

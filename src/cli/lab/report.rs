@@ -1,7 +1,9 @@
 //! `sully-lab report`: one run explained, or several compared.
 
-use super::print::{print, print_with};
-use crate::cli::say::say;
+use crate::cli::{
+    print::{print, print_with},
+    say::say,
+};
 use crate::lab::{
     report::{csv, json, text, write_derived, write_pages},
     rundir::{OWN_FILES, REPORT_FILE, ReadError, RunData, find_runs},

@@ -9,8 +9,7 @@ mod turns;
 pub use args::{RunArgs, ScenariosArgs};
 
 use super::interrupt::interruptions;
-use super::print::print;
-use crate::cli::say::say;
+use crate::cli::{print::print, say::say};
 use crate::lab::run::{Host, HostRequest, Watch, preflight, run_scenario, writable};
 use crate::lab::scenario::{BUILTIN, Resolved, ScenarioError, find};
 use crate::record::Outcome;

@@ -1,5 +1,6 @@
 //! The console as standard input, output and error of PID 1, and the one way to say something on it.
 
+use crate::units::printable;
 use std::fs::OpenOptions;
 use std::io::Write;
 
@@ -27,9 +28,10 @@ pub fn announce(text: &str) {
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
-/// The line as written: whatever the text holds, every line of it is recognisable by its prefix.
+/// The line as written: whatever the text holds, every line of it is recognisable by its prefix, and steers no terminal.
 fn line_of(text: &str) -> String {
-    text.lines().fold(String::new(), |all, line| all + "sully: " + line + "\n")
+    let shown = |line: &str| line.chars().map(printable).collect::<String>();
+    text.lines().fold(String::new(), |all, line| all + "sully: " + &shown(line) + "\n")
 }
 
 #[cfg(test)]
@@ -40,5 +42,6 @@ mod tests {
     fn every_line_of_an_announcement_carries_the_prefix() {
         assert_eq!(line_of("up"), "sully: up\n");
         assert_eq!(line_of("first\nsecond\n"), "sully: first\nsully: second\n");
+        assert_eq!(line_of("no '\u{1b}[2J'"), "sully: no '\u{fffd}[2J'\n");
     }
 }

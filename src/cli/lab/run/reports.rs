@@ -1,11 +1,8 @@
 //! The reports of a command's runs: each run's own files as soon as it is over, the text and the comparison at the end.
 
-use super::super::{
-    print::print,
-    report::{page_path, same_with_charts},
-};
+use super::super::report::{page_path, same_with_charts};
 use super::outcome::{badness, exit_code, word};
-use crate::cli::say::say;
+use crate::cli::{print::print, say::say};
 use crate::{
     lab::{
         report::{text, unmet, write_derived, write_pages},
