@@ -28,6 +28,10 @@ fn wrong_inputs_are_repeated_and_answered_with_the_way_out() {
         ("run smoke/precopy --set load.rat=5M/s", "load.rat=5M/s", "load.rate"),
         ("run smoke/precopy --set load.rate=fast", "'fast'", "100M/s"),
         ("run smoke/precopy --set load", "--set load", "load.rate=80M/s"),
+        ("run smoke/precopy --set load=1", "--set load=1", "load.memory, load.pages"),
+        ("run smoke/precopy --set vm.memory=2", "vm.memory = 2", "a number without a unit is bytes"),
+        ("run smoke/precopy --set load.pattern=hotspot:100%/0%", "hotspot:100%/0%", "hotspot:10%/90%"),
+        ("collect x --out target/x --prometheus 127.0.0.1", "'127.0.0.1'", "127.0.0.1:9469"),
         ("run smoke/precopy --set vm.cpus=0", "vm.cpus", "1"),
         ("run smoke/precopy --accel hvf", "'hvf'", "auto, kvm or tcg"),
         ("run smoke/precopy --repeat 0", "'0'", "1 to 10000"),
@@ -129,13 +133,15 @@ fn a_reader_that_has_read_enough_is_no_failure_and_a_full_disk_is_one_with_its_c
         let message = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success() && message.is_empty(), "{arguments}: {message}");
     }
-    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_sully-lab"));
-    let output = command.arg("scenarios").stdout(full).stderr(std::process::Stdio::piped()).spawn().unwrap();
-    let output = output.wait_with_output().unwrap();
-    let message = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{message}");
-    assert_eq!(message.matches("No space left on device").count(), 1, "{message}");
+    for arguments in ["scenarios", "scenarios smoke/precopy", "--help", "--version"] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_sully-lab"));
+        command.args(arguments.split_whitespace()).stdout(full).stderr(std::process::Stdio::piped());
+        let output = command.spawn().unwrap().wait_with_output().unwrap();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments}: {message}");
+        assert_eq!(message.matches("No space left on device").count(), 1, "{arguments}: {message}");
+    }
 }
 
 #[test]

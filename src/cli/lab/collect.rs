@@ -7,7 +7,11 @@ use crate::cli::say::say;
 use crate::lab::collect::{Options, collect};
 use crate::units::{ByteSize, Nanos};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    process::ExitCode,
+};
 use table::Live;
 use tokio::runtime;
 
@@ -21,8 +25,8 @@ pub struct CollectArgs {
     /// Where the sessions' directories go; a collector that starts again here goes on where the last one stopped
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
-    /// Serve metrics for Prometheus, for example on 127.0.0.1:9469
-    #[arg(long, value_name = "ADDR")]
+    /// Serve metrics for Prometheus on ADDR:PORT, for example 127.0.0.1:9469; a port alone is one of 127.0.0.1
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     pub prometheus: Option<SocketAddr>,
     /// End after this time [default: at ^C]
     #[arg(long, value_name = "TIME")]
@@ -34,6 +38,13 @@ pub struct CollectArgs {
     /// Show nothing
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let port = text.parse().map(|port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    port.or_else(|_| text.parse()).map_err(|_| {
+        "expected an address and a port such as 127.0.0.1:9469 or [::1]:9469, or a port alone".to_owned()
+    })
 }
 
 const AFTER: &str = "\
@@ -84,5 +95,19 @@ fn raise_file_limit() {
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
         // Where that is refused, fewer sockets can be connected at once.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_alone_is_one_of_this_machine_and_what_is_none_is_shown_one() {
+        assert_eq!(address("9469").unwrap().to_string(), "127.0.0.1:9469");
+        assert_eq!(address("[::1]:9469").unwrap().to_string(), "[::1]:9469");
+        for wrong in ["here", "127.0.0.1", "70000"] {
+            assert!(address(wrong).unwrap_err().contains("127.0.0.1:9469"), "{wrong}");
+        }
     }
 }

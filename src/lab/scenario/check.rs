@@ -2,10 +2,12 @@
 
 use super::{LoadSpec, Scenario, plan_file, when};
 use crate::plan::{Backing, Numa, PageSize, Plan, is_write};
-use crate::units::{Nanos, shown};
+use crate::units::{Nanos, PAGE_BYTES, shown};
 
 /// What the kernel and the guest program need beside the load, in bytes: less than this does not boot.
 pub(super) const GUEST_FLOOR_BYTES: u64 = 96 << 20;
+/// What is mistaken most often of a size.
+const BARE: &str = "a number without a unit is bytes";
 /// The longest any wait of a scenario may be.
 const LONGEST: Nanos = Nanos::from_secs(24 * 3600);
 /// The shortest interval `sully run` takes.
@@ -90,7 +92,12 @@ fn vm(scenario: &Scenario, faults: &mut Vec<String>) {
     }
     let asked_bytes = asked_bytes(scenario);
     let needed = asked_bytes.saturating_add(GUEST_FLOOR_BYTES);
-    if vm.memory.0 < needed {
+    if vm.memory.0 < GUEST_FLOOR_BYTES {
+        faults.push(format!(
+            "vm.memory = {} is too little: the guest needs 96M beside its load; expected a size, for example 256M; {BARE}",
+            vm.memory
+        ));
+    } else if vm.memory.0 < needed {
         faults.push(format!(
             "load.{} does not fit into vm.memory = {}: the guest needs 96M beside it; lower it \
              or raise vm.memory to {}M",
@@ -105,8 +112,12 @@ fn vm(scenario: &Scenario, faults: &mut Vec<String>) {
             load.asked.write_bytes
         ));
     }
-    if asked_bytes == 0 {
-        faults.push("load.memory = 0 dirties nothing: expected a size, for example 64M".into());
+    let least_bytes = PAGE_BYTES * u64::from(load.asked.threads.unwrap_or(vm.cpus));
+    if asked_bytes < least_bytes {
+        faults.push(format!(
+            "load.{} is less than one page of 4096 bytes for each writer: expected a size, for example 64M; {BARE}",
+            memory(load, asked_bytes)
+        ));
     }
 }
 

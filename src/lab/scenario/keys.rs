@@ -119,21 +119,31 @@ pub fn hint(wrong: &str) -> String {
         let _ = write!(hint, "did you mean {nearest}? ");
     }
     let section = wrong.split_once('.').map(|(section, _)| section).filter(|section| is_section(section));
+    hint + &expected(section)
+}
+
+/// The keys of a section, or all that belong to none.
+pub fn expected(section: Option<&str>) -> String {
     let listed: Vec<&str> = match section {
         Some(section) => in_section(section).collect(),
         None => candidates().filter(|name| !name.contains('.')).collect(),
     };
-    let _ = write!(hint, "expected one of {}", listed.join(", "));
-    hint
+    format!("expected one of {}", listed.join(", "))
 }
 
 /// The one of `names` that `wrong` was most likely meant to be.
 pub fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let last = |text: &str| text.rsplit(['.', '/']).next().map(str::to_owned).unwrap_or_default();
+    let parts = |text: &str| {
+        let at = text.rfind(['.', '/']).map_or(0, |at| at + 1);
+        (text[..at].to_owned(), text[at..].to_owned())
+    };
+    let (section, last) = parts(wrong);
     let likeness = |name: &str| {
-        // A right key in the wrong section, or a name without its first part, is the likeliest slip of all.
-        let whole = strsim::jaro_winkler(wrong, name);
-        whole.max(0.95 * strsim::jaro_winkler(&last(wrong), &last(name)))
+        let (own_section, own_last) = parts(name);
+        // A right key in the wrong section, or a name without its first part, is the likeliest slip of all; that the section
+        // is right says nothing of the rest.
+        let by_last = strsim::jaro_winkler(&last, &own_last);
+        if section == own_section { by_last } else { strsim::jaro_winkler(wrong, name).max(0.95 * by_last) }
     };
     names
         .map(|name| (likeness(name), name))

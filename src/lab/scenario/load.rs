@@ -1,17 +1,20 @@
 //! From a name, a file and `--set` to a scenario; every error repeats the input and shows the way out.
 
 use super::change::{changed, said};
-use super::keys::{expectation, hint, is_list, is_qemus, is_section, kind_of, nearest, parameter, qemus};
+use super::keys::{
+    expectation, expected, hint, is_list, is_qemus, is_section, kind_of, nearest, parameter, qemus,
+};
 use super::precedence::settle;
 use super::{
     BUILTIN, Scale, Scenario,
     check::check,
     plan_file::{carry, take},
 };
+use crate::files::read_text;
 use crate::plan::{Setting, ValueKind};
 use crate::units;
 use std::fmt::Write as _;
-use std::{fs, path::Path};
+use std::path::Path;
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -25,7 +28,7 @@ const FILE_LIMIT_BYTES: u64 = 1 << 20;
 pub enum ScenarioError {
     /// Neither a built-in name nor a file.
     #[error(
-        "there is no scenario '{name}': {hint}; `sully-lab scenarios` lists them, a path to a TOML file is taken too"
+        "there is no scenario '{name}': {hint} `sully-lab scenarios` lists them, a path to a TOML file is taken too"
     )]
     Unknown {
         /// What was asked for.
@@ -151,21 +154,17 @@ fn together(mut scenario: Scenario, origin: &str, set: &[&str]) -> Result<Resolv
 
 fn from_file(name: &str) -> Result<Scenario, ScenarioError> {
     let path = Path::new(name);
-    if !path.is_file() {
+    if !path.exists() || path.is_dir() {
         let names = BUILTIN.iter().map(|builtin| builtin.name);
         let listed: Vec<&str> = names.clone().collect();
         let hint = match nearest(name, names) {
             Some(nearest) => format!("did you mean {nearest}?"),
-            None => format!("built in are {}", listed.join(", ")),
+            None => format!("built in are {};", listed.join(", ")),
         };
         return Err(ScenarioError::Unknown { name: shown(name), hint });
     }
     let unreadable = |reason: String| ScenarioError::Unreadable { path: shown(name), reason };
-    let length = fs::metadata(path).map_err(|error| unreadable(error.to_string()))?.len();
-    if length > FILE_LIMIT_BYTES {
-        return Err(unreadable(format!("its {length} bytes are more than a scenario's {FILE_LIMIT_BYTES}")));
-    }
-    let text = fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+    let text = read_text(path, FILE_LIMIT_BYTES).map_err(|error| unreadable(error.to_string()))?;
     let mut scenario = read(&text, name)?;
     carry(&mut scenario.load, path.parent().unwrap_or(Path::new(".")))
         .map_err(|message| ScenarioError::Wrong { origin: shown(name), place: String::new(), message })?;
@@ -187,9 +186,23 @@ fn read(text: &str, origin: &str) -> Result<Scenario, ScenarioError> {
     let from_toml = |error: &toml::de::Error, key: Option<&str>| {
         wrong(error.span().map(|span| span.start), said(error.message(), key))
     };
-    let table = DeTable::parse(text).map_err(|error| from_toml(&error, None))?;
+    let table = DeTable::parse(text).map_err(|error| {
+        let message = format!(
+            "{}; write a value with a unit in quotes, such as \"80M/s\"",
+            said(error.message(), None)
+        );
+        wrong(error.span().map(|span| span.start), message)
+    })?;
     if let Some((start, key)) = unknown_key(table.get_ref()) {
         return Err(wrong(Some(start), format!("there is no key '{}': {}", shown(&key), hint(&key))));
+    }
+    if let Some((key, _)) = table.get_ref().iter().find(|(key, value)| is_flat_section(key.get_ref(), value))
+    {
+        let name = key.get_ref();
+        return Err(wrong(
+            Some(key.span().start),
+            format!("{name} is no section: write [{name}] before its keys"),
+        ));
     }
     let values = values(table.get_ref());
     if let Some((key, value)) = values.iter().find(|(key, value)| !is_of_kind(key, value.get_ref())) {
@@ -205,13 +218,8 @@ fn read(text: &str, origin: &str) -> Result<Scenario, ScenarioError> {
         from_toml(&error, key)
     });
     let mut scenario: Scenario = read?;
-    for (key, value) in table.get_ref().iter().filter(|(key, _)| key.get_ref() == "load") {
-        let DeValue::Table(section) = value.get_ref() else {
-            return Err(wrong(
-                Some(key.span().start),
-                "load is no section: write [load] before its keys".into(),
-            ));
-        };
+    for (_, value) in table.get_ref().iter().filter(|(key, _)| key.get_ref() == "load") {
+        let DeValue::Table(section) = value.get_ref() else { continue };
         take(&mut scenario.load, section).map_err(|faults| {
             let said: Vec<String> =
                 faults.iter().map(|(_, fault)| format!("{}; {}", fault.what, fault.remedy)).collect();
@@ -219,6 +227,11 @@ fn read(text: &str, origin: &str) -> Result<Scenario, ScenarioError> {
         })?;
     }
     Ok(scenario)
+}
+
+/// Whether what is called as a section is called holds no keys.
+fn is_flat_section(name: &str, value: &Spanned<DeValue<'_>>) -> bool {
+    is_section(name) && !matches!(value.get_ref(), DeValue::Table(_))
 }
 
 /// What a key takes, as a file writes it.
@@ -289,6 +302,14 @@ fn set(scenario: &Scenario, assignment: &str) -> Result<Scenario, ScenarioError>
         .split_once('=')
         .ok_or_else(|| wrong("expected KEY=VALUE, for example load.rate=80M/s".into()))?;
     let (key, text) = (key.trim(), text.trim());
+    if is_section(key) {
+        return Err(wrong(format!("{key} is a section: name one of its keys; {}", expected(Some(key)))));
+    }
+    if is_list(key) {
+        return Err(wrong(format!(
+            "{key} is a list of tables: write [[{key}]] in a scenario file, or in a plan for load.plan"
+        )));
+    }
     if kind_of(key).is_none() && qemus(key).is_none() {
         return Err(wrong(format!("there is no key '{}': {}", shown(key), hint(key))));
     }

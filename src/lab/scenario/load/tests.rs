@@ -91,7 +91,7 @@ fn an_override_that_does_not_fit_says_what_does() {
     assert!(said("vm.cpus=many").contains("vm.cpus takes a whole number"));
     assert!(said("vm.cpus=-1").starts_with("--set vm.cpus=-1:"));
     assert!(said("migration.postcopy=maybe").contains("true or false"));
-    assert!(said("vm=1").contains("there is no key 'vm'"));
+    assert!(said("vm=1").contains("vm is a section"));
 }
 
 #[test]
@@ -107,10 +107,61 @@ fn an_unknown_scenario_is_answered_with_the_nearest_and_the_list_command() {
 }
 
 #[test]
+fn a_scenario_that_is_near_none_is_answered_with_all_of_them() {
+    let said = find("smoke/nosuch", &[]).unwrap_err().to_string();
+    assert!(!said.contains("did you mean") && said.contains("built in are smoke/precopy"), "{said}");
+}
+
+#[test]
+fn a_section_or_a_list_that_is_set_and_a_section_without_keys_are_answered_with_the_form() {
+    for (assignment, expected) in [
+        ("load=1", "load is a section: name one of its keys; expected one of load.memory, load.pages"),
+        ("vm=1", "expected one of vm.memory, vm.cpus"),
+        ("load.phase=x", "write [[load.phase]] in a scenario file"),
+    ] {
+        let said = find("smoke/precopy", &[assignment.to_owned()]).unwrap_err().to_string();
+        assert!(said.contains(assignment) && said.contains(expected), "{said}");
+    }
+    for section in ["vm", "load", "migration", "collect", "expect"] {
+        let said = parse(&format!("name = \"x\"\n{section} = 3\n"), "x").unwrap_err().to_string();
+        assert!(said.contains(&format!("x:2:1: {section} is no section: write [{section}]")), "{said}");
+    }
+}
+
+#[test]
+fn memory_in_bare_bytes_is_answered_with_a_size_and_what_a_bare_number_means() {
+    for (assignment, example) in [("vm.memory=2", "256M"), ("vm.memory=0", "256M"), ("load.memory=64", "64M")]
+    {
+        let said = find("smoke/precopy", &[assignment.to_owned()]).unwrap_err().to_string();
+        let key = assignment.replace('=', " = ");
+        assert!(said.contains(&key) && said.contains(&format!("for example {example}")), "{said}");
+        assert!(said.contains("a number without a unit is bytes"), "{said}");
+    }
+}
+
+#[test]
+fn a_value_without_its_quotes_is_answered_with_quotes() {
+    let said = parse("[load]\nrate = 80M/s\n", "x").unwrap_err().to_string();
+    assert!(said.contains("x:2:") && said.contains("in quotes, such as \"80M/s\""), "{said}");
+}
+
+#[test]
+fn a_pipe_is_not_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let pipe = pipe.to_string_lossy();
+    for (name, set) in [(&*pipe, vec![]), ("smoke/precopy", vec![format!("load.plan={pipe}")])] {
+        let said = find(name, &set).unwrap_err().to_string();
+        assert!(said.contains(&*pipe) && said.contains("no regular file"), "{said}");
+    }
+}
+
+#[test]
 fn a_file_is_taken_by_its_path_and_named_by_it() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("tiny.toml");
-    fs::write(&path, "[load]\nmemory = \"1M\"\n").unwrap();
+    std::fs::write(&path, "[load]\nmemory = \"1M\"\n").unwrap();
     let scenario = find(&path.to_string_lossy(), &[]).unwrap().scenario;
     assert_eq!(scenario.name, "tiny");
 }
