@@ -221,7 +221,9 @@ fn clock(choice: ClockChoice) -> Line {
             Some(_) => line(
                 "clock",
                 Mark::Ok,
-                format!("{source}, but the CPU's counter stamps, as --clock tsc says"),
+                format!(
+                    "the CPU's counter stamps, as --clock tsc says; the kernel's clocksource is {source}"
+                ),
             ),
         };
     }

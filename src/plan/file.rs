@@ -40,7 +40,8 @@ impl PlanFile {
             let at = error.span().map_or(0, |span| span.start);
             vec![Fault {
                 what: at_line(at, &format!(" is no TOML: {}", error.message())),
-                remedy: "write key = \"value\", and [[phase]] before the keys of a phase".into(),
+                remedy: "write values in quotes, key = \"value\", and [[phase]] before the keys of a phase"
+                    .into(),
             }]
         })?;
         Self::of_table(table.get_ref(), Scope::Plan, &[]).map_err(|faults| {

@@ -1,5 +1,6 @@
 //! A hot set: few pages that get most of the visits, and may wander.
 
+use super::Fault;
 use crate::units::{Rate, Share};
 use std::{fmt, str::FromStr};
 
@@ -30,6 +31,21 @@ impl FromStr for Hotspot {
             return Err(NoHotspot);
         }
         Ok(Self { pages, writes, drift_pages_per_s })
+    }
+}
+
+impl Hotspot {
+    /// What is senseless about it: a hot set that is all there is, or that nobody visits.
+    pub(super) fn fault(self) -> Option<Fault> {
+        let what = if self.pages == Share::from_millionths(Share::WHOLE) {
+            "leaves no page that is not hot"
+        } else if self.writes == Share::default() {
+            "has hot pages that are never visited"
+        } else {
+            return None;
+        };
+        let remedy = "give the hot pages less than 100% of the pages and more than 0% of the visits, such as hotspot:10%/90%";
+        Some(Fault { what: format!("--pattern hotspot:{self} {what}"), remedy: remedy.into() })
     }
 }
 

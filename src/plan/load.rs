@@ -162,6 +162,9 @@ impl Load {
     pub(super) fn visit_faults(&self) -> Vec<Fault> {
         let mut faults = at_odds(self.rate, self.pattern, self.reads);
         faults.extend(self.content.fault(self.write_bytes));
+        if let PatternSpec::Hotspot(hotspot) = self.pattern {
+            faults.extend(hotspot.fault());
+        }
         faults
     }
 

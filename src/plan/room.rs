@@ -22,17 +22,8 @@ fn check(plan: &Plan, (asked, machine): (u64, &Machine), threads: u32, faults: &
     let pool = pool::Pool::of(plan, machine, threads);
     pool::check(plan, asked, &machine.stock, faults);
     let least = PageCount(u64::from(threads.max(1))).bytes().max(plan.kind.pages.bytes());
-    if let Some(refill) =
-        pool::refill(plan.kind.pages, asked.max(least), pool.available_bytes, machine.stock.huge_is_limited)
-        && pool.available_bytes < least
-    {
-        faults.push(Fault {
-            what: format!(
-                "--memory {} of --pages {} is not there: too few are free",
-                plan.memory, plan.kind.pages
-            ),
-            remedy: format!("{refill} at least, or use --pages thp"),
-        });
+    if plan.kind.pages.is_pooled() && pool.available_bytes < least {
+        faults.extend(empty_pool(plan, (asked.max(least), pool.available_bytes), machine));
         return;
     }
     if asked < least {
@@ -52,6 +43,26 @@ fn check(plan: &Plan, (asked, machine): (u64, &Machine), threads: u32, faults: &
         let what = format!("--memory {} is not there: {}", plan.memory, pool.account(asked));
         faults.push(Fault { what, remedy: remedy(plan, machine, &pool, asked) });
     }
+}
+
+/// What is wrong with a pool of huge pages that has not even the least. A share is of the free ones: there the pages to add
+/// are that share of the memory there is.
+fn empty_pool(plan: &Plan, (asked, free): (u64, u64), machine: &Machine) -> Option<Fault> {
+    let refill = |bytes| pool::refill(plan.kind.pages, bytes, free, machine.stock.huge_is_limited);
+    let way = match plan.memory {
+        MemoryAmount::OfAvailable(share) if share.of(machine.available_bytes) > asked => format!(
+            "{}, for {share} of the memory available now, and ask for --memory 100% of them",
+            refill(share.of(machine.available_bytes))?
+        ),
+        _ => format!("{} at least", refill(asked)?),
+    };
+    Some(Fault {
+        what: format!(
+            "--memory {} of --pages {} is not there: too few are free",
+            plan.memory, plan.kind.pages
+        ),
+        remedy: format!("{way}, or use --pages thp"),
+    })
 }
 
 /// What to do when there is less than `asked_bytes`.

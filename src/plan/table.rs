@@ -21,7 +21,7 @@ macro_rules! parameters {
                 memory "memory": MemoryAmount = MemoryAmount::Bytes(ByteSize::mib(512)), [] [own Region,] {
                     short: Some('m'),
                     value: Some("SIZE|PERCENT"),
-                    help: "Memory to dirty: a size (512M, 4G) or a share of the available memory (75%)",
+                    help: "Memory to dirty: a size (512M, 4G; M is MiB) or a share of the available memory (75%)",
                     form: "a size or a share such as 64M or 75%",
                 }
             }

@@ -36,6 +36,16 @@ fn a_pool_too_small_is_named_with_the_pages_to_add() {
         message.contains("hugepages-2048kB/nr_hugepages by 18 ") && message.contains("at most --memory 64M"),
         "{message}"
     );
+    let none = || Machine {
+        available_bytes: 1 << 30,
+        stock: Stock {
+            huge: HugePages { free_2m_bytes: Some(0), ..HugePages::default() },
+            ..Stock::default()
+        },
+        ..machine()
+    };
+    let message = check(&plan("75%", "2M", None, false), &none()).unwrap_err().to_string();
+    assert!(message.contains("nr_hugepages by 384 ") && message.contains("--memory 100%"), "{message}");
     let message = fault("1G", "1G", None, false);
     assert!(message.contains("--pages 1G is not there") && message.contains("thp"), "{message}");
 }

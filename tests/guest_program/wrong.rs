@@ -3,7 +3,7 @@
 use super::failure;
 
 /// Every flag that takes a value, a wrong one, what repeats it and what shows the form.
-const FLAGS: [(&str, &str, &str, &str); 39] = [
+const FLAGS: [(&str, &str, &str, &str); 41] = [
     ("--memory", "lots", "'lots'", "<number>[K|M|G|T]"),
     ("--memory", "256", "--memory 256", "a number without a unit is bytes"),
     ("--memory", "99999999999T", "'99999999999T'", "less than 2^64 bytes"),
@@ -15,6 +15,8 @@ const FLAGS: [(&str, &str, &str, &str); 39] = [
     ("--rate", "100", "'100'", "<number>p/s"),
     ("--rate", "99999999999G/s", "'99999999999G/s'", "at most 1000000000"),
     ("--pattern", "zigzag", "'zigzag'", "sequential, shuffle"),
+    ("--pattern", "hotspot:100%/0%", "hotspot:100%/0%", "hotspot:10%/90%"),
+    ("--pattern", "hotspot:10%/0%", "hotspot:10%/0%", "hotspot:10%/90%"),
     ("--pace", "brisk", "'brisk'", "burst:ON/OFF"),
     ("--backlog", "drop", "'drop'", "repay or shed"),
     ("--catch-up", "-1", "'-1'", "a whole number from 1 to 100"),
