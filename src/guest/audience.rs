@@ -51,7 +51,11 @@ impl Audience {
     pub fn open(targets: &[Target]) -> Result<Opened, PortError> {
         let id = new_session();
         let open = |target| Port::open(target).map(|port| (port, Session::new(id)));
+        let overwritten: Vec<String> = targets.iter().filter_map(overwritten).collect();
         let streams = targets.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+        for sentence in &overwritten {
+            boot::announce(sentence);
+        }
         // Where people look on, they are shown the table, whatever else hears of the run; a VM's console is too slow for that.
         let is_watched = stdout().is_terminal() && !boot::is_init() && !targets.contains(&Target::Stdout);
         let terminal =
@@ -178,6 +182,13 @@ impl Audience {
         }
         failure
     }
+}
+
+/// What opening `target` takes away, in a sentence; none where that is nothing.
+fn overwritten(target: &Target) -> Option<String> {
+    let Target::File(path) = target else { return None };
+    let held = std::fs::metadata(path).ok().filter(|found| found.is_file() && found.len() > 0)?;
+    Some(format!("{target} is begun anew: the {} bytes it held are gone", held.len()))
 }
 
 /// How long a flush sleeps at most before it looks again at ports that cannot be polled.
