@@ -47,7 +47,13 @@ impl Guest {
 }
 
 fn heartbeat() -> Body {
-    Body::Heartbeat(Heartbeat { real_ns: 1, tsc: Some(2), disruptions: None, ptp_ns: None })
+    Body::Heartbeat(Heartbeat {
+        real_ns: 1,
+        tsc: Some(2),
+        disruptions: None,
+        ptp_ns: None,
+        clocksource: None,
+    })
 }
 
 /// An interval of the usual length: two packed histograms make most of it.

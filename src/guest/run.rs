@@ -13,7 +13,7 @@ use crate::clock::{Clock, Monotonic, cycles, realtime_ns};
 use crate::engine::{Engine, EngineError, Snapshot, come_before_writers};
 use crate::plan::{self, Checked, Plan};
 use crate::port::Target;
-use crate::probe::{self, DisruptionProbe, PtpProbe};
+use crate::probe::{self, ClocksourceWatch, DisruptionProbe, PtpProbe, clocksource};
 use crate::record::{Body, ClockStep, Corruption, End, EndReason, Gap, Heartbeat, Phase, Stall, SweepEnd};
 use crate::units::Nanos;
 use std::{panic::resume_unwind, rc::Rc, thread};
@@ -75,10 +75,11 @@ fn begin(checked: Checked, cpus: &[u32], targets: &[Target], signals: Signals) -
     }
     let start = Rc::new(engine.snapshot());
     let audience = Audience::new(opened, &start);
+    let clocksource = first.clock.clocksource.clone();
     // Where that is not allowed records are late when CPUs are scarce, and no less true.
     let _ = come_before_writers();
     let began_ns = engine.open_gate();
-    let mut run = Box::new(Run::new(checked, engine, audience, signals, (began_ns, start)));
+    let mut run = Box::new(Run::new(checked, engine, audience, signals, (began_ns, start, clocksource)));
     run.audience.say(began_ns, &Body::Hello(Box::new(first)));
     if run.plan.baseline_ns > 0 {
         run.name_phase(began_ns, "baseline");
@@ -111,6 +112,7 @@ struct Run {
     stalls: Vec<Stall>,
     disruptions: DisruptionProbe,
     ptp: PtpProbe,
+    clocksource: ClocksourceWatch,
 }
 
 impl Run {
@@ -119,7 +121,7 @@ impl Run {
         engine: Engine,
         audience: Audience,
         signals: Signals,
-        (began_ns, last): (u64, Rc<Snapshot>),
+        (began_ns, last, clocksource): (u64, Rc<Snapshot>, Option<String>),
     ) -> Self {
         Self {
             phase: String::new(),
@@ -135,6 +137,7 @@ impl Run {
             stalls: Vec::new(),
             disruptions: DisruptionProbe::open(),
             ptp: PtpProbe::open(),
+            clocksource: ClocksourceWatch::new(clocksource),
             plan,
             engine,
             audience,
@@ -189,10 +192,14 @@ impl Run {
                 let step = ClockStep { shown_ns: failure.shown_ns, true_ns: failure.true_ns };
                 self.audience.say(now_ns, &Body::ClockStep(step));
             }
+            if let Some(sentence) = self.clocksource.look(now_ns, clocksource) {
+                boot::announce(&sentence);
+            }
+            let clocksource = self.clocksource.other().map(str::to_owned);
             let (real_ns, tsc) = (realtime_ns(), cycles());
             let disruptions = self.disruptions.read();
             // Last, just before the record's own stamp.
-            let beat = Heartbeat { real_ns, tsc, disruptions, ptp_ns: self.ptp.read() };
+            let beat = Heartbeat { real_ns, tsc, disruptions, clocksource, ptp_ns: self.ptp.read() };
             self.audience.offer_detail(Monotonic.now_ns(), &Body::Heartbeat(beat));
         }
         // Before a status may count it.

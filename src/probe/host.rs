@@ -13,8 +13,6 @@ pub struct HostFacts {
     pub kernel: String,
     /// All memory of the machine; 0 where it cannot be read.
     pub mem_total_bytes: u64,
-    /// The kernel's clocksource.
-    pub clocksource: Option<String>,
 }
 
 /// Who this machine is, as far as it says.
@@ -28,18 +26,7 @@ pub fn host_facts() -> HostFacts {
             .ok()
             .and_then(|text| super::rows::row_bytes(&text, "MemTotal:"))
             .unwrap_or(0),
-        clocksource: clocksource(),
     }
-}
-
-/// The kernel's clocksource.
-pub fn clocksource() -> Option<String> {
-    text("/sys/devices/system/clocksource/clocksource0/current_clocksource")
-}
-
-/// Whether this clocksource is one of those that an x86 kernel falls back to where it cannot rely on the CPU's counter.
-pub fn is_fallback(clocksource: Option<&str>) -> bool {
-    matches!(clocksource, Some("hpet" | "acpi_pm" | "jiffies" | "refined-jiffies"))
 }
 
 /// A one-line file's line, where there is one.
@@ -57,14 +44,6 @@ mod tests {
         assert_eq!(facts.boot_id.len(), 36, "{facts:?}");
         assert_eq!(Some(&facts.kernel), text("/proc/sys/kernel/osrelease").as_ref());
         assert!(facts.mem_total_bytes > 1 << 20);
-    }
-
-    #[test]
-    fn a_clocksource_without_a_reliable_counter_is_a_fallback() {
-        let fallbacks = ["hpet", "acpi_pm", "jiffies", "refined-jiffies"];
-        assert!(fallbacks.into_iter().all(|clocksource| is_fallback(Some(clocksource))));
-        let steady = [Some("tsc"), Some("kvm-clock"), Some("arch_sys_counter"), None];
-        assert!(steady.into_iter().all(|clocksource| !is_fallback(clocksource)));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod callbacks;
 mod cgroup;
+mod clocksource;
 mod cost;
 mod dirty_log;
 mod disruption;
@@ -14,10 +15,11 @@ mod stock;
 mod thread;
 
 pub use callbacks::CallbackProbe;
+pub use clocksource::{ClocksourceWatch, clocksource, is_fallback};
 pub use cost::{process_cpu_ns, thread_cpu_ns};
 pub use dirty_log::DirtyLog;
 pub use disruption::DisruptionProbe;
-pub use host::{HostFacts, clocksource, host_facts, is_fallback};
+pub use host::{HostFacts, host_facts};
 pub use own_pages::OwnPages;
 pub use ptp::PtpProbe;
 pub use steal::StealProbe;

@@ -1,6 +1,6 @@
 //! What the kernel counted for the calling thread: faults, switches, CPU time, time in the run queue.
 
-use super::host::{clocksource, is_fallback};
+use super::clocksource::{clocksource, is_fallback};
 use crate::record::GapFeatures;
 use nix::{
     sys::resource::{UsageWho, getrusage},

@@ -112,6 +112,9 @@ pub struct Heartbeat {
     /// The hypervisor's clock as a PTP clock of the guest shows it, in ns, usually since 1970; read just before `mono_ns`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ptp_ns: Option<u64>,
+    /// The guest kernel's clocksource, where it is another than `hello` says; looked at once a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clocksource: Option<String>,
 }
 
 /// The CPU's counter was found not to tell the time; CLOCK_MONOTONIC stamps from then on.

@@ -64,7 +64,13 @@ mod tests {
         let record: Record = serde_json::from_str(line).unwrap();
         assert_eq!(
             record.body,
-            Body::Heartbeat(Heartbeat { real_ns: 5, tsc: None, disruptions: None, ptp_ns: None })
+            Body::Heartbeat(Heartbeat {
+                real_ns: 5,
+                tsc: None,
+                disruptions: None,
+                ptp_ns: None,
+                clocksource: None
+            })
         );
     }
 }

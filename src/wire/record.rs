@@ -104,7 +104,8 @@ mod tests {
                 real_ns,
                 tsc,
                 disruptions: tsc,
-                ptp_ns: tsc
+                ptp_ns: tsc,
+                clocksource: tsc.map(|number| number.to_string()),
             })),
             (any::<u32>(), any::<u64>(), any::<u64>()).prop_map(|(cpu, start_ns, len_ns)| Body::Stall(
                 Stall { cpu, start_ns, len_ns, page: start_ns, earlier: len_ns }

@@ -59,7 +59,13 @@ impl Guest {
         match &input {
             // What makes a record of one life differ from that of another is the clock alone, which every record shows.
             Input::Says(real_ns) => {
-                let beat = Heartbeat { real_ns: *real_ns, tsc: None, disruptions: None, ptp_ns: None };
+                let beat = Heartbeat {
+                    real_ns: *real_ns,
+                    tsc: None,
+                    disruptions: None,
+                    ptp_ns: None,
+                    clocksource: None,
+                };
                 self.session.offer_detail(*real_ns, Body::Heartbeat(beat));
                 self.said.push(*real_ns);
             }

@@ -30,7 +30,7 @@ pub(super) fn said(session: &mut Session) -> Vec<Record> {
 }
 
 pub(super) fn heartbeat() -> Body {
-    Body::Heartbeat(Heartbeat { real_ns: 1, tsc: None, disruptions: None, ptp_ns: None })
+    Body::Heartbeat(Heartbeat { real_ns: 1, tsc: None, disruptions: None, ptp_ns: None, clocksource: None })
 }
 
 #[test]

@@ -8,13 +8,16 @@ use crate::{
     },
     plan::{PARAMETERS, Parameter, Plan},
     record::{Accelerator, Hello, Outcome},
-    units::ByteSize,
+    units::{ByteSize, Nanos, shown},
 };
 use serde_json::Value;
 
 /// Said wherever figures of an emulated guest are shown.
 pub const EMULATED: &str = "The guest's CPUs were emulated (TCG): absolute speeds and latencies under emulation do not \
                             count; shares, shapes and what QEMU did to the guest do.";
+
+/// The longest name of a clocksource that is shown; the kernel's have at most 32.
+const CLOCKSOURCE_CHARS: usize = 32;
 
 /// Whether the guest was emulated.
 pub fn is_emulated(data: &RunData) -> bool {
@@ -191,9 +194,33 @@ fn stream(data: &RunData) -> String {
     )
 }
 
-/// What the lab did on its own account, and what could not be worked out.
+/// What the lab did on its own account, what became of the guest's clock, and what could not be worked out.
 pub fn notes(data: &RunData, timeline: &Timeline) -> Vec<String> {
-    data.run.provenance.notes.iter().chain(&timeline.remarks).cloned().collect()
+    let clock = clock_notes(data, timeline);
+    data.run.provenance.notes.iter().chain(&timeline.remarks).cloned().chain(clock).collect()
+}
+
+/// What went wrong with the guest's clock on the way.
+fn clock_notes(data: &RunData, timeline: &Timeline) -> Vec<String> {
+    let (records, axis) = (&data.records, &timeline.axis);
+    let at = |mono_ns| axis.guest_s(mono_ns).map_or_else(String::new, |at_s| format!(" at {at_s:.1} s"));
+    let step = records.clock_step.as_ref().map(|step| {
+        format!(
+            "The counter that stamped the guest's records was wrong by {}{}: its CLOCK_MONOTONIC stamps from then on.",
+            Nanos(step.shown_ns.abs_diff(step.true_ns)).human(),
+            at(step.true_ns)
+        )
+    });
+    let other = records.clocksource.as_ref().map(|other| {
+        let first = records.hello.as_ref().and_then(|hello| hello.clock.clocksource.as_deref());
+        format!(
+            "The guest's kernel went over from the clocksource {} to {} by{}: times before and after may differ.",
+            shown(first.unwrap_or("n/a"), CLOCKSOURCE_CHARS),
+            shown(&other.name, CLOCKSOURCE_CHARS),
+            at(other.mono_ns).strip_prefix(" at").unwrap_or(" then")
+        )
+    });
+    step.into_iter().chain(other).collect()
 }
 
 /// The last words of both consoles, where the run did not end well.
@@ -211,7 +238,29 @@ pub fn consoles(data: &RunData) -> Vec<(&'static str, &[String])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        lab::timeline::fixture::Story,
+        record::{Body, ClockStep},
+    };
     use serde_json::json;
+
+    #[test]
+    fn a_guest_whose_clock_was_wrong_or_another_says_so_in_the_notes() {
+        let mut told = Story::precopy().run_data();
+        assert!(clock_notes(&told.data(), &told.timeline()).is_empty());
+        let mut step = told.arrivals[0].clone();
+        step.record.body = Body::ClockStep(ClockStep { shown_ns: 7_000_000, true_ns: 5_000_000 });
+        let beats = told.arrivals.iter_mut().filter_map(|arrival| match &mut arrival.record.body {
+            Body::Heartbeat(beat) => Some(beat),
+            _ => None,
+        });
+        beats.skip(9).for_each(|beat| beat.clocksource = Some("hpet".into()));
+        told.arrivals.push(step);
+        let notes = clock_notes(&told.data(), &told.timeline());
+        assert!(notes[0].contains("wrong by 2.00 ms"), "{notes:?}");
+        assert!(notes[1].contains("from the clocksource n/a to hpet by "), "{notes:?}");
+        assert!(notes[1].contains(" s: times") && notes.len() == 2, "{notes:?}");
+    }
 
     #[test]
     fn moments_are_written_as_dates() {

@@ -15,7 +15,7 @@ pub use error::ReadError;
 pub use find::{FoundRuns, find_runs};
 pub use limits::Limits;
 pub use read::RunData;
-pub use records::{ArrivalStamp, GuestRecords, HeartbeatAt, IntervalFigures, LoadFrom};
+pub use records::{ArrivalStamp, GuestRecords, HeartbeatAt, IntervalFigures, LoadFrom, NewClocksource};
 pub use records_file::RecordsFile;
 pub use reread::{IntervalLines, PackedHistograms};
 pub use session::CollectedSession;

@@ -8,7 +8,8 @@ use super::{
 use crate::{
     plan::Load,
     record::{
-        Arrival, Body, Corruption, End, Gap, GapSummary, Heartbeat, Hello, SessionId, Side, Stall, Throttle,
+        Arrival, Body, ClockStep, Corruption, End, Gap, GapSummary, Heartbeat, Hello, SessionId, Side, Stall,
+        Throttle,
     },
 };
 use serde::Deserialize;
@@ -41,6 +42,15 @@ pub struct LoadFrom {
     pub mono_ns: Option<u64>,
     /// What was asked for.
     pub load: Load,
+}
+
+/// A clocksource that the guest's kernel went over to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewClocksource {
+    /// Guest CLOCK_MONOTONIC of the first record that names it.
+    pub mono_ns: u64,
+    /// Its name.
+    pub name: String,
 }
 
 /// The figures of one interval, as its record has them; p99 of its two latencies.
@@ -103,6 +113,10 @@ pub struct GuestRecords {
     pub marks_ns: Vec<u64>,
     /// Pages that did not hold what had been written there.
     pub corruptions: Vec<Corruption>,
+    /// How the clock that stamped was found wrong.
+    pub clock_step: Option<ClockStep>,
+    /// The first clocksource that is another than the `hello`'s.
+    pub clocksource: Option<NewClocksource>,
     /// The last `end`.
     pub end: Option<Box<End>>,
     /// Records of types that this version does not know.
@@ -198,7 +212,10 @@ impl GuestRecords {
             "gap" => self.gaps.push(serde_json::from_slice(line)?),
             "stall" => self.stalls.push(serde_json::from_slice(line)?),
             "heartbeat" => {
-                self.heartbeats.push(HeartbeatAt { stamp, beat: serde_json::from_slice(line)? });
+                let mut beat: Heartbeat = serde_json::from_slice(line)?;
+                let clocksource = beat.clocksource.take().map(|name| NewClocksource { mono_ns, name });
+                self.clocksource = self.clocksource.take().or(clocksource);
+                self.heartbeats.push(HeartbeatAt { stamp, beat });
             }
             name if Body::TYPE_NAMES.contains(&name) => {
                 self.take_seldom(mono_ns, serde_json::from_slice::<Arrival>(line)?.record.body);
@@ -220,6 +237,7 @@ impl GuestRecords {
             Body::Load(load) => self.loads.push(LoadFrom { mono_ns: Some(mono_ns), load }),
             Body::Mark(_) => self.marks_ns.push(mono_ns),
             Body::Corruption(corruption) => self.corruptions.push(corruption),
+            Body::ClockStep(step) => self.clock_step = Some(step),
             Body::End(end) => self.end = Some(end),
             _ => {}
         }
