@@ -1,15 +1,13 @@
 //! Which runs a command line asks for, and in which order: in turns, so that what changes on the host meets all alike.
 
 use super::args::RunArgs;
+use crate::files::read_text;
 use crate::lab::{
     run::Host,
     rundir::RUN_FILE,
     scenario::{Resolved, ScenarioError, again, expand, variants},
 };
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 /// The longest `run.json` that is read for its scenario, in bytes.
 const RUN_LIMIT_BYTES: u64 = 16 << 20;
@@ -36,13 +34,9 @@ fn scenario_of(dir: &Path) -> Result<serde_json::Value, ScenarioError> {
         path: path.display().to_string(),
         reason: format!("{reason}; --again takes a directory that `sully-lab run` made"),
     };
-    let length = fs::metadata(&path).map_err(|error| unreadable(error.to_string()))?.len();
-    if length > RUN_LIMIT_BYTES {
-        return Err(unreadable(format!("its {length} bytes are more than {RUN_LIMIT_BYTES}")));
-    }
-    let text = fs::read(&path).map_err(|error| unreadable(error.to_string()))?;
+    let text = read_text(&path, RUN_LIMIT_BYTES).map_err(|error| unreadable(error.to_string()))?;
     let mut run: serde_json::Value =
-        serde_json::from_slice(&text).map_err(|error| unreadable(error.to_string()))?;
+        serde_json::from_str(&text).map_err(|error| unreadable(error.to_string()))?;
     Ok(run["scenario"].take())
 }
 
@@ -85,6 +79,7 @@ mod tests {
     use super::*;
     use crate::lab::scenario::find;
     use clap::Parser;
+    use std::fs;
 
     #[derive(Parser)]
     struct Line {
