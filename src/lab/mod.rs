@@ -5,7 +5,7 @@
 //!
 //! | floor | rooms |
 //! |---|---|
-//! | 0 | [`hostclock`], [`rundir`], [`scenario`], [`wrong`] |
+//! | 0 | [`figure`], [`hostclock`], [`rundir`], [`scenario`], [`wrong`] |
 //! | 1 | [`collect`], [`image`], [`migrate`], [`qmp`], [`timeline`] |
 //! | 2 | [`analysis`], [`vm`] |
 //! | 3 | [`view`] |
@@ -14,6 +14,7 @@
 
 pub mod analysis;
 pub mod collect;
+pub mod figure;
 pub mod hostclock;
 pub mod image;
 pub mod migrate;
