@@ -11,7 +11,7 @@ use crate::lab::qmp::QmpEvent;
 use crate::lab::scenario::Scenario;
 use crate::lab::vm::Exit;
 use crate::record::{
-    Arrival, Body, Command, Interval, Latency, Record, SelfCost, SessionId, Side, StreamAudit,
+    Arrival, Body, Command, GapSummary, Interval, Latency, Record, SelfCost, SessionId, Side, StreamAudit,
 };
 use crate::units::Rate;
 use serde_json::{Value, json};
@@ -63,6 +63,8 @@ struct FakeGuest {
     asked: u64,
     /// The share of them that is done; none before the load begins, and after its end.
     percent: Option<u64>,
+    /// The share of the time of both vCPUs that they are away; none where no canary watches.
+    away_percent: Option<u64>,
     baseline_ns: u64,
     began_ns: u64,
 }
@@ -94,6 +96,7 @@ impl FakeVm {
                 runs: true,
                 asked,
                 percent: None,
+                away_percent: None,
                 baseline_ns: scenario.load.asked.baseline.0,
                 began_ns: 0,
             },
@@ -173,6 +176,7 @@ impl FakeVm {
                     self.guest.began_ns = self.now_ns;
                 }
             }
+            Cue::IsAway(percent) => self.guest.away_percent = Some(percent),
             Cue::IsSilent => self.guest.percent = None,
             Cue::Loses(records) => self.stream.holes += records,
             Cue::Restarts => {
@@ -233,6 +237,8 @@ impl FakeVm {
 impl FakeGuest {
     fn interval(&self, now_ns: u64, percent: u64) -> Interval {
         let is_baseline = now_ns - self.began_ns < self.baseline_ns;
+        let away_ns = |percent: u64| 2 * TICK_NS * percent / 100;
+        let gaps = |percent| GapSummary { count: 1, total_ns: away_ns(percent), ..GapSummary::default() };
         let (done, behind) = (self.asked * percent / 100, self.asked * 100_u64.saturating_sub(percent) / 100);
         Interval {
             phase: if is_baseline { "baseline" } else { "run" }.into(),
@@ -250,8 +256,8 @@ impl FakeGuest {
             service_hist: String::new(),
             response_hist: String::new(),
             open_ns: None,
-            gaps: None,
-            steal_ms: None,
+            gaps: self.away_percent.map(gaps),
+            steal_ms: self.away_percent.map(|percent| away_ns(percent) / (2 * MS)),
             callbacks: None,
             stall_ms: None,
             throttle: None,

@@ -1,5 +1,6 @@
 //! What is known of the guest from its records.
 
+use super::away::AwayTime;
 use super::steady::{Settling, Steady};
 use crate::record::{Arrival, Body, Corruption, End, Interval, Side};
 
@@ -19,6 +20,8 @@ pub struct GuestView {
     pub achieved_pages_per_s: Option<u64>,
     /// The corrupt pages it told of, as many as a session may tell.
     pub corruptions: Vec<Corruption>,
+    /// How long its vCPUs were away before the migration; after it, since it was waited for to settle.
+    pub away: AwayTime,
     steady: Steady,
     settling: Settling,
 }
@@ -27,8 +30,9 @@ impl GuestView {
     /// Takes a record into account. `migrating`: the migration has begun.
     pub fn on(&mut self, arrival: &Arrival, migrating: bool) {
         match &arrival.record.body {
-            Body::Hello(_) => {
+            Body::Hello(hello) => {
                 self.hello_ns.get_or_insert(arrival.host_ns);
+                self.away.begin(hello);
             }
             Body::End(end) => {
                 self.end = Some((**end).clone());
@@ -37,9 +41,13 @@ impl GuestView {
             Body::Interval(interval) => {
                 self.achieved_pages_per_s = achieved(interval);
                 match (arrival.side, migrating) {
-                    (Side::Destination, _) => self.settling.after(arrival.host_ns, interval),
+                    (Side::Destination, _) => {
+                        self.away.on(interval);
+                        self.settling.after(arrival.host_ns, interval);
+                    }
                     (Side::Source, true) => {}
                     (Side::Source, false) => {
+                        self.away.on(interval);
                         self.steady.on(interval);
                         self.settling.before(interval);
                     }

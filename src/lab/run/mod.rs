@@ -1,6 +1,7 @@
 //! One run of a scenario: boot, load, migrate, collect, judge, write.
 
 mod account;
+mod away;
 mod console;
 mod driven;
 mod driver;

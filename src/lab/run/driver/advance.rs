@@ -3,6 +3,7 @@
 use super::exchange::{Obstacle, VmAction};
 use super::stage::VmStage;
 use super::{VmDriver, one_line};
+use crate::lab::run::away::AwayTime;
 use crate::record::{MilestoneName, Side};
 use crate::units::{Nanos, Rate};
 
@@ -53,7 +54,7 @@ impl VmDriver {
             self.milestone(MilestoneName::Steady, self.now_ns);
             self.over(Ok(()));
         } else if self.elapsed_ns(since_ns) >= limit.0 {
-            let sentence = never_steady(limit, asked, self.guest.achieved_pages_per_s);
+            let sentence = never_steady(limit, asked, self.guest.achieved_pages_per_s, &self.guest.away);
             self.over(Err(Obstacle::NeverSteady(sentence)));
         }
     }
@@ -74,9 +75,12 @@ impl VmDriver {
         }
         match settled_at_ns {
             Some(at_ns) => self.milestone(MilestoneName::Settled, at_ns),
-            None => self.notes.push(format!(
-                "the load was not steady again within migration.settle = {limit} after the migration"
-            )),
+            None => {
+                let away = self.guest.away.sentence().map_or_else(String::new, |away| format!("; {away}"));
+                self.notes.push(format!(
+                    "the load was not steady again within migration.settle = {limit} after the migration{away}"
+                ));
+            }
         }
         self.over(Ok(()));
     }
@@ -118,7 +122,7 @@ impl VmDriver {
 }
 
 /// That the load was never steady, and what may help.
-fn never_steady(limit: Nanos, asked: Rate, achieved_pages_per_s: Option<u64>) -> String {
+fn never_steady(limit: Nanos, asked: Rate, achieved_pages_per_s: Option<u64>, away: &AwayTime) -> String {
     let Some(achieved) = achieved_pages_per_s else {
         return format!(
             "the load was never steady within {limit}: asked were {asked}, and no interval told what was achieved; a shorter \
@@ -126,13 +130,18 @@ fn never_steady(limit: Nanos, asked: Rate, achieved_pages_per_s: Option<u64>) ->
         );
     };
     let way_out = match asked {
+        _ if away.is_busy() == Some(true) => {
+            "the host is busy: a quieter one, fewer vm.cpus, or a lower load.rate"
+        }
         Rate::PagesPerSecond(asked) if achieved.saturating_mul(10) < asked.saturating_mul(9) => {
             "lower load.rate"
         }
         _ => "its rate changes from interval to interval: a quieter host, or a longer load.interval",
     };
+    let away = away.sentence().map_or_else(String::new, |away| format!("{away}; "));
     format!(
-        "the load was never steady within {limit}: asked were {asked}, achieved in the last interval {achieved} pages/s; {way_out}"
+        "the load was never steady within {limit}: asked were {asked}, achieved in the last interval {achieved} pages/s; \
+         {away}{way_out}"
     )
 }
 
@@ -142,7 +151,8 @@ mod tests {
 
     #[test]
     fn a_load_that_was_never_steady_is_blamed_on_its_rate_only_where_that_was_not_reached() {
-        let said = |achieved| never_steady(Nanos::from_secs(60), Rate::PagesPerSecond(1000), achieved);
+        let (limit, asked) = (Nanos::from_secs(60), Rate::PagesPerSecond(1000));
+        let said = |achieved| never_steady(limit, asked, achieved, &AwayTime::default());
         assert!(said(Some(500)).ends_with("achieved in the last interval 500 pages/s; lower load.rate"));
         assert!(said(Some(990)).contains("990 pages/s; its rate changes"));
         assert!(said(None).contains("no interval told what was achieved") && !said(None).contains(" 0 "));

@@ -33,6 +33,7 @@ impl VmDriver {
 
     /// The load is to be steady again, within `limit` of the migration's end. One that is not is noted.
     pub fn settle(&mut self, now_ns: u64, limit: Nanos) -> Vec<VmAction> {
+        self.guest.away.begin_again();
         self.begin(now_ns, VmStage::Settling { since_ns: now_ns, limit })
     }
 

@@ -20,6 +20,8 @@ pub enum Cue {
     Says(Body),
     /// From now on the guest's load does this share of what is asked for, percent.
     Loads(u64),
+    /// From now on the guest's vCPUs are away for this share of the time, percent; half of it is steal.
+    IsAway(u64),
     /// From now on the guest has no load and tells of no interval.
     IsSilent,
     /// So many records of the guest are lost on their way.

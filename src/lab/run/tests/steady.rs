@@ -16,6 +16,21 @@ fn a_load_that_is_never_steady_is_judged_and_its_guest_ended_in_order() {
 }
 
 #[test]
+fn a_load_that_is_never_steady_on_a_busy_host_is_told_how_busy_it_is() {
+    let away = |percent| {
+        ran(|vm| {
+            vm.when("boot", 1000, Cue::Loads(50)).when("boot", 1000, Cue::IsAway(percent));
+        })
+    };
+    let (busy, quiet) = (away(24), away(1));
+    let said = "7680 pages/s; its vCPUs were away for 24.0 % of the time (12.0 % by its steal); the host is busy: a quieter \
+                one, fewer vm.cpus, or a lower load.rate";
+    assert!(busy.reason().ends_with(said), "{busy:?}");
+    assert!(quiet.reason().contains("were away for 1.0 % of the time (0.50 % by"), "{quiet:?}");
+    assert!(quiet.reason().ends_with("; lower load.rate"), "{quiet:?}");
+}
+
+#[test]
 fn a_load_that_takes_its_time_to_be_steady_is_migrated_then() {
     let ran = ran(|vm| {
         vm.when("boot", 1000, Cue::Loads(50)).when("boot", 30_000, Cue::Loads(100));
@@ -41,10 +56,10 @@ fn a_guest_that_ends_by_itself_before_the_migration_is_not_migrated() {
 #[test]
 fn a_load_that_is_not_steady_again_is_noted_when_the_time_to_settle_is_over() {
     let ran = ran(|vm| {
-        vm.when("source migrate", 3040, Cue::Loads(50));
+        vm.when("source migrate", 3040, Cue::Loads(50)).when("source migrate", 3040, Cue::IsAway(30));
     });
     ran.passed();
-    assert!(ran.is_noted("not steady again within migration.settle = 10s"), "{ran:?}");
+    assert!(ran.is_noted("not steady again within migration.settle = 10s after the migration; its vCPUs were away for 30.0 %"), "{ran:?}");
     assert!(!ran.has(MilestoneName::Settled), "{ran:?}");
     let waited = ran.ms(MilestoneName::StopGuest).unwrap() - ran.ms(MilestoneName::Completed).unwrap();
     assert!((10_000..10_200).contains(&waited), "{waited} ms: {ran:?}");
