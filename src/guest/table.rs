@@ -1,11 +1,12 @@
 //! The table on the terminal, for runs without a report target: one line an interval.
 
 use crate::record::{End, GapSummary, Interval};
-use crate::units::{ByteSize, Nanos, PAGE_BYTES, decimal};
+use crate::units::{ByteSize, Nanos, PAGE_BYTES, figure};
 use std::fmt::Write as _;
 
 /// How many lines stand between two headings.
 const HEADING_EVERY: u64 = 20;
+const SECOND_NS: u64 = 1_000_000_000;
 
 /// Turns intervals into lines.
 #[derive(Debug, Default)]
@@ -23,13 +24,13 @@ impl Table {
             text.push_str(HEADING);
         }
         self.lines += 1;
-        let seconds = decimal(interval.end_ns.saturating_sub(began_ns), 1_000_000_000, 1);
+        let seconds = figure(interval.end_ns.saturating_sub(began_ns), SECOND_NS, 1);
         let _ = writeln!(
             text,
             "{seconds:>8}  {:<8} {:>9} {:>9}  {:>8} {:>8} {:>8}  {:>8} {:>8}  {:>8}",
             interval.phase,
-            interval.target_pages_per_s.map_or_else(|| "max".into(), mib_per_s),
-            mib_per_s(pages_per_s(interval.writes, interval.end_ns.saturating_sub(interval.start_ns))),
+            interval.target_pages_per_s.map_or_else(|| "max".into(), |pages| mib_per_s(pages, SECOND_NS)),
+            mib_per_s(interval.writes, interval.end_ns.saturating_sub(interval.start_ns)),
             span(interval.service_ns.p50),
             span(interval.service_ns.p99),
             span(interval.service_ns.max),
@@ -43,13 +44,12 @@ impl Table {
     /// The closing lines.
     pub fn end(end: &End) -> String {
         let totals = &end.totals;
-        let rate = pages_per_s(totals.writes, totals.elapsed_ns);
         let mut text = format!(
             "\n{} pages ({}) dirtied in {}: {} MiB/s",
             totals.writes,
             ByteSize(totals.writes.saturating_mul(PAGE_BYTES)).human(),
             Nanos(totals.elapsed_ns).human(),
-            mib_per_s(rate),
+            mib_per_s(totals.writes, totals.elapsed_ns),
         );
         if totals.reads > 0 {
             let _ = write!(text, "; {} visits only read", totals.reads);
@@ -91,13 +91,11 @@ fn longest(gaps: &GapSummary) -> String {
     }
 }
 
-fn pages_per_s(pages: u64, span_ns: u64) -> u64 {
-    let per_s = u128::from(pages) * 1_000_000_000 / u128::from(span_ns.max(1));
-    u64::try_from(per_s).unwrap_or(u64::MAX)
-}
-
-fn mib_per_s(pages_per_s: u64) -> String {
-    decimal(pages_per_s, (1 << 20) / PAGE_BYTES, 1)
+/// The rate at which `pages` were written in `span_ns`.
+fn mib_per_s(pages: u64, span_ns: u64) -> String {
+    let bytes = u128::from(pages) * u128::from(PAGE_BYTES);
+    let bytes_per_s = bytes * u128::from(SECOND_NS) / u128::from(span_ns.max(1));
+    figure(u64::try_from(bytes_per_s).unwrap_or(u64::MAX), 1 << 20, 1)
 }
 
 fn span(span_ns: Option<u64>) -> String {
@@ -169,6 +167,14 @@ mod tests {
         };
         let none = GapSummary { count: 0, total_ns: 0, max_ns: 0, threshold_ns: 100_000 };
         assert_eq!((last(Some(none)), last(None)), ("<100 µs".into(), "-".into()));
+    }
+
+    #[test]
+    fn a_page_now_and_then_is_no_rate_of_zero() {
+        let slow = Interval { writes: 1, target_pages_per_s: Some(1), ..interval() };
+        assert_eq!(Table::default().interval(&slow).matches("0.0039").count(), 2);
+        let idle = Interval { writes: 0, target_pages_per_s: Some(0), ..interval() };
+        assert_eq!(Table::default().interval(&idle).matches(" 0.0 ").count(), 2);
     }
 
     #[test]

@@ -17,6 +17,16 @@ pub fn decimal(value: u64, unit: u64, decimals: u32) -> String {
     format!("{whole}.{part:0width$}")
 }
 
+/// As [`decimal`], with more places (9 at most) where fewer than two digits of what is not 0 would be left.
+///
+/// # Panics
+/// When `unit` is 0.
+pub fn figure(value: u64, unit: u64, decimals: u32) -> String {
+    let tells = |places: &u32| u128::from(value) * 10u128.pow(*places) >= u128::from(unit) * 10;
+    let places = (decimals..9).find(|places| value == 0 || tells(places));
+    decimal(value, unit, places.unwrap_or(9))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -28,6 +38,15 @@ mod tests {
         assert_eq!(decimal(1999, 1000, 0), "2");
         assert_eq!(decimal(1049, 1000, 2), "1.05");
         assert_eq!(decimal(u64::MAX, 1, 1), "18446744073709551615.0");
+    }
+
+    #[test]
+    fn a_small_figure_keeps_two_digits() {
+        let said = [(0, 256), (1, 256), (26, 256), (300, 256), (256_000, 256), (1, 1_000_000_000)];
+        assert_eq!(
+            said.map(|(value, unit)| figure(value, unit, 1)),
+            ["0.0", "0.0039", "0.10", "1.2", "1000.0", "0.000000001"]
+        );
     }
 
     proptest! {

@@ -13,7 +13,7 @@ mod share;
 
 pub use below::{below, below_and_rest};
 pub use bytes::ByteSize;
-pub use decimal::decimal;
+pub use decimal::{decimal, figure};
 pub use nanos::Nanos;
 pub use page::{PAGE_BYTES, PAGE_WORDS, PageCount, PageIndex};
 pub use rate::Rate;
