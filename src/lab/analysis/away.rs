@@ -3,7 +3,7 @@
 use super::verdicts::Judged;
 use crate::{
     diagnose::Verdict,
-    lab::timeline::{Axis, Span},
+    lab::timeline::{Axis, Span, nanos},
     record::GapClass,
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
@@ -110,7 +110,9 @@ impl Away {
         for (span, verdict) in self.gaps.values().take(self.canaries).flatten() {
             let Some(part) = span.common(&stage) else { continue };
             let own_s = part.length_s() - part.covered_s(&self.blackouts);
-            time.add(verdict.class, own_s, verdict.confidence);
+            if nanos(own_s) > 0 {
+                time.add(verdict.class, own_s, verdict.confidence);
+            }
         }
         time.running_s = (time.wall_s - time.lost_s.iter().sum::<f64>()).max(0.0);
         time
@@ -164,7 +166,9 @@ pub fn availability(common: &[Span], stage: Span) -> Vec<Availability> {
         let starts = starts.flat_map(|span| [span.start_s, span.end_s - window_s]);
         let share = |start_s: f64| (away_until(start_s + window_s) - away_until(start_s)) / window_s;
         let lost = starts.map(|start_s| share(start_s.clamp(stage.start_s, latest_s))).fold(0.0, f64::max);
-        Availability { window_ms: window_s * 1e3, worst: (1.0 - lost).clamp(0.0, 1.0) }
+        // What is finer than a billionth comes of adding up.
+        let worst = ((1.0 - lost) * 1e9).round() / 1e9;
+        Availability { window_ms: window_s * 1e3, worst: worst.clamp(0.0, 1.0) }
     });
     worst.collect()
 }

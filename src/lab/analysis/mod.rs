@@ -27,7 +27,7 @@ pub use work::{Against, Lost};
 use crate::{
     lab::{
         rundir::RunData,
-        timeline::{Axis, Guest, IntervalAt, Phase, PhaseName, Setup, Span, StageLatencies, Timeline},
+        timeline::{Axis, Guest, IntervalAt, Phase, PhaseName, Setup, Span, StageLatencies, Timeline, nanos},
     },
     record::GapClass,
 };
@@ -66,7 +66,7 @@ pub struct Analysis {
     pub postcopy: Option<Waits>,
     /// What the dirty log cost, pass by pass.
     pub dirty_log_tax: Vec<Tax>,
-    /// The longest gaps, and whose they were.
+    /// The longest gaps by the host's clock, the longest first, and whose they were.
     pub longest: Vec<Longest>,
 }
 
@@ -277,18 +277,27 @@ fn total(stages: &[StageCost]) -> Result<Lost, String> {
     sum.ok_or_else(|| "no migration was started".into())
 }
 
-/// The longest gaps of the run, the longest first; those of several vCPUs that were one are told once.
+/// The longest gaps of the run by the host's clock, the longest first; those of several vCPUs that were one are told once.
 fn longest(judged: &Judged, axis: &Axis) -> Vec<Longest> {
-    let mut order: Vec<_> = judged.gaps.iter().zip(&judged.verdicts).collect();
-    order.sort_by_key(|(gap, _)| (std::cmp::Reverse(gap.len_ns), gap.start_ns, gap.cpu));
+    let gaps = judged.gaps.iter().zip(&judged.verdicts);
+    let mut order: Vec<Longest> = gaps
+        .filter_map(|(gap, verdict)| {
+            let span = axis.guest_span(gap.start_ns, gap.end_ns())?;
+            let (class, confidence, common) = (verdict.class, verdict.confidence, verdict.common);
+            Some(Longest { span, cpu: gap.cpu, common, class, confidence })
+        })
+        .collect();
+    let by_length = |one: &Longest, other: &Longest| {
+        let longer = nanos(other.span.length_s()).cmp(&nanos(one.span.length_s()));
+        longer.then(one.span.start_s.total_cmp(&other.span.start_s)).then(one.cpu.cmp(&other.cpu))
+    };
+    order.sort_by(by_length);
     let mut longest: Vec<Longest> = Vec::new();
-    for (gap, verdict) in order {
-        let span = axis.guest_span(gap.start_ns, gap.end_ns());
-        let Some(span) = span.filter(|_| longest.len() < LONGEST) else { continue };
-        let (class, confidence, common) = (verdict.class, verdict.confidence, verdict.common);
+    for gap in order {
+        let span = gap.span;
         let is_told = |other: &Longest| other.common && other.span.overlap_s(&span) >= span.length_s() / 2.0;
-        if !(common && longest.iter().any(is_told)) {
-            longest.push(Longest { span, cpu: gap.cpu, common, class, confidence });
+        if longest.len() < LONGEST && !(gap.common && longest.iter().any(is_told)) {
+            longest.push(gap);
         }
     }
     longest

@@ -76,6 +76,23 @@ fn a_blackout_alone_loses_its_own_length() {
 }
 
 #[test]
+fn where_no_vcpu_ran_at_all_the_worst_window_is_nothing() {
+    let analysis = of(&Story::precopy().run_data());
+    let worst = stage(&analysis, PhaseName::Blackout).availability.iter().map(|window| window.worst);
+    assert_eq!(worst.collect::<Vec<f64>>(), [0.0, 0.0]);
+}
+
+#[test]
+fn the_longest_gaps_are_in_the_order_of_the_lengths_that_are_told() {
+    // By the guest's clock, which stands still in the blackout, the second is 20 ms long.
+    let story = Story { away: vec![(3000.0, 3100.0), (5990.0, 6410.0)], ..Story::precopy() };
+    let longest = of(&story.run_data()).longest;
+    let told: Vec<f64> = longest.iter().map(|gap| gap.span.length_s()).collect();
+    assert!(told.is_sorted_by(|one, other| one >= other), "{told:?}");
+    assert!((told[0] - 0.42).abs() < 0.002 && (told[1] - 0.1).abs() < 0.002, "{told:?}");
+}
+
+#[test]
 fn classes_and_running_time_add_up_to_the_wall() {
     for story in [Story::precopy(), Story::auto_converge(), Story::post_copy()] {
         for stage in of(&story.run_data()).stages {

@@ -71,7 +71,9 @@ fn rates(inside: &[&IntervalAt<'_>]) -> (Option<f64>, Option<f64>) {
 
 fn gaps(guest: &Guest<'_>, span: Span, inside: &[&IntervalAt<'_>]) -> Option<GapFigures> {
     let canaries = guest.canaries?;
+    // One that ends where the stretch begins has no part in it.
     let parts = guest.gaps.iter().filter_map(|gap| gap.span.common(&span));
+    let parts = parts.filter(|part| nanos(part.length_s()) > 0);
     let (mut count, mut total_s, mut longest_s) = (0u64, 0.0, 0.0f64);
     for part in parts {
         count += 1;
