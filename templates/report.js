@@ -7,7 +7,8 @@
 
   const figure = (value) => {
     const size = Math.abs(value);
-    return value.toFixed(size >= 100 || value === 0 ? 0 : size >= 10 ? 1 : 2);
+    if (size >= 1 || value === 0) return value.toFixed(size >= 100 || value === 0 ? 0 : size >= 10 ? 1 : 2);
+    return value.toPrecision(2);
   };
   const time = (ns) => {
     for (const [factor, unit] of [[1e9, "s"], [1e6, "ms"], [1e3, "µs"]]) {

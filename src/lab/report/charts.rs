@@ -9,6 +9,19 @@ use serde::Serialize;
 /// The most points of one curve: more than a screen can show, and few enough for a page of hours to stay small.
 const POINTS_LIMIT: usize = 4000;
 
+/// Which curves a chart shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChartKind {
+    /// What was asked for and done.
+    Rate,
+    /// What visits took.
+    Latency,
+    /// Throttle and gaps.
+    Lost,
+    /// What QEMU says of memory.
+    Copying,
+}
+
 /// All curves of one run. Every list of a group is as long as its `at_s`; null where nothing was measured.
 #[derive(Debug, Serialize)]
 pub struct Curves {
@@ -27,7 +40,7 @@ struct Band {
 
 #[derive(Debug, Serialize)]
 struct GuestCurves {
-    at_s: Vec<Option<f64>>,
+    at_s: Vec<f64>,
     asked_mib_per_s: Vec<Option<f64>>,
     done_mib_per_s: Vec<Option<f64>>,
     service_p99_ns: Vec<Option<f64>>,
@@ -37,7 +50,7 @@ struct GuestCurves {
 
 #[derive(Debug, Serialize)]
 struct QemuCurves {
-    at_s: Vec<Option<f64>>,
+    at_s: Vec<f64>,
     throttle_percent: Vec<Option<f64>>,
     remaining_mib: Vec<Option<f64>>,
     dirty_mib_per_s: Vec<Option<f64>>,
@@ -48,8 +61,8 @@ impl Curves {
     pub fn of(timeline: &Timeline) -> Self {
         let band = |phase: &crate::lab::timeline::Phase| Band {
             name: phase.name.title(),
-            start_s: rounded(phase.figures.span.start_s),
-            end_s: rounded(phase.figures.span.end_s),
+            start_s: to_ms(phase.figures.span.start_s),
+            end_s: to_ms(phase.figures.span.end_s),
         };
         Self {
             phases: timeline.phases.iter().map(band).collect(),
@@ -58,9 +71,16 @@ impl Curves {
         }
     }
 
-    /// Whether there is anything to draw.
-    pub fn is_empty(&self) -> bool {
-        self.guest.at_s.is_empty() && self.qemu.at_s.is_empty()
+    /// Whether there is anything to draw of that kind.
+    pub fn has(&self, kind: ChartKind) -> bool {
+        let (guest, qemu) = (&self.guest, &self.qemu);
+        let curves = match kind {
+            ChartKind::Rate => [&guest.asked_mib_per_s, &guest.done_mib_per_s],
+            ChartKind::Latency => [&guest.service_p99_ns, &guest.response_p99_ns],
+            ChartKind::Lost => [&guest.gap_percent, &qemu.throttle_percent],
+            ChartKind::Copying => [&qemu.remaining_mib, &qemu.dirty_mib_per_s],
+        };
+        curves.into_iter().flatten().any(Option::is_some)
     }
 }
 
@@ -68,7 +88,7 @@ fn guest(points: &[GuestPoint]) -> GuestCurves {
     let mean = |of: fn(&GuestPoint) -> Option<f64>| thinned(points, of, mean);
     let highest = |of: fn(&GuestPoint) -> Option<f64>| thinned(points, of, highest);
     GuestCurves {
-        at_s: mean(|point| Some(point.span.middle_s())),
+        at_s: thinned_times(points, |point| point.span.middle_s()),
         asked_mib_per_s: mean(|point| Some(mib(point.asked_pages_per_s? as f64 * PAGE_BYTES as f64))),
         done_mib_per_s: mean(|point| Some(mib(point.achieved_pages_per_s? * PAGE_BYTES as f64))),
         service_p99_ns: highest(|point| Some(point.service_p99_ns? as f64)),
@@ -81,7 +101,7 @@ fn qemu(points: &[QemuPoint]) -> QemuCurves {
     let mean = |of: fn(&QemuPoint) -> Option<f64>| thinned(points, of, mean);
     let highest = |of: fn(&QemuPoint) -> Option<f64>| thinned(points, of, highest);
     QemuCurves {
-        at_s: mean(|point| Some(point.at_s)),
+        at_s: thinned_times(points, |point| point.at_s),
         throttle_percent: highest(|point| Some(point.throttle_percent? as f64)),
         remaining_mib: mean(|point| Some(mib(point.remaining_bytes? as f64))),
         dirty_mib_per_s: highest(|point| Some(mib(point.dirty_pages_per_s? as f64 * PAGE_BYTES as f64))),
@@ -90,9 +110,19 @@ fn qemu(points: &[QemuPoint]) -> QemuCurves {
 
 /// One value per point, or, where there are too many, one per group of points that follow each other.
 fn thinned<P>(points: &[P], of: fn(&P) -> Option<f64>, join: fn(&[f64]) -> Option<f64>) -> Vec<Option<f64>> {
-    let group = points.len().div_ceil(POINTS_LIMIT).max(1);
-    let value = |few: &[P]| join(&few.iter().filter_map(of).collect::<Vec<f64>>()).map(rounded);
-    points.chunks(group).map(value).collect()
+    let value = |few: &[P]| join(&few.iter().filter_map(of).collect::<Vec<f64>>()).map(to_digits);
+    points.chunks(group(points)).map(value).collect()
+}
+
+/// The moments of the same groups.
+fn thinned_times<P>(points: &[P], of: fn(&P) -> f64) -> Vec<f64> {
+    let middle = |few: &[P]| to_ms(few.iter().map(of).sum::<f64>() / few.len() as f64);
+    points.chunks(group(points)).map(middle).collect()
+}
+
+/// How many points are told as one.
+fn group<P>(points: &[P]) -> usize {
+    points.len().div_ceil(POINTS_LIMIT).max(1)
 }
 
 fn mean(values: &[f64]) -> Option<f64> {
@@ -107,9 +137,14 @@ fn mib(bytes: f64) -> f64 {
     bytes / 1_048_576.0
 }
 
-/// To a thousandth: finer than any screen, and half the page's size.
-fn rounded(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0
+/// A moment to a ms: finer than any screen, and half the page's size.
+fn to_ms(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
+}
+
+/// A value to four digits, however small it is.
+fn to_digits(value: f64) -> f64 {
+    format!("{value:.3e}").parse().unwrap_or(value)
 }
 
 /// JSON for a `<script>` element: no character in it can end the element or a line of the script.
@@ -135,6 +170,11 @@ mod tests {
         let safe = embedded(&serde_json::to_string(hostile).unwrap());
         assert!(!safe.contains(['<', '>', '&', '\u{2028}', '\u{2029}']), "{safe}");
         assert_eq!(serde_json::from_str::<String>(&safe).unwrap(), hostile);
+    }
+
+    #[test]
+    fn a_small_value_is_none_of_zero() {
+        assert_eq!([0.000_039_062_5, 1_234_567.0, 0.0].map(to_digits), [0.000_039_06, 1_235_000.0, 0.0]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::{
     compare::{comparison, unlike},
     facts::{EMULATED, consoles, facts, is_emulated, notes, verdict},
     felt::felt,
+    frames::{ChartFrame, frames, since},
     headline::headline,
     integrity::integrity,
     repeats::{repeats, together},
@@ -38,40 +39,14 @@ struct RunSection<'a> {
     verdict_class: &'static str,
     emulated: bool,
     charts: Vec<ChartFrame>,
+    /// Since when their seconds count.
+    since: &'static str,
     stages: Vec<&'static str>,
     tables: Vec<Table>,
     folded: Vec<Table>,
     notes: Vec<String>,
     consoles: Vec<(&'static str, &'a [String])>,
 }
-
-/// The frame of one chart; the script fills it.
-struct ChartFrame {
-    kind: &'static str,
-    title: &'static str,
-    description: &'static str,
-}
-
-const RATE: ChartFrame = ChartFrame {
-    kind: "rate",
-    title: "Dirty rate, MiB/s",
-    description: "What the guest was asked to dirty, and what it did, by the host's clock.",
-};
-const LATENCY: ChartFrame = ChartFrame {
-    kind: "latency",
-    title: "p99 of a visit, logarithmic",
-    description: "Service: from actual start to end. Response: from the start the schedule intended.",
-};
-const LOST: ChartFrame = ChartFrame {
-    kind: "lost",
-    title: "Throttle and lost vCPU time, %",
-    description: "How much QEMU says it throttles, and the share of vCPU time the guest's canaries found missing.",
-};
-const COPYING: ChartFrame = ChartFrame {
-    kind: "copying",
-    title: "Memory still to send and dirty rate, by QEMU",
-    description: "Remaining memory in MiB (left), pages newly dirty in MiB/s (right).",
-};
 
 /// The page on these runs.
 ///
@@ -113,7 +88,6 @@ fn section<'a>(run: &'a RunView, curves: &Curves) -> RunSection<'a> {
     let mut folded: Vec<Table> = passes(timeline).into_iter().collect();
     folded.push(facts(data));
     let felt = felt(run.analysis(), is_emulated(data));
-    let charts = if curves.is_empty() { Vec::new() } else { vec![RATE, LATENCY, LOST, COPYING] };
     RunSection {
         name: &data.run.name,
         dir_name: &data.dir_name,
@@ -121,7 +95,8 @@ fn section<'a>(run: &'a RunView, curves: &Curves) -> RunSection<'a> {
         verdict: verdict(data),
         verdict_class,
         emulated: is_emulated(data),
-        charts,
+        charts: frames(run, curves),
+        since: since(run),
         stages: timeline.phases.iter().map(|phase| phase.name.title()).collect(),
         tables: tables(timeline, data.session.is_some())
             .into_iter()

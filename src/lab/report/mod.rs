@@ -7,6 +7,7 @@ mod csv;
 mod demands;
 mod facts;
 mod felt;
+mod frames;
 mod headline;
 mod hlog;
 mod html;

@@ -59,11 +59,13 @@ fn every_run_has_its_charts_tables_and_headline() {
 }
 
 #[test]
-fn a_run_without_records_has_no_charts_and_still_a_page() {
+fn a_run_without_records_has_no_charts_but_the_reasons_and_still_a_page() {
     let mut data = Story::precopy().run_data();
     (data.arrivals, data.qemu) = (Vec::new(), Vec::new());
     let page = html(&[RunView::new(data.data())]).unwrap();
     assert_eq!(page.matches("class=\"chart\"").count(), 0);
+    assert_eq!(page.matches("No data: no interval of the guest arrived.").count(), 3);
+    assert_eq!(page.matches("No data: QEMU gave no answer about the migration.").count(), 1);
 }
 
 /// What a browser makes of the page, or none where there is no browser.
