@@ -95,10 +95,15 @@ pub struct Latency {
 /// A clock that steps by so much shows in latencies, ns: what is shorter is below what a store takes to reach memory.
 const COARSE_STEP_NS: u64 = 1000;
 
-/// Whether a clock that takes steps of `step_ns` tells that something took `span_ns`. What seems to take no time, or just one step of
-/// a coarse clock, may have taken anything up to that.
+/// The longest time that a clock which takes steps of `step_ns` cannot tell from none. What seems to take no time, or just one step
+/// of a coarse clock, may have taken anything up to that.
+pub const fn unresolved_ns(step_ns: u64) -> u64 {
+    if step_ns < COARSE_STEP_NS { 0 } else { step_ns.saturating_add(step_ns / 2) }
+}
+
+/// Whether a clock that takes steps of `step_ns` tells that something took `span_ns`.
 pub const fn is_resolved(span_ns: u64, step_ns: u64) -> bool {
-    span_ns > 0 && (step_ns < COARSE_STEP_NS || span_ns > step_ns.saturating_add(step_ns / 2))
+    span_ns > unresolved_ns(step_ns)
 }
 
 impl Latency {

@@ -27,7 +27,9 @@ pub use end::{End, EndReason, Totals};
 pub use envelope::Record;
 pub use gap::{Gap, GapClass, GapFeatures};
 pub use hello::{ClockFacts, Hello, MemoryFacts, SelfFacts, tick_ns};
-pub use interval::{GapSummary, Interval, Latency, SelfCost, Throttle, ThrottleLaw, is_resolved};
+pub use interval::{
+    GapSummary, Interval, Latency, SelfCost, Throttle, ThrottleLaw, is_resolved, unresolved_ns,
+};
 #[cfg(feature = "host")]
 pub use migration::{MigrationSample, QemuBody, QemuLine, RamSample, Side};
 #[cfg(feature = "host")]

@@ -2,6 +2,7 @@
 
 use super::loads::Loads;
 use crate::lab::{
+    figure::figure,
     rundir::IntervalFigures,
     timeline::{IntervalAt, Span},
 };
@@ -65,7 +66,8 @@ pub fn settling(intervals: &[IntervalAt<'_>], after: Span, usual: &Usual<'_>) ->
     if after.length_s() < HOLD_S {
         let measured = after.length_s();
         return Settling::unsaid(format!(
-            "only {measured:.1} s were measured after it, {HOLD_S:.0} s are needed"
+            "only {} s were measured after it, {HOLD_S:.0} s are needed",
+            figure(measured, 1)
         ));
     }
     let inside: Vec<&IntervalAt<'_>> =
@@ -92,7 +94,7 @@ pub fn settling(intervals: &[IntervalAt<'_>], after: Span, usual: &Usual<'_>) ->
             return Settling { after_s: Some((at.span.start_s - after.start_s).max(0.0)), reason: None, by };
         }
     }
-    Settling { by, ..Settling::unsaid(format!("not settled within {:.1} s", after.length_s())) }
+    Settling { by, ..Settling::unsaid(format!("not settled within {} s", figure(after.length_s(), 1))) }
 }
 
 /// What makes an interval good.

@@ -5,7 +5,10 @@ use super::{
     pooled::{Pooled, is_scheduled},
 };
 use crate::{
-    lab::timeline::{IntervalAt, StageLatencies, nanos},
+    lab::{
+        figure::short,
+        timeline::{IntervalAt, StageLatencies, nanos},
+    },
     record::is_resolved,
 };
 use serde::Serialize;
@@ -120,10 +123,12 @@ impl Stage {
         if self.is_scheduled {
             let [first, second] = [first, second].map(|share| share * 100.0);
             return format!(
-                "the baseline's halves disagree: {first:.0} and {second:.0} % of what was asked for"
+                "the baseline's halves disagree: {} and {} % of what was asked for",
+                short(first),
+                short(second)
             );
         }
-        format!("the baseline's halves disagree: {first:.0} and {second:.0} pages a second")
+        format!("the baseline's halves disagree: {} and {} pages a second", short(first), short(second))
     }
 
     /// This stage against `baseline`. `is_same`: their load is the same.

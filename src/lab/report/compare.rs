@@ -1,17 +1,17 @@
 //! Several runs side by side: one column for each.
 
 use super::{
-    headline::{method, outcome},
+    headline::{method_and_idle, outcome},
     integrity,
     table::{ABSENT, Table},
-    words::{count, mib, mib_per_s, percent, time},
+    words::{count, mib, mib_per_s, percent, quantile, time},
 };
 use crate::{
     lab::{
         timeline::{Figures, PhaseName},
         view::RunView,
     },
-    record::Provenance,
+    record::{MilestoneName, Provenance},
 };
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -20,8 +20,14 @@ use std::collections::BTreeSet;
 type ComparisonRow = (&'static str, fn(&RunView) -> String);
 
 const ROWS: [ComparisonRow; 21] = [
-    ("method", |run| if_driven(run, || method(run.timeline()))),
-    ("verdict", |run| if_driven(run, || outcome(run.data().run.verdict.outcome))),
+    ("method", |run| {
+        let is_migrated = run.data().run.when(MilestoneName::Migrate).is_some();
+        if_driven(
+            run,
+            || if is_migrated { method_and_idle(run.data(), run.timeline()) } else { ABSENT.into() },
+        )
+    }),
+    ("verdict", |run| if_driven(run, || outcome(run.data().run.verdict.outcome).into())),
     ("corrupt pages", |run| integrity::cell(run.data())),
     ("migration", |run| time(run.timeline().migration_ns)),
     ("set-up: longest gap", |run| {
@@ -128,8 +134,8 @@ fn difference(name: &str, values: &[String]) -> Option<String> {
 }
 
 /// What only the lab knows of a run; absent of a session that was collected.
-fn if_driven(run: &RunView, cell: impl Fn() -> &'static str) -> String {
-    if run.data().session.is_some() { ABSENT } else { cell() }.into()
+fn if_driven(run: &RunView, cell: impl Fn() -> String) -> String {
+    if run.data().session.is_some() { ABSENT.into() } else { cell() }
 }
 
 fn figures(run: &RunView, name: PhaseName) -> Option<&Figures> {
@@ -141,7 +147,8 @@ fn rate(run: &RunView, name: PhaseName) -> String {
 }
 
 fn response(run: &RunView, name: PhaseName) -> String {
-    time(figures(run, name).and_then(|figures| figures.response_ns?.p99))
+    let response = figures(run, name).and_then(|figures| figures.response_ns);
+    quantile(response, |response| response.p99, run.timeline().untold_ns())
 }
 
 fn gap_share(run: &RunView, name: PhaseName) -> String {

@@ -7,7 +7,7 @@ use crate::{
         timeline::Timeline,
     },
     plan::{PARAMETERS, Parameter, Plan},
-    record::{Accelerator, Hello, Outcome},
+    record::{Accelerator, ClockFacts, Hello, Outcome, unresolved_ns},
     units::{ByteSize, Nanos, shown},
 };
 use serde_json::Value;
@@ -47,6 +47,7 @@ pub fn facts(data: &RunData) -> Table {
     if let Some(hello) = hello {
         table.fact("load", load(hello));
         table.fact("canaries", canaries(hello));
+        table.fact("clock", clock(&hello.clock));
     }
     if data.session.is_none() {
         let provenance = &data.run.provenance;
@@ -176,6 +177,24 @@ fn canaries(hello: &Hello) -> String {
     format!("{cpus}, every {}, {urgency}; gaps from {} on", time(period), time(threshold))
 }
 
+/// The clock that stamped, and what it cannot tell.
+fn clock(clock: &ClockFacts) -> String {
+    let time = |ns| super::words::time(Some(ns));
+    let source =
+        clock.clocksource.as_ref().map_or_else(String::new, |source| format!(", clocksource {source}"));
+    let step =
+        clock.step_ns.map_or_else(|| "steps n/a".into(), |step_ns| format!("steps of {}", time(step_ns)));
+    let timer =
+        clock.timer_step_ns.map_or_else(String::new, |step_ns| format!(", timers {} apart", time(step_ns)));
+    let untold_ns = clock.step_ns.map_or(0, unresolved_ns);
+    let untold = if untold_ns > 0 {
+        format!("; latencies up to {} are not told", time(untold_ns))
+    } else {
+        String::new()
+    };
+    format!("{}{source}, {step}, {} a reading{timer}{untold}", known(&clock.kind), time(clock.read_ns))
+}
+
 /// The audit of the guest's stream in words.
 fn stream(data: &RunData) -> String {
     let audit = &data.run.stream;
@@ -274,6 +293,24 @@ mod tests {
             assert_eq!(date(seconds * 1_000_000_000), said);
         }
         assert_eq!(date(0), "n/a");
+    }
+
+    #[test]
+    fn the_clock_is_said_with_its_step_and_what_it_cannot_tell() {
+        let fine = ClockFacts {
+            kind: "tsc".into(),
+            hz: 2_000_000_000,
+            read_ns: 24,
+            step_ns: Some(20),
+            timer_step_ns: Some(61_000),
+            clocksource: Some("kvm-clock".into()),
+        };
+        let said = "tsc, clocksource kvm-clock, steps of 20 ns, 24 ns a reading, timers 61.0 µs apart";
+        assert_eq!(clock(&fine), said);
+        let coarse = ClockFacts { step_ns: Some(4_000_000), timer_step_ns: None, ..fine };
+        assert!(clock(&coarse).ends_with("24 ns a reading; latencies up to 6.00 ms are not told"));
+        let old = ClockFacts { step_ns: None, ..coarse };
+        assert_eq!(clock(&old), "tsc, clocksource kvm-clock, steps n/a, 24 ns a reading");
     }
 
     #[test]

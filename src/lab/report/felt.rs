@@ -2,11 +2,12 @@
 
 use super::{
     table::{ABSENT, Table},
-    words::{percent, seconds, time},
+    words::{at, percent, seconds, time},
 };
 use crate::{
     lab::{
         analysis::{Against, Analysis, Ratio, SettledBy, StageCost, TimeByClass},
+        figure::{figure, short, signed},
         timeline::{PhaseName, nanos},
     },
     record::GapClass,
@@ -50,7 +51,7 @@ fn slowdown(analysis: &Analysis) -> Table {
 }
 
 fn ratio(ratio: &Ratio) -> String {
-    let digits = |value: f64| if value < 99.95 { format!("{value:.2}") } else { format!("{value:.0}") };
+    let digits = |value: f64| if value < 99.95 { figure(value, 2) } else { short(value) };
     match (ratio.ratio, ratio.bounds) {
         (Some(value), Some([low, high])) => format!("{} ({}-{})", digits(value), digits(low), digits(high)),
         (Some(value), None) => digits(value),
@@ -132,7 +133,8 @@ fn lost_by_class(analysis: &Analysis) -> Option<Table> {
         let mut row = vec![stage.name.title().to_owned(), seconds(time.wall_s), seconds(time.running_s)];
         row.extend(time.lost().filter(|(class, ..)| classes.contains(class)).map(
             |(_, lost_s, confidence)| {
-                let sure = confidence.map_or_else(String::new, |confidence| format!(" ({confidence:.2})"));
+                let sure =
+                    confidence.map_or_else(String::new, |confidence| format!(" ({})", figure(confidence, 2)));
                 seconds(lost_s) + &sure
             },
         ));
@@ -143,15 +145,17 @@ fn lost_by_class(analysis: &Analysis) -> Option<Table> {
 
 fn longest(analysis: &Analysis) -> Table {
     let head = ["from", "length", "vCPU", "whose", "sure"];
-    let mut table = Table::with_head("The longest gaps", &head);
+    let mut table = Table::with_head("The longest gaps, the longest first", &head);
+    table.note = "From and length by the host's clock: a gap in which the guest's clock stood still is longer by that."
+        .into();
     for gap in &analysis.longest {
         let cpu = if gap.common { format!("{}, all", gap.cpu) } else { gap.cpu.to_string() };
         table.rows.push(vec![
-            format!("{:.2} s", gap.span.start_s),
+            at(gap.span.start_s),
             seconds(gap.span.length_s()),
             cpu,
             gap.class.name().replace('_', " "),
-            format!("{:.2}", gap.confidence),
+            figure(gap.confidence, 2),
         ]);
     }
     table
@@ -167,18 +171,18 @@ fn tax(analysis: &Analysis, emulated: bool) -> Table {
         "Against the baseline. After each sync the first write into a page costs a fault or a logged exit."
     }
     .into();
-    // Adding zero takes the sign from a zero.
-    let rounded = |value: f64, scale: f64| (value * scale).round() / scale + 0.0;
+    // What is finer comes of adding up, not of visits.
+    let sound = |shift: f64| (shift * 1000.0).round() / 1000.0;
     let points = |shift: Option<f64>| {
-        shift.map_or_else(|| ABSENT.into(), |shift| format!("{:+.1} points", rounded(shift * 100.0, 10.0)))
+        shift.map_or_else(|| ABSENT.into(), |shift| format!("{} points", signed(sound(shift * 100.0), 1)))
     };
     let ns = |shift: Option<f64>| {
-        shift.map_or_else(|| ABSENT.into(), |shift| format!("{:+.0} ns", rounded(shift, 1.0)))
+        shift.map_or_else(|| ABSENT.into(), |shift| format!("{} ns", signed(sound(shift), 0)))
     };
     for tax in analysis.dirty_log_tax.iter().filter(|tax| tax.visits > 0) {
         table.rows.push(vec![
             tax.pass.to_string(),
-            format!("{:.1} s", tax.span.start_s),
+            at(tax.span.start_s),
             tax.visits.to_string(),
             percent(tax.band_share),
             points(tax.band_shift),

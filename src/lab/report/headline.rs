@@ -2,15 +2,17 @@
 
 use super::{
     integrity,
-    words::{counted, percent, seconds, time},
+    table::ABSENT,
+    words::{at, counted, percent, quantile, seconds, time},
 };
 use crate::{
     lab::{
         rundir::RunData,
         timeline::{PhaseName, ThrottleLevel, Timeline, nanos},
     },
-    record::{MilestoneName, Outcome},
+    record::{Latency, MilestoneName, Outcome},
 };
+use serde_json::Value;
 
 /// A throttle level that held for this long, in seconds, is told apart well from its neighbours.
 const LASTED_S: f64 = 1.0;
@@ -41,8 +43,33 @@ pub const fn outcome(outcome: Outcome) -> &'static str {
     }
 }
 
+/// The method that a run of the lab shows, and in brackets what was asked for besides and did nothing.
+pub fn method_and_idle(data: &RunData, timeline: &Timeline) -> String {
+    let idle: Vec<String> = idle(data, timeline)
+        .iter()
+        .map(|(method, never)| format!("{} {never}", method.to_lowercase()))
+        .collect();
+    let idle = if idle.is_empty() { String::new() } else { format!(" ({})", idle.join(", ")) };
+    method(timeline).to_owned() + &idle
+}
+
+/// Methods that were asked for and did nothing, and what they never did.
+fn idle(data: &RunData, timeline: &Timeline) -> Vec<(&'static str, &'static str)> {
+    let is_asked = |key: &str| {
+        data.run.scenario.pointer(&format!("/migration/{key}")).and_then(Value::as_bool) == Some(true)
+    };
+    let mut idle = Vec::new();
+    if is_asked("auto_converge") && timeline.throttle.is_empty() {
+        idle.push(("Auto-converge", "never throttled"));
+    }
+    if is_asked("postcopy") && timeline.postcopy.is_none() {
+        idle.push(("Post-copy", "never began"));
+    }
+    idle
+}
+
 /// The method that a run of the lab shows, not the one that was asked for.
-pub fn method(timeline: &Timeline) -> &'static str {
+fn method(timeline: &Timeline) -> &'static str {
     match (timeline.postcopy.is_some(), timeline.throttle.is_empty()) {
         (true, true) => "Post-copy",
         (true, false) => "Auto-converge, then post-copy",
@@ -59,7 +86,7 @@ fn collected(timeline: &Timeline) -> String {
         .iter()
         .filter(|phase| phase.name == PhaseName::Blackout)
         .map(|phase| {
-            format!("{} at {:.1} s", seconds(phase.figures.span.length_s()), phase.figures.span.start_s)
+            format!("{} at {}", seconds(phase.figures.span.length_s()), at(phase.figures.span.start_s))
         })
         .collect();
     let moved = timeline.phase(PhaseName::After).map(|phase| phase.figures.span.start_s);
@@ -67,7 +94,8 @@ fn collected(timeline: &Timeline) -> String {
         (0, None) => "no blackout was seen".into(),
         (0, Some(at_s)) => {
             format!(
-                "the guest went to another socket at {at_s:.1} s, and how long it stood still cannot be told"
+                "the guest went to another socket at {}, and how long it stood still cannot be told",
+                at(at_s)
             )
         }
         (count, _) => {
@@ -85,14 +113,18 @@ fn ending(data: &RunData, timeline: &Timeline) -> String {
         return "No migration was started.".into();
     }
     let method = method(timeline);
+    let idle: String = idle(data, timeline)
+        .iter()
+        .map(|(method, never)| format!(" {method} was asked for and {never}."))
+        .collect();
     let Some(length_ns) = timeline.migration_ns else {
         let error = data.run.source.as_ref().and_then(|sample| sample.error.as_deref());
         let why = error.map_or_else(String::new, |error| format!(": {error}"));
-        return format!("{method}: the migration did not complete{why}.");
+        return format!("{method}: the migration did not complete{why}.{idle}");
     };
     let passes = timeline.pass_count.map(|passes| format!(" after {}", counted(passes, "pass", "passes")));
     let passes = passes.unwrap_or_default();
-    format!("{method}: completed in {}{passes}.", time(Some(length_ns)))
+    format!("{method}: completed in {}{passes}.{idle}", time(Some(length_ns)))
 }
 
 /// The highest throttle, and the level at which the guest lost most.
@@ -152,12 +184,17 @@ fn stood_still(timeline: &Timeline) -> Option<String> {
 
 /// How the response changed from the baseline to the worse of the stages in which QEMU copies.
 fn slowed(data: &RunData, timeline: &Timeline) -> Option<String> {
-    let p99 = |name| timeline.phase(name)?.figures.response_ns?.p99;
-    let before = p99(PhaseName::Baseline)?;
+    let response = |name| timeline.phase(name)?.figures.response_ns;
+    let p99 = |latency: Latency| latency.p99;
+    let before = response(PhaseName::Baseline)?;
     let during = [PhaseName::Precopy, PhaseName::Postcopy, PhaseName::Run];
-    let (name, worst) =
-        during.iter().filter_map(|name| Some((*name, p99(*name)?))).max_by_key(|(_, p99)| *p99)?;
-    let (before, worst) = (time(Some(before)), time(Some(worst)));
+    let stages = during.iter().filter_map(|name| Some((*name, response(*name)?)));
+    let (name, worst) = stages.max_by_key(|(_, latency)| latency.p99)?;
+    let said = |latency| quantile(Some(latency), p99, timeline.untold_ns());
+    let (before, worst) = (said(before), said(worst));
+    if before == ABSENT || worst == ABSENT {
+        return None;
+    }
     let other = if data.records.has_load_changes() { "; the load changed meanwhile" } else { "" };
     Some(format!("The response's p99 was {before} in the baseline and {worst} in {}{other}.", name.title()))
 }
@@ -201,6 +238,36 @@ mod tests {
         let said = of(&Story::post_copy());
         assert!(said.contains("at longest 50.0 ms at once (100 page requests by QEMU's count)"), "{said}");
         assert!(said.contains("The downtime was 10") && said.contains("(QEMU says 2.00 ms)"), "{said}");
+    }
+
+    #[test]
+    fn what_was_asked_for_and_did_nothing_is_said() {
+        let asked = serde_json::json!({"migration": {"auto_converge": true, "postcopy": true}});
+        let said = |story: &Story| {
+            let mut data = story.run_data();
+            data.run.scenario = asked.clone();
+            let (data, timeline) = (data.data(), data.timeline());
+            (headline(&data, &timeline), method_and_idle(&data, &timeline))
+        };
+        let (sentences, cell) = said(&Story::precopy());
+        assert!(
+            sentences.starts_with(
+                "Pre-copy: completed in 6.42 s after 4 passes. Auto-converge was asked for and never throttled. \
+                 Post-copy was asked for and never began."
+            ),
+            "{sentences}"
+        );
+        assert_eq!(cell, "Pre-copy (auto-converge never throttled, post-copy never began)");
+        assert_eq!(said(&Story::auto_converge()).1, "Auto-converge (post-copy never began)");
+        assert_eq!(said(&Story::post_copy()).1, "Post-copy (auto-converge never throttled)");
+        let lost = Story { completed_ms: None, blackout: None, ..Story::precopy() };
+        assert!(said(&lost).0.contains("did not complete. Auto-converge was asked"), "{:?}", said(&lost));
+    }
+
+    #[test]
+    fn a_response_that_the_clock_cannot_tell_is_below_what_it_can() {
+        let said = of(&Story { clock_step_ns: Some(4_000_250), ..Story::auto_converge() });
+        assert!(said.contains("p99 was <6.00 ms in the baseline and 1.32 s in pre-copy."), "{said}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::table::{ABSENT, Table};
 use crate::lab::{
     analysis::{Difference, Repeats, Spread, effect_size},
+    figure::short,
     view::RunView,
 };
 
@@ -29,7 +30,7 @@ fn medians(repeats: &Repeats) -> Table {
         row.extend(own.iter().zip(&repeats.groups).map(|(spread, group)| {
             let bounds = spread.bounds.map_or_else(String::new, range);
             let of = if spread.runs < group.runs { format!(", {} runs", spread.runs) } else { String::new() };
-            spread.median.map_or_else(|| ABSENT.into(), |median| digits(median) + &bounds + &of)
+            spread.median.map_or_else(|| ABSENT.into(), |median| short(median) + &bounds + &of)
         }));
         table.rows.push(row);
     }
@@ -54,7 +55,7 @@ fn differences(repeats: &Repeats) -> Table {
 
 fn row(difference: &Difference) -> Vec<String> {
     let bounded = |value: Option<f64>, bounds: Option<[f64; 2]>| {
-        value.map_or_else(|| ABSENT.into(), |value| digits(value) + &bounds.map_or_else(String::new, range))
+        value.map_or_else(|| ABSENT.into(), |value| short(value) + &bounds.map_or_else(String::new, range))
     };
     let size = difference.delta.map_or("", effect_size);
     vec![
@@ -72,16 +73,7 @@ fn words(name: &str) -> String {
 }
 
 fn range([low, high]: [f64; 2]) -> String {
-    format!(" ({} to {})", digits(low), digits(high))
-}
-
-/// At least three digits.
-fn digits(value: f64) -> String {
-    match value.abs() {
-        0.0..9.995 => format!("{value:.2}"),
-        9.995..99.95 => format!("{value:.1}"),
-        _ => format!("{value:.0}"),
-    }
+    format!(" ({} to {})", short(low), short(high))
 }
 
 /// What several runs say together.

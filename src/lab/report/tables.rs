@@ -2,10 +2,10 @@
 
 use super::{
     table::{ABSENT, Table},
-    words::{count, mib, mib_per_s, percent, seconds, time},
+    words::{at, count, mib, mib_per_s, percent, quantile, seconds, signed_time, time},
 };
 use crate::{
-    lab::timeline::{Figures, PhaseName, Timeline},
+    lab::timeline::{Figures, GapFigures, PhaseName, Timeline},
     record::Latency,
 };
 
@@ -40,14 +40,14 @@ fn stages(timeline: &Timeline) -> Table {
                   the middle of their interval lies: a blackout's latencies are those of the interval it fell into."
         .into();
     for phase in &timeline.phases {
-        table.rows.push(stage_row(phase.name, &phase.figures));
+        table.rows.push(stage_row(phase.name, &phase.figures, timeline.untold_ns()));
     }
     table
 }
 
-fn stage_row(name: PhaseName, figures: &Figures) -> Vec<String> {
+fn stage_row(name: PhaseName, figures: &Figures, untold_ns: Option<u64>) -> Vec<String> {
     let latency = |latency: Option<Latency>| {
-        let of = |field: fn(Latency) -> Option<u64>| time(latency.and_then(field));
+        let of = |field: fn(Latency) -> Option<u64>| quantile(latency, field, untold_ns);
         [of(|latency| latency.p50), of(|latency| latency.p99), of(|latency| latency.max)]
     };
     // Nothing runs in a blackout, whatever rate its interval shows, and what canaries can tell of it depends on their
@@ -59,9 +59,18 @@ fn stage_row(name: PhaseName, figures: &Figures) -> Vec<String> {
     row.extend([rate(figures.asked_pages_per_s), rate(figures.achieved_pages_per_s)]);
     row.extend(latency(figures.service_ns));
     row.extend(latency(figures.response_ns));
-    row.extend([time(gaps.map(|gaps| gaps.longest_ns)), time(gaps.map(|gaps| gaps.total_ns))]);
+    row.extend([longest(gaps), time(gaps.map(|gaps| gaps.total_ns))]);
     row.push(percent(gaps.map(|gaps| gaps.share)));
     row
+}
+
+/// The longest gap; none at all is no gap of 0.
+fn longest(gaps: Option<GapFigures>) -> String {
+    if gaps.is_some_and(|gaps| gaps.count == 0) {
+        "none".into()
+    } else {
+        time(gaps.map(|gaps| gaps.longest_ns))
+    }
 }
 
 fn throttle(timeline: &Timeline, is_collected: bool) -> Option<Table> {
@@ -89,9 +98,9 @@ fn throttle(timeline: &Timeline, is_collected: bool) -> Option<Table> {
             at(figures.span.start_s),
             seconds(figures.span.length_s()),
             percent(figures.gaps.map(|gaps| gaps.share)),
-            time(figures.gaps.map(|gaps| gaps.longest_ns)),
+            longest(figures.gaps),
             mib_per_s(figures.achieved_pages_per_s),
-            time(figures.response_ns.and_then(|response| response.p99)),
+            quantile(figures.response_ns, |response| response.p99, timeline.untold_ns()),
         ]);
     }
     Some(table)
@@ -129,7 +138,8 @@ fn blackout(timeline: &Timeline) -> Table {
         }
         (Some(step), Some(gap)) => {
             let gap = if gap == 0 { "none seen".into() } else { time(Some(gap)) };
-            format!(" (step between their clocks: {:.1} ms; gap of all vCPUs: {gap})", step as f64 / 1e6)
+            let step = if step < 0 { signed_time(step) } else { time(u64::try_from(step).ok()) };
+            format!(" (step between their clocks: {step}; gap of all vCPUs: {gap})")
         }
         _ => String::new(),
     };
@@ -141,12 +151,12 @@ fn blackout(timeline: &Timeline) -> Table {
         table.fact("figures disagree", disagreement.clone());
     }
     if let Some(step_ns) = blackout.wall_clock_step_ns {
-        let set = format!("set by {:+.1} ms", step_ns as f64 / 1e6);
+        let set = format!("set by {}", signed_time(step_ns));
         table.fact("guest's wall clock", if step_ns.abs() < 1_000_000 { "not set".into() } else { set });
     }
     if let Some(step_ns) = blackout.ptp_step_ns {
-        let lost = format!("{:+.1} ms, by the hypervisor's clock (PTP)", step_ns as f64 / 1e6);
-        table.fact("guest's clock lost", lost);
+        table
+            .fact("guest's clock lost", format!("{}, by the hypervisor's clock (PTP)", signed_time(step_ns)));
     }
     if let Some(told) = blackout.disruption_told {
         table.fact("vmclock", if told { "told the guest of a disruption" } else { "told the guest nothing" });
@@ -208,11 +218,6 @@ pub fn passes(timeline: &Timeline) -> Option<Table> {
     (!table.rows.is_empty()).then_some(table)
 }
 
-/// A moment on the time axis.
-fn at(seconds: f64) -> String {
-    format!("{seconds:.1} s")
-}
-
 /// In prose a dash alone would be taken for a sign: say it.
 fn absent(value: String) -> String {
     if value == ABSENT { "n/a".into() } else { value }
@@ -257,8 +262,10 @@ mod tests {
             rows.into_iter().find(|row| row[0] == "guest's clock lost").map(|row| row[1].clone())
         };
         assert_eq!(row(&timeline), None);
+        timeline.blackout.ptp_step_ns = Some(-12_000);
+        assert_eq!(row(&timeline).unwrap(), "-12.0 µs, by the hypervisor's clock (PTP)");
         timeline.blackout.ptp_step_ns = Some(412_340_000);
-        assert_eq!(row(&timeline).unwrap(), "+412.3 ms, by the hypervisor's clock (PTP)");
+        assert_eq!(row(&timeline).unwrap(), "+412 ms, by the hypervisor's clock (PTP)");
     }
 
     #[test]

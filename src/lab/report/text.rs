@@ -135,7 +135,7 @@ mod tests {
         let said = text(&[run]);
         for sentence in [
             "session 00c0ffee00c0ffee of vm7\n",
-            "1 blackout: 400 ms at 11.0 s.",
+            "1 blackout: 400 ms at 11.00 s.",
             "Verdict: n/a: nobody judges a session that was only collected.",
             "Source.sock, Destination.sock",
             "n/a: nobody asked QEMU",

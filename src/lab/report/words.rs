@@ -1,7 +1,14 @@
 //! How figures are written for people: three digits, a fitting unit, a dash where there is none.
 
 use super::table::ABSENT;
-use crate::units::{Nanos, PAGE_BYTES};
+use crate::{
+    lab::{
+        figure::{figure, short},
+        timeline::nanos,
+    },
+    record::Latency,
+    units::{Nanos, PAGE_BYTES},
+};
 
 /// A span of time; none at all needs no unit.
 pub fn time(ns: Option<u64>) -> String {
@@ -14,12 +21,32 @@ pub fn time(ns: Option<u64>) -> String {
 
 /// A span of time given in seconds.
 pub fn seconds(seconds: f64) -> String {
-    time(Some(crate::lab::timeline::nanos(seconds)))
+    time(Some(nanos(seconds)))
+}
+
+/// A span of time that may go back, with its sign.
+pub fn signed_time(ns: i64) -> String {
+    let sign = if ns < 0 { "-" } else { "+" };
+    if ns == 0 { "0".into() } else { format!("{sign}{}", Nanos(ns.unsigned_abs()).human()) }
+}
+
+/// A moment of the time axis, in seconds.
+pub fn at(seconds: f64) -> String {
+    // Adding zero takes the sign from a zero.
+    format!("{:.2} s", (seconds * 100.0).round() / 100.0 + 0.0)
+}
+
+/// A quantile of visits. Where there were some and the clock, which tells nothing up to `untold_ns`, does not tell it: below that.
+pub fn quantile(latency: Option<Latency>, of: fn(Latency) -> Option<u64>, untold_ns: Option<u64>) -> String {
+    match (latency.map(of), untold_ns) {
+        (Some(None), Some(_)) => format!("<{}", time(untold_ns)),
+        (told, _) => time(told.flatten()),
+    }
 }
 
 /// A share of a whole, 0 to 1, in percent.
 pub fn percent(share: Option<f64>) -> String {
-    share.map_or_else(|| ABSENT.into(), |share| format!("{:.1} %", share * 100.0))
+    share.map_or_else(|| ABSENT.into(), |share| format!("{} %", figure(share * 100.0, 1)))
 }
 
 /// A rate in MiB of pages a second, without the unit.
@@ -42,15 +69,6 @@ pub fn counted(count: u64, one: &str, many: &str) -> String {
     if count == 1 { format!("1 {one}") } else { format!("{count} {many}") }
 }
 
-/// At least three digits: `0.50`, `7.25`, `31.4`, `1250`.
-fn short(value: f64) -> String {
-    match value.abs() {
-        0.0..9.995 => format!("{value:.2}"),
-        9.995..99.95 => format!("{value:.1}"),
-        _ => format!("{value:.0}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,11 +80,26 @@ mod tests {
     }
 
     #[test]
+    fn a_quantile_that_a_coarse_clock_cannot_tell_is_below_what_it_can() {
+        let told = Some(Latency { count: 9, max: Some(300_000_000), ..Latency::default() });
+        let said = |latency, untold_ns| {
+            [quantile(latency, |own| own.p50, untold_ns), quantile(latency, |own| own.max, untold_ns)]
+        };
+        assert_eq!(said(told, Some(6_000_000)), ["<6.00 ms", "300 ms"]);
+        assert_eq!(said(told, None), [ABSENT, "300 ms"]);
+        assert_eq!(said(None, Some(6_000_000)), [ABSENT, ABSENT], "there were no visits");
+    }
+
+    #[test]
     fn figures_have_three_digits_and_a_unit() {
         assert_eq!(mib_per_s(Some(25_600.0)), "100");
         assert_eq!(mib_per_s(Some(2560.0)), "10.0");
         assert_eq!(mib(Some(3 << 19)), "1.50 MiB");
         assert_eq!(percent(Some(0.615)), "61.5 %");
+        assert_eq!([percent(Some(0.000_04)), percent(Some(0.0))], ["0.0040 %", "0.0 %"]);
+        assert_eq!(mib_per_s(Some(1.0)), "0.0039");
+        assert_eq!([signed_time(-12_000), signed_time(0)], ["-12.0 µs", "0"]);
+        assert_eq!([at(-0.001), at(-5.0), at(18.104)], ["0.00 s", "-5.00 s", "18.10 s"]);
         assert_eq!(seconds(23.44), "23.4 s");
     }
 }

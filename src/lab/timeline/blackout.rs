@@ -10,7 +10,7 @@ use super::axis::{Axis, after_migrate};
 use super::offsets::{OFFSET_REACH_NS, last_on_source, smallest_offset_and_error};
 use crate::{
     lab::rundir::{ArrivalStamp, HeartbeatAt, RunData},
-    record::{MilestoneName, Side},
+    record::{MilestoneName, Side, unresolved_ns},
     units::Nanos,
 };
 use serde::Serialize;
@@ -37,8 +37,8 @@ pub struct Blackout {
     /// From guest and host together: the offset step, with the common gap where that comes nearer to what the host saw;
     /// never less than that. Null where it cannot be told to 5 ms or a tenth.
     pub estimate_ns: Option<u64>,
-    /// How far the estimate may be off: the spread of the three quickest deliveries before and after the switch, together; more
-    /// where what they gave was below what the host saw.
+    /// How far the estimate may be off: the spread of the three quickest deliveries before and after the switch, together, and what
+    /// the guest's clock cannot tell; more where what they gave was below what the host saw.
     pub error_ns: Option<u64>,
     /// Why there is no estimate; null where there is one, or no switch.
     pub reason: Option<String>,
@@ -137,7 +137,9 @@ pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
     let least = i128::from(blackout.stop_to_resume_ns.unwrap_or(0));
     // Where no host tells whether the clock ran on, either of the two may be beside the blackout.
     let beside = if data.session.is_some() { offset_step.clamp(0, gap) } else { 0 };
-    let error = (spread + other_spread + beside).max(least - found);
+    // The stamps of a coarse clock lie as far from the truth as it steps.
+    let coarse = data.records.hellos().filter_map(|hello| hello.clock.step_ns).map(unresolved_ns).max();
+    let error = (spread + other_spread + beside + i128::from(coarse.unwrap_or(0))).max(least - found);
     if error > SURE_NS.max(found.max(least) / LEAST_SURE) {
         let late = u64::try_from(error).ok().map_or_else(String::new, |ns| Nanos(ns).human());
         blackout.reason = Some(format!("records came too late around it: it could be off by {late}"));

@@ -31,7 +31,7 @@ pub use span::{Span, nanos};
 
 use crate::{
     lab::rundir::RunData,
-    record::{MigrationSample, MilestoneName},
+    record::{MigrationSample, MilestoneName, unresolved_ns},
 };
 use serde::Serialize;
 
@@ -44,6 +44,8 @@ pub struct Timeline {
     /// The latencies, merged as the analysis needs them.
     #[serde(skip)]
     pub histograms: Histograms,
+    /// The steps of the clock that stamped, the coarsest that a `hello` told; null where none did.
+    pub clock_step_ns: Option<u64>,
     /// The stages, in order.
     pub phases: Vec<Phase>,
     /// What auto-converge did, and what the guest had of it; empty where it never throttled.
@@ -136,6 +138,7 @@ impl Timeline {
         let throttle = levels.into_iter().zip(&histograms.levels).map(level).collect();
         let ram = data.run.source.as_ref().and_then(|sample| sample.ram.as_ref());
         Self {
+            clock_step_ns: Some(guest.clock_step_ns).filter(|step_ns| *step_ns > 0),
             postcopy: postcopy(data, &phases),
             phases,
             throttle,
@@ -152,6 +155,11 @@ impl Timeline {
             histograms,
             axis,
         }
+    }
+
+    /// Visits that seem no longer than this took that long at most: the guest's clock cannot tell. None where nothing is known of it.
+    pub fn untold_ns(&self) -> Option<u64> {
+        self.clock_step_ns.map(|step_ns| unresolved_ns(step_ns).max(step_ns))
     }
 
     /// Where the stages of that name lie: a session may have several of one.

@@ -39,6 +39,18 @@ fn a_blackout_that_the_guest_clock_ran_through_is_found_in_the_gaps_of_all_vcpus
 }
 
 #[test]
+fn what_a_coarse_clock_cannot_tell_is_in_what_a_blackout_may_be_off() {
+    let blackout = |step_ns| {
+        let story = Story { clock_step_ns: Some(step_ns), ..Story::precopy() };
+        story.run_data().timeline().blackout
+    };
+    let (fine, coarse) = (blackout(20), blackout(10_000_000));
+    assert_eq!(coarse.error_ns, fine.error_ns.map(|error_ns| error_ns + 15_000_000));
+    let (untold, reason) = (blackout(40_000_000), "it could be off by 60.0 ms");
+    assert!(untold.estimate_ns.is_none() && untold.reason.is_some_and(|own| own.ends_with(reason)));
+}
+
+#[test]
 fn a_wall_clock_that_somebody_set_at_the_switch_is_told() {
     let mut data = Story::precopy().run_data();
     assert_eq!(data.timeline().blackout.wall_clock_step_ns, Some(0));
