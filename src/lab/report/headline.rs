@@ -113,10 +113,9 @@ fn ending(data: &RunData, timeline: &Timeline) -> String {
         return "No migration was started.".into();
     }
     let method = method(timeline);
-    let idle: String = idle(data, timeline)
-        .iter()
-        .map(|(method, never)| format!(" {method} was asked for and {never}."))
-        .collect();
+    let idle = idle(data, timeline);
+    let idle = idle.iter().map(|(method, never)| format!(" {method} was asked for and {never}."));
+    let idle = idle.collect::<Vec<_>>().concat();
     let Some(length_ns) = timeline.migration_ns else {
         let error = data.run.source.as_ref().and_then(|sample| sample.error.as_deref());
         let why = error.map_or_else(String::new, |error| format!(": {error}"));

@@ -75,12 +75,7 @@ impl VmDriver {
         }
         match settled_at_ns {
             Some(at_ns) => self.milestone(MilestoneName::Settled, at_ns),
-            None => {
-                let away = self.guest.away.sentence().map_or_else(String::new, |away| format!("; {away}"));
-                self.notes.push(format!(
-                    "the load was not steady again within migration.settle = {limit} after the migration{away}"
-                ));
-            }
+            None => self.notes.push(not_settled(limit, &self.guest.away)),
         }
         self.over(Ok(()));
     }
@@ -119,6 +114,12 @@ impl VmDriver {
         let how = one_line(destination);
         Some(Obstacle::Vm(format!("the destination QEMU ended while {step}: {how}")))
     }
+}
+
+/// That the load was not steady again.
+fn not_settled(limit: Nanos, away: &AwayTime) -> String {
+    let away = away.sentence().map_or_else(String::new, |away| format!("; {away}"));
+    format!("the load was not steady again within migration.settle = {limit} after the migration{away}")
 }
 
 /// That the load was never steady, and what may help.
