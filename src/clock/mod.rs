@@ -1,9 +1,10 @@
 //! Time: the one seam through which the guest side reads it and waits for it.
 //!
-//! Everything is written against [`Clock`], with [`Monotonic`] and, for visits, [`Counting`] for real, and
-//! [`Fake`] for tests, which never sleep.
+//! Everything is written against [`Clock`], with [`Monotonic`] and, for visits, [`Counting`] for real, and a
+//! fake one for tests, which never sleep.
 
 mod counting;
+#[cfg(test)]
 mod fake;
 mod keeper;
 mod line;
@@ -13,6 +14,7 @@ mod shared;
 mod tsc;
 
 pub use counting::Counting;
+#[cfg(test)]
 pub use fake::Fake;
 pub use keeper::Keeper;
 pub use resolution::{Resolution, resolution, timer_step_ns};

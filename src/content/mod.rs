@@ -25,6 +25,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 const FILLED: u64 = 1 << 63;
 
 /// Whether a page with this first word was visited since it was filled.
+#[cfg(test)]
 pub const fn is_visited(first_word: u64) -> bool {
     first_word & FILLED == 0
 }

@@ -48,6 +48,7 @@ pub fn judged(seen: &Seen<'_>) -> (Option<Throttle>, Vec<Verdict>) {
 
 /// A verdict on each gap of what was seen, in their order, by one who does not go by its rhythm: a host knows when it
 /// throttled.
+#[cfg(any(test, feature = "host"))]
 pub fn verdicts_of(seen: &Seen<'_>) -> Vec<Verdict> {
     verdicts(seen, &Groups::of(seen), None)
 }

@@ -2,6 +2,7 @@
 
 mod classes;
 mod comb;
+#[cfg(any(test, feature = "host"))]
 mod faults;
 mod features;
 mod groups;
@@ -10,10 +11,13 @@ mod seen;
 mod sleeps;
 mod time;
 
-pub use classes::{STEAL_SPAN_NS, Verdict, judged, verdicts_of};
+#[cfg(any(test, feature = "host"))]
+pub use classes::verdicts_of;
+pub use classes::{STEAL_SPAN_NS, Verdict, judged};
 pub use comb::{Stop, WINDOW_NS};
+#[cfg(any(test, feature = "host"))]
 pub use faults::{Faults, faults};
 pub use features::classify;
 pub use level::throttle;
 pub use seen::{HostEvent, HostEventKind, Seen};
-pub use time::{TimeByClass, time_by_class};
+pub use time::TimeByClass;

@@ -1,20 +1,15 @@
 //! Counts taken from the cells at one moment: added, subtracted, asked for quantiles, packed for the wire.
 
-use super::{
-    HIGHEST_NS, SIGNIFICANT_DIGITS, cell_of, highest_in_cell, lowest_in_cell, pack,
-    runs::Runs,
-    unpack::{self, HistogramError},
-};
-use hdrhistogram::Histogram;
+#[cfg(any(test, feature = "host"))]
+mod reading;
+
+use super::{cell_of, highest_in_cell, pack, runs::Runs};
 
 /// One histogram: how many values fell into each cell. A count beyond 2^63 - 1, the highest of the packed form, becomes that.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Counts(Runs);
 
 impl Counts {
-    /// The longest packed text that is read, in bytes; a full histogram of ours takes less.
-    pub const PACKED_LIMIT_BYTES: usize = unpack::PACKED_LIMIT_BYTES;
-
     /// Counts of the cells that are given, in ascending order and below [`CELLS`](super::CELLS), and how many that are in
     /// all. They take about as much memory as `like`, which was taken of the same cells before.
     pub fn of_cells(like: &Self, cells: impl Iterator<Item = (usize, u64)>) -> (Self, u64) {
@@ -29,14 +24,6 @@ impl Counts {
         self.0.record(cell_of(value_ns), count);
     }
 
-    /// Adds every count of `other` (saturating).
-    pub fn add(&mut self, other: &Self) {
-        if !other.is_empty() {
-            let both_bytes = self.0.bytes().len() + other.0.bytes().len();
-            self.0 = Runs::of(both_bytes, merged(self.0.cells(), other.0.cells()));
-        }
-    }
-
     /// What was counted since `earlier`, an older state of the same cells.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
@@ -46,11 +33,6 @@ impl Counts {
     /// How many values were counted.
     pub fn count(&self) -> u64 {
         self.0.cells().fold(0, |sum, (_, count)| sum.saturating_add(count))
-    }
-
-    /// Whether nothing was counted.
-    pub const fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 
     /// The value at or below which the share `quantile` (0 to 1) of all values lies, in ns, at most 0.8 % too
@@ -79,31 +61,9 @@ impl Counts {
         self.0.cells().last().map(|(cell, _)| highest_in_cell(cell))
     }
 
-    /// Every non-empty cell: the lowest value it counts, and its count.
-    pub fn occupied(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.0.cells().map(|(cell, count)| (lowest_in_cell(cell), count))
-    }
-
-    /// The same histogram in the field's own type.
-    pub fn to_hdr(&self) -> Histogram<u64> {
-        let mut hdr = empty_hdr();
-        for (value, count) in self.occupied() {
-            hdr.saturating_record_n(value, count);
-        }
-        hdr
-    }
-
     /// Packed for the wire: HdrHistogram V2 in a zlib stream, base64 (starts `HISTFA`).
     pub fn pack(&self) -> String {
         pack::pack(&self.0)
-    }
-
-    /// Reads what [`Self::pack`] or another HdrHistogram implementation wrote.
-    ///
-    /// # Errors
-    /// When the text is too long, not base64, or not an HdrHistogram V2 that holds what it says.
-    pub fn unpack(text: &str) -> Result<Self, HistogramError> {
-        unpack::unpack(text).map(Self)
     }
 }
 
@@ -113,27 +73,10 @@ fn rank(quantile: f64, total: u64) -> u64 {
     ((quantile.clamp(0.0, 1.0) * total as f64).ceil() as u64).min(total).max(1)
 }
 
-/// What both count, cell by cell.
-fn merged(
-    mine: impl Iterator<Item = (usize, u64)>,
-    theirs: impl Iterator<Item = (usize, u64)>,
-) -> impl Iterator<Item = (usize, u64)> {
-    let (mut mine, mut theirs) = (mine.peekable(), theirs.peekable());
-    std::iter::from_fn(move || {
-        let cell = mine.peek().into_iter().chain(theirs.peek()).map(|(cell, _)| *cell).min()?;
-        let own = mine.next_if(|(its, _)| *its == cell).map_or(0, |(_, count)| count);
-        let other = theirs.next_if(|(its, _)| *its == cell).map_or(0, |(_, count)| count);
-        Some((cell, own.saturating_add(other)))
-    })
-}
-
-fn empty_hdr() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, HIGHEST_NS, SIGNIFICANT_DIGITS).expect("constant bounds are valid")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::histogram::{HIGHEST_NS, lowest_in_cell};
     use proptest::prelude::*;
 
     fn counted(values: &[u64]) -> Counts {

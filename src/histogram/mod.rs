@@ -7,8 +7,10 @@ mod counts;
 mod layout;
 mod pack;
 mod runs;
+#[cfg(any(test, feature = "host"))]
 mod unpack;
 
 pub use counts::Counts;
 pub use layout::{CELLS, HIGHEST_NS, SIGNIFICANT_DIGITS, cell_of, highest_in_cell, lowest_in_cell};
+#[cfg(any(test, feature = "host"))]
 pub use unpack::HistogramError;

@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn a_full_histogram_fits_into_one_block_and_into_a_record() {
         let packed = pack(&Runs::of(0, (0..CELLS).map(|cell| (cell, u64::MAX))));
-        assert!(packed.len() < Counts::PACKED_LIMIT_BYTES);
+        assert!(packed.len() < crate::histogram::unpack::PACKED_LIMIT_BYTES);
     }
 
     proptest! {

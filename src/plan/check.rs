@@ -159,6 +159,7 @@ impl Checked {
     }
 }
 
+#[cfg(feature = "host")]
 impl Plan {
     /// What does not go together in what a visit does: every fault, each with its remedy.
     pub fn visit_faults(&self) -> Vec<Fault> {

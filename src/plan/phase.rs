@@ -37,6 +37,7 @@ impl PhaseAsked {
     ];
 
     /// Whether it says a value of its own for the parameter called `name`.
+    #[cfg(feature = "host")]
     pub fn says(&self, name: &str) -> bool {
         name == "rate" && self.ramp.is_some() || self.settings.iter().any(|setting| setting.name() == name)
     }

@@ -96,6 +96,7 @@ impl GapTally {
     }
 
     /// The counts now.
+    #[cfg(test)]
     pub fn counts(&self) -> GapCounts {
         GapCounts::of(std::iter::once(self), &GapCounts::default())
     }

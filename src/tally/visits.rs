@@ -153,6 +153,7 @@ impl VisitTally {
     }
 
     /// How long its visits took so far.
+    #[cfg(test)]
     pub fn latencies(&self) -> Latencies {
         Latencies::of(std::iter::once(self), &Latencies::default())
     }
