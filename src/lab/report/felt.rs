@@ -64,40 +64,51 @@ fn costs(analysis: &Analysis) -> Table {
     let mut table = Table::with_head("Work lost, and the worst windows", &head);
     let is_run = analysis.stages.iter().any(|stage| stage.name == PhaseName::Run);
     table.groups = vec![(String::new(), 4), ("least time a vCPU ran in".into(), 3)];
-    let settled = match (analysis.settling.after_s, &analysis.settling.reason) {
-        (Some(after_s), _) => {
-            let by = match analysis.settling.by {
-                Some(SettledBy::RateAndBacklog) => ", by rate and backlog alone",
-                _ => "",
-            };
-            format!(
-                "Settled {} after the {}{by}.",
-                seconds(after_s),
-                if is_run { "blackout" } else { "migration's end" }
-            )
-        }
-        (None, Some(reason)) => format!("Settling: n/a, {reason}."),
-        (None, None) => String::new(),
-    };
-    let total = match (&analysis.lost, &analysis.lost_reason) {
-        (Some(lost), _) => format!(
-            " From the {} on {} of {} were lost.",
-            if is_run { "baseline's end" } else { "migration's start" },
-            seconds(lost.full_stop_s),
-            match lost.against {
-                Against::Schedule => "the scheduled work",
-                Against::Baseline => "the baseline's work",
-            }
-        ),
-        (None, Some(reason)) => format!(" Work lost: n/a, {reason}."),
-        (None, None) => String::new(),
-    };
+    let (settled, total) = (settled(analysis, is_run), total(analysis, is_run));
     table.note = format!(
         "{settled}{total} Work lost as time in which nothing is done at all. Windows cannot see gaps below the \
          canaries' threshold."
     );
     table.rows.extend(analysis.stages.iter().map(cost_row));
     table
+}
+
+/// When the load was steady again; of a session that was collected, after its blackout.
+fn settled(analysis: &Analysis, is_run: bool) -> String {
+    let is_told = analysis.stages.iter().any(|stage| stage.name == PhaseName::Blackout);
+    let since = match (is_run, is_told) {
+        (false, _) => "the migration's end",
+        (true, true) => "the blackout",
+        (true, false) => "the guest went to another socket",
+    };
+    let by = match analysis.settling.by {
+        Some(SettledBy::RateAndBacklog) => ", by rate and backlog alone",
+        _ => "",
+    };
+    match (analysis.settling.after_s, &analysis.settling.reason) {
+        (Some(after_s), _) if nanos(after_s) == 0 => format!("Settled at once after {since}{by}."),
+        (Some(after_s), _) => format!("Settled {} after {since}{by}.", seconds(after_s)),
+        (None, Some(reason)) => format!("Settling: n/a, {reason}."),
+        (None, None) => String::new(),
+    }
+}
+
+/// What was lost in all.
+fn total(analysis: &Analysis, is_run: bool) -> String {
+    let from = if is_run { "baseline's end" } else { "migration's start" };
+    match (&analysis.lost, &analysis.lost_reason) {
+        (Some(lost), _) => {
+            let of = match lost.against {
+                Against::Schedule => "the scheduled work",
+                Against::Baseline => "the baseline's work",
+            };
+            let lost_ns = nanos(lost.full_stop_s);
+            let time = if lost_ns == 0 { "nothing".into() } else { time(Some(lost_ns)) };
+            format!(" From the {from} on {time} of {of} was lost.")
+        }
+        (None, Some(reason)) => format!(" Work lost: n/a, {reason}."),
+        (None, None) => String::new(),
+    }
 }
 
 fn cost_row(stage: &StageCost) -> Vec<String> {

@@ -26,7 +26,8 @@ pub fn headline(data: &RunData, timeline: &Timeline) -> String {
         set_up(timeline),
         throttled(timeline, by_whom),
         waited(timeline),
-        stood_still(timeline),
+        // Of a session the first sentence tells it.
+        data.session.is_none().then(|| stood_still(timeline)).flatten(),
         slowed(data, timeline),
         integrity::sentence(data),
     ];

@@ -127,7 +127,7 @@ fn blackout(timeline: &Timeline) -> Table {
     let blackout = &timeline.blackout;
     let mut table = Table::of_facts("Downtime: how long the guest ran on neither side");
     let all = [blackout.qemu_downtime_ns, blackout.stop_to_resume_ns, blackout.estimate_ns];
-    if all.iter().all(Option::is_none) {
+    if all.iter().all(Option::is_none) && blackout.reason.is_none() {
         return table;
     }
     table.fact("QEMU's downtime", absent(time(blackout.qemu_downtime_ns)));
@@ -226,7 +226,7 @@ fn absent(value: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::timeline::fixture::Story;
+    use crate::lab::timeline::{Blackout, fixture::Story};
 
     #[test]
     fn what_a_run_did_not_have_gets_no_table() {
@@ -240,6 +240,17 @@ mod tests {
         assert!(!precopy.contains("Auto-converge") && !precopy.contains("Post-copy"), "{precopy}");
         assert!(titles(&Story::auto_converge()).contains("Auto-converge"));
         assert!(titles(&Story::post_copy()).contains("Post-copy"));
+    }
+
+    #[test]
+    fn a_switch_whose_length_cannot_be_told_has_the_reason() {
+        let mut timeline = Story::precopy().run_data().timeline();
+        timeline.blackout = Blackout { reason: Some("records came too late".into()), ..Blackout::default() };
+        let rows = blackout(&timeline).rows;
+        assert_eq!(rows[0], ["QEMU's downtime", "n/a"]);
+        assert_eq!(rows[2], ["guest and host together", "n/a: records came too late"]);
+        timeline.blackout = Blackout::default();
+        assert!(blackout(&timeline).rows.is_empty(), "there was no switch");
     }
 
     #[test]

@@ -128,6 +128,22 @@ mod tests {
     }
 
     #[test]
+    fn a_collected_session_whose_switch_has_no_length_says_why_and_never_speaks_of_its_blackout() {
+        let story = Story { end_ms: 14_000, ..Story::precopy() };
+        let mut data = story.session_data(&[Side::Source, Side::Destination]);
+        let late = data.arrivals.iter_mut().filter(|arrival| arrival.side == Side::Destination);
+        for (index, arrival) in (0u64..).zip(late) {
+            arrival.host_ns += if index == 0 { 0 } else { 2_000_000_000 };
+        }
+        let said = text(&[RunView::new(data.data())]);
+        let stood =
+            "the guest went to another socket at 11.00 s, and how long it stood still cannot\nbe told.";
+        assert!(said.contains(stood), "{said}");
+        assert!(said.contains("  guest and host together  n/a: records came too late around it"), "{said}");
+        assert!(!said.contains("after the blackout") && !said.contains("The downtime was"), "{said}");
+    }
+
+    #[test]
     fn a_collected_session_is_explained_without_a_word_that_only_qemu_could_say() {
         let both = [Side::Source, Side::Destination];
         let story = Story { frozen_clock: false, end_ms: 14_000, ..Story::precopy() };
@@ -145,7 +161,8 @@ mod tests {
         ] {
             assert!(said.contains(sentence), "{sentence}: {said}");
         }
-        for wrong in ["passed", "Pre-copy", "No migration was started", "emulated", "Copying"] {
+        for wrong in ["passed", "Pre-copy", "No migration was started", "emulated", "Copying", "The downtime"]
+        {
             assert!(!said.contains(wrong), "{wrong}: {said}");
         }
     }
