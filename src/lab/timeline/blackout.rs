@@ -137,9 +137,7 @@ pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
     let least = i128::from(blackout.stop_to_resume_ns.unwrap_or(0));
     // Where no host tells whether the clock ran on, either of the two may be beside the blackout.
     let beside = if data.session.is_some() { offset_step.clamp(0, gap) } else { 0 };
-    // The stamps of a coarse clock lie as far from the truth as it steps.
-    let coarse = data.records.hellos().filter_map(|hello| hello.clock.step_ns).map(unresolved_ns).max();
-    let error = (spread + other_spread + beside + i128::from(coarse.unwrap_or(0))).max(least - found);
+    let error = (spread + other_spread + beside + untold_ns(data)).max(least - found);
     if error > SURE_NS.max(found.max(least) / LEAST_SURE) {
         let late = u64::try_from(error).ok().map_or_else(String::new, |ns| Nanos(ns).human());
         blackout.reason = Some(format!("records came too late around it: it could be off by {late}"));
@@ -150,6 +148,12 @@ pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
     blackout.error_ns = u64::try_from(error).ok();
     blackout.disagreement = blackout.disagreement();
     blackout
+}
+
+/// How far from the truth the stamps of a coarse clock lie: as far as it cannot tell.
+fn untold_ns(data: &RunData) -> i128 {
+    let steps_ns = data.records.hellos().filter_map(|hello| hello.clock.step_ns);
+    i128::from(steps_ns.map(unresolved_ns).max().unwrap_or(0))
 }
 
 fn beats(data: &RunData, side: Side) -> impl Iterator<Item = &HeartbeatAt> {
