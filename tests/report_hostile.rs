@@ -26,7 +26,7 @@ fn records(text: &str) -> Vec<u8> {
 fn run_json(text: &str) -> Value {
     let at = |name: &str, ms: u64| json!({ "name": name, "host_ns": 1_000_000_000 + ms * 1_000_000 });
     json!({
-        "schema": 1, "name": "harm", "scenario": {}, "provenance": { "guest_kernel": text }, "verdict":
+        "schema": 1, "name": text, "scenario": { "load": { text: text } }, "provenance": { "guest_kernel": text }, "verdict":
         { "outcome": "judged", "reasons": [text] }, "clock": { "mono_ns": 1, "real_ns": 2 }, "stream": {},
         "milestones": [at("boot", 0), at("hello", 1), at("steady", 60), at("migrate", 100), at("stop", 290),
         at("resume", 300), at("completed", 310), at("settled", 500), at("end", 600)],
@@ -98,6 +98,7 @@ fn no_field_of_a_guest_steers_a_terminal_or_becomes_markup() {
     for harmed in [page(&harm), page(&session)] {
         assert!(harmed.contains("alert(1)"), "it is shown");
         assert!(!harmed.contains("<img"));
+        assert!(harmed.chars().all(is_harmless), "no character of it steers anything");
         for tag in ["<script", "</script"] {
             assert_eq!(harmed.matches(tag).count(), unharmed.matches(tag).count(), "{tag}");
         }
@@ -105,6 +106,21 @@ fn no_field_of_a_guest_steers_a_terminal_or_becomes_markup() {
     let made: Vec<_> =
         std::fs::read_dir(parent.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(made.len(), 4, "{made:?}");
+}
+
+#[test]
+fn no_name_begins_a_line_of_its_own_and_no_path_steers_a_terminal() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = run_directory(parent.path(), "x\u{1b}[2J\n001", "one\nVerdict: passed.\u{202e}");
+    for line in report(&["--text"], &[&dir]).lines() {
+        assert!(!line.starts_with("Verdict: passed") && !line.contains('\u{202e}'), "{line}");
+    }
+    let page = report(&[], &[&dir]);
+    assert!(page.contains("The same with charts: ") && page.chars().all(is_harmless), "{page}");
+    std::fs::remove_file(dir.join("run.json")).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_sully-lab")).arg("report").arg(&dir).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.chars().all(is_harmless), "{said:?}");
 }
 
 #[test]

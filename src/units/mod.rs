@@ -57,14 +57,25 @@ pub fn whole(text: &str, most: u64, [what, grammar, example]: [&'static str; 3])
     number.ok_or_else(|| UnitError::new(text, what, grammar, example))
 }
 
-/// The character, or U+FFFD for a control character: such must not reach a terminal through an error message.
-pub fn printable(character: char) -> char {
-    if character.is_control() { '\u{fffd}' } else { character }
+/// Whether a character steers a terminal or turns the text around it (Unicode's control characters and its bidirectional marks).
+fn steers(character: char) -> bool {
+    let turns = matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || character.is_control()
 }
 
-/// At most so many characters of a text that somebody else chose, control characters left out.
+/// The character, or U+FFFD for one that steers a terminal: such must not reach it through an error message.
+pub fn printable(character: char) -> char {
+    if steers(character) { '\u{fffd}' } else { character }
+}
+
+/// A text that somebody else chose, fit to print: characters that steer a terminal are replaced, newlines stay.
+pub fn harmless(text: &str) -> String {
+    text.chars().map(|character| if character == '\n' { '\n' } else { printable(character) }).collect()
+}
+
+/// At most so many characters of a text that somebody else chose, those that steer a terminal left out.
 pub fn shown(text: &str, chars: usize) -> String {
-    text.chars().filter(|character| !character.is_control()).take(chars).collect()
+    text.chars().filter(|character| !steers(*character)).take(chars).collect()
 }
 
 /// Lets a type with `FromStr` and `Display` travel in JSON and TOML as its text, and says so in a schema.

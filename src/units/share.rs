@@ -14,7 +14,6 @@ impl Share {
     pub const WHOLE: u32 = 1_000_000;
 
     /// A share from millionths; more than a whole is a whole.
-    #[cfg(test)]
     pub fn from_millionths(millionths: u32) -> Self {
         Self { millionths: millionths.min(Self::WHOLE) }
     }

@@ -10,6 +10,7 @@ use crate::lab::{
     view::RunView,
     wrong::given,
 };
+use crate::units::harmless;
 use std::path::{Path, PathBuf};
 
 /// One run explained, or several compared.
@@ -80,7 +81,7 @@ fn is_no_file_of_a_run(output: &Path) -> anyhow::Result<()> {
 
 /// What is said below the text.
 pub fn same_with_charts(page: &Path) -> String {
-    format!("\nThe same with charts: {}\n", page.display())
+    format!("\nThe same with charts: {}\n", harmless(&page.display().to_string()))
 }
 
 /// What can be read of several runs: one that cannot does not keep the others from their page.

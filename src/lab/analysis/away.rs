@@ -3,7 +3,7 @@
 use super::verdicts::Judged;
 use crate::{
     diagnose::Verdict,
-    lab::timeline::{Axis, Span, nanos},
+    lab::timeline::{Span, Timeline, nanos},
     record::GapClass,
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
@@ -78,11 +78,14 @@ pub struct Away {
     gaps: BTreeMap<u32, Vec<(Span, Verdict)>>,
     canaries: usize,
     blackouts: Vec<Span>,
+    /// How sure it is that these are blackouts.
+    confidence: f64,
 }
 
 impl Away {
     /// The gaps that were judged.
-    pub fn of(judged: &Judged, axis: &Axis, canaries: usize, blackouts: &[Span]) -> Self {
+    pub fn of(judged: &Judged, timeline: &Timeline, canaries: usize, blackouts: &[Span]) -> Self {
+        let axis = &timeline.axis;
         let mut gaps: BTreeMap<u32, Vec<(Span, Verdict)>> = BTreeMap::new();
         for (gap, verdict) in judged.gaps.iter().zip(&judged.verdicts) {
             if let Some(span) = axis.guest_span(gap.start_ns, gap.end_ns()) {
@@ -97,7 +100,9 @@ impl Away {
                 told_s = told_s.max(span.end_s);
             }
         }
-        Self { gaps, canaries, blackouts: blackouts.to_vec() }
+        // As sure as what the shape of one gap gives, where nothing else tells.
+        let confidence = if timeline.blackout.by_lone_gap { 0.5 } else { 0.95 };
+        Self { gaps, canaries, blackouts: blackouts.to_vec(), confidence }
     }
 
     /// Where the time of `stage` went.
@@ -105,7 +110,7 @@ impl Away {
         let stood_s = stage.covered_s(&self.blackouts);
         let mut time =
             TimeByClass { wall_s: stage.length_s() * self.canaries as f64, ..TimeByClass::default() };
-        time.add(GapClass::Blackout, stood_s * self.canaries as f64, 0.95);
+        time.add(GapClass::Blackout, stood_s * self.canaries as f64, self.confidence);
         // A guest that names more vCPUs than its `hello` did is believed for the first of them only.
         for (span, verdict) in self.gaps.values().take(self.canaries).flatten() {
             let Some(part) = span.common(&stage) else { continue };

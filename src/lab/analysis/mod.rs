@@ -133,7 +133,7 @@ impl Analysis {
         let work = Work { intervals, loads: &loads, baseline: before, blackouts: &blackouts, rate };
         let watched = guest.canaries.filter(|_| !guest.gaps_dropped);
         let judged = watched.map(|canaries| verdicts::judged(data, timeline, canaries)).unwrap_or_default();
-        let away = watched.map(|canaries| Away::of(&judged, axis, canaries, &blackouts));
+        let away = watched.map(|canaries| Away::of(&judged, timeline, canaries, &blackouts));
         let common = away.as_ref().map(Away::common);
         let costs = Costs { guest: &guest, work, baseline: &baseline, away: away.as_ref(), common };
         let stages = costs.of_all(timeline);

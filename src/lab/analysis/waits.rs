@@ -17,8 +17,8 @@ const APART: f64 = 0.1;
 /// The guest's waits in the post-copy stage beside what QEMU counted.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Waits {
-    /// Gaps in the stage, all vCPUs.
-    pub guest_count: u64,
+    /// Gaps in the stage, all vCPUs; null where records of gaps are missing.
+    pub guest_count: Option<u64>,
     /// The median of their lengths.
     pub guest_p50_ns: Option<u64>,
     /// Their sum.
@@ -74,9 +74,13 @@ pub fn waits(
     let mut lengths: Vec<u64> = spans.collect();
     lengths.sort_unstable();
     let vcpus = postcopy.qemu_vcpu_blocktime_ns.as_ref();
-    let found = counted(data, axis, stage, judged);
+    let found = if data.lacks_gaps() {
+        Err("gap records are missing".into())
+    } else {
+        counted(data, axis, stage, judged)
+    };
     let mut waits = Waits {
-        guest_count: lengths.len() as u64,
+        guest_count: (!data.lacks_gaps()).then_some(lengths.len() as u64),
         guest_p50_ns: quantile(&lengths, 0.5),
         guest_stall_ns: postcopy.guest_stall_ns.filter(|_| stage.is_some()),
         guest_fault_ns: fault_s.map(nanos),
@@ -102,7 +106,7 @@ pub fn waits(
         (Some(told), Some(requests)) if more(told.count, requests) => waits.disagreements.push(
             "the guest's faults are over 10 % more than the pages QEMU asked for in all memory".into(),
         ),
-        (None, Some(requests)) if apart(waits.guest_count, requests) => waits.disagreements.push(
+        (None, Some(requests)) if waits.guest_count.is_some_and(|count| apart(count, requests)) => waits.disagreements.push(
             "the guest's gaps and the pages QEMU asked for differ by more than 10 % (QEMU's are of all memory)"
                 .into(),
         ),

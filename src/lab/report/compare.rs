@@ -27,7 +27,10 @@ const ROWS: [ComparisonRow; 21] = [
             || if is_migrated { method_and_idle(run.data(), run.timeline()) } else { ABSENT.into() },
         )
     }),
-    ("verdict", |run| if_driven(run, || outcome(run.data().run.verdict.outcome).into())),
+    ("verdict", |run| match run.data() {
+        data if data.audit.claims.verdict => "n/a".into(),
+        data => if_driven(run, || outcome(data.run.verdict.outcome).into()),
+    }),
     ("corrupt pages", |run| integrity::cell(run.data())),
     ("migration", |run| time(run.timeline().migration_ns)),
     ("set-up: longest gap", |run| {

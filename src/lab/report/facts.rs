@@ -30,6 +30,9 @@ pub fn verdict(data: &RunData) -> String {
         return "n/a: nobody judges a session that was only collected".into();
     }
     let verdict = &data.run.verdict;
+    if data.audit.claims.verdict {
+        return "n/a: run.json contradicts itself".into();
+    }
     let reasons = verdict.reasons.join("; ");
     let word = outcome(verdict.outcome);
     if reasons.is_empty() { word.into() } else { format!("{word}: {reasons}") }
@@ -198,10 +201,13 @@ fn clock(clock: &ClockFacts) -> String {
 /// The audit of the guest's stream in words.
 fn stream(data: &RunData) -> String {
     let audit = &data.run.stream;
-    let sound = if audit.is_sound() { "sound" } else { "NOT sound" };
+    if audit.records == 0 && data.records.count() == 0 {
+        return "none: no record came".into();
+    }
+    let sound = if audit.is_sound() && data.audit.stream.is_empty() { "sound" } else { "NOT sound" };
     let more = |count: u64, what: &str| if count > 0 { format!(", {count} {what}") } else { String::new() };
     format!(
-        "{sound}: {} records, {} missing, {} double, {} torn{}{}{}{}",
+        "{sound}: {} records, {} missing, {} double, {} torn{}{}{}{}{}",
         audit.records,
         audit.holes,
         audit.doubles,
@@ -210,6 +216,11 @@ fn stream(data: &RunData) -> String {
         more(audit.replayed, "sent again on request"),
         more(audit.dropped_by_guest, "given up by the guest"),
         more(audit.unwritten, "not kept: the file was full"),
+        if data.audit.stream.is_empty() {
+            String::new()
+        } else {
+            format!("; {}", data.audit.stream.join("; "))
+        },
     )
 }
 

@@ -230,7 +230,10 @@ fn waits(analysis: &Analysis) -> Option<Table> {
         "guest: gaps that are post-copy faults",
         format!("{} (QEMU: {blocktime} of vCPU blocktime)", time(waits.guest_fault_ns)),
     );
-    table.fact("guest: gaps in the stage", waits.guest_count.to_string());
+    table.fact(
+        "guest: gaps in the stage",
+        waits.guest_count.map_or_else(|| "n/a: gap records are missing".into(), |count| count.to_string()),
+    );
     table.fact("guest: median gap", time(waits.guest_p50_ns));
     let apart = &waits.disagreements;
     table.fact(

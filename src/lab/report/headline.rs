@@ -22,6 +22,7 @@ pub fn headline(data: &RunData, timeline: &Timeline) -> String {
     let by_whom =
         if data.session.is_some() { "The guest found itself throttled" } else { "QEMU throttled the guest" };
     let parts = [
+        unsound(data),
         Some(ending(data, timeline)),
         set_up(timeline),
         throttled(timeline, by_whom),
@@ -32,6 +33,17 @@ pub fn headline(data: &RunData, timeline: &Timeline) -> String {
         integrity::sentence(data),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+/// That the run directory contradicts itself: nothing that follows is to be read without it.
+fn unsound(data: &RunData) -> Option<String> {
+    let mut found = data.audit.sentences();
+    let first = found.next()?;
+    let more = match found.count() {
+        0 => String::new(),
+        more => format!(" ({more} more in the notes)"),
+    };
+    Some(format!("This run directory is damaged or was changed: {first}{more}."))
 }
 
 /// How a run ended, in a word.
@@ -80,7 +92,7 @@ fn method(timeline: &Timeline) -> &'static str {
 }
 
 /// What a session holds, and how often its VM ran nowhere.
-fn collected(timeline: &Timeline) -> String {
+fn collected(data: &RunData, timeline: &Timeline) -> String {
     let length_s: f64 = timeline.phases.iter().map(|phase| phase.figures.span.length_s()).sum();
     let blackouts: Vec<String> = timeline
         .phases
@@ -92,6 +104,9 @@ fn collected(timeline: &Timeline) -> String {
         .collect();
     let moved = timeline.phase(PhaseName::After).map(|phase| phase.figures.span.start_s);
     let stood = match (blackouts.len(), moved) {
+        (0, None) if data.lacks_gaps() => {
+            "gap records are missing, so whether it had a blackout cannot be told".into()
+        }
         (0, None) => "no blackout was seen".into(),
         (0, Some(at_s)) => {
             format!(
@@ -100,7 +115,12 @@ fn collected(timeline: &Timeline) -> String {
             )
         }
         (count, _) => {
-            format!("{}: {}", counted(count as u64, "blackout", "blackouts"), blackouts.join(", "))
+            let doubt = if timeline.blackout.by_lone_gap {
+                " (told by a lone gap of all vCPUs alone, so it may be the stall in which QEMU set a migration up)"
+            } else {
+                ""
+            };
+            format!("{}: {}{doubt}", counted(count as u64, "blackout", "blackouts"), blackouts.join(", "))
         }
     };
     format!("A collected session of {}: {stood}.", seconds(length_s))
@@ -108,7 +128,7 @@ fn collected(timeline: &Timeline) -> String {
 
 fn ending(data: &RunData, timeline: &Timeline) -> String {
     if data.session.is_some() {
-        return collected(timeline);
+        return collected(data, timeline);
     }
     if data.run.when(MilestoneName::Migrate).is_none() {
         return "No migration was started.".into();

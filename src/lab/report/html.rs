@@ -12,7 +12,7 @@ use super::{
     table::Table,
     tables::{passes, tables},
 };
-use crate::{lab::view::RunView, record::Outcome};
+use crate::{lab::view::RunView, record::Outcome, units::harmless};
 use askama::Template;
 
 #[derive(Template)]
@@ -74,7 +74,7 @@ pub fn html(runs: &[RunView]) -> anyhow::Result<String> {
         uplot_script: include_str!("vendor/uPlot.iife.min.js"),
         uplot_licence: include_str!("vendor/LICENSE"),
     };
-    Ok(page.render()?)
+    Ok(harmless(&page.render()?))
 }
 
 /// One run's part of the page.
@@ -82,8 +82,8 @@ fn section<'a>(run: &'a RunView, curves: &Curves) -> RunSection<'a> {
     let (data, timeline) = (run.data(), run.timeline());
     let verdict_class = match data.run.verdict.outcome {
         _ if data.session.is_some() => "",
-        Outcome::Passed => "good",
-        Outcome::Judged | Outcome::Failed | Outcome::Interrupted => "bad",
+        Outcome::Passed if !data.audit.claims.verdict => "good",
+        _ => "bad",
     };
     let mut folded: Vec<Table> = passes(timeline).into_iter().collect();
     folded.push(facts(data));

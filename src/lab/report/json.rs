@@ -36,6 +36,8 @@ struct RunFigures<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     session: Option<&'a CollectedSession>,
     stream: &'a StreamAudit,
+    /// What contradicts itself in the run directory, in sentences.
+    contradictions: Vec<&'a str>,
     corruptions: &'a [Corruption],
     corrupt_pages: Option<u64>,
     /// As `analysis.json` has it.
@@ -66,10 +68,11 @@ impl<'a> RunFigures<'a> {
             directory: &data.dir_name,
             name: &data.run.name,
             headline: headline(data, timeline),
-            verdict: is_driven.then_some(&data.run.verdict),
+            verdict: (is_driven && !data.audit.claims.verdict).then_some(&data.run.verdict),
             provenance: is_driven.then_some(&data.run.provenance),
             session: data.session.as_ref(),
             stream: &data.run.stream,
+            contradictions: data.audit.sentences().collect(),
             corruptions: &data.records.corruptions,
             corrupt_pages: corrupt_pages(data),
             analysis: view.analysis(),

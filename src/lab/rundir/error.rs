@@ -1,6 +1,6 @@
 //! Why a run directory cannot be read, and what to give instead.
 
-use super::{QEMU_FILE, RECORDS_FILE, RUN_FILE, SESSION_FILE};
+use super::{Limits, QEMU_FILE, RECORDS_FILE, RUN_FILE, SESSION_FILE};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -19,6 +19,19 @@ pub enum ReadError {
         dir: PathBuf,
         /// What to give instead.
         hint: String,
+    },
+    /// There is too much below it.
+    #[error(
+        "'{dir}' has too much below it: {directories} directories were looked into, up to {depth} levels down, and {runs} runs \
+         were found; name run directories, or a directory nearer to the runs", depth = Limits::DEPTH
+    )]
+    TooMuch {
+        /// The directory given.
+        dir: PathBuf,
+        /// How many directories were looked into.
+        directories: usize,
+        /// How many runs were found until then.
+        runs: usize,
     },
     /// The system refused.
     #[error("cannot read '{path}': {source}")]
@@ -86,7 +99,10 @@ fn hint(dir: &Path) -> String {
         inside.filter(|path| path.join(RUN_FILE).is_file()).map(|path| path.display().to_string()).collect();
     runs.sort();
     if runs.is_empty() {
-        return "give one of those, or a directory that has some in it".into();
+        return format!(
+            "give one of those, or a directory that has some in it, at most {} levels down",
+            Limits::DEPTH
+        );
     }
     let more = if runs.len() > 4 { " ..." } else { "" };
     runs.truncate(4);

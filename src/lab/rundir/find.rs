@@ -2,10 +2,14 @@
 //! over.
 
 use super::{
-    ANALYSIS_FILE, COMPARISON_FILE, DESTINATION_CONSOLE_FILE, HLOG_FILE, QEMU_FILE, RECORDS_FILE,
+    ANALYSIS_FILE, COMPARISON_FILE, DESTINATION_CONSOLE_FILE, HLOG_FILE, Limits, QEMU_FILE, RECORDS_FILE,
     REPORT_FILE, RUN_FILE, ReadError, SESSION_FILE, SOURCE_CONSOLE_FILE, session::is_session,
 };
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    fs::DirEntry,
+    path::{Path, PathBuf},
+};
 
 /// Files that `runs/*` and `runs/NAME/*` give besides.
 const OWN_FILES: [&str; 8] = [
@@ -18,9 +22,6 @@ const OWN_FILES: [&str; 8] = [
     SOURCE_CONSOLE_FILE,
     DESTINATION_CONSOLE_FILE,
 ];
-/// How many levels below a directory runs are looked for: `runs/demo/smoke-precopy-001` has two.
-const DEPTH: u32 = 4;
-
 /// The run directories that were meant.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FoundRuns {
@@ -28,13 +29,21 @@ pub struct FoundRuns {
     pub dirs: Vec<PathBuf>,
     /// Runs below a directory that have no `run.json`, and are no collected sessions: they still go on, or were killed.
     pub unfinished: Vec<PathBuf>,
+    /// The same directories without symbolic links, so that each is taken once.
+    known: BTreeSet<PathBuf>,
+    looked_into: usize,
 }
 
 /// The run directories that `named` stands for.
 ///
 /// # Errors
-/// A path that is no run directory, has none in it, and is no file of the tool's own; or nothing is left.
+/// A path that is no run directory, has none in it, and is no file of the tool's own; one with too much below it; or nothing is left.
 pub fn find_runs(named: &[PathBuf]) -> Result<FoundRuns, ReadError> {
+    find_within(Limits::DIRECTORIES, named)
+}
+
+/// The same where at most so many directories are looked into.
+fn find_within(most: usize, named: &[PathBuf]) -> Result<FoundRuns, ReadError> {
     let mut found = FoundRuns::default();
     for path in named {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -45,7 +54,14 @@ pub fn find_runs(named: &[PathBuf]) -> Result<FoundRuns, ReadError> {
             _ if OWN_FILES.contains(&name) && path.is_file() => {}
             _ => {
                 let before = found.dirs.len();
-                found.descend(path, DEPTH);
+                found.descend(path, Limits::DEPTH, most);
+                if found.looked_into > most {
+                    return Err(ReadError::TooMuch {
+                        dir: path.clone(),
+                        directories: most,
+                        runs: found.dirs.len(),
+                    });
+                }
                 if found.dirs.len() == before && !found.holds_runs_of(path) {
                     return Err(ReadError::not_a_run(path));
                 }
@@ -59,7 +75,11 @@ pub fn find_runs(named: &[PathBuf]) -> Result<FoundRuns, ReadError> {
 }
 
 impl FoundRuns {
-    fn descend(&mut self, path: &Path, depth: u32) {
+    fn descend(&mut self, path: &Path, depth: u32, most: usize) {
+        self.looked_into += 1;
+        if self.looked_into > most {
+            return;
+        }
         let has_records = path.join(RECORDS_FILE).is_file();
         if path.join(RUN_FILE).is_file() || has_records && is_session(path) {
             return self.add(path.to_owned());
@@ -67,20 +87,19 @@ impl FoundRuns {
         if has_records {
             return self.unfinished.push(path.to_owned());
         }
-        let Ok(entries) = path.read_dir() else { return };
-        let mut inside: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-        inside.retain(|path| depth > 0 && path.is_dir());
+        let entries = (depth > 0).then(|| path.read_dir().ok()).flatten();
+        let mut inside: Vec<PathBuf> =
+            entries.into_iter().flatten().flatten().filter_map(|entry| directory(&entry)).collect();
         inside.sort();
         for path in &inside {
-            self.descend(path, depth - 1);
+            self.descend(path, depth - 1, most);
         }
     }
 
     fn add(&mut self, dir: PathBuf) {
         // A run in the directory one stands in is named by its file alone.
         let dir = if dir.as_os_str().is_empty() { PathBuf::from(".") } else { dir };
-        let same = |known: &PathBuf| *known == dir || known.canonicalize().ok() == dir.canonicalize().ok();
-        if !self.dirs.iter().any(same) {
+        if self.known.insert(dir.canonicalize().unwrap_or_else(|_| dir.clone())) {
             self.dirs.push(dir);
         }
     }
@@ -89,9 +108,14 @@ impl FoundRuns {
     fn holds_runs_of(&self, path: &Path) -> bool {
         let Ok(path) = path.canonicalize() else { return false };
         let below = |dir: &PathBuf| dir.canonicalize().is_ok_and(|dir| dir.starts_with(&path) && dir != path);
-        self.dirs.iter().any(|dir| dir.canonicalize().is_ok_and(|dir| dir.starts_with(&path)))
-            || self.unfinished.iter().any(below)
+        self.known.iter().any(|dir| dir.starts_with(&path)) || self.unfinished.iter().any(below)
     }
+}
+
+/// The path of an entry that is a directory, or a symbolic link to one.
+fn directory(entry: &DirEntry) -> Option<PathBuf> {
+    let (kind, path) = (entry.file_type().ok()?, entry.path());
+    (kind.is_dir() || kind.is_symlink() && path.is_dir()).then_some(path)
 }
 
 #[cfg(test)]
@@ -166,6 +190,22 @@ mod tests {
         assert_eq!(found(dir.path(), &["out/00c0ffee00c0ffee/session.json"]), ["out/00c0ffee00c0ffee"]);
         let unfinished = find_runs(&[dir.path().join("out")]).unwrap().unfinished;
         assert_eq!(unfinished, [dir.path().join("out/notes")]);
+    }
+
+    #[test]
+    fn a_directory_with_too_much_below_it_is_left_and_one_that_is_too_deep_is_named() {
+        let dir = tree(&["a/run.json", "b/c/run.json", "d/e/f/g/h/run.json"]);
+        let message = find_within(5, &[dir.path().into()]).unwrap_err().to_string();
+        for said in
+            ["5 directories were looked into, up to 4 levels down", "2 runs were found", "nearer to the runs"]
+        {
+            assert!(message.contains(said), "{said}: {message}");
+        }
+        assert_eq!(found(dir.path(), &["", "d/e"]), ["a", "b/c", "d/e/f/g/h"]);
+        let too_deep = find_runs(&[dir.path().join("d/..")]).unwrap();
+        assert_eq!(too_deep.dirs.len(), 2);
+        let message = find_runs(&[tree(&["d/e/f/g/h/run.json"]).path().into()]).unwrap_err().to_string();
+        assert!(message.contains("at most 4 levels down"), "{message}");
     }
 
     #[test]

@@ -28,6 +28,11 @@ pub struct Written {
 }
 
 impl Limits {
+    /// How many levels below a directory runs are looked for: `runs/demo/smoke-precopy-001` has two.
+    pub const DEPTH: u32 = 4;
+    /// How many directories are looked into for runs; a machine has more.
+    pub const DIRECTORIES: usize = 10_000;
+
     /// Those of every run directory.
     pub const ALL: Self = Self {
         line_bytes: 1 << 20,

@@ -1,9 +1,14 @@
 //! A run directory: everything a report is made from, and nothing else.
 
+mod audit;
+mod checks;
+mod claims;
+mod clean;
 mod error;
 mod find;
 mod limits;
 mod lines;
+mod numbers;
 mod read;
 mod records;
 mod records_file;
@@ -11,6 +16,7 @@ mod reread;
 mod session;
 mod write;
 
+pub use audit::RunAudit;
 pub use error::ReadError;
 pub use find::{FoundRuns, find_runs};
 pub use limits::Limits;

@@ -2,13 +2,14 @@
 
 use super::{
     CollectedSession, DESTINATION_CONSOLE_FILE, GuestRecords, Limits, QEMU_FILE, RECORDS_FILE, RUN_FILE,
-    ReadError, SOURCE_CONSOLE_FILE,
+    ReadError, RunAudit, SOURCE_CONSOLE_FILE, clean,
     lines::{AfterLine, each_line, open},
     session::is_session,
 };
 use crate::{
     files::open_regular,
     record::{QemuLine, Run},
+    units::harmless,
 };
 use std::{
     io::{self, Read, Seek, SeekFrom},
@@ -38,6 +39,8 @@ pub struct RunData {
     pub destination_console: Vec<String>,
     /// What was missing or incomplete in the directory, in sentences.
     pub remarks: Vec<String>,
+    /// What contradicts itself in it.
+    pub audit: RunAudit,
 }
 
 impl RunData {
@@ -76,7 +79,9 @@ impl RunData {
             source_console: Vec::new(),
             destination_console: Vec::new(),
             remarks,
-        })
+            audit: RunAudit::default(),
+        }
+        .audited())
     }
 
     /// What is in `dir` of a run whose `run.json` is known, be it there or not.
@@ -107,14 +112,37 @@ impl RunData {
             source_console: read_tail(&dir.join(SOURCE_CONSOLE_FILE))?,
             destination_console: read_tail(&dir.join(DESTINATION_CONSOLE_FILE))?,
             remarks,
-        })
+            audit: RunAudit::default(),
+        }
+        .audited())
+    }
+
+    /// The same, held against itself.
+    pub(in crate::lab) fn audited(mut self) -> Self {
+        self.audit = RunAudit::of(&self.run, self.session.as_ref(), &self.records);
+        if self.audit.clock_contradicts {
+            self.records.forget_stamps();
+        }
+        self
+    }
+
+    /// Whether records of gaps are missing, so that only the intervals' sums are whole.
+    pub fn lacks_gaps(&self) -> bool {
+        let stream = &self.run.stream;
+        let lost = stream.dropped_by_guest > 0 || stream.holes > 0 || stream.unwritten > 0;
+        lost || self.audit.untold_gaps > 0 || !self.audit.stream.is_empty()
     }
 }
 
 /// The last part of a directory's path, also for `.` and `..`.
 fn name_of(dir: &Path) -> String {
     let absolute = dir.canonicalize().unwrap_or_else(|_| dir.to_path_buf());
-    absolute.file_name().unwrap_or(absolute.as_os_str()).to_string_lossy().into_owned()
+    one_line(&absolute.file_name().unwrap_or(absolute.as_os_str()).to_string_lossy())
+}
+
+/// A name in one line, fit to print.
+fn one_line(name: &str) -> String {
+    harmless(name).replace('\n', " ")
 }
 
 fn read_run(limits: &Limits, dir: &Path) -> Result<Run, ReadError> {
@@ -142,7 +170,10 @@ fn read_run(limits: &Limits, dir: &Path) -> Result<Run, ReadError> {
         Some(found) if found > u64::from(Run::SCHEMA) => {
             Err(ReadError::Schema { path, found, known: Run::SCHEMA })
         }
-        _ => serde_json::from_slice(&text).map_err(malformed),
+        _ => {
+            let run: Run = clean::from_slice(&text).map_err(malformed)?;
+            Ok(Run { name: one_line(&run.name), ..run })
+        }
     }
 }
 
@@ -151,7 +182,7 @@ fn read_qemu(limits: &Limits, path: &Path, remarks: &mut Vec<String>) -> Result<
     let mut found = Vec::new();
     let Some(file) = open(path, remarks)? else { return Ok(found) };
     each_line(limits, (&file, path), "a line about QEMU", remarks, |_, line| {
-        found.push(serde_json::from_slice(line)?);
+        found.push(clean::from_slice(line)?);
         Ok(AfterLine::Next)
     })?;
     Ok(found)

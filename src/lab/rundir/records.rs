@@ -3,7 +3,10 @@
 
 use super::{
     Limits, ReadError,
+    checks::{Checks, Origin},
+    clean,
     lines::{AfterLine, each_line, open},
+    numbers::Numbers,
 };
 use crate::{
     plan::Load,
@@ -11,6 +14,7 @@ use crate::{
         Arrival, Body, ClockStep, Corruption, End, Gap, GapSummary, Heartbeat, Hello, SessionId, Side, Stall,
         Throttle,
     },
+    units::harmless,
 };
 use serde::Deserialize;
 use std::{borrow::Cow, fs::File, path::Path, sync::Arc};
@@ -121,6 +125,12 @@ pub struct GuestRecords {
     pub end: Option<Box<End>>,
     /// Records of types that this version does not know.
     pub unknown: u64,
+    /// The numbers of all that came.
+    pub(super) numbers: Numbers,
+    /// What contradicts itself in them.
+    pub(super) checks: Checks,
+    /// Whether the file holds more than is read.
+    pub(super) is_cut: bool,
 }
 
 /// What every line begins with.
@@ -131,10 +141,8 @@ struct RecordHead<'a> {
     #[serde(borrow, rename = "type")]
     type_name: Cow<'a, str>,
     mono_ns: u64,
-    #[serde(rename = "session")]
-    _session: SessionId,
-    #[serde(rename = "seq")]
-    _seq: u64,
+    session: SessionId,
+    seq: u64,
 }
 
 /// An interval's line without its histograms.
@@ -182,15 +190,20 @@ impl GuestRecords {
     ) -> Result<Self, ReadError> {
         let file = Arc::new(file);
         let mut records = Self { file: Some(Arc::clone(&file)), ..Self::default() };
-        let mut is_full = false;
         each_line(limits, (&*file, path), "a guest record", remarks, |at, line| {
-            is_full = records.stamps.len() as u64 >= limits.records;
-            if is_full {
+            records.is_cut = records.numbers.count() >= limits.records;
+            let Self { checks, gaps, stalls, .. } = &mut records;
+            checks.retain(gaps, |gap| (gap.start_ns, gap.len_ns));
+            checks.retain(stalls, |stall| (stall.start_ns, stall.len_ns));
+            if records.is_cut {
                 return Ok(AfterLine::Stop);
             }
             records.take(at, line).map(|()| AfterLine::Next)
         })?;
-        if is_full {
+        let Self { checks, gaps, stalls, .. } = &mut records;
+        checks.retain(gaps, |gap| (gap.start_ns, gap.len_ns));
+        checks.retain(stalls, |stall| (stall.start_ns, stall.len_ns));
+        if records.is_cut {
             remarks.push(format!("only the first {} records are read, as many as a run has", limits.records));
         }
         if records.unknown > 0 {
@@ -202,27 +215,54 @@ impl GuestRecords {
         Ok(records)
     }
 
-    /// Takes in the line that begins at `at`. What comes often is read without a detour.
+    /// Takes in the line that begins at `at`, unless it says what cannot be. What comes often is read without a detour.
     fn take(&mut self, at: u64, line: &[u8]) -> serde_json::Result<()> {
         let head: RecordHead<'_> = serde_json::from_slice(line)?;
-        let RecordHead { host_ns, mono_ns, side, .. } = head;
-        let stamp = ArrivalStamp { host_ns, mono_ns, side };
-        match &*head.type_name {
-            "interval" => self.intervals.push(interval(&serde_json::from_slice(line)?, at)),
-            "gap" => self.gaps.push(serde_json::from_slice(line)?),
-            "stall" => self.stalls.push(serde_json::from_slice(line)?),
+        let RecordHead { host_ns, mono_ns, side, session, seq, .. } = head;
+        let (stamp, origin) = (ArrivalStamp { host_ns, mono_ns, side }, Origin { session, seq, mono_ns });
+        let name = &*head.type_name;
+        let is_possible = self.checks.allow(origin, ["heartbeat", "interval", "end"].contains(&name));
+        match name {
+            "interval" => {
+                let figures = interval(&serde_json::from_slice(line)?, at);
+                let (time_ns, gaps) = (figures.start_ns..figures.end_ns, figures.gaps.unwrap_or_default());
+                if is_possible && self.checks.allow_interval(origin, &time_ns, gaps) {
+                    self.intervals.push(figures);
+                }
+            }
+            "gap" => {
+                let gap = serde_json::from_slice(line)?;
+                if is_possible {
+                    self.gaps.push(gap);
+                }
+            }
+            "stall" => {
+                let stall = serde_json::from_slice(line)?;
+                if is_possible {
+                    self.stalls.push(stall);
+                }
+            }
             "heartbeat" => {
                 let mut beat: Heartbeat = serde_json::from_slice(line)?;
-                let clocksource = beat.clocksource.take().map(|name| NewClocksource { mono_ns, name });
-                self.clocksource = self.clocksource.take().or(clocksource);
-                self.heartbeats.push(HeartbeatAt { stamp, beat });
+                let clocksource = beat.clocksource.take();
+                if is_possible {
+                    let clocksource = clocksource.map(|name| NewClocksource { mono_ns, name: harmless(&name) });
+                    self.clocksource = self.clocksource.take().or(clocksource);
+                    self.heartbeats.push(HeartbeatAt { stamp, beat });
+                }
             }
             name if Body::TYPE_NAMES.contains(&name) => {
-                self.take_seldom(mono_ns, serde_json::from_slice::<Arrival>(line)?.record.body);
+                let body = clean::from_slice::<Arrival>(line)?.record.body;
+                if is_possible {
+                    self.take_seldom(mono_ns, body);
+                }
             }
             _ => self.unknown += 1,
         }
-        self.stamps.push(stamp);
+        self.numbers.add(session, seq);
+        if is_possible {
+            self.stamps.push(stamp);
+        }
         Ok(())
     }
 
@@ -241,6 +281,17 @@ impl GuestRecords {
             Body::End(end) => self.end = Some(end),
             _ => {}
         }
+    }
+
+    /// How many records the file holds.
+    pub const fn count(&self) -> u64 {
+        self.numbers.count()
+    }
+
+    /// Forgets when records were made, so that no figure is made of a clock that contradicts itself.
+    pub(super) fn forget_stamps(&mut self) {
+        self.stamps.clear();
+        self.heartbeats.clear();
     }
 
     /// The first `hello` and the last, where they are two.

@@ -1,6 +1,6 @@
 //! The directory of a session that `sully-lab collect` gathered: records like a run's, and nothing that QEMU said.
 
-use super::{GuestRecords, ReadError, SESSION_FILE};
+use super::{GuestRecords, ReadError, SESSION_FILE, clean};
 use crate::{
     files::open_regular,
     record::{ClockPair, Outcome, Provenance, Run, SessionId, StreamAudit, Verdict},
@@ -25,6 +25,9 @@ pub struct CollectedSession {
     pub sockets: Vec<String>,
     /// Records that came and were not kept.
     pub unkept: u64,
+    /// The first record that was still to be had; none before the collector has said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_seq: Option<u64>,
     /// How the stream arrived.
     pub stream: StreamAudit,
     /// The directory that it branched off from, where its VM went back to an earlier state.
@@ -57,7 +60,7 @@ impl CollectedSession {
             }
             read => read.map_err(|source| ReadError::Io { path: path.clone(), source })?,
         };
-        let mut found: Self = serde_json::from_slice(&text).map_err(|source| ReadError::Line {
+        let mut found: Self = clean::from_slice(&text).map_err(|source| ReadError::Line {
             path,
             line: source.line() as u64,
             expected: "what was found about a session",
@@ -87,7 +90,7 @@ impl CollectedSession {
         let clock = first.map(|at| ClockPair { mono_ns: at.stamp.host_ns, real_ns: at.beat.real_ns });
         let dropped = records.end.as_ref().map(|end| end.records_dropped);
         let stream = StreamAudit {
-            records: records.stamps.len() as u64,
+            records: records.count(),
             dropped_by_guest: dropped.unwrap_or(self.stream.dropped_by_guest),
             unwritten: self.unkept,
             ..self.stream

@@ -167,8 +167,11 @@ fn origin_ns(data: &RunData) -> i128 {
     i128::from(migrate.or_else(first_record).or_else(first_milestone).unwrap_or(data.run.clock.mono_ns))
 }
 
-/// The canaries of the guest, one per CPU; none where no `hello` arrived, or it tells of none.
+/// The canaries of the guest, one per CPU; none where no `hello` arrived, or it tells of none, or what they saw contradicts itself.
 pub fn canaries(data: &RunData) -> Option<usize> {
+    if data.audit.gaps_contradict {
+        return None;
+    }
     let hello = data.records.hello.as_ref()?;
     Some(hello.self_facts.canary_period_ns.map_or(0, |_| hello.cpus.len())).filter(|cpus| *cpus > 0)
 }

@@ -6,7 +6,7 @@
 //! there may be a gap that is none, the throttle's last sleep or the first wait for a page. So the gap is added where the
 //! sum then comes nearer to what the host saw from STOP to RESUME, which is a slight lower bound of the blackout.
 
-use super::axis::{Axis, after_migrate};
+use super::axis::{Axis, after_migrate, canaries};
 use super::offsets::{OFFSET_REACH_NS, last_on_source, smallest_offset_and_error};
 use crate::{
     lab::rundir::{ArrivalStamp, HeartbeatAt, RunData},
@@ -58,6 +58,8 @@ pub struct Blackout {
     pub ptp_step_ns: Option<i64>,
     /// Whether the hypervisor's count of disruptions (vmclock) went up, as it should; none where the guest has none.
     pub disruption_told: Option<bool>,
+    /// Whether nothing but a lone gap of all vCPUs tells of the blackouts of a collected session: QEMU's set-up looks the same.
+    pub by_lone_gap: bool,
 }
 
 impl Blackout {
@@ -93,6 +95,7 @@ pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
     let stop = after_migrate(data, MilestoneName::Stop);
     let resume = after_migrate(data, MilestoneName::Resume);
     let downtime_ms = data.run.source.as_ref().and_then(|sample| sample.downtime_ms);
+    let downtime_ms = downtime_ms.filter(|_| !data.audit.claims.downtime);
     let mut blackout = Blackout {
         qemu_downtime_ns: downtime_ms.map(|ms| ms.saturating_mul(1_000_000)),
         stop_to_resume_ns: stop.zip(resume).and_then(|(stop, resume)| resume.checked_sub(stop)),
@@ -122,9 +125,7 @@ pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
             before.beat.disruptions.zip(after.beat.disruptions).map(|(before, after)| before != after);
     }
     blackout.ptp_step_ns = ptp_step_ns(data, switch_mono_ns);
-    let length_ns = |(start, end): (i128, i128)| u64::try_from(end - start).unwrap_or(0);
-    let common =
-        super::axis::canaries(data).map(|canaries| common_gap(data, canaries, switch).map_or(0, length_ns));
+    let common = common_gap_ns(data, switch);
     blackout.common_gap_ns = common;
     let (Some((before, spread)), Some((after, other_spread))) = sides else {
         blackout.reason = Some(FEW.into());
@@ -138,7 +139,12 @@ pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
     // Where no host tells whether the clock ran on, either of the two may be beside the blackout.
     let beside = if data.session.is_some() { offset_step.clamp(0, gap) } else { 0 };
     let error = (spread + other_spread + beside + untold_ns(data)).max(least - found);
-    if error > SURE_NS.max(found.max(least) / LEAST_SURE) {
+    let is_unsure = error > SURE_NS.max(found.max(least) / LEAST_SURE);
+    if common.is_none() && data.lacks_gaps() && (is_unsure || data.session.is_some()) {
+        blackout.reason = Some("gap records are missing".into());
+        return blackout;
+    }
+    if is_unsure {
         let late = u64::try_from(error).ok().map_or_else(String::new, |ns| Nanos(ns).human());
         blackout.reason = Some(format!("records came too late around it: it could be off by {late}"));
         return blackout;
@@ -154,6 +160,13 @@ pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
 fn untold_ns(data: &RunData) -> i128 {
     let steps_ns = data.records.hellos().filter_map(|hello| hello.clock.step_ns);
     i128::from(steps_ns.map(unresolved_ns).max().unwrap_or(0))
+}
+
+/// The length of the common gap near the switch: 0 where canaries saw none, none where none watched or its record may be missing.
+fn common_gap_ns(data: &RunData, switch: &RangeInclusive<i128>) -> Option<u64> {
+    let found = common_gap(data, canaries(data)?, switch);
+    let length_ns = |(start, end): (i128, i128)| u64::try_from(end - start).unwrap_or(0);
+    found.map(length_ns).or_else(|| (!data.lacks_gaps()).then_some(0))
 }
 
 fn beats(data: &RunData, side: Side) -> impl Iterator<Item = &HeartbeatAt> {

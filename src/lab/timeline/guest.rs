@@ -33,7 +33,7 @@ pub struct Guest<'a> {
     pub gaps: Vec<GapAt>,
     /// Canaries that looked for gaps; none where it is not known whether any did.
     pub canaries: Option<usize>,
-    /// Whether gap records were given up, so that only the intervals' sums are complete.
+    /// Whether gap records are missing, so that only the intervals' sums are complete.
     pub gaps_dropped: bool,
     /// The steps of the clock that stamped, the coarsest that was told; 0 where none was.
     pub clock_step_ns: u64,
@@ -58,9 +58,7 @@ impl<'a> Guest<'a> {
         gaps.sort_by(|one, other| one.span.start_s.total_cmp(&other.span.start_s));
         let watched = !gaps.is_empty() || intervals.iter().any(|at| at.interval.gaps.is_some());
         let canaries = super::axis::canaries(data).filter(|_| watched);
-        let stream = &data.run.stream;
-        let gaps_dropped = stream.dropped_by_guest > 0 || stream.holes > 0 || stream.unwritten > 0;
-        Self { intervals, gaps, canaries, gaps_dropped, clock_step_ns }
+        Self { intervals, gaps, canaries, gaps_dropped: data.lacks_gaps(), clock_step_ns }
     }
 
     /// The share of vCPU time that was lost in each interval, 0 to 1; empty where nobody looked for gaps.

@@ -115,10 +115,14 @@ impl Timeline {
         let axis = Axis::of(data);
         let guest = Guest::of(data, &axis);
         let samples = qemu::samples(data, &axis);
-        let blackout = blackout::blackout(data, &axis);
+        let mut blackout = blackout::blackout(data, &axis);
         let spans = match phases::measured(data, &axis) {
             None => Vec::new(),
-            Some(measured) if data.session.is_some() => session::stages(data, &axis, measured, &blackout),
+            Some(measured) if data.session.is_some() => {
+                let stops = session::stops(data, &axis, &blackout);
+                blackout.by_lone_gap = stops.by_lone_gap;
+                session::stages(data, &axis, measured, &stops)
+            }
             Some(measured) => phases::phases(data, &axis, measured),
         };
         let levels = levels(data, &guest, &samples, &spans);
@@ -182,13 +186,18 @@ impl Timeline {
 
 /// What could not be worked out, and why.
 fn remarks(data: &RunData, guest: &Guest<'_>, histograms: &Histograms) -> Vec<String> {
-    let mut remarks = data.remarks.clone();
+    let mut remarks: Vec<String> = data.audit.sentences().map(str::to_owned).collect();
+    remarks.extend(data.remarks.iter().cloned());
     if histograms.unreadable > 0 {
         let unreadable = histograms.unreadable;
         remarks.push(format!("{unreadable} histograms cannot be read and are missing from the latencies"));
     }
-    if guest.gaps_dropped {
-        remarks.push("some gap records never arrived: gap figures come from the intervals' sums".into());
+    if guest.canaries.is_some() && guest.gaps_dropped {
+        let missing = match data.audit.untold_gaps {
+            0 => "some gap records may be missing".into(),
+            untold => format!("{untold} gaps have no record"),
+        };
+        remarks.push(format!("{missing}: gap figures come from the intervals' sums"));
     }
     remarks
 }
@@ -213,6 +222,7 @@ fn levels(
 
 fn migration_ns(data: &RunData) -> Option<u64> {
     let total_ms = data.run.source.as_ref().and_then(|sample| sample.total_time_ms);
+    let total_ms = total_ms.filter(|_| !data.audit.claims.total_time);
     let completed = axis::after_migrate(data, MilestoneName::Completed)?;
     let measured = completed.checked_sub(data.run.when(MilestoneName::Migrate)?);
     total_ms.map(|ms| ms.saturating_mul(1_000_000)).or(measured)

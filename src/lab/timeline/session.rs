@@ -27,15 +27,24 @@ const NEAR_NS: i128 = 1_000_000_000;
 /// A throttle that held for less is not told, in seconds: what the guest finds wavers by a percent.
 const HELD_S: f64 = 1.0;
 
+/// When the VM ran nowhere.
+#[derive(Debug, Default)]
+pub struct Stops {
+    /// In the order of time, without overlap.
+    spans: Vec<Span>,
+    /// Whether only a lone gap tells of one.
+    pub by_lone_gap: bool,
+}
+
 /// The stages in order, each beginning where the one before ends.
-pub fn stages(data: &RunData, axis: &Axis, measured: Span, blackout: &Blackout) -> Vec<(PhaseName, Span)> {
-    let stops = stops(data, axis, blackout);
+pub fn stages(data: &RunData, axis: &Axis, measured: Span, stops: &Stops) -> Vec<(PhaseName, Span)> {
+    let stops = &stops.spans;
     let first_s = stops.first().map_or(measured.end_s, |stop| stop.start_s);
     let mut begins = Vec::new();
     let baseline_end_s = baseline_end_s(data, axis).map(|end_s| end_s.min(first_s));
     begins.extend(baseline_end_s.map(|_| (PhaseName::Baseline, measured.start_s)));
     begins.push((PhaseName::Run, baseline_end_s.unwrap_or(measured.start_s)));
-    for stop in &stops {
+    for stop in stops {
         begins.extend([(PhaseName::Blackout, stop.start_s), (PhaseName::After, stop.end_s)]);
     }
     let ends = begins.iter().skip(1).map(|(_, start_s)| *start_s).chain([measured.end_s]);
@@ -59,13 +68,12 @@ fn baseline_end_s(data: &RunData, axis: &Axis) -> Option<f64> {
     own.filter_map(|interval| axis.guest_s(interval.end_ns)).reduce(f64::max)
 }
 
-/// When the VM ran nowhere: in the order of time, without overlap.
-fn stops(data: &RunData, axis: &Axis, blackout: &Blackout) -> Vec<Span> {
+/// When the VM ran nowhere.
+pub fn stops(data: &RunData, axis: &Axis, blackout: &Blackout) -> Stops {
     let mut stops = clock_stops(data, axis);
     stops.extend(switch_stop(data, axis, blackout));
-    if stops.is_empty() {
-        stops.extend(lone_gap(data, axis));
-    }
+    let lone = if stops.is_empty() { lone_gap(data, axis) } else { None };
+    stops.extend(lone);
     stops.sort_by(|one, other| other.length_s().total_cmp(&one.length_s()));
     stops.truncate(STOPS_LIMIT);
     stops.sort_by(|one, other| one.start_s.total_cmp(&other.start_s));
@@ -76,7 +84,7 @@ fn stops(data: &RunData, axis: &Axis, blackout: &Blackout) -> Vec<Span> {
             _ => merged.push(stop),
         }
     }
-    merged
+    Stops { spans: merged, by_lone_gap: lone.is_some() }
 }
 
 /// Where the guest went to another socket; without length where it is not known how long that took.

@@ -47,9 +47,11 @@ fn what_one_interval_told_of_a_second_another_does_not_tell_again() {
     let mut data = story(&Asked::Constant).run_data();
     let lost = |data: &_| stage(&of(data), PhaseName::Precopy).lost.unwrap();
     let once = lost(&data);
-    let is_interval = |arrival: &&Arrival| matches!(arrival.record.body, Body::Interval(_));
-    let again: Vec<Arrival> = data.arrivals.iter().filter(is_interval).cloned().collect();
-    data.arrivals.extend(again);
+    let twice_told = |arrival: Arrival| match arrival.record.body {
+        Body::Interval(_) => vec![arrival.clone(), arrival],
+        _ => vec![arrival],
+    };
+    data.arrivals = data.arrivals.into_iter().flat_map(twice_told).collect();
     let twice = lost(&data);
     assert!((twice.covered_s - once.covered_s).abs() < 1e-6, "{once:?}, {twice:?}");
 }

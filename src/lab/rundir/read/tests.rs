@@ -129,7 +129,7 @@ fn a_session_is_read_without_a_word_of_qemu() {
     let read = RunData::read(dir.path()).unwrap();
     assert_eq!(read.records.stamps.len(), story.run_data().arrivals.len() + 1);
     assert_eq!(read.records.unknown, 1);
-    assert_eq!(read.run.name, format!("session {} of vm7", read.dir_name));
+    assert_eq!(read.run.name, format!("session {} of vm\u{fffd}7", read.dir_name));
     assert_eq!((read.run.stream.holes, read.run.stream.unwritten), (2, 3));
     assert_eq!(read.session.as_ref().unwrap().sockets, ["a.sock", "b.sock"]);
     let first =

@@ -138,7 +138,8 @@ fn a_run_of_more_records_than_are_read_is_written_up_to_there_and_read_again_who
     let gaps_unwritten = (0..1000).filter(|seq| !add(&mut records, &gap(*seq))).count();
     // Gaps leave room for what nothing else can stand for.
     assert!(gaps_unwritten > 0 && (1000..1010).all(|seq| add(&mut records, &interval(seq, 0, 5))));
-    let intervals_unwritten = (1010..2000).filter(|seq| !add(&mut records, &interval(*seq, 0, 5))).count();
+    let intervals_unwritten =
+        (1010..2000).filter(|seq| !add(&mut records, &interval(*seq, *seq * 100_000_000, 5))).count();
     records.flush().unwrap();
     assert!(intervals_unwritten > 0);
     let unwritten = (gaps_unwritten + intervals_unwritten) as u64;
@@ -188,7 +189,7 @@ fn no_more_records_are_written_than_are_read_and_no_more_single_gaps_than_leave_
     let writer = RunWriter::create_within(few, out.path(), "x").unwrap();
     let mut records = writer.records();
     assert_eq!((0..20).filter(|seq| add(&mut records, &gap(*seq))).count(), 10);
-    assert_eq!((20..60).filter(|seq| add(&mut records, &interval(*seq, 0, 5))).count(), 20);
+    assert_eq!((20..60).filter(|seq| add(&mut records, &interval(*seq, *seq * 100_000_000, 5))).count(), 20);
     records.flush().unwrap();
     let dir = writer.finish(&run()).unwrap();
     let data = RunData::read_within(&few, &dir).unwrap();

@@ -38,6 +38,7 @@ fn the_blackout_of_a_guest_that_kept_its_socket_is_a_step_of_its_clock_or_a_lone
         let story = Story { frozen_clock, ..Story::precopy() };
         let timeline = story.session_data(&[Side::Source]).timeline();
         let (start_s, length_s) = blackout(&timeline);
+        assert_eq!(timeline.blackout.by_lone_gap, !frozen_clock);
         assert!((start_s - 11.0).abs() < 0.005, "{frozen_clock}: {start_s}");
         assert!((length_s - 0.4).abs() < 0.005, "{frozen_clock}: {length_s}");
     }
