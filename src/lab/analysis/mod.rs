@@ -40,6 +40,8 @@ use slowdown::Stage;
 use verdicts::Judged;
 use work::Work;
 
+/// Why nothing is summed up.
+const MISSING: &str = "intervals are missing";
 /// How many of the longest gaps are told one by one.
 const LONGEST: usize = 10;
 
@@ -91,7 +93,7 @@ pub struct Longest {
 pub struct StageCost {
     /// Which.
     pub name: PhaseName,
-    /// Against the baseline; null for the baseline itself and for the blackout, in which nothing runs.
+    /// Against the baseline; null for the baseline itself, for the blackout, in which nothing runs, and where intervals are missing.
     pub slowdown: Option<Slowdown>,
     /// Work lost; null for the baseline, and where it cannot be told.
     pub lost: Option<Lost>,
@@ -124,7 +126,8 @@ impl Analysis {
         let own = inside(&guest, before);
         let latencies = timeline.latencies(PhaseName::Baseline);
         let baseline = Stage::of(&own, &latencies.unwrap_or_default(), 0.0, guest.clock_step_ns);
-        let baseline_reason = baseline.halves_apart();
+        let lacks = |stage: Option<Span>| stage.is_some_and(|stage| guest.lacks_intervals(stage));
+        let baseline_reason = if lacks(before) { Some(MISSING.into()) } else { baseline.halves_apart() };
         let rate = match &baseline_reason {
             Some(reason) => Err(reason.as_str()),
             None => written_per_s(&own).ok_or("the baseline wrote nothing"),
@@ -139,6 +142,7 @@ impl Analysis {
         let stages = costs.of_all(timeline);
         let usual = Usual { loads: &loads, baseline: before, p99_ns: baseline.response_p99_ns(), rate };
         let settling = match (span(PhaseName::After), data.session.is_some()) {
+            (after, _) if lacks(after) => Settling::unsaid(MISSING),
             (Some(after), _) => settling::settling(&guest.intervals, after, &usual),
             (None, true) => Settling::unsaid("no blackout was seen"),
             (None, false) => Settling::unsaid("the migration did not complete"),
@@ -200,13 +204,17 @@ impl Costs<'_> {
         let is_throttled = matches!(name, PhaseName::Precopy | PhaseName::Run);
         let period_s = if is_throttled { period_s } else { 0.0 };
         let is_same = work.baseline.is_some_and(|before| work.loads.are_one(stage, before));
-        let slowdown = (later && name != PhaseName::Blackout).then(|| {
+        let lacks_own = self.guest.lacks_intervals(stage);
+        let lacks = lacks_own || work.baseline.is_some_and(|before| self.guest.lacks_intervals(before));
+        let slowdown = (later && name != PhaseName::Blackout && !lacks).then(|| {
             Stage::of(&inside(self.guest, Some(stage)), latencies, period_s, self.guest.clock_step_ns)
                 .against(self.baseline, is_same)
         });
-        let (lost, lost_reason) = either(later.then(|| work.lost(stage)));
+        let lost = || if lacks { Err(MISSING.into()) } else { work.lost(stage) };
+        let (lost, lost_reason) = either(later.then(lost));
         let done = phase.figures.achieved_pages_per_s;
-        let (ms_per_gib, ms_per_gib_reason) = either(Some(per_gib(work.loads, name, stage, done)));
+        let per_gib = if lacks_own { Err(MISSING.into()) } else { per_gib(work.loads, name, stage, done) };
+        let (ms_per_gib, ms_per_gib_reason) = either(Some(per_gib));
         let availability = |common: &Vec<Span>| away::availability(common, stage);
         StageCost {
             name,

@@ -12,7 +12,7 @@ pub struct Figures {
     /// The stretch.
     #[serde(flatten)]
     pub span: Span,
-    /// Intervals whose middle lies in it; rate and latency are theirs.
+    /// Intervals whose middle lies in it; rate and latency are theirs. None where some are missing.
     pub intervals: usize,
     /// Page visits a second that were asked for; none for `max`.
     pub asked_pages_per_s: Option<f64>,
@@ -41,11 +41,13 @@ pub struct GapFigures {
 
 /// What the guest measured in `span`, whose latencies are these.
 pub fn figures(guest: &Guest<'_>, span: Span, latencies: &BothLatencies) -> Figures {
+    let is_whole = !guest.lacks_intervals(span);
     let inside: Vec<&IntervalAt<'_>> =
-        guest.intervals.iter().filter(|at| span.contains(at.span.middle_s())).collect();
+        guest.intervals.iter().filter(|at| is_whole && span.contains(at.span.middle_s())).collect();
     let (asked_pages_per_s, achieved_pages_per_s) = rates(&inside);
     // By the steps of the guest's clock; none where nothing was counted.
-    let told = |counts: &Counts| (!counts.is_empty()).then(|| Latency::of(counts, guest.clock_step_ns));
+    let told =
+        |counts: &Counts| (is_whole && !counts.is_empty()).then(|| Latency::of(counts, guest.clock_step_ns));
     Figures {
         span,
         intervals: inside.len(),
@@ -53,7 +55,8 @@ pub fn figures(guest: &Guest<'_>, span: Span, latencies: &BothLatencies) -> Figu
         achieved_pages_per_s,
         service_ns: told(&latencies.service),
         response_ns: told(&latencies.response),
-        gaps: gaps(guest, span, &inside),
+        // Where records of gaps are missing as well, nothing has their sum.
+        gaps: gaps(guest, span, &inside).filter(|_| is_whole || !guest.gaps_dropped),
     }
 }
 

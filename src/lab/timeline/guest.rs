@@ -37,6 +37,8 @@ pub struct Guest<'a> {
     pub gaps_dropped: bool,
     /// The steps of the clock that stamped, the coarsest that was told; 0 where none was.
     pub clock_step_ns: u64,
+    /// Where an interval is missing: each follows the one before without a gap in time, unless records are lost.
+    pub missing: Vec<Span>,
 }
 
 impl<'a> Guest<'a> {
@@ -58,7 +60,13 @@ impl<'a> Guest<'a> {
         gaps.sort_by(|one, other| one.span.start_s.total_cmp(&other.span.start_s));
         let watched = !gaps.is_empty() || intervals.iter().any(|at| at.interval.gaps.is_some());
         let canaries = super::axis::canaries(data).filter(|_| watched);
-        Self { intervals, gaps, canaries, gaps_dropped: data.lacks_gaps(), clock_step_ns }
+        let missing = missing(&intervals, !data.audit.stream.is_empty());
+        Self { intervals, gaps, canaries, gaps_dropped: data.lacks_gaps(), clock_step_ns, missing }
+    }
+
+    /// Whether intervals are missing in a stretch of time, so that nothing of it can be summed up.
+    pub fn lacks_intervals(&self, span: Span) -> bool {
+        self.missing.iter().any(|missing| missing.common(&span).is_some())
     }
 
     /// The share of vCPU time that was lost in each interval, 0 to 1; empty where nobody looked for gaps.
@@ -87,6 +95,14 @@ impl<'a> Guest<'a> {
         });
         shares.collect()
     }
+}
+
+/// The times between intervals that no interval covers; what follows the last one as well, where records are known to be missing.
+fn missing(intervals: &[IntervalAt<'_>], is_damaged: bool) -> Vec<Span> {
+    let is_apart = |pair: &&[IntervalAt<'_>]| pair[1].interval.start_ns > pair[0].interval.end_ns;
+    let between = |pair: &[IntervalAt<'_>]| Span::new(pair[0].span.end_s, pair[1].span.start_s);
+    let tail = intervals.last().filter(|_| is_damaged).map(|last| Span::new(last.span.end_s, f64::INFINITY));
+    intervals.windows(2).filter(is_apart).map(between).chain(tail).collect()
 }
 
 impl IntervalAt<'_> {

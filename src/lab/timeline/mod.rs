@@ -192,6 +192,11 @@ fn remarks(data: &RunData, guest: &Guest<'_>, histograms: &Histograms) -> Vec<St
         let unreadable = histograms.unreadable;
         remarks.push(format!("{unreadable} histograms cannot be read and are missing from the latencies"));
     }
+    if !guest.missing.is_empty() {
+        remarks.push(
+            "intervals are missing: stages that lack some have no figures that are made of them".into(),
+        );
+    }
     if guest.canaries.is_some() && guest.gaps_dropped {
         let missing = match data.audit.untold_gaps {
             0 => "some gap records may be missing".into(),

@@ -117,6 +117,15 @@ fn lines_that_are_missing_are_counted_and_placed() {
     ] {
         assert!(sentences(&run).contains(&expected), "{expected}: {}", sentences(&run));
     }
+    let figures = run.timeline().phases.iter().map(|phase| &phase.figures);
+    for own in figures.filter(|own| own.span.length_s() > 1.0) {
+        let told = (own.achieved_pages_per_s, own.response_ns, own.gaps.map(|gaps| gaps.count));
+        assert_eq!(told, (None, None, None), "{said}");
+    }
+    let analysis = run.analysis();
+    assert_eq!((analysis.lost, analysis.settling.after_s), (None, None), "{said}");
+    assert!(analysis.stages.iter().all(|stage| stage.slowdown.is_none() && stage.lost.is_none()), "{said}");
+    assert_eq!(analysis.baseline_reason.as_deref(), Some("intervals are missing"));
     let (run, _) = of(|data| data.arrivals.truncate(100));
     assert!(sentences(&run).contains("records.ndjson lacks"), "{}", sentences(&run));
     assert!(sentences(&run).contains("when the guest's `end` came, and records.ndjson has none"));
