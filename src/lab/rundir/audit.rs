@@ -83,7 +83,7 @@ impl RunAudit {
     fn left_out(&mut self, records: &GuestRecords) {
         if let Some(first) = &records.checks.first_impossible {
             let count = records.checks.impossible;
-            self.stream.push(format!("{count} records say what cannot be and are left out: {first}"));
+            self.stream.push(format!("records that say what cannot be are left out ({count}): {first}"));
         }
     }
 

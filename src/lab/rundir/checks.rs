@@ -20,9 +20,9 @@ const SESSIONS_LIMIT: usize = 1024;
 /// Histograms hold no longer time, ns: a longest gap that is nearly as long may have been longer.
 const HELD_NS: u64 = 999_000_000_000;
 
-/// Who made a record, and when.
+/// Which record it is, and when it was made.
 #[derive(Debug, Clone, Copy)]
-pub struct Origin {
+pub struct RecordId {
     /// The session.
     pub session: SessionId,
     /// Its number.
@@ -58,8 +58,8 @@ struct Followed {
 
 impl Checks {
     /// Whether a record may be what it says, by its stamp; `is_timely` of one that is stamped when it is made.
-    pub fn allow(&mut self, origin: Origin, is_timely: bool) -> bool {
-        let Origin { session, seq, mono_ns } = origin;
+    pub fn allow(&mut self, id: RecordId, is_timely: bool) -> bool {
+        let RecordId { session, seq, mono_ns } = id;
         if mono_ns >= LATEST_NS {
             return self.refuse(|| format!("record {seq} of session {session} is stamped {mono_ns} ns"));
         }
@@ -97,9 +97,9 @@ impl Checks {
     }
 
     /// Whether an interval of the guest's time may be what it says; that its gaps contradict each other is noted.
-    pub fn allow_interval(&mut self, origin: Origin, time_ns: &Range<u64>, gaps: GapSummary) -> bool {
+    pub fn allow_interval(&mut self, id: RecordId, time_ns: &Range<u64>, gaps: GapSummary) -> bool {
         let &Range { start: start_ns, end: end_ns } = time_ns;
-        let Origin { session, seq, mono_ns } = origin;
+        let RecordId { session, seq, mono_ns } = id;
         let followed = self.sessions.get(&session).copied().unwrap_or_default();
         let is_again = start_ns < followed.end_ns && seq >= followed.seq;
         if end_ns < start_ns || end_ns > mono_ns.saturating_add(BACK_NS) || is_again {
@@ -119,7 +119,7 @@ impl Checks {
                 format!("the longest gap of an interval (record {seq}) is {max_ns} ns, and all of them are {total_ns} ns")
             });
         }
-        if let Some(followed) = self.sessions.get_mut(&origin.session) {
+        if let Some(followed) = self.sessions.get_mut(&id.session) {
             (followed.end_ns, followed.gaps_ns) = (followed.end_ns.max(end_ns), gaps.total_ns);
         }
         true

@@ -3,7 +3,7 @@
 
 use super::{
     Limits, ReadError,
-    checks::{Checks, Origin},
+    checks::{Checks, RecordId},
     clean,
     lines::{AfterLine, each_line, open},
     numbers::Numbers,
@@ -219,14 +219,14 @@ impl GuestRecords {
     fn take(&mut self, at: u64, line: &[u8]) -> serde_json::Result<()> {
         let head: RecordHead<'_> = serde_json::from_slice(line)?;
         let RecordHead { host_ns, mono_ns, side, session, seq, .. } = head;
-        let (stamp, origin) = (ArrivalStamp { host_ns, mono_ns, side }, Origin { session, seq, mono_ns });
+        let (stamp, id) = (ArrivalStamp { host_ns, mono_ns, side }, RecordId { session, seq, mono_ns });
         let name = &*head.type_name;
-        let is_possible = self.checks.allow(origin, ["heartbeat", "interval", "end"].contains(&name));
+        let is_possible = self.checks.allow(id, ["heartbeat", "interval", "end"].contains(&name));
         match name {
             "interval" => {
                 let figures = interval(&serde_json::from_slice(line)?, at);
                 let (time_ns, gaps) = (figures.start_ns..figures.end_ns, figures.gaps.unwrap_or_default());
-                if is_possible && self.checks.allow_interval(origin, &time_ns, gaps) {
+                if is_possible && self.checks.allow_interval(id, &time_ns, gaps) {
                     self.intervals.push(figures);
                 }
             }

@@ -27,6 +27,9 @@ const LEAST_SURE: i128 = 10;
 /// Why nothing is told of clocks.
 const FEW: &str = "fewer than three deliveries of records came within 3 s before it, or after it";
 
+/// Why nothing is told where QEMU's downtime has no stop.
+const UNKNOWN_STOP: &str = "run.json does not say when the guest was stopped";
+
 /// How long the guest ran nowhere, three ways.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Blackout {
@@ -83,6 +86,18 @@ impl Blackout {
         })
     }
 
+    /// What the heartbeats before the switch and after it say of the guest's clocks.
+    fn compare_beats(&mut self, data: &RunData, switch_mono_ns: i128) {
+        let beats = [last_beat(data, Side::Source), first_beat(data, Side::Destination)];
+        if let [Some(before), Some(after)] = beats {
+            let wall = |at: &HeartbeatAt| i128::from(at.beat.real_ns) - i128::from(at.stamp.mono_ns);
+            self.wall_clock_step_ns = i64::try_from(wall(after) - wall(before)).ok();
+            self.disruption_told =
+                before.beat.disruptions.zip(after.beat.disruptions).map(|(before, after)| before != after);
+        }
+        self.ptp_step_ns = ptp_step_ns(data, switch_mono_ns);
+    }
+
     /// Whether the common gap lies beside the blackout instead of being it.
     pub fn gap_is_beside(&self) -> bool {
         let gap_ns = i128::from(self.common_gap_ns.unwrap_or(0));
@@ -104,6 +119,10 @@ pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
     let Some(switch) = axis.switch() else {
         return blackout;
     };
+    if data.audit.claims.downtime && stop.is_none() {
+        blackout.reason = Some(UNKNOWN_STOP.into());
+        return blackout;
+    }
     let switch_mono_ns = *switch.start();
     let near = |own: Vec<&ArrivalStamp>| {
         let distance = |arrival: &&ArrivalStamp| (i128::from(arrival.mono_ns) - switch_mono_ns).abs();
@@ -117,14 +136,7 @@ pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
         last_on_source(data, stop)
     };
     let sides = (near(here), near(there.collect()));
-    let beats = [last_beat(data, Side::Source), first_beat(data, Side::Destination)];
-    if let [Some(before), Some(after)] = beats {
-        let wall = |at: &HeartbeatAt| i128::from(at.beat.real_ns) - i128::from(at.stamp.mono_ns);
-        blackout.wall_clock_step_ns = i64::try_from(wall(after) - wall(before)).ok();
-        blackout.disruption_told =
-            before.beat.disruptions.zip(after.beat.disruptions).map(|(before, after)| before != after);
-    }
-    blackout.ptp_step_ns = ptp_step_ns(data, switch_mono_ns);
+    blackout.compare_beats(data, switch_mono_ns);
     let common = common_gap_ns(data, switch);
     blackout.common_gap_ns = common;
     let (Some((before, spread)), Some((after, other_spread))) = sides else {

@@ -38,7 +38,7 @@ pub struct Guest<'a> {
     /// The steps of the clock that stamped, the coarsest that was told; 0 where none was.
     pub clock_step_ns: u64,
     /// Where an interval is missing: each follows the one before without a gap in time, unless records are lost.
-    pub missing: Vec<Span>,
+    missing: Vec<Span>,
 }
 
 impl<'a> Guest<'a> {

@@ -155,7 +155,7 @@ impl Timeline {
             sent_bytes: ram.and_then(|ram| ram.transferred_bytes),
             guest: series::guest_points(&guest),
             qemu: series::qemu_points(&samples),
-            remarks: remarks(data, &guest, &histograms),
+            remarks: remarks(data, &guest, &histograms, &stages),
             histograms,
             axis,
         }
@@ -185,14 +185,14 @@ impl Timeline {
 }
 
 /// What could not be worked out, and why.
-fn remarks(data: &RunData, guest: &Guest<'_>, histograms: &Histograms) -> Vec<String> {
+fn remarks(data: &RunData, guest: &Guest<'_>, histograms: &Histograms, stages: &[Span]) -> Vec<String> {
     let mut remarks: Vec<String> = data.audit.sentences().map(str::to_owned).collect();
     remarks.extend(data.remarks.iter().cloned());
     if histograms.unreadable > 0 {
         let unreadable = histograms.unreadable;
         remarks.push(format!("{unreadable} histograms cannot be read and are missing from the latencies"));
     }
-    if !guest.missing.is_empty() {
+    if stages.iter().any(|stage| guest.lacks_intervals(*stage)) {
         remarks.push(
             "intervals are missing: stages that lack some have no figures that are made of them".into(),
         );
