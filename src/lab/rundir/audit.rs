@@ -7,7 +7,7 @@ use super::{
     claims::{Claims, claims},
 };
 use crate::{
-    record::{GapSummary, MilestoneName, Run, StreamAudit},
+    record::{GapSummary, MilestoneName, Outcome, Run, StreamAudit, Verdict},
     units::Nanos,
 };
 
@@ -54,8 +54,9 @@ impl RunAudit {
                 unkept: run.stream.unwritten,
                 begin: 0,
             }),
-            // A collector says it at the end.
-            Some(own) => (own.stream != StreamAudit::default()).then(|| SaidOfStream {
+            // A collector says it at the end, and the next one goes on behind it.
+            Some(own) if own.stream == StreamAudit::default() || own.is_older_than(records) => None,
+            Some(own) => Some(SaidOfStream {
                 file: SESSION_FILE,
                 stream: &own.stream,
                 unkept: own.unkept,
@@ -65,6 +66,7 @@ impl RunAudit {
         if let Some(said) = said.filter(|_| !records.is_cut) {
             audit.count(&said, records);
         }
+        audit.sessions(run, session.is_some(), records);
         audit.ends(run, records);
         audit.gaps(run, records);
         audit.clock(run, records);
@@ -115,6 +117,16 @@ impl RunAudit {
             let told = stream.doubles;
             self.stream
                 .push(format!("{doubles} records are twice in {RECORDS_FILE}, {file} knows of {told}"));
+        }
+    }
+
+    /// How many guest programs speak: a directory of a collector has one, and so has a run that passed without a reason.
+    fn sessions(&mut self, run: &Run, is_collected: bool, records: &GuestRecords) {
+        let sessions = records.numbers.sessions();
+        let Verdict { outcome, reasons } = &run.verdict;
+        if sessions > 1 && (is_collected || *outcome == Outcome::Passed && reasons.is_empty()) {
+            self.stream
+                .push(format!("{RECORDS_FILE} has records of {sessions} sessions, and should have one's"));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Records held against themselves and against those before them, while they are read: what cannot be is left out, and said.
 //!
-//! A heartbeat, an interval and the end are stamped with the time at which they are made, and in the order of their numbers:
-//! none of them may be older than a record before it. Other records may, for they bear the time of the turn they belong to.
+//! A heartbeat, an interval and the end are stamped in the order of their numbers: none of them may be older than one before
+//! it. Other records bear the time of the turn they belong to, and those told while the load ends may be younger than the end.
 
 use crate::{
     record::{GapSummary, SessionId},
@@ -78,7 +78,9 @@ impl Checks {
                     format!("the guest's clock goes back: record {seq} of session {session} is {by} older than one before it")
                 });
             }
-            (followed.seq, followed.latest_ns) = (seq, followed.latest_ns.max(mono_ns));
+            // The last interval and the end bear the time at which the load ended; what is told meanwhile is younger.
+            let at_least_ns = if is_timely { mono_ns } else { mono_ns.saturating_sub(BEYOND_NS) };
+            (followed.seq, followed.latest_ns) = (seq, followed.latest_ns.max(at_least_ns));
         }
         true
     }

@@ -2,7 +2,7 @@
 
 use super::{
     CollectedSession, DESTINATION_CONSOLE_FILE, GuestRecords, Limits, QEMU_FILE, RECORDS_FILE, RUN_FILE,
-    ReadError, RunAudit, SOURCE_CONSOLE_FILE, clean,
+    ReadError, RunAudit, SESSION_FILE, SOURCE_CONSOLE_FILE, clean,
     lines::{AfterLine, each_line, open},
     session::is_session,
 };
@@ -69,6 +69,12 @@ impl RunData {
         let mut remarks = Vec::new();
         let session = CollectedSession::read(dir, limits.line_bytes, &mut remarks)?;
         let records = GuestRecords::read(limits, &dir.join(RECORDS_FILE), &mut remarks)?;
+        if session.is_older_than(&records) {
+            remarks.push(format!(
+                "{SESSION_FILE} is older than the records, so how they arrived is not known: the session is still collected, or its \
+                 collector was killed"
+            ));
+        }
         let dir_name = name_of(dir);
         Ok(Self {
             run: session.run(&dir_name, &records),

@@ -80,6 +80,12 @@ impl CollectedSession {
         Ok(found)
     }
 
+    /// Whether it was written before these records came: another collector has taken the session up since.
+    pub(super) fn is_older_than(&self, records: &GuestRecords) -> bool {
+        let counted = self.stream.records.saturating_sub(self.unkept);
+        self.stream != StreamAudit::default() && records.count() > counted
+    }
+
     /// The session as a run of which only the guest's records are known. Its wall time is the guest's.
     pub fn run(&self, dir_name: &str, records: &GuestRecords) -> Run {
         let name = match self.hostname.as_str() {

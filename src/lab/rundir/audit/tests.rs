@@ -3,13 +3,14 @@
 use super::*;
 use crate::{
     lab::{
-        report::text,
+        report::{json, text},
         rundir::RunData,
         timeline::fixture::{FixtureData, Story, write_dir},
         view::RunView,
     },
-    record::{Arrival, Body, End, EndReason, Latency, Milestone, Totals},
+    record::{Arrival, Body, End, EndReason, Latency, MarkNote, Milestone, SessionId, Totals},
 };
+use serde_json::Value;
 use std::{fs, path::Path};
 
 /// A run as the lab leaves it: with its last record, and the sums in it.
@@ -18,7 +19,12 @@ fn whole() -> FixtureData {
     let sum = |of: fn(&Body) -> u64| data.arrivals.iter().map(|arrival| of(&arrival.record.body)).sum();
     let writes = sum(|body| if let Body::Interval(own) = body { own.writes } else { 0 });
     let mut last = data.arrivals.last().unwrap().clone();
-    last.record.seq += 1;
+    // While the guest looks at all pages once more, it tells of what it finds; its last record bears the time before that.
+    let mut found = last.clone();
+    (found.record.seq, found.record.mono_ns) = (last.record.seq + 1, last.record.mono_ns + 4_000_000_000);
+    found.record.body = Body::Mark(MarkNote { text: "swept".into() });
+    data.arrivals.push(found);
+    last.record.seq += 2;
     last.record.body = Body::End(Box::new(End {
         reason: EndReason::Stop,
         detail: None,
@@ -29,7 +35,7 @@ fn whole() -> FixtureData {
         response_hist: String::new(),
         records_dropped: 0,
     }));
-    data.run.stream.records += 1;
+    data.run.stream.records += 2;
     data.run.milestones.push(Milestone { name: MilestoneName::End, host_ns: last.host_ns });
     data.arrivals.push(last);
     data
@@ -109,7 +115,7 @@ fn lines_that_are_missing_are_counted_and_placed() {
     });
     let (lines, missing) =
         (run.data().records.count(), run.data().run.stream.records - run.data().records.count());
-    assert!(missing == 96 && lines == 201 && said.contains("stream NOT sound: "), "{said}");
+    assert!(missing == 96 && lines == 202 && said.contains("stream NOT sound: "), "{said}");
     for expected in [
         format!("lacks {missing} of the"),
         format!("the numbers of {missing} records are missing"),
@@ -138,6 +144,8 @@ fn lines_that_are_too_many_are_said() {
     let (run, _) = of(|data| data.arrivals.extend_from_within(..7));
     let said = sentences(&run);
     assert!(said.contains("has 7 records more") && said.contains("7 records are twice"), "{said}");
+    let (run, _) = of(|data| data.arrivals[200].record.session = SessionId(1));
+    assert!(sentences(&run).contains("has records of 2 sessions"), "{}", sentences(&run));
 }
 
 #[test]
@@ -145,7 +153,7 @@ fn what_run_json_itself_says_is_lost_is_nothing_against_it() {
     let (run, _) = of(|data| {
         data.arrivals.drain(50..60).for_each(drop);
         (data.run.stream.holes, data.run.stream.records) = (10, data.run.stream.records - 10);
-        data.run.verdict.outcome = crate::record::Outcome::Judged;
+        data.run.verdict.outcome = Outcome::Judged;
         data.run.verdict.reasons.push("the guest's records did not arrive whole".into());
     });
     assert!(run.data().audit.stream.is_empty() && run.data().lacks_gaps(), "{}", sentences(&run));
@@ -266,7 +274,12 @@ fn sums_that_the_last_record_has_otherwise_are_said() {
 
 #[test]
 fn a_verdict_that_contradicts_itself_is_not_repeated() {
-    let (_, said) = of(|data| data.run.verdict.reasons = vec!["the guest's memory was lost".into()]);
+    let (run, said) = of(|data| data.run.verdict.reasons = vec!["the guest's memory was lost".into()]);
+    let figures: Value = serde_json::from_str(&json(&[run]).unwrap()).unwrap();
+    assert_eq!(
+        (&figures[0]["verdict"], figures[0]["contradictions"].as_array().unwrap().len()),
+        (&Value::Null, 1)
+    );
     assert!(said.contains("Verdict: n/a: run.json contradicts itself."), "{said}");
     assert!(said.contains("and yet there is a reason against it: the guest's memory was lost"), "{said}");
     let (run, said) = of(|data| data.run.milestones.retain(|own| own.name != MilestoneName::Stop));
@@ -298,6 +311,12 @@ fn a_session_is_held_against_what_its_collector_counted() {
         "{}",
         sentences(&run)
     );
-    let (run, _) = story(200, r#"{"hostname":"collected still"}"#);
-    assert_eq!(sentences(&run), "");
+    for (about, remark) in [
+        (r#"{"hostname":"collected still"}"#, None),
+        (r#"{"first_seq":20,"stream":{"records":90}}"#, Some("session.json is older than the records")),
+    ] {
+        let (run, said) = story(200, about);
+        assert_eq!(sentences(&run), "");
+        assert!(remark.is_none_or(|remark| said.contains(remark)), "{said}");
+    }
 }

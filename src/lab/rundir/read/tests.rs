@@ -1,7 +1,6 @@
 //! Reading back what was written, and what was written badly.
 
 use super::*;
-use crate::lab::rundir::SESSION_FILE;
 use crate::lab::timeline::fixture::{FixtureData, Story, write_dir};
 use crate::record::{Arrival, Body};
 use std::{fs, io::Write};
