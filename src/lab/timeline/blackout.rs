@@ -137,14 +137,13 @@ pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
     };
     let sides = (near(here), near(there.collect()));
     blackout.compare_beats(data, switch_mono_ns);
-    let common = common_gap_ns(data, switch);
-    blackout.common_gap_ns = common;
+    blackout.common_gap_ns = common_gap_ns(data, switch);
     let (Some((before, spread)), Some((after, other_spread))) = sides else {
         blackout.reason = Some(FEW.into());
         return blackout;
     };
     let offset_step = after - before;
-    let gap = i128::from(common.unwrap_or(0));
+    let gap = i128::from(blackout.common_gap_ns.unwrap_or(0));
     let found = if blackout.clock_stood_still(offset_step, gap) { offset_step } else { offset_step + gap };
     // The host saw the guest stand still for so long at least: what was found below that is the error of finding it.
     let least = i128::from(blackout.stop_to_resume_ns.unwrap_or(0));
@@ -152,7 +151,7 @@ pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
     let beside = if data.session.is_some() { offset_step.clamp(0, gap) } else { 0 };
     let error = (spread + other_spread + beside + untold_ns(data)).max(least - found);
     let is_unsure = error > SURE_NS.max(found.max(least) / LEAST_SURE);
-    if common.is_none() && data.lacks_gaps() && (is_unsure || data.session.is_some()) {
+    if blackout.common_gap_ns.is_none() && data.lacks_gaps() && (is_unsure || data.session.is_some()) {
         blackout.reason = Some("gap records are missing".into());
         return blackout;
     }
