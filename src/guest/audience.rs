@@ -111,15 +111,18 @@ impl Audience {
         }
     }
 
-    /// Tells everybody why the run ended, with the sums.
+    /// Tells everybody why the run ended, with the sums. The records given up are those of the target that got the fewest.
     pub fn end(&mut self, last: &Snapshot, reason: EndReason, detail: Option<String>) -> End {
-        let end = last.end(&self.start, reason, detail, 0);
+        let mut end = last.end(&self.start, reason, detail, 0);
         for stream in &mut self.streams {
             stream.end(last.at_ns, end.clone());
         }
         if let Some(terminal) = &mut self.terminal {
             terminal.waiting.extend(Table::end(&end).as_bytes());
         }
+        let given_up = self.streams.iter().map(Stream::given_up).max();
+        // The terminal alone is shown sums, not records.
+        end.records_dropped = given_up.map_or(0, |given_up| given_up.saturating_add(end.records_dropped));
         end
     }
 

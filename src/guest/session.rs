@@ -108,9 +108,14 @@ impl Session {
         }
     }
 
-    /// Says why the run ended.
+    /// Records that were given up because nothing fitted any more.
+    pub const fn given_up(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Says why the run ended. What the run gave up before a target was offered it counts too.
     pub fn end(&mut self, mono_ns: u64, mut end: End) {
-        end.records_dropped = self.dropped;
+        end.records_dropped = end.records_dropped.saturating_add(self.dropped);
         self.say(mono_ns, Body::End(Box::new(end)));
     }
 

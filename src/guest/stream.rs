@@ -130,6 +130,12 @@ impl Stream {
         self.port.finish(now_ns).inspect_err(|_| self.failed = true)
     }
 
+    /// Records that were given up and that somebody was to get; of a VM's port that nobody reads none were asked for.
+    pub fn given_up(&self) -> u64 {
+        let is_wanted = self.has_reader() || !matches!(self.port.target(), Target::Virtio(_));
+        if is_wanted { self.session.given_up() } else { 0 }
+    }
+
     /// What of the session was never taken, once the run is over and no more time is given; none where all was.
     pub fn unread(&mut self) -> Option<Unread> {
         if self.is_done() {

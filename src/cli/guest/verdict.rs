@@ -14,7 +14,7 @@ pub(super) fn judge(end: &End) -> (u8, Option<String>) {
         EndReason::ReportFailed => (1, Some(detail.to_owned())),
         EndReason::Failed | EndReason::Unknown => (1, Some(format!("the run failed: {detail}"))),
         EndReason::Duration | EndReason::Stop | EndReason::Signal => {
-            match corrupt(&end.totals).or_else(|| undone(&end.totals)) {
+            match corrupt(&end.totals).or_else(|| undone(&end.totals)).or_else(|| given_up(end)) {
                 Some(text) => (3, Some(text)),
                 None => (0, None),
             }
@@ -42,9 +42,19 @@ fn undone(totals: &Totals) -> Option<String> {
     })
 }
 
+/// What to say about records that a reader did not take in time.
+fn given_up(end: &End) -> Option<String> {
+    let records = Some(end.records_dropped).filter(|records| *records > 0)?;
+    Some(format!(
+        "{records} records (single gaps, heartbeats, answers) were given up because the reader was too slow; the intervals \
+         have their sums. A reader that acknowledges, or a longer --interval, loses none"
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Latency;
 
     #[test]
     fn only_a_load_that_is_far_and_long_behind_is_below_its_target() {
@@ -60,6 +70,25 @@ mod tests {
         assert_eq!(left(10_000_000_000, 256_000, 2_000), None, "0.8 % behind");
         assert_eq!(left(1_000_000, 25, 25), None, "a run of a millisecond");
         assert!(left(10_000_000_000, 256_000, 20_000).unwrap().contains("30000 of 256000"));
+    }
+
+    #[test]
+    fn records_that_were_given_up_are_lost_records() {
+        let judged = |records_dropped| {
+            judge(&End {
+                reason: EndReason::Stop,
+                detail: None,
+                totals: Totals::default(),
+                service_ns: Latency::default(),
+                response_ns: Latency::default(),
+                service_hist: String::new(),
+                response_hist: String::new(),
+                records_dropped,
+            })
+        };
+        assert_eq!(judged(0), (0, None));
+        let (code, said) = judged(7);
+        assert!(code == 3 && said.is_some_and(|said| said.starts_with("7 records ")));
     }
 
     #[test]

@@ -148,7 +148,13 @@ fn corruption(facts: &Facts<'_>) -> Option<String> {
 }
 
 fn stream(facts: &Facts<'_>, reasons: &mut Vec<String>) {
-    let StreamAudit { records, holes, doubles, torn, unwritten, .. } = facts.stream;
+    let StreamAudit { records, holes, doubles, torn, unwritten, dropped_by_guest, .. } = facts.stream;
+    if dropped_by_guest > 0 {
+        reasons.push(format!(
+            "the guest gave up {dropped_by_guest} records (single gaps, heartbeats, marks) that were not taken in time: its \
+             intervals have their sums, and a longer load.interval leaves more room"
+        ));
+    }
     if unwritten > 0 {
         reasons.push(format!(
             "{unwritten} of {records} records came when the file of records was full: a longer load.interval makes fewer"
@@ -241,6 +247,13 @@ mod tests {
     #[test]
     fn records_that_are_missing_are_judged() {
         assert!(reason(|_, _, stream| stream.holes = 3).contains("3 are missing"));
+    }
+
+    #[test]
+    fn records_that_the_guest_gave_up_are_judged() {
+        assert!(
+            reason(|_, _, stream| stream.dropped_by_guest = 3).starts_with("the guest gave up 3 records")
+        );
     }
 
     #[test]
