@@ -244,6 +244,62 @@ fn a_file_as_large_as_it_may_be_is_a_full_disk_and_the_session_is_written_down()
 }
 
 #[test]
+fn a_file_that_is_removed_while_it_is_written_is_said_and_nothing_else_is_acknowledged_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let (listener, _) = listener(dir.path(), "1.sock");
+    let collecting = collector(dir.path());
+    let mut guest = Guest::accepted(&listener, "one", 0);
+    guest.says_up_to(10);
+    guest.hears(|command| matches!(command, Told::Ack { seq: 9, .. }));
+    std::fs::remove_dir_all(dir.path().join("out").join("0000000000000007")).unwrap();
+    guest.says_up_to(12);
+    let told = guest.hears(|command| matches!(command, Told::Attach { .. } | Told::Ack { seq: 10.., .. }));
+    assert!(matches!(told, Told::Attach { after: None, .. }), "what is gone is asked for: {told:?}");
+    // What was acknowledged it no longer has.
+    guest.next = 10;
+    guest.says_up_to(12);
+    guest.record(12, Body::Reply(Reply { to: None, ok: true, error: None, from: Some(10), status: None }));
+    guest.next = 13;
+    guest.hears(|command| matches!(command, Told::Ack { seq: 12, .. }));
+    let (code, said) = end(collecting);
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("was removed, replaced or cut") && said.contains("10 are missing"), "{said}");
+    let (seqs, about) = kept(dir.path(), "0000000000000007", "one");
+    assert_eq!((seqs, &about["stream"]["holes"]), (vec![10, 11], &10.into()));
+}
+
+#[test]
+fn a_vm_that_ended_is_told_from_one_that_never_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let (listener, path) = listener(dir.path(), "1.sock");
+    let collecting = collector(dir.path());
+    drop(listener.accept().unwrap());
+    drop(listener);
+    std::fs::remove_file(path).unwrap();
+    wait();
+    let (code, said) = end(collecting);
+    assert_eq!(code, Some(3), "{said}");
+    assert!(
+        said.contains("matched one socket, which is gone") && !said.contains("no such socket yet"),
+        "{said}"
+    );
+    assert!(said.contains("its VM ended before a guest program spoke"), "{said}");
+}
+
+#[test]
+fn a_vm_that_only_boots_is_not_said_to_be_held_by_another_client() {
+    let dir = tempfile::tempdir().unwrap();
+    let (listener, _) = listener(dir.path(), "1.sock");
+    let mut collecting = collector(dir.path());
+    let _accepted = listener.accept().unwrap();
+    let mut heard = BufReader::new(collecting.stderr.take().unwrap()).lines();
+    let said = heard.find(|line| line.as_ref().unwrap().contains("connected, and")).unwrap().unwrap();
+    assert!(said.contains("the VM may still boot") && !said.contains("another client"), "{said}");
+    collecting.kill().unwrap();
+    collecting.wait().unwrap();
+}
+
+#[test]
 fn what_is_of_no_use_is_said_and_is_no_success() {
     let dir = tempfile::tempdir().unwrap();
     let run = |socket: &str, more: &[&str]| {

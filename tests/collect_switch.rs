@@ -80,3 +80,27 @@ fn a_line_that_straddles_the_switch_and_what_was_lost_on_the_way_are_sent_again(
         assert_eq!(arrival.side, side, "record {}", arrival.record.seq);
     }
 }
+
+#[test]
+fn a_program_that_begins_anew_on_its_socket_is_acknowledged_by_its_own_numbers() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("1.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sully-lab"));
+    command.arg("collect").arg(&path).arg("--out").arg(dir.path().join("out"));
+    let mut collecting = command.args(["--duration", "2m", "--quiet"]).stdout(Stdio::null()).spawn().unwrap();
+    let (mut guest, mut heard) = accept(&listener);
+    told(&mut heard, |command| matches!(command, Told::Attach { .. }));
+    (0..10).for_each(|seq| guest.write_all(&line(seq)).unwrap());
+    told(&mut heard, |command| matches!(command, Told::Ack { seq: 9, .. }));
+    for seq in 0..3 {
+        let body = Body::Phase(Phase { phase: "anew".into() });
+        let record = Record { session: SessionId(8), seq, mono_ns: 100 + seq, body };
+        guest.write_all(&encode_record(&record)).unwrap();
+    }
+    let next = told(&mut heard, |_| true);
+    let ack = Told::Ack { id: None, session: Some(SessionId(8)), seq: 2, mono_ns: Some(102) };
+    assert_eq!(next, ack, "nothing is missing of it, and it is told its own record's moment");
+    collecting.kill().unwrap();
+    collecting.wait().unwrap();
+}

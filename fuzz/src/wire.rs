@@ -118,7 +118,7 @@ pub fn stream(bytes: &[u8]) {
             }
             b'0' => {
                 for file in desk.take_unsynced() {
-                    desk.synced(file.session, file.life, Ok(file.end));
+                    desk.synced(&file, Ok(true));
                 }
             }
             b'.' => {

@@ -205,7 +205,7 @@ impl World {
 
     fn syncs(&self) {
         for file in self.desk.take_unsynced() {
-            self.desk.synced(file.session, file.life, Ok(file.end));
+            self.desk.synced(&file, Ok(true));
         }
     }
 

@@ -55,12 +55,12 @@ A VM that went back to an earlier state (a snapshot restored again, a clone, loa
 session.json there says where it came from.
 
 Exit codes: 0 everything that came is kept; 1 it cannot be kept (the disk is full); 2 the command line is wrong; 3 records
-were lost or not kept, or nothing came at all.";
+were lost, given up by a guest or not kept, pages were corrupt by the guests' own sums, or nothing came at all.";
 
-/// Exit code when not everything is kept, or nothing came at all.
+/// Exit code when not everything is kept, a guest lost something, or nothing came at all.
 const UNSOUND: u8 = 3;
 
-/// Collects until it is told to stop. The exit code is 3 when records were lost or not kept, or none came.
+/// Collects until it is told to stop. The exit code is 3 when records were lost or not kept, a guest lost something, or none came.
 ///
 /// # Errors
 /// When the directory or the address cannot be used, or the disk does not take the records any more.

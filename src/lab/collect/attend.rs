@@ -60,16 +60,20 @@ async fn connect(desk: &Desk, path: &Path, retry: &mut Duration) -> UnixStream {
     loop {
         match UnixStream::connect(path).await {
             Ok(stream) => return stream,
-            Err(error) => desk.is_of_no_use(path, &why_not(&error)),
+            Err(error) => desk.is_of_no_use(path, &why_not(&error, desk.was_connected(path))),
         }
         time::sleep(*retry).await;
         *retry = (*retry * 2).min(RETRY_LONGEST);
     }
 }
 
-fn why_not(error: &io::Error) -> String {
+fn why_not(error: &io::Error, was_connected: bool) -> String {
     match error.kind() {
+        io::ErrorKind::NotFound if was_connected => "the socket is gone: its VM has ended".into(),
         io::ErrorKind::NotFound => "there is no such socket yet".into(),
+        io::ErrorKind::ConnectionRefused if was_connected => {
+            "nobody listens there any more: its VM has ended".into()
+        }
         io::ErrorKind::ConnectionRefused => "nobody listens there: is the VM running?".into(),
         _ => format!("cannot connect: {error}"),
     }

@@ -9,11 +9,12 @@ use crate::wire::COMMAND_LIMIT_BYTES;
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::{fs, io, path::Path, sync::Arc, time::Duration};
+use std::{collections::VecDeque, fs, io, path::Path, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
     sync::{Semaphore, mpsc, oneshot},
+    task::{AbortHandle, JoinSet},
     time,
 };
 
@@ -24,8 +25,9 @@ const LINE_LIMIT: Duration = Duration::from_secs(5);
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// A guest that has not answered for so long may have moved: then it is given the command where it is now.
 const MOVE_LIMIT: Duration = Duration::from_millis(500);
-/// How many commands are under way at once.
+/// How many commands are under way at once, and how many connections may be open that have not given theirs.
 const AT_ONCE: usize = 16;
+const SILENT_AT_ONCE: usize = 64;
 
 #[derive(Serialize, Deserialize)]
 struct Order {
@@ -62,34 +64,58 @@ pub fn remove(out: &Path) {
     let _ = fs::remove_file(out.join(CONTROL_SOCKET));
 }
 
-/// Answers everybody who asks, for ever.
+/// Answers everybody who asks, for ever. Who connects and gives no command holds up nobody: of too many such the one that
+/// came first is dropped.
 pub async fn serve(listener: UnixListener, desk: Arc<Desk>) {
     let places = Arc::new(Semaphore::new(AT_ONCE));
+    let mut commands = JoinSet::new();
+    let mut silent: VecDeque<AbortHandle> = VecDeque::new();
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let desk = Arc::clone(&desk);
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    silent.retain(|reading| !reading.is_finished());
+                    if silent.len() >= SILENT_AT_ONCE && let Some(first) = silent.pop_front() {
+                        first.abort();
+                    }
+                    silent.push_back(commands.spawn(command(stream)));
+                }
+                // Without descriptors there is none to take: later there may be.
+                Err(_) => time::sleep(Duration::from_millis(100)).await,
+            },
+            Some(read) = commands.join_next() => {
+                let Ok(Ok((stream, line))) = read else { continue };
+                let (desk, place) = (Arc::clone(&desk), Arc::clone(&places).try_acquire_owned());
                 tokio::spawn(async move {
+                    let reply = match &place {
+                        Ok(_) => answer(&line, &desk).await,
+                        Err(_) => Err(format!("{AT_ONCE} commands are under way already: try again")),
+                    };
                     // Whoever asked sees the connection close when it cannot be answered.
-                    let _ = answer(stream, &desk).await;
+                    let _ = time::timeout(LINE_LIMIT, say(stream, reply)).await;
                     drop(place);
                 });
             }
-            // Without descriptors there is none to take: later there may be.
-            Err(_) => time::sleep(Duration::from_millis(100)).await,
         }
     }
 }
 
-async fn answer(mut stream: UnixStream, desk: &Desk) -> io::Result<()> {
+/// The line that a connection begins with.
+async fn command(mut stream: UnixStream) -> io::Result<(UnixStream, Vec<u8>)> {
     let mut line = Vec::new();
     let mut reader = BufReader::new(&mut stream).take(2 * COMMAND_LIMIT_BYTES as u64);
     time::timeout(LINE_LIMIT, reader.read_until(b'\n', &mut line)).await??;
-    let reply = match serde_json::from_slice(&line) {
+    Ok((stream, line))
+}
+
+async fn answer(line: &[u8], desk: &Desk) -> Result<String, String> {
+    match serde_json::from_slice(line) {
         Ok(order) => forward(desk, order).await,
         Err(error) => Err(format!("expected {{\"vm\":NAME,\"command\":{{...}}}}: {error}")),
-    };
+    }
+}
+
+async fn say(mut stream: UnixStream, reply: Result<String, String>) -> io::Result<()> {
     let mut text = reply.unwrap_or_else(|error| serde_json::json!({ "error": error }).to_string());
     text.push('\n');
     stream.write_all(text.as_bytes()).await
@@ -143,9 +169,10 @@ fn give(
 pub async fn ask(out: &Path, vm: Option<&str>, command: &Map<String, Value>) -> anyhow::Result<String> {
     let path = out.join(CONTROL_SOCKET);
     let none = || {
+        let out = out.display();
         format!(
-            "no collector is at work in {}: `sully-lab collect SOCKET... --out DIR` is one",
-            out.display()
+            "no collector is at work in {out}, and what is in there stays as it is. To give commands, name the VM's own socket, \
+             or start a collector, which goes on where the last one stopped: sully-lab collect SOCKET... --out {out}"
         )
     };
     let mut stream = UnixStream::connect(&path).await.with_context(none)?;
@@ -161,7 +188,36 @@ pub async fn ask(out: &Path, vm: Option<&str>, command: &Map<String, Value>) -> 
     let reply =
         time::timeout(ANSWER_LIMIT + LINE_LIMIT, asking).await.context("the collector does not answer")??;
     if reply.is_empty() {
-        bail!("the collector closed the connection without an answer");
+        bail!(
+            "the collector closed the connection without an answer: it ended, or too many are open; try again"
+        );
     }
     Ok(reply)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::{runtime, task};
+
+    #[test]
+    fn whoever_connects_and_says_nothing_holds_up_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let desk = Arc::new(Desk::open(dir.path(), 1 << 20).unwrap());
+            let serving = task::spawn(serve(listen(dir.path()).await.unwrap(), desk));
+            let mut silent = Vec::new();
+            for _ in 0..300 {
+                silent.push(UnixStream::connect(dir.path().join(CONTROL_SOCKET)).await.unwrap());
+            }
+            let command = serde_json::from_str(r#"{"type":"ping","id":7}"#).unwrap();
+            let asked = time::timeout(LINE_LIMIT / 2, ask(dir.path(), None, &command)).await;
+            let reply = asked.expect("at once").unwrap();
+            assert!(reply.contains("which VM is meant?"), "{reply}");
+            let mut first = Vec::new();
+            assert_eq!(silent[0].read_to_end(&mut first).await.unwrap(), 0, "the first is dropped");
+            serving.abort();
+        });
+    }
 }

@@ -92,6 +92,11 @@ impl Desk {
         self.changed.notify_one();
     }
 
+    /// Whether a socket was ever connected.
+    pub fn was_connected(&self, path: &Path) -> bool {
+        self.inner().vms.get(path).is_some_and(|vm| vm.view.was_connected)
+    }
+
     /// Why a socket is of no use at present; said once.
     pub fn is_of_no_use(&self, path: &Path, why: &str) {
         let mut inner = self.inner();
@@ -134,13 +139,15 @@ impl Desk {
     /// How far a life is safe on the disk for a connection that has spoken up to `end`.
     pub fn progress(&self, session: SessionId, life: usize, end: u64) -> Option<Progress> {
         let mut inner = self.inner();
-        let Inner { sessions, fault, .. } = &mut *inner;
+        let Inner { sessions, news, fault, .. } = &mut *inner;
         let family = sessions.get_mut(&session)?;
+        let known = family.life(life)?;
         // What could not be written is not acknowledged: the guest keeps it.
-        if let Err(error) = family.life(life)?.store.flush() {
+        if let Err(error) = known.store.flush() {
             fault.get_or_insert(error);
             return None;
         }
+        known.gone().into_iter().for_each(|text| tell(news, text));
         Some(family.progress(session, life, end))
     }
 
@@ -294,26 +301,27 @@ impl Desk {
     /// Every file that has something new, which the kernel has by then, and how far it reaches.
     pub fn take_unsynced(&self) -> Vec<ToSync> {
         let mut inner = self.inner();
-        let Inner { sessions, fault, .. } = &mut *inner;
+        let Inner { sessions, news, fault, .. } = &mut *inner;
         let mut files = Vec::new();
         for (session, family) in sessions {
             for (index, life) in family.lives().iter_mut().enumerate() {
                 match life.store.take_unsynced() {
-                    Ok(Some((path, end))) => files.push(ToSync { session: *session, life: index, path, end }),
+                    Ok(Some(written)) => files.push(ToSync { session: *session, life: index, written }),
                     Ok(None) => {}
                     Err(error) => drop(fault.get_or_insert(error)),
                 }
+                life.gone().into_iter().for_each(|text| tell(news, text));
             }
         }
         files
     }
 
-    /// The disk has a life's records before `end`, or why it has not.
-    pub fn synced(&self, session: SessionId, life: usize, end: io::Result<u64>) {
+    /// The disk was asked to take a file: whether it has what was written, or why not.
+    pub fn synced(&self, file: &ToSync, is_there: io::Result<bool>) {
         let mut inner = self.inner();
         let Inner { sessions, fault, .. } = &mut *inner;
-        match (end, sessions.get_mut(&session).and_then(|family| family.life(life))) {
-            (Ok(end), Some(life)) => life.store.synced(end),
+        match (is_there, sessions.get_mut(&file.session).and_then(|family| family.life(file.life))) {
+            (Ok(is_there), Some(life)) => life.store.synced(&file.written, is_there),
             (Err(error), _) => drop(fault.get_or_insert(error)),
             (Ok(_), None) => {}
         }
@@ -355,8 +363,7 @@ impl Desk {
                 if let Err(error) = life.store.conclude() {
                     fault.get_or_insert(error);
                 }
-                let (found, unkept) = (life.store.found(), life.store.unkept());
-                findings.life(&life.name, &found, unkept, life.store.about());
+                findings.life(&life.name, &mut life.store);
             }
         }
         for vm in vms.values() {

@@ -6,7 +6,8 @@
 
 use super::keeper::Progress;
 use super::layout::Layout;
-use super::store::{Fit, Store};
+use super::store::{Fit, Store, Unsynced};
+use crate::lab::rundir::RECORDS_FILE;
 use crate::record::SessionId;
 use serde_json::{Map, Value};
 use std::{
@@ -62,17 +63,15 @@ pub enum Home {
     WentBack,
 }
 
-/// A file whose records before `end` the kernel has and the disk may not have.
+/// A file that the disk is to take.
 #[derive(Debug)]
 pub struct ToSync {
     /// Whose it is.
     pub session: SessionId,
     /// Which life.
     pub life: usize,
-    /// The file.
-    pub path: PathBuf,
-    /// How far it reaches.
-    pub end: u64,
+    /// What is in it.
+    pub written: Unsynced,
 }
 
 impl Family {
@@ -239,6 +238,18 @@ impl Life {
         }
         came_from(self.store.about(), parent, seq, WENT_BACK);
         self.store.write_about()
+    }
+
+    /// That records are gone from its file, in a sentence, where that is news.
+    pub fn gone(&mut self) -> Option<String> {
+        let gone = self.store.take_gone();
+        (gone > 0).then(|| {
+            format!(
+                "session {}: {RECORDS_FILE} was removed, replaced or cut: {gone} records that were in it are gone; those that \
+                 the guest still holds are asked for again",
+                self.name
+            )
+        })
     }
 
     /// A socket speaks for it.

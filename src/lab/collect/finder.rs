@@ -2,6 +2,7 @@
 
 use anyhow::bail;
 use std::{
+    collections::BTreeSet,
     fs,
     os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
@@ -17,6 +18,8 @@ const PATH_LIMIT_BYTES: usize = 107;
 pub struct Finder {
     named: Vec<PathBuf>,
     patterns: Vec<String>,
+    /// The sockets that each pattern ever matched, as far as they are attended.
+    matched: Vec<BTreeSet<PathBuf>>,
 }
 
 impl Finder {
@@ -25,7 +28,7 @@ impl Finder {
     /// # Errors
     /// When a pattern is none, or a path cannot be one of a socket.
     pub fn new(sockets: &[String]) -> anyhow::Result<Self> {
-        let mut finder = Self { named: Vec::new(), patterns: Vec::new() };
+        let mut finder = Self { named: Vec::new(), patterns: Vec::new(), matched: Vec::new() };
         for socket in sockets {
             if socket.contains(['*', '?', '[']) {
                 if let Err(error) = glob::Pattern::new(socket) {
@@ -34,6 +37,7 @@ impl Finder {
                     );
                 }
                 finder.patterns.push(socket.clone());
+                finder.matched.push(BTreeSet::new());
             } else if socket.len() > PATH_LIMIT_BYTES {
                 bail!("'{socket}' is longer than the {PATH_LIMIT_BYTES} bytes a Unix socket's path can have");
             } else if Path::new(socket).is_dir() {
@@ -49,27 +53,34 @@ impl Finder {
         Ok(finder)
     }
 
-    /// The patterns that match no socket now.
-    pub fn unmatched(&self) -> Vec<&str> {
-        let matches = |pattern: &str| {
-            glob::glob(pattern)
-                .ok()
-                .is_some_and(|mut paths| paths.any(|path| path.is_ok_and(|path| is_socket(&path))))
-        };
-        self.patterns.iter().map(String::as_str).filter(|pattern| !matches(pattern)).collect()
+    /// The patterns that match no socket now, and how many sockets each matched before.
+    pub fn unmatched(&self) -> Vec<(&str, usize)> {
+        let patterns = self.patterns.iter().map(String::as_str).zip(&self.matched);
+        let unmatched = patterns.filter(|(pattern, _)| sockets(pattern).next().is_none());
+        unmatched.map(|(pattern, matched)| (pattern, matched.len())).collect()
     }
 
     /// Every socket to attend now; those that were named whether they are there or not.
-    pub fn find(&self) -> Vec<PathBuf> {
-        let matching =
-            self.patterns.iter().filter_map(|pattern| glob::glob(pattern).ok()).flatten().flatten();
-        let sockets = matching.filter(|path| is_socket(path));
-        let mut found: Vec<PathBuf> = self.named.iter().cloned().chain(sockets).collect();
+    pub fn find(&mut self) -> Vec<PathBuf> {
+        let mut found = self.named.clone();
+        for (pattern, matched) in self.patterns.iter().zip(&mut self.matched) {
+            for path in sockets(pattern) {
+                if matched.len() < SOCKETS_LIMIT {
+                    matched.insert(path.clone());
+                }
+                found.push(path);
+            }
+        }
         found.sort();
         found.dedup();
         found.truncate(SOCKETS_LIMIT);
         found
     }
+}
+
+/// The sockets that match a pattern now.
+pub fn sockets(pattern: &str) -> impl Iterator<Item = PathBuf> {
+    glob::glob(pattern).ok().into_iter().flatten().flatten().filter(|path| is_socket(path))
 }
 
 fn is_socket(path: &Path) -> bool {
@@ -86,13 +97,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let named = dir.path().join("later");
         let pattern = format!("{}/*.sock", dir.path().display());
-        let finder = Finder::new(&[named.display().to_string(), pattern]).unwrap();
+        let mut finder = Finder::new(&[named.display().to_string(), pattern]).unwrap();
         assert_eq!(finder.find(), [named.as_path()]);
         assert_eq!(finder.unmatched().len(), 1);
         fs::write(dir.path().join("file.sock"), "").unwrap();
         let _listener = UnixListener::bind(dir.path().join("a.sock")).unwrap();
         assert_eq!(finder.find(), [dir.path().join("a.sock"), named]);
         assert!(finder.unmatched().is_empty());
+        fs::remove_file(dir.path().join("a.sock")).unwrap();
+        assert_eq!(finder.unmatched().first().map(|(_, before)| *before), Some(1), "it was there");
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! Which VM a name means.
 
+use super::called::is_called;
 use super::view::View;
 use std::path::{Path, PathBuf};
 
 /// The most VMs a message names.
 const NAMED_LIMIT: usize = 20;
 
-/// The socket of the VM that `name` means: a session, a directory, a socket's path or file name, or a guest's own name;
+/// The socket of the VM that `name` means: a session, a directory, a socket's path or file name, a domain of libvirt, or a
+/// guest's own name;
 /// without one, the only VM there is. A socket that no guest has spoken on yet, such as a migration's destination, is then
 /// none.
 ///
@@ -19,18 +21,17 @@ pub fn meant<'a>(
     let connected: Vec<(&Path, &View)> = vms.filter(|(_, view)| view.connected).collect();
     let speaks = |view: &View| view.session.is_some();
     let silent = !connected.iter().any(|(_, view)| speaks(view));
-    let is_called = |path: &Path, view: &View| match name {
+    let is_meant = |path: &Path, view: &View| match name {
         None => silent || speaks(view),
         Some(name) => {
-            path == Path::new(name)
-                || path.file_name().is_some_and(|file| file == name)
+            is_called(path, name)
                 || view.life == name
                 || view.session.is_some_and(|session| session.to_string() == name)
                 || (!name.is_empty() && view.hostname == name)
         }
     };
     let mut called = connected.clone();
-    called.retain(|(path, view)| is_called(path, view));
+    called.retain(|(path, view)| is_meant(path, view));
     // After a migration both sockets stand for one life: the one that spoke last is where the guest is.
     if called.windows(2).all(|pair| pair[0].1.life == pair[1].1.life)
         && let Some((path, _)) = called.iter().max_by_key(|(_, view)| view.seen_ns)

@@ -75,10 +75,15 @@ const GAUGES: [Row; 9] = [
 ];
 
 /// What only grows while a session lasts.
-const TOTALS: [Row; 3] = [
+const TOTALS: [Row; 4] = [
     ("sully_corrupt_pages", "pages that did not hold what was last written there", |view| {
-        view.corruptions.map(|pages| pages as f64)
+        view.losses.corrupt_pages().map(|pages| pages as f64)
     }),
+    (
+        "sully_records_given_up",
+        "records the guest gave up for want of room, as its last record says",
+        |view| view.losses.records_given_up().map(|records| records as f64),
+    ),
     ("sully_records", "records that came of this session", |view| {
         view.session.map(|_| view.stream.records as f64)
     }),
@@ -140,6 +145,7 @@ fn seconds(ns: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::{Body, SweepEnd};
 
     #[test]
     fn a_figure_that_is_not_known_is_left_out_and_no_name_breaks_out_of_its_label() {
@@ -150,9 +156,14 @@ mod tests {
         let text = exposition(&[view]);
         assert!(text.contains(r#"hostname="evil\"} 1\\"} 40960"#), "{text}");
         assert!(text.contains(r#"class="unknown"} 2.5"#), "{text}");
-        for absent in
-            ["throttle_ratio", "silence_seconds", "blackout_seconds", "corrupt_pages_total", "records_total"]
-        {
+        for absent in [
+            "throttle_ratio",
+            "silence_seconds",
+            "blackout_seconds",
+            "corrupt_pages_total",
+            "records_total",
+            "records_given_up_total",
+        ] {
             assert!(!text.contains(&format!("sully_{absent}{{")), "{absent}: {text}");
         }
     }
@@ -161,7 +172,8 @@ mod tests {
     fn what_only_grows_is_a_counter_and_zero_is_a_figure() {
         let mut view = View::new("a.sock");
         (view.session, view.life) = (Some(crate::record::SessionId(1)), "0000000000000001-2".into());
-        (view.corruptions, view.silence_ns) = (Some(0), Some(0));
+        view.losses.on(&Body::Sweep(SweepEnd { sweeps: 1, pages: 1, corrupt_pages: Some(0) }));
+        view.silence_ns = Some(0);
         view.stall_ms.insert("unknown".into(), 2500.0);
         let text = exposition(&[view]);
         for family in ["corrupt_pages", "records", "lines_torn", "stall_seconds"] {

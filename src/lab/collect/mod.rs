@@ -2,6 +2,8 @@
 //! and for the many of VMs that others started.
 
 mod attend;
+mod backlog;
+mod called;
 mod control;
 mod desk;
 mod family;
@@ -13,6 +15,7 @@ mod keeper;
 mod layout;
 mod line;
 mod links;
+mod losses;
 mod meant;
 mod metrics;
 mod offers;
@@ -27,8 +30,10 @@ mod track;
 mod view;
 mod vm;
 
+pub use called::{called, is_called, libvirt_patterns};
 pub use control::{CONTROL_SOCKET, ask};
 pub use desk::Desk;
+pub use finder::sockets;
 pub use findings::Findings;
 pub use links::Links;
 pub use place::Socket;

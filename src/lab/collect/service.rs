@@ -51,7 +51,7 @@ pub async fn collect(
 ) -> anyhow::Result<(Vec<View>, Findings)> {
     // A file as large as this process may make it is a full disk (EFBIG), and no reason to die.
     let _held = signal(SignalKind::from_raw(Signal::SIGXFSZ as i32));
-    let finder = given(Finder::new(&options.sockets))?;
+    let mut finder = given(Finder::new(&options.sockets))?;
     let desk = Arc::new(given(Desk::open(&options.out, options.limit_bytes))?);
     let mut helpers = JoinSet::new();
     let control = given(control::listen(&options.out).await)?;
@@ -61,7 +61,7 @@ pub async fn collect(
         let listener = given(listener.with_context(|| format!("--prometheus {address} cannot be used")))?;
         helpers.spawn(metrics::serve(listener, Arc::clone(&desk)));
     }
-    for pattern in finder.unmatched() {
+    for (pattern, _) in finder.unmatched() {
         desk.say(format!("'{pattern}' matches no socket yet"));
     }
     let mut links = Links::new(Arc::clone(&desk));
@@ -91,7 +91,7 @@ pub async fn collect(
     let views = desk.views();
     watcher(&views, &desk.take_news());
     let mut findings = closed?;
-    finder.unmatched().into_iter().for_each(|pattern| findings.pattern(pattern));
+    finder.unmatched().into_iter().for_each(|(pattern, before)| findings.pattern(pattern, before));
     Ok((views, findings))
 }
 

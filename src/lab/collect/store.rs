@@ -3,13 +3,15 @@
 //! A life has a directory of its own with a file of records, or shares the file of a run with others. A collector that was
 //! killed leaves whole lines; the next one goes on behind them.
 
+mod take_up;
+
 use super::heard::Heard;
-use super::line::{behind_stamp, print_of, stamp};
+use super::line::stamp;
+use super::losses::GuestLosses;
+use super::piece::Piece;
 use super::track::{Seen, Track};
-use crate::lab::rundir::{Limits, RECORDS_FILE, RecordsFile, SESSION_FILE};
+use crate::lab::rundir::{FileMark, Limits, RECORDS_FILE, RecordsFile, SESSION_FILE};
 use crate::record::{Side, StreamAudit};
-use crate::units::shown;
-use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::{
     collections::BTreeMap,
@@ -18,8 +20,6 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// The longest name of a guest that is written down.
-const NAME_LIMIT_CHARS: usize = 64;
 /// Of how many records it is remembered what they said. A guest holds 1 MiB to send again, which is fewer records: one that
 /// comes again and is older than these is of another life.
 const PRINTS_LIMIT: usize = 16_384;
@@ -48,6 +48,17 @@ pub struct Taken {
     pub fault: Option<io::Error>,
 }
 
+/// What the kernel has and the disk may not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsynced {
+    /// The file.
+    pub path: PathBuf,
+    /// Which file that was, and how far it was written; none where no record was kept.
+    pub mark: Option<FileMark>,
+    /// One beyond the last record in it without a hole before it.
+    pub end: u64,
+}
+
 /// The records of one life.
 #[derive(Debug)]
 pub struct Store {
@@ -67,18 +78,13 @@ pub struct Store {
     is_unsynced: bool,
     /// The first record that the disk did not take.
     refused: Option<u64>,
+    /// Records that were found gone from the file, and how many of them somebody was told of.
+    gone: u64,
+    gone_told: u64,
+    /// What the guest itself says it lost.
+    losses: GuestLosses,
     /// What an earlier collector wrote about it.
     about: Map<String, Value>,
-}
-
-/// A line's place.
-#[derive(Deserialize)]
-struct Place {
-    seq: u64,
-    mono_ns: Option<u64>,
-    r#type: String,
-    #[serde(default)]
-    hostname: String,
 }
 
 impl Store {
@@ -94,6 +100,8 @@ impl Store {
         store.about = about.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
         store.dir = Some(dir.to_owned());
         store.take_up()?;
+        // However the numbers came then, what comes again from now on was asked for.
+        (store.found.replayed, store.found.doubles) = (0, 0);
         Ok(store)
     }
 
@@ -110,6 +118,9 @@ impl Store {
             safe_end: 0,
             is_unsynced: true,
             refused: None,
+            gone: 0,
+            gone_told: 0,
+            losses: GuestLosses::default(),
             about: Map::new(),
         }
     }
@@ -144,6 +155,9 @@ impl Store {
         }
         self.remember(heard.seq, heard.print, heard.stamp_ns());
         self.found.records += 1;
+        if let Piece::Record(arrival) = &heard.piece {
+            self.losses.on(&arrival.record.body);
+        }
         let fields = heard.own_fields();
         let kept = if is_full || fields.is_empty() {
             Ok(None)
@@ -162,28 +176,40 @@ impl Store {
         Taken { seen, bytes: kept.unwrap_or(0), fault }
     }
 
-    /// Gives everything to the kernel, so that it is there whatever becomes of this process.
+    /// Gives everything to the kernel, so that it is there whatever becomes of this process. Where the file is no longer the one
+    /// that was written, what is in it now counts.
     ///
     /// # Errors
-    /// When the disk does not take it; nothing is forgotten.
+    /// When the disk does not take it; nothing is forgotten. When the file is gone that lives share.
     pub fn flush(&mut self) -> io::Result<()> {
+        let is_there = self.file().is_there()?;
+        if !is_there {
+            self.begin_anew()?;
+        }
         self.file().flush()
     }
 
-    /// Everything before this number is in the kernel's hands; none when there was nothing new since the last
-    /// [`Self::synced`].
+    /// What the kernel has and the disk may not have; none when there was nothing new since the last [`Self::synced`].
     ///
     /// # Errors
     /// As [`Self::flush`].
-    pub fn take_unsynced(&mut self) -> io::Result<Option<(PathBuf, u64)>> {
+    pub fn take_unsynced(&mut self) -> io::Result<Option<Unsynced>> {
         self.flush()?;
         let path = self.file().path().to_owned();
-        Ok(std::mem::take(&mut self.is_unsynced).then(|| (path, self.whole_end())))
+        let mark = self.file().mark();
+        let end = self.whole_end();
+        Ok(std::mem::take(&mut self.is_unsynced).then_some(Unsynced { path, mark, end }))
     }
 
-    /// The disk has everything before `end`.
-    pub fn synced(&mut self, end: u64) {
-        self.safe_end = self.safe_end.max(end);
+    /// The disk was asked to take something: whether it has it, in the file that is written.
+    pub fn synced(&mut self, written: &Unsynced, is_there: bool) {
+        let now = self.file().mark();
+        let is_same = written.mark.is_none_or(|earlier| now.is_some_and(|now| now.covers(&earlier)));
+        if is_there && is_same {
+            self.safe_end = self.safe_end.max(written.end);
+        } else {
+            self.is_unsynced = true;
+        }
     }
 
     /// One beyond the last record that is safe on the disk without a hole before it.
@@ -232,19 +258,31 @@ impl Store {
         self.found.torn = self.found.torn.saturating_sub(torn);
     }
 
-    /// How many records the guest gave up, as its end says.
-    pub const fn dropped_by_guest(&mut self, records: u64) {
-        self.found.dropped_by_guest = records;
-    }
-
     /// What was found so far.
-    pub const fn found(&self) -> StreamAudit {
-        self.found
+    pub fn found(&self) -> StreamAudit {
+        StreamAudit { dropped_by_guest: self.losses.records_given_up().unwrap_or(0), ..self.found }
     }
 
     /// Records that were counted and not kept.
     pub const fn unkept(&self) -> u64 {
         self.unkept
+    }
+
+    /// Records that were found gone from the file since this was last asked, where somebody removed, replaced or cut it.
+    pub const fn take_gone(&mut self) -> u64 {
+        let fresh = self.gone - self.gone_told;
+        self.gone_told = self.gone;
+        fresh
+    }
+
+    /// All records that were ever found gone from the file.
+    pub const fn gone(&self) -> u64 {
+        self.gone
+    }
+
+    /// What the guest itself says it lost.
+    pub const fn losses(&self) -> GuestLosses {
+        self.losses
     }
 
     /// What is known about it beside its records; an earlier collector's knowledge included.
@@ -264,7 +302,7 @@ impl Store {
         let first = self.track.as_ref().map_or(0, Track::first);
         self.about.insert("first_seq".into(), first.into());
         self.about.insert("unkept".into(), self.unkept.into());
-        self.about.insert("stream".into(), serde_json::to_value(self.found)?);
+        self.about.insert("stream".into(), serde_json::to_value(self.found())?);
         flushed.and(self.write_about())
     }
 
@@ -307,27 +345,6 @@ impl Store {
         if self.stamps.len() > STAMPS_LIMIT {
             self.stamps.pop_first();
         }
-    }
-
-    /// Takes up what another collector has written.
-    fn take_up(&mut self) -> io::Result<()> {
-        let file = Arc::clone(&self.file);
-        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.take_up(|line| match serde_json::from_slice::<Place>(line) {
-            Ok(place) => {
-                self.number(place.seq);
-                self.found.records += 1;
-                self.remember(place.seq, print_of(behind_stamp(line)), place.mono_ns);
-                if place.r#type == "hello" {
-                    self.about.insert("hostname".into(), shown(&place.hostname, NAME_LIMIT_CHARS).into());
-                }
-            }
-            Err(_) => self.found.torn += 1,
-        })?;
-        // However the numbers came then, what comes again from now on was asked for.
-        (self.found.replayed, self.found.doubles) = (0, 0);
-        self.attached();
-        Ok(())
     }
 
     fn file(&self) -> MutexGuard<'_, RecordsFile> {

@@ -6,6 +6,7 @@
 
 mod holding;
 
+use super::backlog;
 use super::desk::Desk;
 use super::family::{Home, WENT_BACK};
 use super::heard::Heard;
@@ -26,8 +27,9 @@ const OUT_LIMIT_BYTES: usize = 64 << 10;
 const WAITING_LIMIT: usize = 64;
 /// How long a connection may be silent before that is said.
 const SILENT_NS: u64 = 5_000_000_000;
-const SILENT: &str = "connected, and nothing comes: another client may hold it, for a port takes one at a time, or no guest \
-                      program reports there";
+const SILENT: &str =
+    "connected, and nothing comes yet: the VM may still boot, or no guest program reports there";
+const HELD: &str = "connected, and not taken up: another client may hold it, for a port takes one at a time";
 
 /// One connection.
 #[derive(Debug)]
@@ -107,7 +109,8 @@ impl Talk {
     pub fn tick(&mut self, now_ns: u64) {
         self.decide(now_ns, false);
         if self.socket.session.is_none() && now_ns.saturating_sub(self.begun_ns) > SILENT_NS {
-            self.desk.is_of_no_use(&self.socket.path, SILENT);
+            let why = if backlog::waits_at(&self.socket.path) { HELD } else { SILENT };
+            self.desk.is_of_no_use(&self.socket.path, why);
         }
         if self.held.is_some() {
             return;

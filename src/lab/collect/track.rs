@@ -94,6 +94,12 @@ impl Track {
         open.map(|(first, _)| (*first).max(self.given_up)).min().unwrap_or(self.next)
     }
 
+    /// Nothing that came is there any more, and nothing was given up.
+    pub fn forget(&mut self) {
+        self.missing = vec![(self.first, self.next)];
+        self.given_up = 0;
+    }
+
     /// What is missing before `seq` will not come.
     pub fn give_up(&mut self, seq: u64) {
         self.given_up = self.given_up.max(seq.min(self.next));

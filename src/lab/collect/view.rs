@@ -1,5 +1,6 @@
 //! What is known of one VM, as a table or a metric shows it.
 
+use super::losses::GuestLosses;
 use crate::record::{Arrival, Body, EndReason, Interval, SessionId, StreamAudit};
 use crate::units::shown;
 use serde::Deserialize;
@@ -18,6 +19,8 @@ pub struct View {
     pub socket: String,
     /// Whether the socket is connected.
     pub connected: bool,
+    /// Whether it ever was.
+    pub was_connected: bool,
     /// The session that spoke last.
     pub session: Option<SessionId>,
     /// The directory of that session's life; empty before one spoke.
@@ -44,8 +47,8 @@ pub struct View {
     /// The time between the last heartbeat on one socket and the first on another, beyond their period: the longest of its
     /// moves; absent where it did not move.
     pub blackout_ns: Option<u64>,
-    /// Pages that did not hold what was last written there; absent where pages carry no stamps.
-    pub corruptions: Option<u64>,
+    /// What the guest itself says it lost.
+    pub losses: GuestLosses,
     /// How its records arrived.
     pub stream: StreamAudit,
     /// How it ended, once it has.
@@ -76,14 +79,21 @@ impl View {
     /// A connection was made or lost.
     pub const fn connection(&mut self, connected: bool) {
         self.connected = connected;
+        self.was_connected |= connected;
         self.beat_ns = None;
     }
 
     /// Another life speaks on this socket, which one on another socket knew `before`.
     pub fn name(&mut self, life: &str, before: Option<Self>) {
         let (socket, connected) = (std::mem::take(&mut self.socket), self.connected);
-        *self =
-            Self { socket, connected, life: life.to_owned(), beat_ns: None, ..before.unwrap_or_default() };
+        *self = Self {
+            socket,
+            connected,
+            was_connected: true,
+            life: life.to_owned(),
+            beat_ns: None,
+            ..before.unwrap_or_default()
+        };
         self.session = None;
     }
 
@@ -97,17 +107,11 @@ impl View {
         let is_other = self.session.replace(arrival.record.session) != Some(arrival.record.session);
         self.seen_ns = Some(arrival.host_ns);
         match &arrival.record.body {
-            Body::Hello(hello) => {
-                self.hostname = printable(&hello.hostname);
-                if hello.plan.verify {
-                    self.corruptions.get_or_insert(0);
-                }
-            }
+            Body::Hello(hello) => self.hostname = printable(&hello.hostname),
             Body::Interval(interval) => self.interval(interval, line),
             Body::Gap(gap) if !self.sums_stalls => {
                 self.stall(gap.class.name(), gap.len_ns as f64 / 1e6);
             }
-            Body::Corruption(_) => *self.corruptions.get_or_insert(0) += 1,
             Body::Heartbeat(_) => {
                 let before_ns = self.beat_ns.replace(arrival.host_ns);
                 let silent_ns = before_ns.map(|beat_ns| arrival.host_ns.saturating_sub(beat_ns + BEAT_NS));
@@ -186,16 +190,13 @@ mod tests {
         let mut before = View::new("a.sock");
         on(&mut before, 1, r#""type":"heartbeat","real_ns":1"#);
         assert_eq!((before.silence_ns, before.blackout_ns), (None, None), "nothing was heard to compare");
-        (before.hostname, before.corruptions) = ("guest".into(), Some(3));
+        before.hostname = "guest".into();
         let mut view = View::new("b.sock");
         view.connection(true);
         view.name("0000000000000001", Some(before));
         view.moved(Some(300_000_000));
         assert!(on(&mut view, 5, r#""type":"heartbeat","real_ns":1"#));
-        assert_eq!(
-            (view.socket.as_str(), view.hostname.as_str(), view.corruptions),
-            ("b.sock", "guest", Some(3))
-        );
+        assert_eq!((view.socket.as_str(), view.hostname.as_str()), ("b.sock", "guest"));
         assert_eq!((view.silence_ns, view.blackout_ns), (None, Some(200_000_000)));
     }
 

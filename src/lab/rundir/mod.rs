@@ -5,6 +5,7 @@ mod checks;
 mod claims;
 mod clean;
 mod error;
+mod file_mark;
 mod find;
 mod limits;
 mod lines;
@@ -18,6 +19,7 @@ mod write;
 
 pub use audit::RunAudit;
 pub use error::ReadError;
+pub use file_mark::FileMark;
 pub use find::{FoundRuns, find_runs};
 pub use limits::Limits;
 pub use read::RunData;

@@ -3,10 +3,10 @@
 //! It is opened for each write only, so that a collector of hundreds of guests needs no more files than sockets. A program that
 //! was killed leaves whole lines and perhaps a torn last one, which is cut off when the file is taken up again.
 
-use super::{Limits, limits::Written};
+use super::{FileMark, Limits, limits::Written};
 use crate::wire::RECORD_LIMIT_BYTES;
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
 };
@@ -24,6 +24,8 @@ pub struct RecordsFile {
     /// What was taken, whether it is written or waits.
     taken: Written,
     written_bytes: u64,
+    /// Which file that is in; none before the first byte.
+    mark: Option<FileMark>,
     buffer: Vec<u8>,
 }
 
@@ -31,12 +33,35 @@ impl RecordsFile {
     /// An empty file at `path`, which need not be there yet.
     pub const fn new(path: PathBuf, limits: Limits) -> Self {
         let taken = Written { bytes: 0, records: 0, details: 0 };
-        Self { path, limits, taken, written_bytes: 0, buffer: Vec::new() }
+        Self { path, limits, taken, written_bytes: 0, mark: None, buffer: Vec::new() }
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The file that was written, and how far; none before the first byte.
+    pub const fn mark(&self) -> Option<FileMark> {
+        self.mark
+    }
+
+    /// Whether the file at the path is the one that was written, and as long as it was left. Somebody may have removed, replaced
+    /// or cut it.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    pub fn is_there(&self) -> io::Result<bool> {
+        let Some(mark) = self.mark else { return Ok(true) };
+        match fs::metadata(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            found => Ok(mark.is_exactly(&found?)),
+        }
+    }
+
+    /// Forgets what was written and what waits, for another file that may be there by now.
+    pub fn forget(&mut self) {
+        *self = Self::new(std::mem::take(&mut self.path), self.limits);
     }
 
     /// Adds a line of two parts, as long as the file is one that is read again; `is_detail` says that others have the record's
@@ -67,11 +92,16 @@ impl RecordsFile {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let mut file = OpenOptions::new().append(true).create(true).open(&self.path)?;
+        let mut file = OpenOptions::new().append(true).create(self.mark.is_none()).open(&self.path)?;
+        let found = file.metadata()?;
+        if self.mark.is_some_and(|mark| !mark.is_exactly(&found)) {
+            return Err(FileMark::not_there(&self.path));
+        }
         let (done, written) = write_most(&mut file, &self.buffer);
         let whole = if written.is_ok() { done } else { end_of_line(&self.buffer[..done]) };
         self.buffer.drain(..whole);
         self.written_bytes += whole as u64;
+        self.mark = Some(FileMark::of(&found, self.written_bytes));
         if written.is_err() {
             // Readers then meet half a line, which they pass over.
             let _ = file.set_len(self.written_bytes);
@@ -105,7 +135,11 @@ impl RecordsFile {
             self.taken.add(length as u64, false);
             self.written_bytes += length as u64;
         }
-        if line.is_empty() { Ok(()) } else { file.set_len(self.written_bytes) }
+        if !line.is_empty() {
+            file.set_len(self.written_bytes)?;
+        }
+        self.mark = Some(FileMark::of(&file.metadata()?, self.written_bytes));
+        Ok(())
     }
 }
 
@@ -148,6 +182,34 @@ mod tests {
         }
         assert!(file.buffer.len() <= BUFFER_LIMIT_BYTES && refused > 0, "{refused} refused");
         assert_eq!((file.give_up(), file.flush().is_ok()), (taken, true));
+    }
+
+    #[test]
+    fn a_file_that_is_no_longer_the_one_that_was_written_is_written_no_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("records");
+        let spoils: [fn(&Path); 4] = [
+            |path| fs::remove_file(path).unwrap(),
+            |path| drop(fs::remove_file(path).and_then(|()| fs::write(path, "another\n"))),
+            |path| drop(File::create(path).unwrap()),
+            |path| drop(OpenOptions::new().append(true).open(path).unwrap().write_all(b"more\n")),
+        ];
+        for spoil in spoils {
+            let _ = fs::remove_file(&path);
+            let mut file = RecordsFile::new(path.clone(), LIMITS);
+            file.add(b"o", b"ne", false).unwrap();
+            file.flush().unwrap();
+            assert!(file.is_there().unwrap());
+            spoil(&path);
+            assert!(!file.is_there().unwrap());
+            let after = fs::read(&path).ok();
+            file.add(b"t", b"wo", false).unwrap();
+            assert!(file.flush().is_err());
+            assert_eq!(fs::read(&path).ok(), after, "nothing was written where nothing holds it");
+            file.forget();
+            file.take_up(|_| ()).unwrap();
+            assert!(file.is_there().unwrap(), "what is there now is taken up");
+        }
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! What a collector shows: a living table on a terminal, a plain line for each event elsewhere.
 
 use crate::cli::say::say;
-use crate::lab::collect::View;
+use crate::lab::collect::{View, called};
 use crate::lab::hostclock;
 use crate::units::{ByteSize, PAGE_BYTES};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::io::{IsTerminal, stderr};
+use std::{
+    io::{IsTerminal, stderr},
+    path::Path,
+};
 
 /// The most VMs the table shows.
 const ROWS_LIMIT: usize = 40;
@@ -62,10 +65,10 @@ impl Live {
 }
 
 /// One line for each VM; what is not known is a dash. Silence is the longest time between two heartbeats beyond their
-/// period, as they arrived.
+/// period, as they arrived; lost are records that did not arrive, given up those that the guest had no room for.
 fn table(views: &[View], now_ns: u64) -> String {
     let mut lines = vec![format!(
-        "{:<24} {:<18} {:>9} {:>11} {:>11} {:>8} {:>9} {:>7} {:>8} {:>5}",
+        "{:<24} {:<18} {:>9} {:>11} {:>11} {:>8} {:>9} {:>7} {:>8} {:>5} {:>8}",
         "VM",
         "session",
         "phase",
@@ -75,7 +78,8 @@ fn table(views: &[View], now_ns: u64) -> String {
         "silence",
         "corrupt",
         "records",
-        "lost"
+        "lost",
+        "given up"
     )];
     for view in views.iter().take(ROWS_LIMIT) {
         let is_alone = views.iter().filter(|other| other.hostname == view.hostname).count() == 1;
@@ -91,9 +95,9 @@ fn table(views: &[View], now_ns: u64) -> String {
 fn row(view: &View, is_alone: bool, now_ns: u64) -> String {
     let dash = || "-".to_owned();
     let name = match (view.hostname.is_empty(), is_alone) {
-        (true, _) => tail(&view.socket),
+        (true, _) => called(Path::new(&view.socket)),
         (false, true) => view.hostname.clone(),
-        (false, false) => format!("{} {}", tail(&view.socket), view.hostname),
+        (false, false) => format!("{} {}", called(Path::new(&view.socket)), view.hostname),
     };
     let silent_s = view.seen_ns.map_or(0, |seen_ns| now_ns.saturating_sub(seen_ns) / 1_000_000_000);
     let state = match (view.ended, view.connected, silent_s) {
@@ -103,7 +107,7 @@ fn row(view: &View, is_alone: bool, now_ns: u64) -> String {
         (None, true, silent_s) => format!("{silent_s}s mute"),
     };
     format!(
-        "{:<24} {:<18} {:>9} {:>11} {:>11} {:>8} {:>9} {:>7} {:>8} {:>5}",
+        "{:<24} {:<18} {:>9} {:>11} {:>11} {:>8} {:>9} {:>7} {:>8} {:>5} {:>8}",
         shortened(&name, 24),
         if view.life.is_empty() { "-" } else { &view.life },
         shortened(&state, 9),
@@ -113,9 +117,10 @@ fn row(view: &View, is_alone: bool, now_ns: u64) -> String {
         view.service_p99_ns.map_or_else(dash, time),
         view.throttle_percent.map_or_else(dash, |percent| format!("{percent:.0} %")),
         view.silence_ns.map_or_else(dash, time),
-        view.corruptions.map_or_else(dash, |pages| pages.to_string()),
+        view.losses.corrupt_pages().map_or_else(dash, |pages| pages.to_string()),
         view.session.map_or_else(dash, |_| view.stream.records.to_string()),
         view.session.map_or_else(dash, |_| view.stream.holes.to_string()),
+        view.losses.records_given_up().map_or_else(dash, |records| records.to_string()),
     )
 }
 
@@ -127,11 +132,6 @@ fn time(ns: u64) -> String {
     }
 }
 
-/// The last part of a path.
-fn tail(path: &str) -> String {
-    path.rsplit('/').next().unwrap_or(path).to_owned()
-}
-
 fn shortened(text: &str, chars: usize) -> String {
     text.chars().take(chars).collect()
 }
@@ -139,7 +139,7 @@ fn shortened(text: &str, chars: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::SessionId;
+    use crate::record::{Body, SessionId, SweepEnd};
 
     #[test]
     fn a_row_shows_what_is_known_and_dashes_for_the_rest() {
@@ -147,10 +147,11 @@ mod tests {
         let row = |view: &View, now_ns| row(view, true, now_ns);
         assert!(row(&view, 0).starts_with("a.sock ") && row(&view, 0).contains(" closed "));
         let unknown: Vec<String> = row(&view, 0).split_whitespace().skip(3).map(str::to_owned).collect();
-        assert_eq!(unknown, ["-"; 7], "nothing was heard, so nothing is zero");
+        assert_eq!(unknown, ["-"; 8], "nothing was heard, so nothing is zero");
         view.connected = true;
         (view.session, view.life) = (Some(SessionId(0xabc)), "0000000000000abc".into());
-        (view.corruptions, view.silence_ns) = (Some(0), Some(0));
+        view.losses.on(&Body::Sweep(SweepEnd { sweeps: 1, pages: 1, corrupt_pages: Some(0) }));
+        view.silence_ns = Some(0);
         view.phase = "run".into();
         view.seen_ns = Some(0);
         view.pages_per_s = Some(256);
@@ -158,7 +159,10 @@ mod tests {
         let shown = row(&view, 1_000_000_000);
         assert!(shown.contains("0000000000000abc") && shown.contains("1.0 MiB/s"), "{shown}");
         assert!(shown.contains("2000 ns") && shown.contains(" run ") && shown.contains(" - "), "{shown}");
-        assert!(shown.split_whitespace().rev().take(3).all(|figure| figure == "0"), "zero is zero: {shown}");
+        assert!(
+            shown.split_whitespace().rev().skip(1).take(3).all(|figure| figure == "0"),
+            "zero is zero: {shown}"
+        );
         assert!(row(&view, 9_000_000_000).contains("9s mute"));
     }
 

@@ -43,10 +43,8 @@ impl Inner {
                 if let Some(fresh) = fresh {
                     fresh.push((**arrival).clone());
                 }
-                match &arrival.record.body {
-                    Body::End(end) => life.store.dropped_by_guest(end.records_dropped),
-                    Body::Hello(hello) => introduce(life, owner, hello)?,
-                    _ => {}
+                if let Body::Hello(hello) = &arrival.record.body {
+                    introduce(life, owner, hello)?;
                 }
                 if vm.view.life != life.name {
                     vm.view.name(&life.name, before);
@@ -69,6 +67,7 @@ impl Inner {
             _ => {}
         }
         vm.view.stream = life.store.found();
+        vm.view.losses = life.store.losses();
         Ok(Some(taken.seen))
     }
 }

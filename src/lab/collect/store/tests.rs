@@ -101,12 +101,12 @@ fn nothing_is_safe_before_the_disk_has_it() {
     let mut store = open(dir.path(), 1 << 20);
     take(&mut store, 0);
     take(&mut store, 1);
-    let (_, end) = store.take_unsynced().unwrap().unwrap();
+    let written = store.take_unsynced().unwrap().unwrap();
     take(&mut store, 2);
-    assert_eq!((end, store.safe_end(), store.whole_end()), (2, 0, 3));
-    store.synced(end);
+    assert_eq!((written.end, store.safe_end(), store.whole_end()), (2, 0, 3));
+    store.synced(&written, true);
     assert_eq!(store.safe_end(), 2, "what came during the sync waits for the next");
-    assert_eq!(store.take_unsynced().unwrap().unwrap().1, 3);
+    assert_eq!(store.take_unsynced().unwrap().unwrap().end, 3);
     assert_eq!(store.take_unsynced().unwrap(), None, "nothing new");
 }
 
@@ -137,13 +137,9 @@ fn what_an_earlier_collector_found_out_is_not_forgotten() {
 #[test]
 fn what_the_disk_did_not_take_is_never_safe_whatever_it_takes_later() {
     let dir = tempfile::tempdir().unwrap();
-    fs::create_dir(dir.path().join("gone")).unwrap();
-    let path = dir.path().join("gone").join(RECORDS_FILE);
+    let path = dir.path().join("later").join(RECORDS_FILE);
     let mut store = Store::within(Arc::new(Mutex::new(RecordsFile::new(path, Limits::ALL))));
-    take(&mut store, 0);
-    store.flush().unwrap();
-    fs::remove_dir_all(dir.path().join("gone")).unwrap();
-    let mut seq = 1;
+    let mut seq = 0;
     let refused = loop {
         let taken = store.take(&heard(&line(seq, "run")), Side::Source, false);
         if taken.fault.is_some() {
@@ -152,11 +148,94 @@ fn what_the_disk_did_not_take_is_never_safe_whatever_it_takes_later() {
         seq += 1;
     };
     assert!(store.take_unsynced().is_err());
-    fs::create_dir(dir.path().join("gone")).unwrap();
+    fs::create_dir(dir.path().join("later")).unwrap();
     assert!(take(&mut store, seq + 1));
-    let (_, end) = store.take_unsynced().unwrap().unwrap();
-    store.synced(end);
-    assert_eq!((end, store.safe_end(), store.unkept()), (seq + 2, refused, 1));
+    let written = store.take_unsynced().unwrap().unwrap();
+    store.synced(&written, true);
+    assert_eq!((written.end, store.safe_end(), store.unkept()), (seq + 2, refused, 1));
+}
+
+/// Has the disk take what is there; whether it is there.
+fn sync(store: &mut Store) -> bool {
+    let Some(written) = store.take_unsynced().unwrap() else { return true };
+    let is_there = written.mark.is_none_or(|mark| mark.sync(&written.path).unwrap());
+    store.synced(&written, is_there);
+    is_there
+}
+
+#[test]
+fn what_somebody_took_from_the_file_is_missing_until_it_comes_again_and_never_safe() {
+    let removed = |path: &Path| fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    let replaced = |path: &Path| {
+        let text = fs::read_to_string(path).unwrap();
+        let draft = path.with_extension("draft");
+        fs::write(&draft, text.lines().next().unwrap().to_owned() + "\n").unwrap();
+        fs::rename(draft, path).unwrap();
+    };
+    let cut = |path: &Path| {
+        let half = fs::metadata(path).unwrap().len() / 2;
+        OpenOptions::new().write(true).open(path).unwrap().set_len(half).unwrap();
+    };
+    let spoils: [(fn(&Path), u64); 3] = [(removed, 0), (replaced, 1), (cut, 3)];
+    for (spoil, left) in spoils {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("life").join(RECORDS_FILE);
+        let mut store = open(path.parent().unwrap(), 1 << 20);
+        (0..4).for_each(|seq| assert!(take(&mut store, seq)));
+        assert!(sync(&mut store));
+        assert_eq!(store.safe_end(), 4);
+        (4..6).for_each(|seq| assert!(take(&mut store, seq)));
+        // The file is spoilt while the disk takes it.
+        let written = store.take_unsynced().unwrap().unwrap();
+        spoil(&path);
+        assert!(!written.mark.unwrap().sync(&written.path).unwrap());
+        store.synced(&written, false);
+        assert_eq!(store.safe_end(), 4);
+        assert!(sync(&mut store), "what is there now counts");
+        assert_eq!((store.safe_end(), store.whole_end(), store.span()), (left, left, Some((0, 6))));
+        assert_eq!((store.take_gone(), store.take_gone(), store.gone()), (6 - left, 0, 6 - left));
+        // What was acknowledged does not come again; the guest says from where on it has the rest.
+        store.give_up(4);
+        (4..8).for_each(|seq| assert!(take(&mut store, seq)));
+        store.synced(&written, true);
+        assert!(store.safe_end() <= 4, "an earlier file's sync is none of this one");
+        assert!(sync(&mut store));
+        let found = store.found();
+        assert_eq!((store.safe_end(), found.records, found.holes), (8, left + 4, 4 - left));
+        let lines = fs::read_to_string(&path).unwrap();
+        assert_eq!(lines.lines().count() as u64, left + 4);
+    }
+}
+
+#[test]
+fn a_file_of_lives_that_is_gone_is_a_fault_and_nothing_is_safe_any_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(RECORDS_FILE);
+    let mut store = Store::within(Arc::new(Mutex::new(RecordsFile::new(path.clone(), Limits::ALL))));
+    take(&mut store, 0);
+    assert!(sync(&mut store));
+    fs::remove_file(&path).unwrap();
+    take(&mut store, 1);
+    let error = store.take_unsynced().unwrap_err().to_string();
+    assert!(error.contains("records.ndjson was removed, replaced or cut"), "{error}");
+    assert!(!path.exists(), "no half of a run");
+}
+
+#[test]
+fn what_the_guest_said_it_lost_is_known_to_a_later_collector() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(dir.path(), 1 << 20);
+    for (seq, fields) in [
+        (0, r#""type":"sweep","sweeps":1,"pages":9,"corrupt_pages":3000"#),
+        (1, r#""type":"corruption","page":7,"kind":"stale","expected":"","found":"""#),
+    ] {
+        let line = format!(r#"{{"session":"0000000000000001","seq":{seq},"mono_ns":5,{fields}}}"#);
+        store.take(&heard(line.as_bytes()), Side::Source, false);
+    }
+    store.flush().unwrap();
+    for store in [store, open(dir.path(), 1 << 20)] {
+        assert_eq!((store.losses().corrupt_pages(), store.losses().named()), (Some(3000), 1));
+    }
 }
 
 #[test]
