@@ -46,6 +46,8 @@ fn wrong_inputs_are_repeated_and_answered_with_the_way_out() {
         ("collect / --out /tmp/x", "'/'", "*.sock"),
         ("collect /run/[ --out /tmp/x", "'/run/['", "/run/vms/*.sock"),
         ("collect x --out target/x --prometheus here", "'here'", "--prometheus"),
+        ("ctl /usr ping", "'/usr'", "sully-lab collect SOCKET... --out /usr"),
+        ("ctl /nowhere ping", "'/nowhere'", "a running VM's socket"),
         ("ctl /nowhere mark", "mark", "mark the backup begins"),
         ("ctl /nowhere set fast", "'fast'", "rate=200M/s"),
         ("ctl /nowhere", "COMMAND", "--help"),

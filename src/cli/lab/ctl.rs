@@ -1,13 +1,13 @@
 //! `sully-lab ctl`: a command for a guest, in words.
 
+mod target;
 mod words;
 
 use super::interrupt::interruptions;
 use crate::cli::{print::print, say::say};
-use crate::lab::collect::{CONTROL_SOCKET, ask};
+use crate::lab::collect::ask;
 use crate::lab::hostclock;
 use crate::lab::wrong::given;
-use crate::record::SessionId;
 use anyhow::{Context, bail};
 use serde_json::{Map, Value};
 use std::{
@@ -15,6 +15,7 @@ use std::{
     process::ExitCode,
     time::Duration,
 };
+use target::Target;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::UnixStream,
@@ -25,9 +26,9 @@ use tokio::{
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = AFTER)]
 pub struct CtlArgs {
-    /// The VM's virtio-serial socket; or a collector's directory DIR, or DIR/VM for one of several VMs (VM is a
-    /// session, a socket's file name or a host name)
-    #[arg(value_name = "SOCKET|DIR[/VM]")]
+    /// The VM's virtio-serial socket, a pattern of it or a domain of libvirt; or a collector's directory DIR, or DIR/VM for
+    /// one of several VMs (VM is a session, a socket's file name, a domain of libvirt or a host name)
+    #[arg(value_name = "SOCKET|DOMAIN|DIR[/VM]")]
     pub target: PathBuf,
     /// The command and its words
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
@@ -59,11 +60,12 @@ const LINE_LIMIT_BYTES: u64 = 1 << 20;
 pub fn run(args: &CtlArgs) -> anyhow::Result<ExitCode> {
     // The reply must be told from those to others: the clock makes ids that do not come twice.
     let command = given(words::command(&args.command, hostclock::mono_ns()))?;
+    let target = given(target::find(&args.target))?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let reply = runtime.block_on(async {
         let mut interrupt = interruptions()?;
         tokio::select! {
-            reply = exchange(&args.target, &command) => reply,
+            reply = exchange(target, &command) => reply,
             _ = interrupt.wait_for(|interrupted| *interrupted) => bail!("interrupted before the guest answered"),
         }
     })?;
@@ -77,22 +79,11 @@ pub fn run(args: &CtlArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Sends the command the way the target stands for; the answer's line.
-async fn exchange(target: &Path, command: &Map<String, Value>) -> anyhow::Result<String> {
-    match through_collector(target) {
-        Some((out, vm)) => ask(&out, vm.as_deref(), command).await,
-        None => directly(target, command).await,
+async fn exchange(target: Target, command: &Map<String, Value>) -> anyhow::Result<String> {
+    match target {
+        Target::Collector(out, vm) => ask(&out, vm.as_deref(), command).await,
+        Target::Socket(socket) => directly(&socket, command).await,
     }
-}
-
-/// A collector's directory, and the VM that is meant, where `target` names these.
-fn through_collector(target: &Path) -> Option<(PathBuf, Option<String>)> {
-    if target.join(CONTROL_SOCKET).exists() {
-        return Some((target.to_owned(), None));
-    }
-    let (out, name) = (target.parent()?, target.file_name()?.to_str()?);
-    let is_session = name.parse::<SessionId>().is_ok();
-    let is_below = out.join(CONTROL_SOCKET).exists() && name != CONTROL_SOCKET;
-    (is_below || is_session).then(|| (out.to_owned(), Some(name.to_owned())))
 }
 
 async fn directly(socket: &Path, command: &Map<String, Value>) -> anyhow::Result<String> {
@@ -126,21 +117,4 @@ async fn directly(socket: &Path, command: &Map<String, Value>) -> anyhow::Result
             ANSWER_LIMIT.as_secs()
         )
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_target_is_a_socket_a_collector_or_a_vm_of_one() {
-        let dir = tempfile::tempdir().unwrap();
-        let out = dir.path().to_owned();
-        assert_eq!(through_collector(&out.join("a.sock")), None);
-        std::fs::write(out.join(CONTROL_SOCKET), "").unwrap();
-        assert_eq!(through_collector(&out), Some((out.clone(), None)));
-        assert_eq!(through_collector(&out.join("guest-7")), Some((out.clone(), Some("guest-7".into()))));
-        let session = Path::new("/gone/00c0ffee00c0ffee");
-        assert_eq!(through_collector(session), Some(("/gone".into(), Some("00c0ffee00c0ffee".into()))));
-    }
 }
