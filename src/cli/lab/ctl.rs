@@ -15,7 +15,7 @@ use std::{
     process::ExitCode,
     time::Duration,
 };
-use target::Target;
+use target::CommandTarget;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::UnixStream,
@@ -79,10 +79,10 @@ pub fn run(args: &CtlArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Sends the command the way the target stands for; the answer's line.
-async fn exchange(target: Target, command: &Map<String, Value>) -> anyhow::Result<String> {
+async fn exchange(target: CommandTarget, command: &Map<String, Value>) -> anyhow::Result<String> {
     match target {
-        Target::Collector(out, vm) => ask(&out, vm.as_deref(), command).await,
-        Target::Socket(socket) => directly(&socket, command).await,
+        CommandTarget::Collector(out, vm) => ask(&out, vm.as_deref(), command).await,
+        CommandTarget::Socket(socket) => directly(&socket, command).await,
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 
 /// Whom a command is for.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum CommandTarget {
     /// The collector of a directory, and the VM that is meant where one is named.
     Collector(PathBuf, Option<String>),
     /// A VM's socket.
@@ -22,19 +22,19 @@ pub enum Target {
 ///
 /// # Errors
 /// When it is nothing that takes a command; says what would be.
-pub fn find(target: &Path) -> anyhow::Result<Target> {
+pub fn find(target: &Path) -> anyhow::Result<CommandTarget> {
     if let Some((out, vm)) = through_collector(target) {
-        return Ok(Target::Collector(out, vm));
+        return Ok(CommandTarget::Collector(out, vm));
     }
     let text = target.to_str().unwrap_or_default();
     if !target.exists() && text.contains(['*', '?', '[']) {
-        return only(text, sockets(text).collect()).map(Target::Socket);
+        return only(text, sockets(text).collect()).map(CommandTarget::Socket);
     }
     if !target.exists() && !text.contains('/') {
         let domains = libvirt_patterns().flat_map(|pattern| sockets(&pattern).collect::<Vec<_>>());
         let found: Vec<PathBuf> = domains.filter(|path| is_called(path, text)).collect();
         if !found.is_empty() {
-            return only(text, found).map(Target::Socket);
+            return only(text, found).map(CommandTarget::Socket);
         }
     }
     let shown = target.display();
@@ -52,7 +52,7 @@ pub fn find(target: &Path) -> anyhow::Result<Target> {
         found.file_type().is_socket(),
         "'{shown}' is no socket: expected a VM's virtio-serial socket, or the directory of a collector"
     );
-    Ok(Target::Socket(target.to_owned()))
+    Ok(CommandTarget::Socket(target.to_owned()))
 }
 
 /// The one socket that a pattern or a domain's name means.
@@ -100,13 +100,13 @@ mod tests {
         let out = dir.path().to_owned();
         let socket = out.join("a.sock");
         let _listener = UnixListener::bind(&socket).unwrap();
-        assert_eq!(find(&socket).unwrap(), Target::Socket(socket.clone()));
-        assert_eq!(find(&out.join("*.sock")).unwrap(), Target::Socket(socket), "as in collect");
+        assert_eq!(find(&socket).unwrap(), CommandTarget::Socket(socket.clone()));
+        assert_eq!(find(&out.join("*.sock")).unwrap(), CommandTarget::Socket(socket), "as in collect");
         fs::write(out.join(CONTROL_SOCKET), "").unwrap();
-        let collector = |vm: Option<&str>| Target::Collector(out.clone(), vm.map(str::to_owned));
+        let collector = |vm: Option<&str>| CommandTarget::Collector(out.clone(), vm.map(str::to_owned));
         assert_eq!(find(&out).unwrap(), collector(None));
         assert_eq!(find(&out.join("guest-7")).unwrap(), collector(Some("guest-7")));
-        let gone = Target::Collector("/gone".into(), Some("00c0ffee00c0ffee-2".into()));
+        let gone = CommandTarget::Collector("/gone".into(), Some("00c0ffee00c0ffee-2".into()));
         assert_eq!(find(Path::new("/gone/00c0ffee00c0ffee-2")).unwrap(), gone);
     }
 
@@ -124,7 +124,7 @@ mod tests {
         fs::create_dir(dir.path().join("00c0ffee00c0ffee")).unwrap();
         assert_eq!(
             find(dir.path()).unwrap(),
-            Target::Collector(dir.path().to_owned(), None),
+            CommandTarget::Collector(dir.path().to_owned(), None),
             "its collector ended"
         );
     }
