@@ -101,11 +101,13 @@ impl Desk {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::request::ReplyTo;
     use super::*;
     use crate::lab::collect::{Socket, Talk};
     use crate::lab::rundir::{Limits, RECORDS_FILE};
     use serde_json::{Value, json};
     use std::{fs, path::Path, sync::Arc};
+    use tokio::sync::oneshot;
 
     /// A desk, and the guest's connection on each side.
     struct Migration {
@@ -198,6 +200,41 @@ mod tests {
         migration.came();
         assert!(migration.desk.has_given_all(Side::Source));
         assert!(!migration.desk.has_given_all(Side::Destination));
+    }
+
+    #[test]
+    fn each_answer_goes_to_whoever_asked() {
+        let mut migration = migration();
+        let mut answers = [5, 6].map(|id| {
+            let (to, answered) = oneshot::channel();
+            migration.source.ask(b"{}\n", Some(ReplyTo { id, to }));
+            answered
+        });
+        let reply = json!({"session": "00c0ffee00c0ffee", "seq": 0, "mono_ns": 5, "type": "reply", "to": 6, "ok": true});
+        migration.source.hear(10, format!("{reply}\n").as_bytes());
+        assert!(answers[0].try_recv().is_err(), "its answer is still to come");
+        assert!(answers[1].try_recv().unwrap().unwrap().contains("\"to\":6"));
+    }
+
+    #[test]
+    fn a_line_that_is_no_record_is_counted() {
+        let mut migration = migration();
+        migration.source.hear(10, (line(0) + "no record\n" + &line(1)).as_bytes());
+        let found = migration.desk.finish();
+        assert_eq!((found.records, found.torn, found.is_sound()), (2, 1, false));
+    }
+
+    #[test]
+    fn a_connection_that_ends_acknowledges_what_is_safe() {
+        let mut migration = migration();
+        migration.source.hear(10, line(0).as_bytes());
+        for file in migration.desk.take_unsynced() {
+            migration.desk.synced(&file, Ok(true));
+        }
+        migration.source.out().clear();
+        migration.source.close(1_000_000_000);
+        let said = String::from_utf8_lossy(migration.source.out()).into_owned();
+        assert!(said.contains("\"type\":\"ack\"") && said.contains("\"seq\":0"), "{said}");
     }
 
     #[test]
