@@ -208,6 +208,23 @@ mod tests {
     }
 
     #[test]
+    fn what_a_socket_does_not_take_at_once_is_sent_later() {
+        run(async {
+            let (ours, mut guest) = UnixStream::pair().unwrap();
+            let all: Vec<u8> = (0..4_000_000u32).map(|number| number as u8).collect();
+            let (mut out, mut heard) = (all.clone(), Vec::<u8>::new());
+            let mut chunk = vec![0; 1 << 20];
+            while heard.len() < all.len() {
+                ours.writable().await.unwrap();
+                assert!(write(&ours, &mut out));
+                let count = guest.read(&mut chunk).await.unwrap();
+                heard.extend(&chunk[..count]);
+            }
+            assert!(out.is_empty() && heard == all);
+        });
+    }
+
+    #[test]
     fn a_connection_that_is_broken_off_is_made_anew_and_begins_with_an_attach() {
         let dir = tempfile::tempdir().unwrap();
         run(async {
