@@ -246,7 +246,8 @@ impl GuestRecords {
                 let mut beat: Heartbeat = serde_json::from_slice(line)?;
                 let clocksource = beat.clocksource.take();
                 if is_possible {
-                    let clocksource = clocksource.map(|name| NewClocksource { mono_ns, name: harmless(&name) });
+                    let clocksource =
+                        clocksource.map(|name| NewClocksource { mono_ns, name: harmless(&name) });
                     self.clocksource = self.clocksource.take().or(clocksource);
                     self.heartbeats.push(HeartbeatAt { stamp, beat });
                 }

@@ -163,6 +163,9 @@ fn sync(store: &mut Store) -> bool {
     is_there
 }
 
+/// What somebody does to a file.
+type Spoil = fn(&Path);
+
 #[test]
 fn what_somebody_took_from_the_file_is_missing_until_it_comes_again_and_never_safe() {
     let removed = |path: &Path| fs::remove_dir_all(path.parent().unwrap()).unwrap();
@@ -176,8 +179,7 @@ fn what_somebody_took_from_the_file_is_missing_until_it_comes_again_and_never_sa
         let half = fs::metadata(path).unwrap().len() / 2;
         OpenOptions::new().write(true).open(path).unwrap().set_len(half).unwrap();
     };
-    let spoils: [(fn(&Path), u64); 3] = [(removed, 0), (replaced, 1), (cut, 3)];
-    for (spoil, left) in spoils {
+    for (spoil, left) in [(removed as Spoil, 0), (replaced as Spoil, 1), (cut as Spoil, 3)] {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("life").join(RECORDS_FILE);
         let mut store = open(path.parent().unwrap(), 1 << 20);
