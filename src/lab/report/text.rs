@@ -149,7 +149,7 @@ mod tests {
         let run = RunView::new(data.data());
         let said = text(std::slice::from_ref(&run)).split_whitespace().collect::<Vec<_>>().join(" ");
         for sentence in [
-            "1 blackout: 400 ms at 11.0 s (told by a lone gap of all vCPUs alone, so it may be the stall in which QEMU set",
+            "1 blackout: 400 ms at 11.00 s (told by a lone gap of all vCPUs alone, so it may be the stall in which QEMU set",
             "800 ms (0.50)",
         ] {
             assert!(said.contains(sentence), "{sentence}: {said}");
