@@ -10,10 +10,11 @@
 //! | 2 | [`analysis`], [`vm`] |
 //! | 3 | [`view`] |
 //! | 4 | [`report`] |
-//! | 5 | [`run`] |
+//! | 5 | [`experiment`], [`run`] |
 
 pub mod analysis;
 pub mod collect;
+pub mod experiment;
 pub mod figure;
 pub mod hostclock;
 pub mod image;

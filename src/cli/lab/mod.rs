@@ -1,6 +1,7 @@
 //! The command line of `sully-lab`.
 
 mod collect;
+mod converge;
 mod ctl;
 mod image;
 mod interrupt;
@@ -25,6 +26,7 @@ enum LabCommand {
     Image(image::ImageArgs),
     Run(run::RunArgs),
     Scenarios(run::ScenariosArgs),
+    Converge(converge::ConvergeArgs),
     Report(report::ReportArgs),
     Collect(collect::CollectArgs),
     Ctl(ctl::CtlArgs),
@@ -49,6 +51,7 @@ pub fn main() -> ExitCode {
         LabCommand::Image(args) => image::run(args).map(|()| ExitCode::SUCCESS),
         LabCommand::Run(args) => run::run(args),
         LabCommand::Scenarios(args) => run::scenarios(args),
+        LabCommand::Converge(args) => converge::run(args),
         LabCommand::Report(args) => report::run(args).map(|()| ExitCode::SUCCESS),
         LabCommand::Collect(args) => collect::run(args),
         LabCommand::Ctl(args) => ctl::run(args),

@@ -13,9 +13,9 @@ use crate::cli::{print::print, say::say};
 use crate::lab::run::{Host, HostRequest, Watch, preflight, run_scenario, writable};
 use crate::lab::scenario::{BUILTIN, Resolved, ScenarioError, find};
 use crate::record::Outcome;
-use outcome::word;
-use progress::Progress;
-use reports::RunReports;
+pub use outcome::word;
+pub use progress::Progress;
+pub use reports::RunReports;
 use std::process::ExitCode;
 use tokio::runtime;
 use turns::{named, turns, wanted};
@@ -116,7 +116,8 @@ fn introduce(hosts: &[Host], scenarios: &[Resolved]) {
     }
 }
 
-fn wrong(error: &ScenarioError) -> ExitCode {
+/// Says what is wrong with a scenario; the exit code for it.
+pub fn wrong(error: &ScenarioError) -> ExitCode {
     say(format_args!("error: {error}"));
     ExitCode::from(WRONG)
 }

@@ -44,7 +44,8 @@ fn verdict(run: &Run, is_corrupt: bool) -> Option<String> {
         return None;
     }
     let (stream, happened) = (&run.stream, |name| run.when(name).is_some());
-    let may_fail = expects("/expect/outcome").and_then(Value::as_str) == Some("failed");
+    let outcome = expects("/expect/outcome").and_then(Value::as_str);
+    let may_fail = outcome.is_some_and(|outcome| outcome != "completed");
     let why_not = if let Some(reason) = reasons.first() {
         format!("there is a reason against it: {reason}")
     } else if !stream.is_sound() || stream.unwritten > 0 {
@@ -124,6 +125,13 @@ mod tests {
             run.stream.holes = 2;
         };
         assert_eq!(found(proof), (Claims::default(), String::new()));
+        for outcome in ["failed", "any"] {
+            let cancelled = |run: &mut Run| {
+                run.scenario = serde_json::json!({ "expect": { "outcome": outcome } });
+                run.milestones.retain(|milestone| milestone.name != MilestoneName::Completed);
+            };
+            assert_eq!(found(cancelled), (Claims::default(), String::new()), "{outcome}");
+        }
     }
 
     #[test]

@@ -1,0 +1,84 @@
+//! One run of the search for the largest load that still converges: what is asked of it, and what came of it.
+
+use super::Tried;
+use crate::lab::scenario::{ExpectedOutcome, Scenario};
+use crate::record::{MilestoneName, Outcome, Run};
+use crate::units::{Nanos, Rate};
+
+/// How long the load is watched after the migration: the search asks whether it got through, and no more.
+const SETTLE: Nanos = Nanos::from_secs(1);
+
+/// `scenario` with a load of `rate` pages a second that must be through `within` that time, with no more than that downtime.
+pub fn narrowed(scenario: &Scenario, rate: u64, within: Nanos, max_downtime: Option<Nanos>) -> Scenario {
+    let mut narrowed = scenario.clone();
+    narrowed.load.asked.rate = Rate::PagesPerSecond(rate.min(Rate::LIMIT_PAGES_PER_S));
+    (narrowed.migration.timeout, narrowed.migration.settle) = (within, SETTLE);
+    narrowed.expect.outcome = ExpectedOutcome::Completed;
+    (narrowed.expect.max_downtime, narrowed.expect.throttled, narrowed.expect.postcopy) =
+        (max_downtime, None, None);
+    narrowed
+}
+
+/// What came of a run.
+///
+/// # Errors
+/// Why it says nothing of the load, in sentences.
+pub fn tried(run: &Run, max_downtime: Option<Nanos>) -> Result<Tried, Vec<String>> {
+    let happened = |name| run.when(name).is_some();
+    let downtime = run.source.as_ref().and_then(|sample| sample.downtime_ms).map(Nanos::from_ms);
+    let is_too_long = downtime.zip(max_downtime).is_some_and(|(downtime, most)| downtime > most);
+    match run.verdict.outcome {
+        Outcome::Passed => Ok(Tried::Through),
+        Outcome::Judged if happened(MilestoneName::Migrate) => {
+            if !happened(MilestoneName::Completed) || is_too_long {
+                Ok(Tried::Stuck)
+            } else {
+                Err(run.verdict.reasons.clone())
+            }
+        }
+        Outcome::Judged if happened(MilestoneName::Hello) => Ok(Tried::Unreached),
+        Outcome::Judged | Outcome::Failed | Outcome::Interrupted => Err(run.verdict.reasons.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::timeline::fixture::Story;
+
+    #[test]
+    fn what_came_of_a_run_is_told_by_how_far_it_came() {
+        let with = |outcome, without: &[MilestoneName]| {
+            let mut run = Story::precopy().run_data().run;
+            run.verdict.outcome = outcome;
+            run.verdict.reasons = vec!["why".into()];
+            run.milestones.retain(|milestone| !without.contains(&milestone.name));
+            tried(&run, Some(Nanos::from_secs(60)))
+        };
+        let (migrate, completed) = (MilestoneName::Migrate, MilestoneName::Completed);
+        assert_eq!(with(Outcome::Passed, &[]), Ok(Tried::Through));
+        assert_eq!(with(Outcome::Judged, &[completed]), Ok(Tried::Stuck));
+        assert_eq!(with(Outcome::Judged, &[migrate, completed]), Ok(Tried::Unreached));
+        assert_eq!(with(Outcome::Judged, &[]), Err(vec!["why".to_owned()]), "something else is wrong");
+        assert_eq!(with(Outcome::Failed, &[completed]), Err(vec!["why".to_owned()]));
+        let run = Story::precopy().run_data().run;
+        let judged = |most| {
+            let mut run = run.clone();
+            run.verdict.outcome = Outcome::Judged;
+            tried(&run, Some(most))
+        };
+        assert_eq!(judged(Nanos(1)), Ok(Tried::Stuck), "too long a downtime");
+    }
+
+    #[test]
+    fn a_run_of_the_search_keeps_the_scenario_but_for_what_is_searched() {
+        let scenario = Scenario::default();
+        let narrowed = narrowed(&scenario, 512, Nanos::from_secs(30), Some(Nanos::from_ms(200)));
+        assert_eq!(narrowed.load.asked.rate, Rate::PagesPerSecond(512));
+        assert_eq!(
+            (narrowed.migration.timeout, narrowed.migration.bandwidth),
+            (Nanos::from_secs(30), scenario.migration.bandwidth)
+        );
+        assert_eq!(narrowed.expect.max_downtime, Some(Nanos::from_ms(200)));
+    }
+}

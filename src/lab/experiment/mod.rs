@@ -1,0 +1,7 @@
+//! Questions that take several runs to answer.
+
+mod border;
+mod converge;
+
+pub use border::{Border, Found, NEAR, NextRate, Tried};
+pub use converge::{narrowed, tried};
