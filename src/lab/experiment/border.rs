@@ -157,8 +157,8 @@ mod tests {
     #[test]
     fn a_rate_is_doubled_until_it_does_not_get_through_and_the_border_closed_in_on() {
         let (found, tried) = search(1000, 3000, u64::MAX);
-        assert_eq!(found, Found::Border { through: 2828, stuck: 3364 });
-        assert_eq!(tried, [1000, 2000, 4000, 2828, 3364, 2828, 2828]);
+        assert_eq!(found, Found::Border { through: 2828, stuck: 3363 });
+        assert_eq!(tried, [1000, 2000, 4000, 2828, 3363, 2828, 2828]);
     }
 
     #[test]
