@@ -4,7 +4,7 @@ use super::interrupt::interruptions;
 use super::run::{Progress, RunReports, word, wrong};
 use crate::cli::{print::print, say::say};
 use crate::lab::{
-    experiment::{Border, Found, NextRate, Tried, narrowed, tried},
+    experiment::{Border, BorderFound, NextRate, Tried, narrowed, tried},
     run::{Host, HostRequest, RunResult, Watch, preflight, run_scenario, writable},
     scenario::{Resolved, Scale, find_scaled},
     vm::accel::Wanted,
@@ -67,11 +67,11 @@ pub fn run(args: &ConvergeArgs) -> anyhow::Result<ExitCode> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let found = runtime.block_on(search(args, &resolved))?;
     print(&format!("\n{}\n", conclusion(found, args)))?;
-    let is_told = matches!(found, Found::Border { .. } | Found::AllThrough { .. });
+    let is_told = matches!(found, BorderFound::Border { .. } | BorderFound::AllThrough { .. });
     Ok(ExitCode::from(if is_told { 0 } else { 3 }))
 }
 
-async fn search(args: &ConvergeArgs, resolved: &Resolved) -> anyhow::Result<Found> {
+async fn search(args: &ConvergeArgs, resolved: &Resolved) -> anyhow::Result<BorderFound> {
     let request = HostRequest { image: args.image.clone(), qemu: args.qemu.clone(), wanted: args.accel };
     let host = Host::prepare(&request).await?;
     writable(&args.out)?;
@@ -135,28 +135,28 @@ fn shown(pages_per_s: u64) -> String {
     format!("{}/s", ByteSize(pages_per_s.saturating_mul(PAGE_BYTES)).human())
 }
 
-fn conclusion(found: Found, args: &ConvergeArgs) -> String {
+fn conclusion(found: BorderFound, args: &ConvergeArgs) -> String {
     let downtime =
         args.max_downtime.map(|most| format!(" with at most {most} of downtime")).unwrap_or_default();
     let limit = format!("within {}{downtime}", args.within);
     let every = if args.times == 1 { "once".into() } else { format!("{} times in {0}", args.times) };
     match found {
-        Found::Border { through, stuck } => format!(
+        BorderFound::Border { through, stuck } => format!(
             "The largest load that gets through {limit} is between {} ({every}) and {} (not).",
             shown(through),
             shown(stuck)
         ),
-        Found::AllThrough { through } => format!(
+        BorderFound::AllThrough { through } => format!(
             "Every load that the guest can make gets through {limit}: {} did ({every}), and it is no faster.",
             shown(through)
         ),
-        Found::NoneThrough { stuck } => {
+        BorderFound::NoneThrough { stuck } => {
             format!("No load gets through {limit}: even {} did not.", shown(stuck))
         }
-        Found::NoLoad => {
+        BorderFound::NoLoad => {
             "The guest reached none of these rates: the host may be busy, or vm.cpus too few.".into()
         }
-        Found::Unclear => {
+        BorderFound::Unclear => {
             format!("Runs with the same load got through {limit} and did not: no border was found.")
         }
     }
@@ -181,14 +181,14 @@ mod tests {
     fn what_was_found_is_said_with_its_limits() {
         let said = |found| conclusion(found, &args(&["--within", "20s", "--max-downtime", "200ms"]));
         assert_eq!(
-            said(Found::Border { through: 2560, stuck: 3072 }),
+            said(BorderFound::Border { through: 2560, stuck: 3072 }),
             "The largest load that gets through within 20s with at most 200ms of downtime is between 10.0 MiB/s (3 times in \
              3) and 12.0 MiB/s (not)."
         );
-        assert!(said(Found::AllThrough { through: 2560 }).contains("it is no faster"));
-        assert!(said(Found::NoneThrough { stuck: 256 }).contains("even 1.0 MiB/s did not"));
-        assert!(said(Found::NoLoad).contains("host may be busy"));
-        assert!(conclusion(Found::Unclear, &args(&[])).contains("within 30s and did not"));
+        assert!(said(BorderFound::AllThrough { through: 2560 }).contains("it is no faster"));
+        assert!(said(BorderFound::NoneThrough { stuck: 256 }).contains("even 1.0 MiB/s did not"));
+        assert!(said(BorderFound::NoLoad).contains("host may be busy"));
+        assert!(conclusion(BorderFound::Unclear, &args(&[])).contains("within 30s and did not"));
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub enum Tried {
 
 /// What the search has come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Found {
+pub enum BorderFound {
     /// This rate got through every time, and that one did not, in pages a second.
     Border {
         /// What got through.
@@ -54,7 +54,7 @@ pub enum NextRate {
     /// Try this rate, in pages a second.
     Try(u64),
     /// Nothing: it is over.
-    Done(Found),
+    Done(BorderFound),
 }
 
 /// The search.
@@ -87,20 +87,20 @@ impl Border {
     pub fn next_rate(&self) -> NextRate {
         let ceiling = [self.stuck, self.unreached].into_iter().flatten().min();
         match (self.through, ceiling) {
-            _ if self.runs >= RUNS_LIMIT => NextRate::Done(Found::Unclear),
+            _ if self.runs >= RUNS_LIMIT => NextRate::Done(BorderFound::Unclear),
             (None, None) => NextRate::Try(self.first),
             (Some((through, _)), None) => NextRate::Try(through.saturating_mul(2)),
             (None, Some(ceiling)) if ceiling / 2 >= LOWEST_PAGES_PER_S => NextRate::Try(ceiling / 2),
-            (None, Some(_)) => {
-                NextRate::Done(self.stuck.map_or(Found::NoLoad, |stuck| Found::NoneThrough { stuck }))
-            }
+            (None, Some(_)) => NextRate::Done(
+                self.stuck.map_or(BorderFound::NoLoad, |stuck| BorderFound::NoneThrough { stuck }),
+            ),
             (Some((through, _)), Some(ceiling)) if ceiling as f64 > through as f64 * NEAR => {
                 NextRate::Try(between(through, ceiling))
             }
             (Some((through, times)), Some(_)) if times < self.times => NextRate::Try(through),
             (Some((through, _)), Some(ceiling)) => NextRate::Done(match self.stuck {
-                Some(stuck) if stuck == ceiling => Found::Border { through, stuck },
-                _ => Found::AllThrough { through },
+                Some(stuck) if stuck == ceiling => BorderFound::Border { through, stuck },
+                _ => BorderFound::AllThrough { through },
             }),
         }
     }
@@ -134,7 +134,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// Searches where every rate up to `border` gets through, and the guest reaches every rate up to `most`.
-    fn search(first: u64, border: u64, most: u64) -> (Found, Vec<u64>) {
+    fn search(first: u64, border: u64, most: u64) -> (BorderFound, Vec<u64>) {
         let (mut search, mut tried) = (Border::new(first, 3), Vec::new());
         loop {
             match search.next_rate() {
@@ -157,15 +157,15 @@ mod tests {
     #[test]
     fn a_rate_is_doubled_until_it_does_not_get_through_and_the_border_closed_in_on() {
         let (found, tried) = search(1000, 3000, u64::MAX);
-        assert_eq!(found, Found::Border { through: 2828, stuck: 3363 });
+        assert_eq!(found, BorderFound::Border { through: 2828, stuck: 3363 });
         assert_eq!(tried, [1000, 2000, 4000, 2828, 3363, 2828, 2828]);
     }
 
     #[test]
     fn where_nothing_gets_through_or_all_does_it_is_said() {
-        assert_eq!(search(1000, 0, u64::MAX).0, Found::NoneThrough { stuck: 31 });
-        assert!(matches!(search(1000, u64::MAX, 5000).0, Found::AllThrough { through: 3846..=5000 }));
-        assert_eq!(search(1000, u64::MAX, 0).0, Found::NoLoad);
+        assert_eq!(search(1000, 0, u64::MAX).0, BorderFound::NoneThrough { stuck: 31 });
+        assert!(matches!(search(1000, u64::MAX, 5000).0, BorderFound::AllThrough { through: 3846..=5000 }));
+        assert_eq!(search(1000, u64::MAX, 0).0, BorderFound::NoLoad);
     }
 
     #[test]
@@ -197,7 +197,7 @@ mod tests {
         #[test]
         fn what_is_found_encloses_the_border(first in 16u64..1_000_000, border in 32u64..10_000_000) {
             let (found, tried) = search(first, border, u64::MAX);
-            let Found::Border { through, stuck } = found else { panic!("{found:?}") };
+            let BorderFound::Border { through, stuck } = found else { panic!("{found:?}") };
             prop_assert!(through <= border && stuck > border && stuck as f64 <= through as f64 * NEAR + 1.0);
             prop_assert!(tried.iter().filter(|rate| **rate == through).count() >= 3);
         }

@@ -3,5 +3,5 @@
 mod border;
 mod converge;
 
-pub use border::{Border, Found, NEAR, NextRate, Tried};
+pub use border::{Border, BorderFound, NEAR, NextRate, Tried};
 pub use converge::{narrowed, tried};
