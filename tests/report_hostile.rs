@@ -135,7 +135,7 @@ fn a_page_that_cannot_be_written_costs_the_page_and_not_the_text() {
     assert!(text.contains("Verdict: failed") && !text.contains("The same with charts"), "{text}");
     assert_eq!(said.lines().count(), 1, "{said}");
     assert!(
-        said.contains("cannot write the report to") && said.matches("Is a directory").count() == 1,
+        said.contains("cannot write the report to") && said.matches("no regular file").count() == 1,
         "{said}"
     );
 }

@@ -4,9 +4,9 @@ use super::interrupt::interruptions;
 use super::run::{Progress, RunReports, word, wrong};
 use crate::cli::{print::print, say::say};
 use crate::lab::{
-    experiment::{Border, BorderFound, NextRate, Tried, narrowed, tried},
+    experiment::{Border, BorderFound, NextRate, Tried, narrowed, tried, unsearchable},
     run::{Host, HostRequest, RunResult, Watch, preflight, run_scenario, writable},
-    scenario::{Resolved, Scale, find_scaled},
+    scenario::{Resolved, Scale, ScenarioError, find_scaled},
     vm::accel::Wanted,
 };
 use crate::units::{ByteSize, Nanos, PAGE_BYTES, Rate};
@@ -64,6 +64,12 @@ pub fn run(args: &ConvergeArgs) -> anyhow::Result<ExitCode> {
         Ok(resolved) => resolved,
         Err(error) => return Ok(wrong(&error)),
     };
+    let first = narrowed(&resolved.scenario, FIRST_PAGES_PER_S, args.within, args.max_downtime);
+    let faults = unsearchable(&first);
+    if !faults.is_empty() {
+        let (origin, message) = (resolved.scenario.name, faults.join("; "));
+        return Ok(wrong(&ScenarioError::Wrong { origin, place: String::new(), message }));
+    }
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let found = runtime.block_on(search(args, &resolved))?;
     print(&format!("\n{}\n", conclusion(found, args)))?;

@@ -1,7 +1,8 @@
 //! One run of the search for the largest load that still converges: what is asked of it, and what came of it.
 
 use super::Tried;
-use crate::lab::scenario::{ExpectedOutcome, Scenario};
+use crate::lab::scenario::{Deed, ExpectedOutcome, Scenario, check};
+use crate::plan::PhaseAsked;
 use crate::record::{MilestoneName, Outcome, Run};
 use crate::units::{Nanos, Rate};
 
@@ -19,6 +20,21 @@ pub fn narrowed(scenario: &Scenario, rate: u64, within: Nanos, max_downtime: Opt
     narrowed
 }
 
+/// Why a scenario cannot be searched, each cause in a sentence that names the way out.
+pub fn unsearchable(scenario: &Scenario) -> Vec<String> {
+    let mut faults = check(scenario);
+    let says_rate = |phase: &PhaseAsked| {
+        phase.ramp.is_some() || phase.settings.iter().any(|setting| setting.name() == "rate")
+    };
+    if scenario.load.asked.phases.iter().any(says_rate) {
+        faults.push("a load.phase says its own rate or ramp: leave it out, the search sets load.rate".into());
+    }
+    if scenario.migration.when.iter().any(|step| step.deed == Deed::Cancel) {
+        faults.push("a step of migration.when cancels the migration: leave it out, the search ends those that take too long".into());
+    }
+    faults
+}
+
 /// What came of a run.
 ///
 /// # Errors
@@ -27,10 +43,15 @@ pub fn tried(run: &Run, max_downtime: Option<Nanos>) -> Result<Tried, Vec<String
     let happened = |name| run.when(name).is_some();
     let downtime = run.source.as_ref().and_then(|sample| sample.downtime_ms).map(Nanos::from_ms);
     let is_too_long = downtime.zip(max_downtime).is_some_and(|(downtime, most)| downtime > most);
+    let status = run.source.as_ref().and_then(|sample| sample.status.as_deref());
     match run.verdict.outcome {
         Outcome::Passed => Ok(Tried::Through),
         Outcome::Judged if happened(MilestoneName::Migrate) => {
-            if !happened(MilestoneName::Completed) || is_too_long {
+            // A migration whose time is over is cancelled, or left to itself in post-copy; one that failed says nothing.
+            let is_over = status.is_some_and(|status| {
+                ["active", "cancelling", "cancelled", "postcopy-active"].contains(&status)
+            });
+            if !happened(MilestoneName::Completed) && is_over || is_too_long {
                 Ok(Tried::Stuck)
             } else {
                 Err(run.verdict.reasons.clone())
@@ -45,6 +66,7 @@ pub fn tried(run: &Run, max_downtime: Option<Nanos>) -> Result<Tried, Vec<String
 mod tests {
     use super::*;
     use crate::lab::timeline::fixture::Story;
+    use crate::record::{MigrationSample, Verdict};
 
     #[test]
     fn what_came_of_a_run_is_told_by_how_far_it_came() {
@@ -57,7 +79,6 @@ mod tests {
         };
         let (migrate, completed) = (MilestoneName::Migrate, MilestoneName::Completed);
         assert_eq!(with(Outcome::Passed, &[]), Ok(Tried::Through));
-        assert_eq!(with(Outcome::Judged, &[completed]), Ok(Tried::Stuck));
         assert_eq!(with(Outcome::Judged, &[migrate, completed]), Ok(Tried::Unreached));
         assert_eq!(with(Outcome::Judged, &[]), Err(vec!["why".to_owned()]), "something else is wrong");
         assert_eq!(with(Outcome::Failed, &[completed]), Err(vec!["why".to_owned()]));
@@ -68,6 +89,19 @@ mod tests {
             tried(&run, Some(most))
         };
         assert_eq!(judged(Nanos(1)), Ok(Tried::Stuck), "too long a downtime");
+        let ended = |status: &str| {
+            let mut run = run.clone();
+            run.verdict = Verdict { outcome: Outcome::Judged, reasons: vec!["why".into()] };
+            run.milestones.retain(|milestone| milestone.name != completed);
+            run.source = Some(MigrationSample { status: Some(status.into()), ..MigrationSample::default() });
+            tried(&run, None)
+        };
+        assert_eq!((ended("cancelled"), ended("postcopy-active")), (Ok(Tried::Stuck), Ok(Tried::Stuck)));
+        assert_eq!(
+            ended("failed"),
+            Err(vec!["why".to_owned()]),
+            "a QEMU that fails says nothing of the load"
+        );
     }
 
     #[test]

@@ -4,4 +4,4 @@ mod border;
 mod converge;
 
 pub use border::{Border, BorderFound, NEAR, NextRate, Tried};
-pub use converge::{narrowed, tried};
+pub use converge::{narrowed, tried, unsearchable};

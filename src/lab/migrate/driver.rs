@@ -300,6 +300,7 @@ impl Driver {
         if result == MigrationResult::Completed {
             self.precopy_was_through();
         }
+        self.tell_left_steps();
         self.release_guest(Side::Source);
         let [source, destination] = std::mem::take(&mut self.last);
         self.actions.push(Action::Finish(Box::new(MigrationEnd {

@@ -16,6 +16,7 @@ use anyhow::Context;
 use std::{
     fs::{self, File},
     io::{self, BufWriter, Read, Write},
+    os::unix::fs::FileTypeExt as _,
     path::Path,
     time::SystemTime,
 };
@@ -39,11 +40,11 @@ pub fn write_derived(run: &RunView, dir: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// When it cannot be written.
 pub fn write_pages(runs: &[RunView], page: &Path) -> anyhow::Result<()> {
-    fs::write(page, html(runs)?)
+    write_file(page, html(runs)?.as_bytes())
         .with_context(|| format!("cannot write the report to '{}'", page.display()))?;
     if runs.len() > 1 {
         let path = page.with_file_name(COMPARISON_FILE);
-        fs::write(&path, comparison_json(runs)?)
+        write_file(&path, comparison_json(runs)?.as_bytes())
             .with_context(|| format!("cannot write the comparison to '{}'", path.display()))?;
     }
     Ok(())
@@ -57,7 +58,30 @@ fn write_analysis(run: &RunView, path: &Path) -> anyhow::Result<()> {
     if is_read && found == text.as_bytes() {
         return Ok(());
     }
-    fs::write(path, text).with_context(|| format!("cannot write the analysis to '{}'", path.display()))
+    write_file(path, text.as_bytes())
+        .with_context(|| format!("cannot write the analysis to '{}'", path.display()))
+}
+
+/// Writes a file whole or not at all, in the place of one that was there. A device, or what a link like /dev/stdout leads to, is
+/// written to; a FIFO would be waited for.
+fn write_file(path: &Path, text: &[u8]) -> io::Result<()> {
+    let found = fs::symlink_metadata(path).map(|found| found.file_type()).ok();
+    let leads_elsewhere = || fs::metadata(path).is_ok_and(|target| !target.is_file());
+    match found {
+        Some(found) if found.is_char_device() || found.is_symlink() && leads_elsewhere() => {
+            fs::write(path, text)
+        }
+        Some(found) if !found.is_file() && !found.is_symlink() => {
+            Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"))
+        }
+        _ => {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let draft = path.with_file_name(format!(".{name}.draft"));
+            fs::write(&draft, text).and_then(|()| fs::rename(&draft, path)).inspect_err(|_| {
+                let _ = fs::remove_file(&draft);
+            })
+        }
+    }
 }
 
 /// Whole or not at all.
@@ -107,6 +131,23 @@ mod tests {
         write_derived(&view(dir.path()), dir.path()).unwrap();
         let first = fs::read_to_string(&path).unwrap();
         (dir, path, first)
+    }
+
+    #[test]
+    fn what_stands_in_a_files_place_is_not_waited_for_and_no_link_leads_out_of_the_run() {
+        let (dir, path, first) = derived(ANALYSIS_FILE);
+        let outside = tempfile::NamedTempFile::new().unwrap();
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(outside.path(), &path).unwrap();
+        write_derived(&view(dir.path()), dir.path()).unwrap();
+        assert_eq!(
+            (fs::read_to_string(&path).unwrap(), fs::read(outside.path()).unwrap()),
+            (first, Vec::new())
+        );
+        fs::remove_file(&path).unwrap();
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let refused = format!("{:#}", write_derived(&view(dir.path()), dir.path()).unwrap_err());
+        assert!(refused.contains("analysis.json") && refused.contains("no regular file"), "{refused}");
     }
 
     #[test]

@@ -22,6 +22,27 @@ const NAMED: [(&str, &str, f64); 9] = [
 /// Stages that no migration is part of: a slowdown is that of the others.
 const QUIET_STAGES: [&str; 2] = ["baseline", "after"];
 
+/// Figures without a path that have no short name: they are lists, or no numbers.
+const MORE: [&str; 4] = ["throttle_percent", "pass_count", "migration_ns", "sent_bytes"];
+/// Percentiles of a slowdown.
+const PERCENTILES: [&str; 4] = ["p50", "p90", "p99", "p999"];
+
+/// What no report will have of these demands, each in a sentence.
+pub fn never_met(demands: &[Demand]) -> Vec<String> {
+    let known = || NAMED.into_iter().map(|(name, ..)| name).chain(MORE);
+    let never = |demand: &&Demand| match demand.figure.split_once('.') {
+        None => !known().any(|known| known == demand.figure),
+        Some(("slowdown", of)) => !PERCENTILES.contains(&of),
+        Some(_) => demand.figure.split('.').any(str::is_empty),
+    };
+    let said = |demand: &Demand| {
+        let meant = nearest(&demand.figure, known().chain(["slowdown.p99", "pages.corrupt"]));
+        let meant = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
+        format!("expect.figures demands {demand}, and a report has no figure {}{meant}", demand.figure)
+    };
+    demands.iter().filter(never).map(said).collect()
+}
+
 /// Every demand that is not met, or that cannot be judged, in a sentence.
 ///
 /// # Errors
@@ -49,7 +70,10 @@ fn figure(report: &Value, name: &str) -> Result<f64, String> {
         return highest(report, "qemu", |sample| sample["throttle_percent"].as_f64()).ok_or_else(absent);
     }
     if let Some(of) = name.strip_prefix("slowdown.") {
-        return slowdown(report, of).ok_or_else(absent);
+        return slowdown(report, of).ok_or_else(|| match why_no_slowdown(report, of) {
+            Some(reason) => format!("{}: {reason}", absent()),
+            None => absent(),
+        });
     }
     let (path, factor) = NAMED
         .into_iter()
@@ -83,6 +107,14 @@ fn slowdown(report: &Value, of: &str) -> Option<f64> {
         let is_quiet = QUIET_STAGES.iter().any(|quiet| stage["name"] == *quiet);
         if is_quiet { None } else { at(&stage["slowdown"]["response"], of)?["ratio"].as_f64() }
     })
+}
+
+/// Why no stage of the migration has that ratio, where one says it.
+fn why_no_slowdown(report: &Value, of: &str) -> Option<String> {
+    let stages = at(report, "analysis.stages")?.as_array()?;
+    let reason =
+        |stage: &Value| at(&stage["slowdown"]["response"], of)?["reason"].as_str().map(str::to_owned);
+    stages.iter().find_map(reason)
 }
 
 fn highest(report: &Value, list: &str, of: impl Fn(&Value) -> Option<f64>) -> Option<f64> {
@@ -143,6 +175,18 @@ mod tests {
         assert!(said[1].contains("did you mean downtime_ms?") && said[1].contains("--json"), "{said:?}");
         assert!(said[2].contains("name is no number"), "{said:?}");
         assert!(said[3].contains("the report has no postcopy.requests of this run"), "{said:?}");
+    }
+
+    #[test]
+    fn a_demand_that_no_run_can_meet_is_known_before_it() {
+        let said = |text: &str| never_met(&[text.parse().unwrap()]).join("");
+        for wrong in ["downtim_ms < 3", "slowdown.p98 < 2", "..... == 1", "phases < 1"] {
+            assert!(said(wrong).contains("a report has no figure"), "{wrong}");
+        }
+        assert!(said("downtim_ms < 3").ends_with("did you mean downtime_ms?"));
+        for right in ["downtime_ms < 3", "slowdown.p99 < 2", "pages.corrupt == 0", "phases.0.intervals > 1"] {
+            assert_eq!(said(right), "", "{right}");
+        }
     }
 
     #[test]

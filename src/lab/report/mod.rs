@@ -21,7 +21,7 @@ mod words;
 
 pub use artefacts::{write_derived, write_pages};
 pub use csv::csv;
-pub use demands::unmet;
+pub use demands::{never_met, unmet};
 pub use html::html;
 pub use json::json;
 pub use text::text;

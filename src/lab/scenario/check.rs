@@ -39,7 +39,8 @@ pub fn check(scenario: &Scenario) -> Vec<String> {
     for fault in load.visit_faults() {
         faults.push(format!("load as the guest is told it: {}; {}", fault.what, fault.remedy));
     }
-    faults.extend(when::faults(&migration.when));
+    faults.extend(when::faults(&migration.when, migration.timeout));
+    faults.extend(when::value_faults(&migration.parameters, &migration.when));
     if migration.preempt && !migration.may_postcopy() {
         faults.push("migration.preempt = true needs migration.postcopy = true".into());
     }
@@ -84,7 +85,8 @@ fn vm(scenario: &Scenario, faults: &mut Vec<String>) {
         faults.push(format!("vm.cpus = {} cannot be: a VM has 1 to 255 vCPUs", vm.cpus));
     }
     for (argument, way_out) in OWN_ARGUMENTS {
-        if vm.qemu_args.iter().any(|given| given == argument) {
+        let bare = |text: &str| text.trim_start_matches('-').to_owned();
+        if vm.qemu_args.iter().any(|given| given.starts_with('-') && bare(given) == bare(argument)) {
             faults.push(format!(
                 "vm.qemu_args has {argument}, which the lab gives QEMU itself: leave it out, {way_out}"
             ));
@@ -220,7 +222,7 @@ mod tests {
     fn every_fault_is_said_at_once() {
         let mut scenario = Scenario { name: "../etc".into(), ..Scenario::default() };
         scenario.vm.cpus = 0;
-        scenario.vm.qemu_args = ["-cpu", "max", "-m", "1G"].map(String::from).to_vec();
+        scenario.vm.qemu_args = ["-cpu", "max", "--m", "1G"].map(String::from).to_vec();
         scenario.load.asked.memory = MemoryAmount::Bytes(ByteSize::mib(300));
         scenario.load.asked.write_bytes = 12;
         scenario.migration.preempt = true;

@@ -126,7 +126,10 @@ pub fn again(
     let no_scenario =
         |message: String| ScenarioError::Wrong { origin: shown(origin), place: String::new(), message };
     let text = toml::to_string(written).map_err(|error| no_scenario(error.to_string()))?;
-    overridden(read(&text, origin)?, origin, overrides)
+    let mut scenario = read(&text, origin)?;
+    // What the plan said counts already.
+    scenario.load.plan = None;
+    overridden(scenario, origin, overrides)
 }
 
 /// The scenario that `text` holds; `origin` names it in errors.

@@ -16,6 +16,7 @@ mod when;
 
 pub use bandwidth::Bandwidth;
 pub use builtin::{BUILTIN, Builtin, expand};
+pub use check::check;
 pub use demand::{Comparison, Demand};
 pub use keys::nearest;
 pub use load::{Resolved, ScenarioError, again, find, find_scaled, parse};

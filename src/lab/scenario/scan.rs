@@ -1,11 +1,14 @@
 //! One key of a scenario with several values: `--scan load.rate=20M/s,40M/s`.
 
 use super::{Resolved, Scale, ScenarioError, find_scaled};
-use crate::units::UnitError;
+use crate::units::{UnitError, shown};
 use std::str::FromStr;
 
 /// The most runs that scans may ask for at once.
 const VARIANTS_LIMIT: usize = 1000;
+
+/// The longest name of a scenario, in bytes.
+const NAME_LIMIT: usize = 100;
 
 /// A key, and the values that it has in turn. Text: `KEY=V1,V2,...`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,9 +42,17 @@ pub fn variants(
     scans: &[Scan],
 ) -> Result<Vec<Resolved>, ScenarioError> {
     let count = scans.iter().map(|scan| scan.values.len()).fold(1, usize::saturating_mul);
+    let wrong = |message| ScenarioError::Wrong { origin: "--scan".into(), place: String::new(), message };
     if count > VARIANTS_LIMIT {
-        let message = format!("the scans have {count} combinations: at most {VARIANTS_LIMIT}");
-        return Err(ScenarioError::Wrong { origin: "--scan".into(), place: String::new(), message });
+        return Err(wrong(format!("the scans have {count} combinations: at most {VARIANTS_LIMIT}")));
+    }
+    let keys = || scans.iter().map(|scan| scan.key.as_str());
+    let set_keys = set.iter().filter_map(|text| text.split_once('=')).map(|(key, _)| key.trim());
+    let twice = keys()
+        .enumerate()
+        .find(|(index, key)| keys().take(*index).chain(set_keys.clone()).any(|other| other == *key));
+    if let Some((_, key)) = twice {
+        return Err(wrong(format!("{} has its values from another --scan or --set already", shown(key, 60))));
     }
     combinations(scans).map(|chosen| variant(name, scale, set, &chosen)).collect()
 }
@@ -73,6 +84,11 @@ fn variant(
         let key = key.rsplit('.').next().unwrap_or(key);
         let name = &mut resolved.scenario.name;
         *name = format!("{name}/{}", part(&format!("{key}-{value}")));
+    }
+    if resolved.scenario.name.len() > NAME_LIMIT {
+        let message =
+            format!("{} is too long a name for a run: at most {NAME_LIMIT} letters", resolved.scenario.name);
+        return Err(ScenarioError::Wrong { origin: "--scan".into(), place: String::new(), message });
     }
     Ok(resolved)
 }
@@ -124,7 +140,16 @@ mod tests {
             assert!(said.contains(&format!("'{text}'")) && said.contains("load.rate=20M/s,40M/s"), "{said}");
         }
         assert!(names(&["load.rat=1M/s"]).unwrap_err().contains("did you mean load.rate?"));
-        let many = format!("load.seed={}", vec!["1"; 1001].join(","));
+        assert!(
+            names(&["vm.cpus=1", "vm.cpus=2"]).unwrap_err().contains("vm.cpus has its values from another")
+        );
+        assert!(names(&["load.seed=4"]).unwrap_err().contains("load.seed has its values from another"));
+        assert!(
+            names(&[&format!("load.pattern=stride:{}1", "0".repeat(99))])
+                .unwrap_err()
+                .contains("too long a name")
+        );
+        let many = format!("vm.cpus={}", vec!["1"; 1001].join(","));
         assert!(names(&[&many]).unwrap_err().contains("1001 combinations: at most 1000"));
     }
 }

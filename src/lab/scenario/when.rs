@@ -10,25 +10,25 @@ pub type Parameters = BTreeMap<String, Value>;
 
 /// Something that is done once: as soon as all of the conditions that are given hold at the same time.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct When {
     /// The pass that has begun, as QEMU counts: the first one sends all of the memory.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pass: Option<u64>,
     /// So long after the migration began.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Nanos>,
     /// So many passes in a row each began with no less left to send than the one before.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_converging: Option<u64>,
     /// QEMU's own word for how the migration stands, such as `postcopy-active`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
     /// What is done.
     #[serde(rename = "do")]
     pub deed: Deed,
     /// What `do = "set"` sets.
-    #[serde(skip_serializing_if = "Parameters::is_empty")]
+    #[serde(default, skip_serializing_if = "Parameters::is_empty")]
     pub parameters: Parameters,
 }
 
@@ -51,21 +51,15 @@ pub enum Deed {
     Set,
 }
 
-/// The states that QEMU has for a migration, up to 11.1.
-pub const STATES: [&str; 15] = [
-    "none",
+/// The states of a migration in which something can be done, by QEMU's names up to 11.1.
+pub const STATES: [&str; 9] = [
     "setup",
-    "cancelling",
-    "cancelled",
     "active",
     "postcopy-device",
     "postcopy-active",
     "postcopy-paused",
     "postcopy-recover-setup",
     "postcopy-recover",
-    "completed",
-    "failing",
-    "failed",
     "pre-switchover",
     "device",
 ];
@@ -91,7 +85,7 @@ impl fmt::Display for When {
 }
 
 /// What is wrong with these steps, each fault as a sentence with the way out.
-pub(super) fn faults(steps: &[When]) -> Vec<String> {
+pub(super) fn faults(steps: &[When], timeout: Nanos) -> Vec<String> {
     let mut faults = Vec::new();
     for (step, number) in steps.iter().zip(1..) {
         let mut fault = |what: String| faults.push(format!("migration.when, step {number}: {what}"));
@@ -103,9 +97,14 @@ pub(super) fn faults(steps: &[When]) -> Vec<String> {
         }
         if let Some(status) = step.status.as_deref().filter(|status| !STATES.contains(status)) {
             fault(format!(
-                "QEMU has no migration status '{}': expected one of {}",
+                "nothing can be done at the migration status '{}': expected one of {}",
                 crate::units::shown(status, 40),
                 STATES.join(", ")
+            ));
+        }
+        if let Some(after) = step.after.filter(|after| *after >= timeout) {
+            fault(format!(
+                "after = {after} never comes: migration.timeout = {timeout} ends the migration before"
             ));
         }
         if (step.deed == Deed::Set) == step.parameters.is_empty() {
@@ -116,6 +115,23 @@ pub(super) fn faults(steps: &[When]) -> Vec<String> {
         }
     }
     faults
+}
+
+/// What is wrong with values that go to QEMU as they are: JSON knows no NaN and no date.
+pub(super) fn value_faults(parameters: &Parameters, steps: &[When]) -> Vec<String> {
+    let given = parameters.iter().chain(steps.iter().flat_map(|step| &step.parameters));
+    let is_wrong = |value: &Value| match value {
+        Value::Null => true,
+        Value::Object(fields) => fields.keys().any(|key| key.starts_with('$')),
+        _ => false,
+    };
+    given
+        .filter(|(name, value)| name.is_empty() || is_wrong(value))
+        .map(|(name, _)| {
+            let name = crate::units::shown(name, 60);
+            format!("migration.parameters.{name} cannot be: a parameter has a name, and a number, a text, true or false for its value")
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -139,10 +155,16 @@ mod tests {
     fn a_step_that_cannot_be_is_refused_with_its_number_and_the_way_out() {
         for (step, part) in [
             ("do = \"cancel\"", "step 1: it has no condition: give it pass, after, not_converging or status"),
+            ("after = \"3m\"\ndo = \"cancel\"", "after = 3m never comes: migration.timeout = 2m"),
+            ("pass = 2", "missing field `do`"),
+            (
+                "pass = 2\ndo = \"set\"\nparameters = { x = nan }",
+                "migration.parameters.x cannot be: a parameter has",
+            ),
             ("pass = 0\ndo = \"cancel\"", "passes are counted from 1"),
             (
                 "status = \"activ\"\ndo = \"cancel\"",
-                "no migration status 'activ': expected one of none, setup",
+                "nothing can be done at the migration status 'activ': expected one of setup, active",
             ),
             ("pass = 2\ndo = \"set\"", "do = \"set\" and parameters go together"),
             ("pass = 2\ndo = \"pause\"\nparameters = { x = 1 }", "do = \"set\" and parameters go together"),

@@ -35,7 +35,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "KEY=V1,V2")]
     pub scan: Vec<Scan>,
     /// Run the scenario of an earlier run's directory once more
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["scale", "scan"])]
     pub again: Vec<PathBuf>,
     /// Show no progress
     #[arg(short, long)]

@@ -3,14 +3,19 @@
 use super::args::RunArgs;
 use crate::files::read_text;
 use crate::lab::{
+    report::never_met,
     run::Host,
     rundir::RUN_FILE,
     scenario::{Resolved, ScenarioError, again, expand, variants},
 };
+use crate::record::Run;
 use std::path::{Path, PathBuf};
 
 /// The longest `run.json` that is read for its scenario, in bytes.
 const RUN_LIMIT_BYTES: u64 = 16 << 20;
+
+/// What the scenario of a run has, since every value of it was resolved.
+const SECTIONS: [&str; 4] = ["vm", "load", "migration", "expect"];
 
 /// Every scenario that is asked for.
 ///
@@ -23,6 +28,13 @@ pub fn wanted(args: &RunArgs) -> Result<Vec<Resolved>, ScenarioError> {
     }
     for dir in &args.again {
         wanted.push(again(&scenario_of(dir)?, &dir.display().to_string(), &args.set)?);
+    }
+    for Resolved { scenario, .. } in &wanted {
+        let never = never_met(&scenario.expect.figures);
+        if !never.is_empty() {
+            let (origin, message) = (scenario.name.clone(), never.join("; "));
+            return Err(ScenarioError::Wrong { origin, place: String::new(), message });
+        }
     }
     Ok(wanted)
 }
@@ -37,7 +49,14 @@ fn scenario_of(dir: &Path) -> Result<serde_json::Value, ScenarioError> {
     let text = read_text(&path, RUN_LIMIT_BYTES).map_err(|error| unreadable(error.to_string()))?;
     let mut run: serde_json::Value =
         serde_json::from_str(&text).map_err(|error| unreadable(error.to_string()))?;
-    Ok(run["scenario"].take())
+    if run.get("schema").and_then(serde_json::Value::as_u64) != Some(u64::from(Run::SCHEMA)) {
+        return Err(unreadable(format!("it is not of schema {}", Run::SCHEMA)));
+    }
+    let scenario = run.get_mut("scenario").map(serde_json::Value::take).unwrap_or_default();
+    match SECTIONS.iter().find(|section| !scenario[**section].is_object()) {
+        None => Ok(scenario),
+        Some(section) => Err(unreadable(format!("its scenario has no section {section}"))),
+    }
 }
 
 /// Each QEMU that is named, or else the one on PATH.
@@ -95,7 +114,7 @@ mod tests {
     fn a_run_of_before_is_asked_for_by_its_directory_alone() {
         let dir = tempfile::tempdir().unwrap();
         let scenario = find("qemu/recover", &["load.rate=7M/s".into()]).unwrap().scenario;
-        let run = serde_json::json!({ "scenario": scenario });
+        let run = serde_json::json!({ "schema": 1, "scenario": scenario });
         fs::write(dir.path().join(RUN_FILE), run.to_string()).unwrap();
         let path = dir.path().display().to_string();
         assert_eq!(asked(&["--again", &path]).unwrap()[0].scenario, scenario);
@@ -103,14 +122,31 @@ mod tests {
         assert_eq!(changed[0].scenario.load.asked.rate.to_string(), "9M/s");
         let said = asked(&["--again", "/nonexistent"]).unwrap_err().to_string();
         assert!(said.contains("/nonexistent/run.json") && said.contains("`sully-lab run` made"), "{said}");
-        fs::write(dir.path().join(RUN_FILE), "{}").unwrap();
-        assert!(asked(&["--again", &path]).is_err());
+        for damaged in [
+            "{}",
+            "[]",
+            "5",
+            "{\"schema\": 1}",
+            "{\"schema\": 1, \"scenario\": 5}",
+            "{\"schema\": 1, \"scenario\": {\"vm\": {}}}",
+        ] {
+            fs::write(dir.path().join(RUN_FILE), damaged).unwrap();
+            let said = asked(&["--again", &path]).unwrap_err().to_string();
+            assert!(
+                said.contains("it is not of schema 1") || said.contains("has no section"),
+                "{damaged}: {said}"
+            );
+        }
+        assert!(Line::try_parse_from(["x", "--again", &path, "--scale", "1/8"]).is_err());
     }
 
     #[test]
     fn every_scenario_of_a_kind_is_asked_for_with_every_value_of_a_scan() {
         assert_eq!(asked(&["smoke/*", "--scan", "vm.cpus=1,2"]).unwrap().len(), 6);
         assert!(Line::try_parse_from(["x"]).is_err(), "nothing is asked for");
+        let never =
+            asked(&["smoke/precopy", "--set", "expect.figures=downtim_ms<3"]).unwrap_err().to_string();
+        assert!(never.contains("did you mean downtime_ms?"), "{never}");
     }
 
     #[test]

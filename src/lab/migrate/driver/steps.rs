@@ -75,6 +75,15 @@ impl Driver {
         }
     }
 
+    /// Says which steps of the scenario it never came to.
+    pub(super) fn tell_left_steps(&mut self) {
+        let left = std::mem::take(&mut self.middle.steps);
+        let own = left.iter().filter(|step| self.spec.when.contains(step));
+        let told =
+            own.map(|step| Action::Note(format!("a step of migration.when was never due: when {step}")));
+        self.actions.extend(told);
+    }
+
     /// Whether a post-copy that lost its link will go on.
     pub(super) fn will_recover(&self) -> bool {
         self.middle.recovery.is_some() || self.middle.steps.iter().any(|step| step.deed == Deed::Recover)

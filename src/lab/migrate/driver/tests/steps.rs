@@ -46,6 +46,15 @@ fn a_load_that_outruns_the_link_is_seen_by_what_its_passes_have_left() {
 }
 
 #[test]
+fn a_step_that_was_never_due_is_said() {
+    let mut play = with(vec![When { pass: Some(9), ..step(Deed::Pause) }]);
+    play.event(Side::Destination, "RESUME", json!({}));
+    play.says(Side::Source, &json!({"status": "completed", "downtime": 7, "ram": {}}));
+    let note = "note a step of migration.when was never due: when pass 9 had begun";
+    assert!(play.heard().contains(&note.into()));
+}
+
+#[test]
 fn a_pass_that_begins_is_asked_about_at_once() {
     let mut play = with(vec![When { not_converging: Some(3), ..step(Deed::Pause) }]);
     play.says(Side::Source, &active(1));
