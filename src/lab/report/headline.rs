@@ -72,7 +72,7 @@ fn idle(data: &RunData, timeline: &Timeline) -> Vec<(&'static str, &'static str)
         data.run.scenario.pointer(&format!("/migration/{key}")).and_then(Value::as_bool) == Some(true)
     };
     let mut idle = Vec::new();
-    if is_asked("auto_converge") && timeline.throttle.is_empty() {
+    if is_asked("auto_converge") && timeline.throttle.is_empty() && !data.audit.lacks_qemu {
         idle.push(("Auto-converge", "never throttled"));
     }
     if is_asked("postcopy") && timeline.postcopy.is_none() {

@@ -2,17 +2,20 @@
 //! `session.json`, says of them.
 
 use super::{
-    CollectedSession, GuestRecords, RECORDS_FILE, RUN_FILE, SESSION_FILE,
+    CollectedSession, GuestRecords, QEMU_FILE, RECORDS_FILE, RUN_FILE, SESSION_FILE,
     checks::gaps_contradict,
     claims::{Claims, claims},
 };
 use crate::{
-    record::{GapSummary, MilestoneName, Outcome, Run, StreamAudit, Verdict},
+    record::{GapSummary, MilestoneName, Outcome, QemuBody, QemuLine, Run, StreamAudit, Verdict},
     units::Nanos,
 };
 
 /// A guest's clock may be ahead of the time since its VM was started by so much, ns: clocks drift, and moments are read late.
 const AHEAD_NS: u64 = 60_000_000_000;
+
+/// QEMU's last sample may be so much older than the migration's completion, ns: it is asked ten times a second.
+const EARLY_NS: u64 = 3_000_000_000;
 
 /// What contradicts itself in a run directory, and what is missing from it. What follows from it is absent in all figures.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,6 +30,8 @@ pub struct RunAudit {
     pub gaps_contradict: bool,
     /// Whether the stamps of the guest's records contradict each other.
     pub clock_contradicts: bool,
+    /// Whether what QEMU said is not there to the migration's end.
+    pub lacks_qemu: bool,
     /// What `run.json` says that it contradicts itself.
     pub claims: Claims,
 }
@@ -75,6 +80,21 @@ impl RunAudit {
             audit.claims = claims(run, !records.corruptions.is_empty(), &mut audit.contradictions);
         }
         audit
+    }
+
+    /// Whether what QEMU said is there to the migration's end; `run.json` is written after it.
+    pub(super) fn hold_qemu(&mut self, run: &Run, qemu: &[QemuLine]) {
+        let Some(end_ns) = run.when(MilestoneName::Completed) else { return };
+        let samples = qemu.iter().filter(|line| matches!(line.body, QemuBody::Sample(_)));
+        let early_ns = samples.map(|line| end_ns.saturating_sub(line.host_ns)).min();
+        self.lacks_qemu = early_ns.is_none_or(|early_ns| early_ns > EARLY_NS);
+        if self.lacks_qemu {
+            let what = early_ns.map_or("has no sample".into(), |early_ns| {
+                format!("ends {} before the migration did", Nanos(early_ns).human())
+            });
+            self.stream
+                .push(format!("{QEMU_FILE} {what}: throttle, passes and what was sent may lack their ends"));
+        }
     }
 
     /// Everything that was found, in sentences.

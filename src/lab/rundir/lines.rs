@@ -22,7 +22,7 @@ pub enum AfterLine {
 pub fn open(path: &Path, remarks: &mut Vec<String>) -> Result<Option<File>, ReadError> {
     match open_regular(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            remarks.push(format!("{} is missing: the run ended before it was written", name_of(path)));
+            remarks.push(format!("{} is missing", name_of(path)));
             Ok(None)
         }
         opened => opened.map(Some).map_err(|source| ReadError::Io { path: path.to_path_buf(), source }),

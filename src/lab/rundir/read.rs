@@ -126,6 +126,9 @@ impl RunData {
     /// The same, held against itself.
     pub(in crate::lab) fn audited(mut self) -> Self {
         self.audit = RunAudit::of(&self.run, self.session.as_ref(), &self.records);
+        if self.session.is_none() {
+            self.audit.hold_qemu(&self.run, &self.qemu);
+        }
         if self.audit.clock_contradicts {
             self.records.forget_stamps();
         }

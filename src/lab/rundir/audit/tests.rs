@@ -320,3 +320,20 @@ fn a_session_is_held_against_what_its_collector_counted() {
         assert!(remark.is_none_or(|remark| said.contains(remark)), "{said}");
     }
 }
+
+#[test]
+fn what_qemu_said_that_ends_before_the_migration_did_is_said_and_nothing_is_claimed_of_it() {
+    assert!(!of(|_| {}).1.contains("qemu.ndjson"));
+    let dir = tempfile::tempdir().unwrap();
+    write_dir(&Story::auto_converge().run_data(), dir.path());
+    let path = dir.path().join(QEMU_FILE);
+    let whole = fs::read_to_string(&path).unwrap();
+    let third: Vec<&str> = whole.lines().take(whole.lines().count() / 3).collect();
+    let cut = third.join("\n") + "\n";
+    fs::write(&path, cut).unwrap();
+    let said = read(dir.path()).1;
+    assert!(said.contains("qemu.ndjson ends") && said.contains("before the migration did"), "{said}");
+    fs::remove_file(&path).unwrap();
+    let said = read(dir.path()).1;
+    assert!(said.contains("qemu.ndjson has no sample") && !said.contains("never throttled"), "{said}");
+}
