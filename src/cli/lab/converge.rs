@@ -1,17 +1,15 @@
 //! `sully-lab converge`: the largest load that still gets through a migration.
 
-use super::interrupt::interruptions;
-use super::run::{Progress, RunReports, word, wrong};
-use crate::cli::{print::print, say::say};
+use super::run::{PlaceArgs, RunPlace, RunReports, wrong};
+use crate::cli::print::print;
 use crate::lab::{
     experiment::{Border, BorderFound, NextRate, Tried, narrowed, tried, unsearchable},
-    run::{Host, HostRequest, RunResult, Watch, preflight, run_scenario, writable},
-    scenario::{Resolved, Scale, ScenarioError, find_scaled},
-    vm::accel::Wanted,
+    run::RunResult,
+    scenario::{Resolved, ScenarioError, find_scaled},
 };
 use crate::units::{ByteSize, Nanos, PAGE_BYTES, Rate};
 use anyhow::bail;
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, slice};
 use tokio::runtime;
 
 /// Find the largest load with which a scenario's migration still completes
@@ -29,27 +27,12 @@ pub struct ConvergeArgs {
     /// How often the rate that is found must get through
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=20))]
     pub times: u32,
-    /// Where the run directories go
-    #[arg(long, value_name = "DIR", default_value = "runs")]
-    pub out: PathBuf,
-    /// The guest image, as `sully-lab image -o DIR` makes it [default: sully-image, or else target/image]
-    #[arg(long, value_name = "DIR")]
-    pub image: Option<PathBuf>,
-    /// How the guest's CPUs are run: auto tries KVM first and says why when it does not work [auto|kvm|tcg]
-    #[arg(long, value_name = "ACCEL", default_value = "auto")]
-    pub accel: Wanted,
     /// QEMU [default: qemu-system-x86_64 on PATH]
     #[arg(long, value_name = "PATH")]
     pub qemu: Option<PathBuf>,
-    /// Multiply memory, load, rate and link of the scenario, for example 1/8
-    #[arg(long, value_name = "FACTOR")]
-    pub scale: Option<Scale>,
-    /// Change a value of the scenario, for example load.memory=80M; may be repeated
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
-    /// Show no progress
-    #[arg(short, long)]
-    pub quiet: bool,
+    /// Where and on what
+    #[command(flatten)]
+    pub place: PlaceArgs,
 }
 
 /// The rate with which a search begins where the scenario has none: 64 MiB/s.
@@ -60,7 +43,7 @@ const FIRST_PAGES_PER_S: u64 = 64 << 8;
 /// # Errors
 /// When a run cannot be carried out, or says nothing of the load.
 pub fn run(args: &ConvergeArgs) -> anyhow::Result<ExitCode> {
-    let resolved = match find_scaled(&args.scenario, args.scale, &args.set) {
+    let resolved = match find_scaled(&args.scenario, args.place.scale, &args.place.set) {
         Ok(resolved) => resolved,
         Err(error) => return Ok(wrong(&error)),
     };
@@ -71,20 +54,16 @@ pub fn run(args: &ConvergeArgs) -> anyhow::Result<ExitCode> {
         return Ok(wrong(&ScenarioError::Wrong { origin, place: String::new(), message }));
     }
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let found = runtime.block_on(search(args, &resolved))?;
+    let found = runtime.block_on(search(args, resolved))?;
     print(&format!("\n{}\n", conclusion(found, args)))?;
     let is_told = matches!(found, BorderFound::Border { .. } | BorderFound::AllThrough { .. });
     Ok(ExitCode::from(if is_told { 0 } else { 3 }))
 }
 
-async fn search(args: &ConvergeArgs, resolved: &Resolved) -> anyhow::Result<BorderFound> {
-    let request = HostRequest { image: args.image.clone(), qemu: args.qemu.clone(), wanted: args.accel };
-    let host = Host::prepare(&request).await?;
-    writable(&args.out)?;
-    for note in resolved.notes.iter().cloned().chain(preflight(&resolved.scenario, &host).await?) {
-        say(format_args!("{}: {note}", resolved.scenario.name));
-    }
-    let first = match resolved.scenario.load.asked.rate {
+async fn search(args: &ConvergeArgs, mut resolved: Resolved) -> anyhow::Result<BorderFound> {
+    let place = RunPlace::prepare(&args.place, args.qemu.as_slice(), slice::from_mut(&mut resolved)).await?;
+    let Resolved { scenario, notes } = resolved;
+    let first = match scenario.load.asked.rate {
         Rate::PagesPerSecond(rate) if rate > 0 => rate,
         Rate::PagesPerSecond(_) | Rate::Max => FIRST_PAGES_PER_S,
     };
@@ -94,8 +73,10 @@ async fn search(args: &ConvergeArgs, resolved: &Resolved) -> anyhow::Result<Bord
             NextRate::Done(found) => return Ok(found),
             NextRate::Try(rate) => rate,
         };
-        let scenario = narrowed(&resolved.scenario, rate, args.within, args.max_downtime);
-        let result = one(args, &host, Resolved { scenario, notes: resolved.notes.clone() }).await?;
+        let scenario = narrowed(&scenario, rate, args.within, args.max_downtime);
+        let title = format!("{} at {}", scenario.name, scenario.load.asked.rate);
+        let resolved = Resolved { scenario, notes: notes.clone() };
+        let result = place.carry_out(&title, &resolved, &place.hosts[0]).await?;
         let what = match tried(&result.run, args.max_downtime) {
             Ok(what) => what,
             Err(reasons) => {
@@ -106,16 +87,6 @@ async fn search(args: &ConvergeArgs, resolved: &Resolved) -> anyhow::Result<Bord
         RunReports::default().add(result, &[]);
         border.take(rate, what);
     }
-}
-
-async fn one(args: &ConvergeArgs, host: &Host, resolved: Resolved) -> anyhow::Result<RunResult> {
-    let title = format!("{} at {}", resolved.scenario.name, resolved.scenario.load.asked.rate);
-    let mut progress = Progress::new(&title, args.quiet);
-    let mut on_status = |status: &_| progress.show(status);
-    let mut watch = Watch { on_status: &mut on_status, interrupt: interruptions()? };
-    let result = run_scenario(&resolved, host, &args.out, &mut watch).await?;
-    progress.finish(word(result.run.verdict.outcome));
-    Ok(result)
 }
 
 /// What came of a run, in a few words.

@@ -2,23 +2,21 @@
 
 mod args;
 mod outcome;
+mod place;
 mod progress;
 mod reports;
 mod turns;
 
 pub use args::{RunArgs, ScenariosArgs};
 
-use super::interrupt::interruptions;
 use crate::cli::{print::print, say::say};
-use crate::lab::run::{Host, HostRequest, Watch, preflight, run_scenario, writable};
 use crate::lab::scenario::{BUILTIN, Resolved, ScenarioError, find};
 use crate::record::Outcome;
-pub use outcome::word;
-pub use progress::Progress;
+pub use place::{PlaceArgs, RunPlace};
 pub use reports::RunReports;
 use std::process::ExitCode;
 use tokio::runtime;
-use turns::{named, turns, wanted};
+use turns::{turns, wanted};
 
 /// Exit code for a command line or a file that is wrong.
 const WRONG: u8 = 2;
@@ -61,40 +59,13 @@ pub fn scenarios(args: &ScenariosArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Finds what the runs need, and tries what it can before the first VM boots: a host for each QEMU.
-async fn prepare(args: &RunArgs, scenarios: &mut [Resolved]) -> anyhow::Result<Vec<Host>> {
-    let mut hosts = Vec::new();
-    for qemu in named(&args.qemu) {
-        let host =
-            Host::prepare(&HostRequest { image: args.image.clone(), qemu, wanted: args.accel }).await?;
-        writable(&args.out)?;
-        for Resolved { scenario, notes } in scenarios.iter_mut() {
-            let told = preflight(scenario, &host).await?;
-            notes.extend(told.into_iter().filter(|note| !notes.contains(note)).collect::<Vec<_>>());
-        }
-        hosts.push(host);
-    }
-    Ok(hosts)
-}
-
 async fn run_all(args: &RunArgs, mut scenarios: Vec<Resolved>) -> anyhow::Result<RunReports> {
-    let mut interrupt = interruptions()?;
-    let hosts = tokio::select! {
-        hosts = prepare(args, &mut scenarios) => hosts?,
-        _ = interrupt.wait_for(|interrupted| *interrupted) => anyhow::bail!("interrupted before the first run"),
-    };
-    if !args.quiet {
-        introduce(&hosts, &scenarios);
-    }
+    let place = RunPlace::prepare(&args.place, &args.qemu, &mut scenarios).await?;
     let mut reports = RunReports::default();
-    for (round, resolved, host) in turns(args.repeat, &scenarios, &hosts) {
+    for (round, resolved, host) in turns(args.repeat, &scenarios, &place.hosts) {
         let name = &resolved.scenario.name;
         let title = if args.repeat > 1 { format!("{name} ({round}/{})", args.repeat) } else { name.clone() };
-        let mut progress = Progress::new(&title, args.quiet);
-        let mut on_status = |status: &_| progress.show(status);
-        let mut watch = Watch { on_status: &mut on_status, interrupt: interrupt.clone() };
-        let result = run_scenario(&resolved, host, &args.out, &mut watch).await?;
-        progress.finish(word(result.run.verdict.outcome));
+        let result = place.carry_out(&title, &resolved, host).await?;
         let interrupted = result.run.verdict.outcome == Outcome::Interrupted;
         reports.add(result, &resolved.scenario.expect.figures);
         if interrupted {
@@ -102,18 +73,6 @@ async fn run_all(args: &RunArgs, mut scenarios: Vec<Resolved>) -> anyhow::Result
         }
     }
     Ok(reports)
-}
-
-/// Says why guests are emulated, and what is to be known of the scenarios.
-fn introduce(hosts: &[Host], scenarios: &[Resolved]) {
-    if let Some(reason) = hosts.iter().find_map(Host::accelerator_reason) {
-        say(format_args!("emulating the guest: {reason}"));
-    }
-    for Resolved { scenario, notes } in scenarios {
-        for note in notes {
-            say(format_args!("{}: {note}", scenario.name));
-        }
-    }
 }
 
 /// Says what is wrong with a scenario; the exit code for it.
@@ -157,7 +116,7 @@ mod tests {
         ];
         let args = Line::try_parse_from(line).unwrap().run;
         assert_eq!(args.scenarios, ["smoke/precopy", "my.toml"]);
-        assert_eq!((args.set.len(), args.accel, args.repeat), (2, Wanted::Tcg, 1));
+        assert_eq!((args.place.set.len(), args.place.accel, args.repeat), (2, Wanted::Tcg, 1));
         let error = Line::try_parse_from(["x", "a", "--accel", "hvf"]).err().unwrap().to_string();
         assert!(error.contains("'hvf'") && error.contains("auto, kvm or tcg"), "{error}");
         assert!(Line::try_parse_from(["x", "a", "--repeat", "0"]).is_err());

@@ -34,23 +34,21 @@ pub struct RunReports {
 impl RunReports {
     /// Takes in a run that is over, and writes its files: whatever becomes of the next run, this one is explained.
     pub fn add(&mut self, RunResult { dir, run }: RunResult, demands: &[Demand]) {
-        let (was, data) = (run.clone(), RunData::of(&dir, run));
-        let view = match data {
+        let view = match RunData::of(&dir, run.clone()) {
             Ok(data) => {
                 let (view, held) = held_to(demands, RunView::new(data), &dir);
                 self.keep_fault(held);
                 Some(view)
             }
-            Err(error) if self.fault.is_none() => {
-                self.fault = Some(error.into());
-                None
-            }
             Err(error) => {
-                say(format_args!("left out: {error}"));
+                if self.fault.is_some() {
+                    say(format_args!("left out: {error}"));
+                }
+                self.keep_fault(Err(error.into()));
                 None
             }
         };
-        let run = view.as_ref().map_or(&was, |view| &view.data().run);
+        let run = view.as_ref().map_or(&run, |view| &view.data().run);
         self.code = [self.code, exit_code(run.verdict.outcome)]
             .into_iter()
             .max_by_key(|code| badness(*code))

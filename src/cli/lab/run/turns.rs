@@ -9,7 +9,7 @@ use crate::lab::{
     scenario::{Resolved, ScenarioError, again, expand, variants},
 };
 use crate::record::Run;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The longest `run.json` that is read for its scenario, in bytes.
 const RUN_LIMIT_BYTES: u64 = 16 << 20;
@@ -24,10 +24,10 @@ const SECTIONS: [&str; 4] = ["vm", "load", "migration", "expect"];
 pub fn wanted(args: &RunArgs) -> Result<Vec<Resolved>, ScenarioError> {
     let mut wanted = Vec::new();
     for name in args.scenarios.iter().flat_map(|name| expand(name)) {
-        wanted.extend(variants(name, args.scale, &args.set, &args.scan)?);
+        wanted.extend(variants(name, args.place.scale, &args.place.set, &args.scan)?);
     }
     for dir in &args.again {
-        wanted.push(again(&scenario_of(dir)?, &dir.display().to_string(), &args.set)?);
+        wanted.push(again(&scenario_of(dir)?, &dir.display().to_string(), &args.place.set)?);
     }
     for Resolved { scenario, .. } in &wanted {
         let never = never_met(&scenario.expect.figures);
@@ -57,11 +57,6 @@ fn scenario_of(dir: &Path) -> Result<serde_json::Value, ScenarioError> {
         None => Ok(scenario),
         Some(section) => Err(unreadable(format!("its scenario has no section {section}"))),
     }
-}
-
-/// Each QEMU that is named, or else the one on PATH.
-pub fn named(qemus: &[PathBuf]) -> Vec<Option<PathBuf>> {
-    if qemus.is_empty() { vec![None] } else { qemus.iter().cloned().map(Some).collect() }
 }
 
 /// Every run: its round, its scenario, and what it runs on. Where there are several QEMUs, the scenario's name says which.
@@ -156,6 +151,5 @@ mod tests {
         let two = [(1, "7.2.22 (Debian)"), (2, "11.1.0-rc1 (x)")];
         let names = two.map(|(number, version)| called(&scenario, 2, number, version).scenario.name);
         assert_eq!(names, ["smoke/precopy/qemu1-7.2.22", "smoke/precopy/qemu2-11.1.0rc1"]);
-        assert_eq!(named(&[]), [None]);
     }
 }

@@ -1,0 +1,116 @@
+//! Where and on what runs are carried out, the same for every command that carries some out: its flags, what is tried before the
+//! first VM boots, and one run with its progress.
+
+use super::outcome::word;
+use super::progress::Progress;
+use crate::cli::lab::interrupt::interruptions;
+use crate::cli::say::say;
+use crate::lab::run::{Host, HostRequest, RunResult, Watch, preflight, run_scenario, writable};
+use crate::lab::scenario::{Resolved, Scale};
+use crate::lab::vm::accel::Wanted;
+use std::path::PathBuf;
+use tokio::sync::watch;
+
+/// The flags of every command that carries out runs.
+#[derive(Debug, Clone, clap::Args)]
+pub struct PlaceArgs {
+    /// Where the run directories go
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub out: PathBuf,
+    /// The guest image, as `sully-lab image -o DIR` makes it [default: sully-image, or else target/image]
+    #[arg(long, value_name = "DIR")]
+    pub image: Option<PathBuf>,
+    /// How the guest's CPUs are run: auto tries KVM first and says why when it does not work [auto|kvm|tcg]
+    #[arg(long, value_name = "ACCEL", default_value = "auto")]
+    pub accel: Wanted,
+    /// Multiply memory, load, rate and link of every scenario, for example 1/8, so that its shape fits this machine
+    #[arg(long, value_name = "FACTOR")]
+    pub scale: Option<Scale>,
+    /// Change a value of every scenario, for example load.rate=80M/s; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Show no progress
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// Where runs are carried out, tried.
+pub struct RunPlace<'a> {
+    args: &'a PlaceArgs,
+    /// What they run on, one for each QEMU.
+    pub hosts: Vec<Host>,
+    interrupt: watch::Receiver<bool>,
+}
+
+impl<'a> RunPlace<'a> {
+    /// Finds what the runs need, tries what it can before the first VM boots, and says why guests are emulated and what is to be
+    /// known of the scenarios.
+    ///
+    /// # Errors
+    /// When something is missing, a scenario cannot run here, or somebody interrupts.
+    pub async fn prepare(
+        args: &'a PlaceArgs,
+        qemus: &[PathBuf],
+        scenarios: &mut [Resolved],
+    ) -> anyhow::Result<Self> {
+        let mut interrupt = interruptions()?;
+        let hosts = tokio::select! {
+            hosts = hosts(args, qemus, scenarios) => hosts?,
+            _ = interrupt.wait_for(|interrupted| *interrupted) => anyhow::bail!("interrupted before the first run"),
+        };
+        if !args.quiet {
+            introduce(&hosts, scenarios);
+        }
+        Ok(Self { args, hosts, interrupt })
+    }
+
+    /// Carries out one run, and shows how it stands under `title`.
+    ///
+    /// # Errors
+    /// When no directory can be made for it.
+    pub async fn carry_out(
+        &self,
+        title: &str,
+        resolved: &Resolved,
+        host: &Host,
+    ) -> anyhow::Result<RunResult> {
+        let mut progress = Progress::new(title, self.args.quiet);
+        let mut on_status = |status: &_| progress.show(status);
+        let mut watch = Watch { on_status: &mut on_status, interrupt: self.interrupt.clone() };
+        let result = run_scenario(resolved, host, &self.args.out, &mut watch).await?;
+        progress.finish(word(result.run.verdict.outcome));
+        Ok(result)
+    }
+}
+
+/// What the runs need, found and tried: a host for each QEMU, or for the one on PATH.
+async fn hosts(args: &PlaceArgs, qemus: &[PathBuf], scenarios: &mut [Resolved]) -> anyhow::Result<Vec<Host>> {
+    let named = if qemus.is_empty() { vec![None] } else { qemus.iter().cloned().map(Some).collect() };
+    let mut hosts = Vec::new();
+    for qemu in named {
+        let request = HostRequest { image: args.image.clone(), qemu, wanted: args.accel };
+        let host = Host::prepare(&request).await?;
+        writable(&args.out)?;
+        for Resolved { scenario, notes } in scenarios.iter_mut() {
+            for note in preflight(scenario, &host).await? {
+                if !notes.contains(&note) {
+                    notes.push(note);
+                }
+            }
+        }
+        hosts.push(host);
+    }
+    Ok(hosts)
+}
+
+/// Says why guests are emulated, and what is to be known of the scenarios.
+fn introduce(hosts: &[Host], scenarios: &[Resolved]) {
+    if let Some(reason) = hosts.iter().find_map(Host::accelerator_reason) {
+        say(format_args!("emulating the guest: {reason}"));
+    }
+    for Resolved { scenario, notes } in scenarios {
+        for note in notes {
+            say(format_args!("{}: {note}", scenario.name));
+        }
+    }
+}
