@@ -30,6 +30,30 @@ pub fn read_text(path: &Path, limit_bytes: u64) -> io::Result<String> {
     Err(Error::new(InvalidInput, format!("it has more than {limit_bytes} bytes")))
 }
 
+/// Puts a file in the place of `path`, whole or not at all: `write` fills a draft beside it.
+///
+/// # Errors
+/// When it cannot be written; what was there stays, and no draft does.
+#[cfg(feature = "host")]
+pub fn replace(
+    path: &Path,
+    write: impl FnOnce(&mut io::BufWriter<File>) -> io::Result<()>,
+) -> io::Result<()> {
+    use std::{fs, io::Write as _};
+
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let draft = path.with_file_name(format!(".{name}.draft"));
+    let fill = || {
+        let mut file = io::BufWriter::new(File::create(&draft)?);
+        write(&mut file)?;
+        file.flush()?;
+        fs::rename(&draft, path)
+    };
+    fill().inspect_err(|_| {
+        let _ = fs::remove_file(&draft);
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,5 +70,21 @@ mod tests {
             let error = read_text(other, 4).unwrap_err();
             assert_eq!(error.to_string(), "it is no regular file", "{}", other.display());
         }
+    }
+
+    #[cfg(feature = "host")]
+    #[test]
+    fn a_file_is_replaced_whole_or_not_at_all_and_no_draft_is_left() {
+        use std::io::Write as _;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("kept.json");
+        replace(&path, |file| file.write_all(b"first")).unwrap();
+        let failing = |file: &mut io::BufWriter<File>| {
+            file.write_all(b"half")?;
+            Err(Error::other("the disk is full"))
+        };
+        assert!(replace(&path, failing).is_err());
+        assert_eq!(read_text(&path, 100).unwrap(), "first");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

@@ -10,12 +10,14 @@ use super::line::stamp;
 use super::losses::GuestLosses;
 use super::piece::Piece;
 use super::track::{Seen, Track};
+use crate::files::replace;
 use crate::lab::rundir::{FileMark, Limits, RECORDS_FILE, RecordsFile, SESSION_FILE};
 use crate::record::{Side, StreamAudit};
 use serde_json::{Map, Value};
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -312,11 +314,9 @@ impl Store {
     /// When the disk does not take it.
     pub fn write_about(&self) -> io::Result<()> {
         let Some(dir) = &self.dir else { return Ok(()) };
-        let (path, draft) = (dir.join(SESSION_FILE), dir.join(format!(".{SESSION_FILE}.draft")));
         let mut text = serde_json::to_vec_pretty(&self.about)?;
         text.push(b'\n');
-        fs::write(&draft, text)?;
-        fs::rename(&draft, &path)
+        replace(&dir.join(SESSION_FILE), |file| file.write_all(&text))
     }
 
     fn number(&mut self, seq: u64) -> Seen {

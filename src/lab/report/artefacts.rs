@@ -6,7 +6,7 @@ use super::{
     json::{analysis_json, comparison_json},
 };
 use crate::{
-    files::open_regular,
+    files::{open_regular, replace},
     lab::{
         rundir::{ANALYSIS_FILE, COMPARISON_FILE, HLOG_FILE, QEMU_FILE, RECORDS_FILE, RUN_FILE},
         view::RunView,
@@ -14,8 +14,8 @@ use crate::{
 };
 use anyhow::Context;
 use std::{
-    fs::{self, File},
-    io::{self, BufWriter, Read, Write},
+    fs,
+    io::{self, Read, Write},
     os::unix::fs::FileTypeExt as _,
     path::Path,
     time::SystemTime,
@@ -31,7 +31,12 @@ const INPUTS: [&str; 3] = [RUN_FILE, RECORDS_FILE, QEMU_FILE];
 pub fn write_derived(run: &RunView, dir: &Path) -> anyhow::Result<()> {
     let analysis = write_analysis(run, &dir.join(ANALYSIS_FILE));
     let path = dir.join(HLOG_FILE);
-    let log = if is_current(dir, &path, COMMENT) { Ok(()) } else { write_hlog(run, &path) };
+    let log = if is_current(dir, &path, COMMENT) {
+        Ok(())
+    } else {
+        replace(&path, |file| hlog(run, file))
+            .with_context(|| format!("cannot write the histograms to '{}'", path.display()))
+    };
     analysis.and(log)
 }
 
@@ -74,30 +79,8 @@ fn write_file(path: &Path, text: &[u8]) -> io::Result<()> {
         Some(found) if !found.is_file() && !found.is_symlink() => {
             Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"))
         }
-        _ => {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let draft = path.with_file_name(format!(".{name}.draft"));
-            fs::write(&draft, text).and_then(|()| fs::rename(&draft, path)).inspect_err(|_| {
-                let _ = fs::remove_file(&draft);
-            })
-        }
+        _ => replace(path, |file| file.write_all(text)),
     }
-}
-
-/// Whole or not at all.
-fn write_hlog(run: &RunView, path: &Path) -> anyhow::Result<()> {
-    let draft = path.with_file_name(format!(".{HLOG_FILE}.draft"));
-    let write = || -> io::Result<()> {
-        let mut file = BufWriter::new(File::create(&draft)?);
-        hlog(run, &mut file)?;
-        file.flush()?;
-        fs::rename(&draft, path)
-    };
-    write()
-        .inspect_err(|_| {
-            let _ = fs::remove_file(&draft);
-        })
-        .with_context(|| format!("cannot write the histograms to '{}'", path.display()))
 }
 
 /// Whether the file at `path` has been made since the last change of what it is made from, in the form that begins with `form`.
@@ -117,7 +100,7 @@ mod tests {
         rundir::RunData,
         timeline::fixture::{Story, write_dir},
     };
-    use std::{path::PathBuf, time::Duration};
+    use std::{fs::File, path::PathBuf, time::Duration};
 
     fn view(dir: &Path) -> RunView {
         RunView::new(RunData::read(dir).unwrap())

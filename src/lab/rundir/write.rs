@@ -4,6 +4,7 @@ use super::{
     DESTINATION_CONSOLE_FILE, Limits, QEMU_FILE, RECORDS_FILE, RUN_FILE, RecordsFile, SOURCE_CONSOLE_FILE,
     limits::Written,
 };
+use crate::files::replace;
 use crate::record::{QemuBody, QemuLine, Run, Side};
 use serde::Serialize;
 use std::{
@@ -126,12 +127,8 @@ pub fn rewrite_run(dir: &Path, run: &Run) -> Result<(), WriteError> {
 }
 
 fn write_run(limits: &Limits, dir: &Path, run: &Run) -> Result<(), WriteError> {
-    let (path, draft) = (dir.join(RUN_FILE), dir.join(format!(".{RUN_FILE}.draft")));
-    let written = write_whole(limits, &draft, run).and_then(|()| fs::rename(&draft, &path));
-    written.map_err(|cause| {
-        let _ = fs::remove_file(&draft);
-        WriteError::at(&path)(cause)
-    })
+    let path = dir.join(RUN_FILE);
+    replace(&path, |file| write_whole(limits, file, run)).map_err(WriteError::at(&path))
 }
 
 /// A file of one JSON object a line.
@@ -185,16 +182,16 @@ fn numbered(out: &Path, name: &str) -> Result<PathBuf, WriteError> {
     }
 }
 
-fn write_whole(limits: &Limits, path: &Path, run: &Run) -> io::Result<()> {
+fn write_whole(limits: &Limits, file: &mut BufWriter<File>, run: &Run) -> io::Result<()> {
     let mut text = serde_json::to_vec_pretty(run)?;
     text.push(b'\n');
     if text.len() as u64 > limits.line_bytes {
         let message = format!("it would have {} bytes, and {} are read", text.len(), limits.line_bytes);
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
     }
-    let mut file = File::create(path)?;
     file.write_all(&text)?;
-    file.sync_all()
+    file.flush()?;
+    file.get_ref().sync_all()
 }
 
 #[cfg(test)]
