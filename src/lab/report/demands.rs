@@ -2,13 +2,14 @@
 
 use super::json::run_json;
 use crate::lab::{
+    figure,
     scenario::{Demand, nearest},
     view::RunView,
 };
 use serde_json::Value;
 
 /// The short names of figures: the path of each in the JSON report, and what it is multiplied with.
-const NAMED: [(&str, &str, f64); 9] = [
+const NAMED: [(&str, &str, f64); 10] = [
     ("downtime_ms", "blackout.qemu_downtime_ns", 1e-6),
     ("blackout_ms", "blackout.estimate_ns", 1e-6),
     ("stop_to_resume_ms", "blackout.stop_to_resume_ns", 1e-6),
@@ -18,27 +19,26 @@ const NAMED: [(&str, &str, f64); 9] = [
     ("lost_s", "analysis.lost.full_stop_s", 1.0),
     ("lost_pages", "analysis.lost.pages", 1.0),
     ("sent_mib", "sent_bytes", 1.0 / 1_048_576.0),
+    ("pages.corrupt", "corrupt_pages", 1.0),
 ];
 /// Stages that no migration is part of: a slowdown is that of the others.
 const QUIET_STAGES: [&str; 2] = ["baseline", "after"];
 
-/// Figures without a path that have no short name: they are lists, or no numbers.
+/// What else may be demanded by a name without dots: a figure of its own, and those at the top of the report.
 const MORE: [&str; 4] = ["throttle_percent", "pass_count", "migration_ns", "sent_bytes"];
 /// Percentiles of a slowdown.
 const PERCENTILES: [&str; 4] = ["p50", "p90", "p99", "p999"];
 
 /// What no report will have of these demands, each in a sentence.
 pub fn never_met(demands: &[Demand]) -> Vec<String> {
-    let known = || NAMED.into_iter().map(|(name, ..)| name).chain(MORE);
     let never = |demand: &&Demand| match demand.figure.split_once('.') {
-        None => !known().any(|known| known == demand.figure),
+        None => !short_names().any(|known| known == demand.figure),
         Some(("slowdown", of)) => !PERCENTILES.contains(&of),
         Some(_) => demand.figure.split('.').any(str::is_empty),
     };
     let said = |demand: &Demand| {
-        let meant = nearest(&demand.figure, known().chain(["slowdown.p99", "pages.corrupt"]));
-        let meant = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
-        format!("expect.figures demands {demand}, and a report has no figure {}{meant}", demand.figure)
+        let unknown = unknown(&demand.figure, std::iter::empty());
+        format!("expect.figures demands {demand}, and {unknown}")
     };
     demands.iter().filter(never).map(said).collect()
 }
@@ -52,7 +52,7 @@ pub fn unmet(view: &RunView, demands: &[Demand]) -> serde_json::Result<Vec<Strin
         return Ok(Vec::new());
     }
     let report = run_json(view)?;
-    let judge = |demand: &Demand| match figure(&report, &demand.figure) {
+    let judge = |demand: &Demand| match value_of(&report, &demand.figure) {
         Ok(value) if demand.comparison.holds(value, demand.limit) => None,
         Ok(value) => Some(format!("{} is {}, expect.figures demands {demand}", demand.figure, shown(value))),
         Err(why) => Some(format!("expect.figures demands {demand}, which cannot be judged: {why}")),
@@ -61,11 +61,8 @@ pub fn unmet(view: &RunView, demands: &[Demand]) -> serde_json::Result<Vec<Strin
 }
 
 /// A figure of a run's JSON report.
-fn figure(report: &Value, name: &str) -> Result<f64, String> {
+fn value_of(report: &Value, name: &str) -> Result<f64, String> {
     let absent = || format!("the report has no {name} of this run");
-    if name == "pages.corrupt" {
-        return report["corrupt_pages"].as_f64().ok_or_else(absent);
-    }
     if name == "throttle_percent" {
         return highest(report, "qemu", |sample| sample["throttle_percent"].as_f64()).ok_or_else(absent);
     }
@@ -83,7 +80,11 @@ fn figure(report: &Value, name: &str) -> Result<f64, String> {
         Some(Value::Number(number)) => Ok(number.as_f64().unwrap_or_default() * factor),
         Some(Value::Null) => Err(absent()),
         Some(_) => Err(format!("{name} is no number")),
-        None => Err(unknown(report, name)),
+        None => {
+            let own = report.as_object().into_iter().flat_map(|report| report.keys().map(String::as_str));
+            let unknown = unknown(name, own);
+            Err(format!("{unknown} (`sully-lab report DIR --json` prints all of them)"))
+        }
     }
 }
 
@@ -121,19 +122,22 @@ fn highest(report: &Value, list: &str, of: impl Fn(&Value) -> Option<f64>) -> Op
     at(report, list)?.as_array()?.iter().filter_map(of).max_by(f64::total_cmp)
 }
 
-fn unknown(report: &Value, name: &str) -> String {
-    let own = report.as_object().into_iter().flat_map(|report| report.keys().map(String::as_str));
-    let short = NAMED.into_iter().map(|(name, ..)| name);
-    let more = ["pages.corrupt", "slowdown.p99", "throttle_percent"];
-    let meant = nearest(name, short.chain(more).chain(own));
-    let meant = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
-    format!("a report has no figure {name}{meant} (`sully-lab report DIR --json` prints all of them)")
+/// The names without a path.
+fn short_names() -> impl Iterator<Item = &'static str> {
+    NAMED.into_iter().map(|(name, ..)| name).chain(MORE)
 }
 
-/// To three places: whoever needs more has the report.
+/// That there is no figure of this name, and which may have been meant: one with a short name, or one of `more`.
+fn unknown<'a>(name: &str, more: impl Iterator<Item = &'a str>) -> String {
+    let known = short_names().chain(["slowdown.p99"]).map(|known: &str| known);
+    let meant = nearest(name, more.chain(known));
+    let meant = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
+    format!("a report has no figure {name}{meant}")
+}
+
+/// A whole number as it is, others to three places at least.
 fn shown(value: f64) -> String {
-    let text = format!("{value:.3}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    if value.fract() == 0.0 { value.to_string() } else { figure::figure(value, 3) }
 }
 
 #[cfg(test)]
