@@ -6,6 +6,8 @@ use crate::units::{Nanos, PAGE_BYTES, shown};
 
 /// What the kernel and the guest program need beside the load, in bytes: less than this does not boot.
 pub(super) const GUEST_FLOOR_BYTES: u64 = 96 << 20;
+/// The longest name of a scenario, in bytes.
+pub(super) const NAME_LIMIT: usize = 100;
 /// What is mistaken most often of a size.
 const BARE: &str = "a number without a unit is bytes";
 /// The longest any wait of a scenario may be.
@@ -64,7 +66,7 @@ fn name(scenario: &Scenario, faults: &mut Vec<String>) {
         let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         !part.is_empty() && !part.starts_with('.') && part.bytes().all(good)
     };
-    if scenario.name.len() > 100 || !scenario.name.split('/').all(part_is_good) {
+    if scenario.name.len() > NAME_LIMIT || !scenario.name.split('/').all(part_is_good) {
         let shown = shown(&scenario.name, 60);
         faults.push(format!(
             "name = \"{shown}\" cannot name a directory: expected letters, digits, - _ . and / between parts, \

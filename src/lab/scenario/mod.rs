@@ -267,7 +267,7 @@ impl MigrationSpec {
 
     /// Whether it may come to post-copy.
     pub fn may_postcopy(&self) -> bool {
-        self.steps().iter().any(|step| step.deed == Deed::PostCopy)
+        self.postcopy || self.when.iter().any(|step| step.deed == Deed::PostCopy)
     }
 
     /// Whether QEMU may throttle the guest.

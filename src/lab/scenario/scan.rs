@@ -1,14 +1,11 @@
 //! One key of a scenario with several values: `--scan load.rate=20M/s,40M/s`.
 
-use super::{Resolved, Scale, ScenarioError, find_scaled};
+use super::{Resolved, Scale, ScenarioError, check::NAME_LIMIT, find_scaled};
 use crate::units::{UnitError, shown};
 use std::str::FromStr;
 
 /// The most runs that scans may ask for at once.
 const VARIANTS_LIMIT: usize = 1000;
-
-/// The longest name of a scenario, in bytes.
-const NAME_LIMIT: usize = 100;
 
 /// A key, and the values that it has in turn. Text: `KEY=V1,V2,...`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +39,6 @@ pub fn variants(
     scans: &[Scan],
 ) -> Result<Vec<Resolved>, ScenarioError> {
     let count = scans.iter().map(|scan| scan.values.len()).fold(1, usize::saturating_mul);
-    let wrong = |message| ScenarioError::Wrong { origin: "--scan".into(), place: String::new(), message };
     if count > VARIANTS_LIMIT {
         return Err(wrong(format!("the scans have {count} combinations: at most {VARIANTS_LIMIT}")));
     }
@@ -86,11 +82,14 @@ fn variant(
         *name = format!("{name}/{}", part(&format!("{key}-{value}")));
     }
     if resolved.scenario.name.len() > NAME_LIMIT {
-        let message =
-            format!("{} is too long a name for a run: at most {NAME_LIMIT} letters", resolved.scenario.name);
-        return Err(ScenarioError::Wrong { origin: "--scan".into(), place: String::new(), message });
+        let name = resolved.scenario.name;
+        return Err(wrong(format!("{name} is too long a name for a run: at most {NAME_LIMIT} letters")));
     }
     Ok(resolved)
+}
+
+fn wrong(message: String) -> ScenarioError {
+    ScenarioError::Wrong { origin: "--scan".into(), place: String::new(), message }
 }
 
 /// The text as a part of a scenario's name.

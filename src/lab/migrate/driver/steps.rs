@@ -2,8 +2,8 @@
 
 use super::middle::Recovery;
 use super::postcopy::Postcopy;
-use super::{Driver, Phase};
-use crate::lab::migrate::{Action, MigrationResult};
+use super::{Driver, Phase, index};
+use crate::lab::migrate::{Action, MigrationResult, SET_PARAMETERS};
 use crate::lab::scenario::{Deed, When};
 use crate::record::Side;
 use serde_json::{Value, json};
@@ -17,10 +17,9 @@ impl Driver {
         if !matches!(self.phase, Phase::Running) {
             return;
         }
-        let (due, later) =
-            std::mem::take(&mut self.middle.steps).into_iter().partition(|step| self.is_due(step));
+        let steps = std::mem::take(&mut self.middle.steps);
+        let (due, later): (Vec<When>, Vec<When>) = steps.into_iter().partition(|step| self.is_due(step));
         self.middle.steps = later;
-        let due: Vec<When> = due;
         for step in due {
             self.take_step(&step);
         }
@@ -28,7 +27,7 @@ impl Driver {
     }
 
     fn is_due(&self, step: &When) -> bool {
-        let status = self.last[0].as_ref().and_then(|sample| sample.status.as_deref());
+        let status = self.last[index(Side::Source)].as_ref().and_then(|sample| sample.status.as_deref());
         step.pass.is_none_or(|pass| self.middle.passes.current >= pass)
             && step.after.is_none_or(|time| self.elapsed_ns(self.started_ns) >= time.0)
             && step.not_converging.is_none_or(|passes| self.middle.passes.stalled >= passes)
@@ -70,7 +69,7 @@ impl Driver {
                 let parameters: Vec<String> =
                     step.parameters.iter().map(|(name, value)| format!("{name} = {value}")).collect();
                 note(&format!("QEMU was told {}", parameters.join(", ")));
-                self.execute(Side::Source, "migrate-set-parameters", json!(step.parameters));
+                self.execute(Side::Source, SET_PARAMETERS, json!(step.parameters));
             }
         }
     }
