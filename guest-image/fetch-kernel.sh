@@ -41,7 +41,7 @@ kept() {
 # Puts package $1 into the directory: first elsewhere, so that an interrupted download leaves nothing behind.
 download() {
     echo "fetching $1" >&2
-    scratch=$(mktemp -d "$dir/.fetch.XXXXXX")
+    scratch=$(mktemp -d -p "$dir")
     trap 'rm -rf -- "$scratch"' EXIT
     trap 'exit 1' HUP INT TERM
     # As root, apt would hand the download to a user who may not write here.

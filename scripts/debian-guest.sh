@@ -12,7 +12,7 @@ dir=$1
 [ "$(id -u)" -eq 0 ] || { echo "debian-guest.sh: debootstrap needs root" >&2; exit 1; }
 command -v debootstrap >/dev/null 2>&1 || { echo "debian-guest.sh: debootstrap is not installed" >&2; exit 1; }
 mkdir -p "$dir"
-scratch=$(mktemp -d "$dir/.tree.XXXXXX")
+scratch=$(mktemp -d -p "$dir")
 trap 'rm -rf -- "$scratch"' EXIT
 trap 'exit 130' INT TERM
 

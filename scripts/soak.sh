@@ -17,7 +17,7 @@ ran=0 bad=0
 
 case $count in '' | *[!0-9]*) echo "soak: '$count' is not a number of migrations, for example 30" >&2; exit 2 ;; esac
 mkdir -p "$out" || exit 1
-began=$(mktemp "$out/.began.XXXXXX") || exit 1
+began=$(mktemp) || exit 1
 trap 'rm -f -- "$began"' EXIT
 trap 'exit 130' INT TERM
 
