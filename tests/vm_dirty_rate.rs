@@ -123,9 +123,9 @@ fn periods(directory: &Path, different: fn(f64, f64) -> f64) -> Vec<Period> {
         {
             syncs.insert(pass, host_ns);
         }
-        let ram = &line["ram"];
+        let (reply, ram) = (&line["reply"], &line["reply"]["ram"]);
         if let (Some("active"), Some(pass), Some(rate)) =
-            (line["status"].as_str(), ram["dirty_sync_count"].as_u64(), ram["dirty_pages_per_s"].as_f64())
+            (reply["status"].as_str(), ram["dirty-sync-count"].as_u64(), ram["dirty-pages-rate"].as_f64())
         {
             // The last word on a pass: during a sync the count is raised before the rate.
             rates.insert(pass, rate);

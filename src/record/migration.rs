@@ -58,6 +58,12 @@ pub enum QemuBody {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MigrationSample {
+    /// QEMU's whole reply, in a line of `qemu.ndjson` alone: whoever reads the line makes everything else here of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reply: Option<serde_json::Value>,
+    /// What QEMU said that cannot be, such as `downtime -1`: the fields it belongs to are absent.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub impossible: Vec<String>,
     /// `setup`, `active`, `postcopy-active`, `completed`, `failed`, ...
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
@@ -82,6 +88,21 @@ pub struct MigrationSample {
     /// Post-copy: the same for each vCPU (destination).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub postcopy_vcpu_blocktime_ms: Option<Vec<u64>>,
+    /// Post-copy: how long a page that was asked for took, on average (destination; QEMU 10.1, and so the three below).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub postcopy_latency_ns: Option<u64>,
+    /// Post-copy: how many pages took so long: the Nth number, from 0, those from 2^N to 2^(N+1) us.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub postcopy_latency_dist: Option<Vec<u64>>,
+    /// Post-copy: the average of each vCPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub postcopy_vcpu_latency_ns: Option<Vec<u64>>,
+    /// Post-copy: the average of QEMU's other threads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub postcopy_non_vcpu_latency_ns: Option<u64>,
+    /// Bytes still to send, of memory and devices together (QEMU 11.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remaining_bytes: Option<u64>,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -112,7 +133,7 @@ pub struct RamSample {
     /// Pages newly dirty per second, over the last sync period.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dirty_pages_per_s: Option<u64>,
-    /// Passes so far: dirty-bitmap syncs.
+    /// Dirty-bitmap syncs so far: one a pass, and from QEMU 9.2 on another every 5 s under auto-converge.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dirty_sync_count: Option<u64>,
     /// Pages the destination asked for in post-copy.
@@ -133,4 +154,31 @@ pub struct RamSample {
     /// Bytes sent after the switch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub postcopy_bytes: Option<u64>,
+}
+
+/// The longest that QEMU can mean by a time in ms: a month.
+const TIME_LIMIT_MS: u64 = 31 * 24 * 3_600_000;
+/// The most dirty-bitmap syncs that a migration can have.
+const SYNCS_LIMIT: u64 = 1 << 32;
+
+impl MigrationSample {
+    /// The same without the numbers that cannot be, whose names and values are kept in [`Self::impossible`].
+    #[must_use]
+    pub fn without_impossible(mut self) -> Self {
+        let mut limits = vec![
+            ("cpu-throttle-percentage", &mut self.cpu_throttle_percent, 100),
+            ("downtime", &mut self.downtime_ms, TIME_LIMIT_MS),
+            ("expected-downtime", &mut self.expected_downtime_ms, TIME_LIMIT_MS),
+            ("setup-time", &mut self.setup_time_ms, TIME_LIMIT_MS),
+            ("total-time", &mut self.total_time_ms, TIME_LIMIT_MS),
+            ("postcopy-blocktime", &mut self.postcopy_blocktime_ms, TIME_LIMIT_MS),
+        ];
+        let syncs = self.ram.as_mut().map(|ram| &mut ram.dirty_sync_count);
+        limits.extend(syncs.map(|syncs| ("dirty-sync-count", syncs, SYNCS_LIMIT)));
+        for (name, field, most) in limits {
+            let value = field.take_if(|value| *value > most);
+            self.impossible.extend(value.map(|value| format!("{name} {value}")));
+        }
+        self
+    }
 }

@@ -14,6 +14,8 @@ mod interval;
 #[cfg(feature = "host")]
 mod migration;
 #[cfg(feature = "host")]
+mod reply;
+#[cfg(feature = "host")]
 mod run;
 #[cfg(feature = "host")]
 pub mod schema;

@@ -49,7 +49,8 @@ pub fn tried(run: &Run, max_downtime: Option<Nanos>) -> Result<Tried, Vec<String
         Outcome::Judged if happened(MilestoneName::Migrate) => {
             // A migration whose time is over is cancelled, or left to itself in post-copy; one that failed says nothing.
             let is_over = status.is_some_and(|status| {
-                ["active", "cancelling", "cancelled", "postcopy-active"].contains(&status)
+                ["active", "device", "pre-switchover", "cancelling", "cancelled"].contains(&status)
+                    || status.starts_with("postcopy-")
             });
             if !happened(MilestoneName::Completed) && is_over || is_too_long {
                 Ok(Tried::Stuck)
@@ -96,7 +97,9 @@ mod tests {
             run.source = Some(MigrationSample { status: Some(status.into()), ..MigrationSample::default() });
             tried(&run, None)
         };
-        assert_eq!((ended("cancelled"), ended("postcopy-active")), (Ok(Tried::Stuck), Ok(Tried::Stuck)));
+        for status in ["cancelled", "postcopy-active", "postcopy-device", "device"] {
+            assert_eq!(ended(status), Ok(Tried::Stuck), "{status}");
+        }
         assert_eq!(
             ended("failed"),
             Err(vec!["why".to_owned()]),

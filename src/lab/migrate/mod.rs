@@ -5,12 +5,10 @@
 
 mod driver;
 mod offer;
-mod sample;
 mod setup;
 
 pub use driver::Driver;
 pub use offer::{arguments_of, names};
-pub use sample::sample;
 pub use setup::{SET_PARAMETERS, agree, capability_hint, missing_parameters, settings};
 
 use crate::record::{MigrationSample, Milestone, Side};

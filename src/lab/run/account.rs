@@ -1,10 +1,9 @@
 //! Keeps account of a run while it goes on: what QEMU says and is told is written down. The guest's records are the collector's.
 
 use super::vm::{QmpAnswer, VmEvent};
-use crate::lab::migrate::sample;
 use crate::lab::qmp::QmpEvent;
 use crate::lab::rundir::{RunWriter, WriteError};
-use crate::record::{QemuBody, QemuLine, Side};
+use crate::record::{MigrationSample, QemuBody, QemuLine, Side};
 
 /// The run directory while it is written.
 #[derive(Debug)]
@@ -38,7 +37,10 @@ impl Account {
     fn answer(&mut self, answer: &QmpAnswer) {
         let QmpAnswer { side, command, arguments, host_ns, result } = answer;
         let body = match result {
-            Ok(value) if *command == "query-migrate" => QemuBody::Sample(Box::new(sample(value))),
+            Ok(value) if *command == "query-migrate" => {
+                let reply = Some(value.clone());
+                QemuBody::Sample(Box::new(MigrationSample { reply, ..MigrationSample::default() }))
+            }
             result => QemuBody::Command {
                 command: (*command).to_owned(),
                 arguments: arguments.clone(),

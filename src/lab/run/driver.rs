@@ -11,7 +11,7 @@ mod stage;
 pub use exchange::{Obstacle, VmAction, VmInput};
 
 use super::guest::GuestView;
-use crate::lab::migrate::{Action, Input, MigrationEnd, sample};
+use crate::lab::migrate::{Action, Input, MigrationEnd};
 use crate::lab::vm::Exit;
 use crate::record::{Arrival, Body, Command, MigrationSample, Milestone, MilestoneName, Side};
 use crate::units::Nanos;
@@ -151,7 +151,7 @@ impl VmDriver {
     fn answer(&mut self, side: Side, command: &'static str, host_ns: u64, result: Result<Value, String>) {
         let input = match result {
             Ok(value) if command == "query-migrate" => {
-                let sample = sample(&value);
+                let sample = MigrationSample::of_reply(&value);
                 if side == Side::Source {
                     self.sample = Some(sample.clone());
                 }

@@ -5,6 +5,8 @@
 pub struct Limits {
     /// The longest line, in bytes; the longest a guest may send is a quarter of it.
     pub line_bytes: u64,
+    /// The longest line with a whole reply of QEMU's, in bytes; of a longer one the known fields are kept.
+    pub reply_bytes: u64,
     /// The longest file of lines, in bytes: two days of intervals, ten a second.
     pub file_bytes: u64,
     /// What is kept of a file for records that nothing else can stand for: single gaps and stalls end before it, since the
@@ -36,6 +38,7 @@ impl Limits {
     /// Those of every run directory.
     pub const ALL: Self = Self {
         line_bytes: 1 << 20,
+        reply_bytes: 64 << 10,
         file_bytes: 4 << 30,
         reserve_bytes: 512 << 20,
         records: 4 << 20,

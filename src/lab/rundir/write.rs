@@ -5,7 +5,7 @@ use super::{
     limits::Written,
 };
 use crate::files::replace;
-use crate::record::{QemuBody, QemuLine, Run, Side};
+use crate::record::{MigrationSample, QemuBody, QemuLine, Run, Side};
 use serde::Serialize;
 use std::{
     fs::{self, File},
@@ -83,17 +83,21 @@ impl RunWriter {
         WriteError::at(&self.dir.join(RECORDS_FILE))(cause)
     }
 
-    /// Writes what QEMU said or was told. Of an event that is longer than a line may be its name and time are kept; when the
-    /// file is full, nothing is.
+    /// Writes what QEMU said or was told. Of an event that is longer than a line may be its name and time are kept, of a reply
+    /// its known fields; when the file is full, nothing is.
     ///
     /// # Errors
     /// The disk is full, or gone.
     pub fn qemu(&mut self, line: &QemuLine) -> Result<(), WriteError> {
-        if !self.qemu.line(&self.limits, line)?
-            && let QemuBody::Event { event, qemu_real_us, .. } = &line.body
+        let limits = match &line.body {
+            QemuBody::Sample(sample) if sample.reply.is_some() => {
+                Limits { line_bytes: self.limits.line_bytes.min(self.limits.reply_bytes), ..self.limits }
+            }
+            _ => self.limits,
+        };
+        if !self.qemu.line(&limits, line)?
+            && let Some(body) = shortened(&line.body)
         {
-            let (event, qemu_real_us) = (event.clone(), *qemu_real_us);
-            let body = QemuBody::Event { event, qemu_real_us, data: serde_json::Value::Null };
             self.qemu.line(&self.limits, &QemuLine { body, ..*line })?;
         }
         Ok(())
@@ -129,6 +133,21 @@ pub fn rewrite_run(dir: &Path, run: &Run) -> Result<(), WriteError> {
 fn write_run(limits: &Limits, dir: &Path, run: &Run) -> Result<(), WriteError> {
     let path = dir.join(RUN_FILE);
     replace(&path, |file| write_whole(limits, file, run)).map_err(WriteError::at(&path))
+}
+
+/// What is kept of a line that is too long; none where nothing is.
+fn shortened(body: &QemuBody) -> Option<QemuBody> {
+    match body {
+        QemuBody::Event { event, qemu_real_us, .. } => Some(QemuBody::Event {
+            event: event.clone(),
+            qemu_real_us: *qemu_real_us,
+            data: serde_json::Value::Null,
+        }),
+        QemuBody::Sample(kept) => {
+            Some(QemuBody::Sample(Box::new(MigrationSample::of_reply(kept.reply.as_ref()?))))
+        }
+        QemuBody::Command { .. } => None,
+    }
 }
 
 /// A file of one JSON object a line.

@@ -4,7 +4,6 @@ mod postcopy;
 mod steps;
 
 use super::*;
-use crate::lab::migrate::sample;
 use serde_json::json;
 
 const SECOND: u64 = 1_000_000_000;
@@ -80,7 +79,7 @@ impl Play {
     }
 
     fn says(&mut self, side: Side, answer: &Value) {
-        self.hand(Input::Sample(side, Box::new(sample(answer))));
+        self.hand(Input::Sample(side, Box::new(MigrationSample::of_reply(answer))));
     }
 
     fn event(&mut self, side: Side, name: &str, data: Value) {

@@ -18,14 +18,19 @@ fn answer(side: Side, command: &'static str, result: Result<Value, String>) -> V
 #[test]
 fn every_answer_event_and_refusal_is_written() {
     let (_out, mut account) = account();
-    account.on(&answer(Side::Source, "query-migrate", Ok(json!({"status": "active"}))));
+    account.on(&answer(
+        Side::Source,
+        "query-migrate",
+        Ok(json!({"status": "active", "nobody-knows": [1, {"x": -2}]})),
+    ));
     let event = QmpEvent { host_ns: 7, name: "STOP".into(), qemu_real_us: None, data: Value::Null };
     account.on(&VmEvent::Qmp(Side::Destination, event));
     account.on(&answer(Side::Source, "migrate", Err("no".into())));
     account.on(&VmEvent::Tick);
     let text = fs::read_to_string(account.writer.dir().join(QEMU_FILE)).unwrap();
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!((&lines[0]["type"], &lines[0]["status"]), (&"sample".into(), &"active".into()));
+    let reply = json!({"status": "active", "nobody-knows": [1, {"x": -2}]});
+    assert_eq!((&lines[0]["type"], &lines[0]["reply"]), (&"sample".into(), &reply), "whole, as it came");
     assert_eq!((&lines[1]["side"], &lines[1]["event"]), (&"destination".into(), &"STOP".into()));
     assert_eq!(lines[1].get("qemu_real_us"), None, "a stamp that QEMU did not give is no 0");
     assert_eq!((lines.len(), &lines[2]["error"]), (3, &"no".into()));

@@ -153,3 +153,52 @@ fn a_session_that_is_still_collected_is_read_as_far_as_it_has_come() {
     assert_eq!((read.records.stamps.len(), name), (data.arrivals.len(), "session 00c0ffee00c0ffee-2"));
     assert!(read.remarks[0].contains("still collected") && read.remarks[1].contains("incomplete"));
 }
+
+#[test]
+fn known_fields_are_made_of_a_whole_reply_and_older_lines_have_them_already() {
+    let (dir, data) = written();
+    let reply =
+        r#"{"status": "active", "cpu-throttle-percentage": 40, "new": {"x": 1}, "ram": {"remaining": 7}}"#;
+    let line = |fields: &str| format!("{{\"host_ns\":1,\"side\":\"source\",\"type\":\"sample\",{fields}}}\n");
+    let old = r#""status":"active","cpu_throttle_percent":40,"ram":{"remaining_bytes":7}"#;
+    append(dir.path(), QEMU_FILE, &(line(&format!("\"reply\":{reply}")) + &line(old)));
+    let read = RunData::read(dir.path()).unwrap().qemu.split_off(data.qemu.len());
+    assert_eq!(read[0], read[1]);
+    let QemuBody::Sample(sample) = &read[0].body else { panic!("{read:?}") };
+    assert_eq!(
+        (sample.cpu_throttle_percent, &sample.reply),
+        (Some(40), &None),
+        "and no more of it in memory"
+    );
+}
+
+#[test]
+fn a_number_of_qemus_that_cannot_be_is_left_out_wherever_it_stands_and_said_once() {
+    let (dir, _) = written();
+    let run = fs::read_to_string(dir.path().join(RUN_FILE)).unwrap();
+    let run: serde_json::Value = serde_json::from_str(&run).unwrap();
+    let mut changed = run.clone();
+    changed["source"] =
+        serde_json::json!({ "downtime_ms": u64::MAX, "ram": { "dirty_sync_count": u64::MAX } });
+    fs::write(dir.path().join(RUN_FILE), changed.to_string()).unwrap();
+    for fields in
+        [r#""cpu_throttle_percent":4000000000"#, r#""reply":{"cpu-throttle-percentage":4000000000}"#]
+    {
+        let text = format!("{{\"host_ns\":1,\"side\":\"source\",\"type\":\"sample\",{fields}}}\n");
+        append(dir.path(), QEMU_FILE, &text);
+    }
+    let read = RunData::read(dir.path()).unwrap();
+    let said = read
+        .audit
+        .sentences()
+        .filter(|said| said.starts_with("QEMU said what cannot be"))
+        .collect::<Vec<_>>();
+    assert_eq!(
+        said,
+        [
+            "QEMU said what cannot be, which is left out: cpu-throttle-percentage 4000000000, dirty-sync-count \
+          18446744073709551615, downtime 18446744073709551615"
+        ]
+    );
+    assert_eq!(read.run.source.unwrap().downtime_ms, None);
+}

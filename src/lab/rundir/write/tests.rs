@@ -115,6 +115,7 @@ fn a_place_that_cannot_be_written_is_named_with_the_way_out() {
 /// Limits of a few records.
 const SMALL: Limits = Limits {
     line_bytes: 20_000,
+    reply_bytes: 10_000,
     file_bytes: 30_000,
     reserve_bytes: 10_000,
     records: 10_000,
@@ -179,6 +180,30 @@ fn a_line_is_written_exactly_as_long_as_one_is_read() {
     let read = RunData::read_within(&SMALL, &dir).unwrap().qemu;
     let body = QemuBody::Event { event: "LONG".into(), qemu_real_us: Some(7), data: serde_json::Value::Null };
     assert_eq!(read, [longest, QemuLine { host_ns: 1, side: Side::Source, body }]);
+}
+
+#[test]
+fn of_a_reply_that_is_too_long_the_known_fields_are_kept() {
+    use crate::{lab::rundir::RunData, record::MigrationSample};
+    let out = tempfile::tempdir().unwrap();
+    let mut writer = RunWriter::create_within(SMALL, out.path(), "x").unwrap();
+    for length in [100, 10_000] {
+        let reply =
+            serde_json::json!({ "status": "active", "total-time": length, "new": "x".repeat(length) });
+        let sample = MigrationSample { reply: Some(reply), ..MigrationSample::default() };
+        let body = QemuBody::Sample(Box::new(sample));
+        writer.qemu(&QemuLine { host_ns: 1, side: Side::Source, body }).unwrap();
+    }
+    writer.flush().unwrap();
+    let text = fs::read_to_string(writer.dir().join(QEMU_FILE)).unwrap();
+    let long: Vec<bool> = text.lines().map(|line| line.contains("reply")).collect();
+    assert_eq!(long, [true, false]);
+    let read = RunData::read_within(&SMALL, &writer.finish(&run()).unwrap()).unwrap().qemu;
+    let times = read.iter().map(|line| match &line.body {
+        QemuBody::Sample(sample) => sample.total_time_ms,
+        _ => None,
+    });
+    assert_eq!(times.collect::<Vec<_>>(), [Some(100), Some(10_000)]);
 }
 
 #[test]
