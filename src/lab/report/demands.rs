@@ -25,7 +25,7 @@ const NAMED: [(&str, &str, f64); 10] = [
 const QUIET_STAGES: [&str; 2] = ["baseline", "after"];
 
 /// What else may be demanded by a name without dots: a figure of its own, and those at the top of the report.
-const MORE: [&str; 4] = ["throttle_percent", "pass_count", "migration_ns", "sent_bytes"];
+const MORE: [&str; 5] = ["throttle_percent", "pass_count", "sync_count", "migration_ns", "sent_bytes"];
 /// Percentiles of a slowdown.
 const PERCENTILES: [&str; 4] = ["p50", "p90", "p99", "p999"];
 
@@ -78,7 +78,10 @@ fn value_of(report: &Value, name: &str) -> Result<f64, String> {
         .map_or((name, 1.0), |(_, path, factor)| (path, factor));
     match at(report, path) {
         Some(Value::Number(number)) => Ok(number.as_f64().unwrap_or_default() * factor),
-        Some(Value::Null) => Err(absent()),
+        Some(Value::Null) => Err(match report["pass_reason"].as_str().filter(|_| path == "pass_count") {
+            Some(reason) => format!("{}: {reason}", absent()),
+            None => absent(),
+        }),
         Some(_) => Err(format!("{name} is no number")),
         None => {
             let own = report.as_object().into_iter().flat_map(|report| report.keys().map(String::as_str));

@@ -142,8 +142,10 @@ fn ending(data: &RunData, timeline: &Timeline) -> String {
         let why = error.map_or_else(String::new, |error| format!(": {error}"));
         return format!("{method}: the migration did not complete{why}.{idle}");
     };
-    let passes = timeline.pass_count.map(|passes| format!(" after {}", counted(passes, "pass", "passes")));
-    let passes = passes.unwrap_or_default();
+    let passes = timeline.pass_count.map(|passes| counted(passes, "pass", "passes"));
+    let syncs =
+        || Some(counted(timeline.sync_count?, "sync of the dirty bitmap", "syncs of the dirty bitmap"));
+    let passes = passes.or_else(syncs).map_or_else(String::new, |passes| format!(" after {passes}"));
     format!("{method}: completed in {}{passes}.{idle}", time(Some(length_ns)))
 }
 

@@ -166,7 +166,7 @@ fn blackout(timeline: &Timeline) -> Table {
 
 fn copying(timeline: &Timeline) -> Table {
     let mut table = Table::of_facts("Copying, by QEMU's count");
-    if timeline.qemu.is_empty() && timeline.pass_count.is_none() {
+    if timeline.qemu.is_empty() && timeline.sync_count.is_none() {
         return table;
     }
     table.fact("migration", absent(time(timeline.migration_ns)));
@@ -183,7 +183,13 @@ fn copying(timeline: &Timeline) -> Table {
             format!("{took} (QEMU's setup-time: {qemu}); longest gap of a vCPU in it: {gap}"),
         );
     }
-    table.fact("passes", absent(count(timeline.pass_count)));
+    match timeline.pass_reason.zip(timeline.sync_count) {
+        Some((reason, syncs)) => {
+            table.fact("passes", format!("n/a: {reason}"));
+            table.fact("syncs of the dirty bitmap", syncs.to_string());
+        }
+        None => table.fact("passes", absent(count(timeline.pass_count))),
+    }
     let rate = timeline.dirty_rate.map_or_else(
         || ABSENT.to_owned(),
         |rate| {
@@ -202,8 +208,10 @@ fn copying(timeline: &Timeline) -> Table {
 
 /// The passes one by one; long, so the page alone shows it.
 pub fn passes(timeline: &Timeline) -> Option<Table> {
-    let head = ["pass", "from", "for", "to send MiB", "sent MiB", "dirty rate MiB/s"];
-    let mut table = Table::with_head("Pass by pass", &head);
+    let (title, first) =
+        if timeline.pass_reason.is_some() { ("Sync by sync", "sync") } else { ("Pass by pass", "pass") };
+    let head = [first, "from", "for", "to send MiB", "sent MiB", "dirty rate MiB/s"];
+    let mut table = Table::with_head(title, &head);
     let bare = |bytes: Option<u64>| mib(bytes).trim_end_matches(" MiB").to_owned();
     for pass in &timeline.passes {
         table.rows.push(vec![

@@ -58,9 +58,13 @@ pub struct Timeline {
     pub postcopy: Option<Postcopy>,
     /// From the start of the migration to its end; none where it did not complete.
     pub migration_ns: Option<u64>,
+    /// How often QEMU synced its dirty bitmap: once a pass, and in some passes more often.
+    pub sync_count: Option<u64>,
     /// How many passes QEMU made.
     pub pass_count: Option<u64>,
-    /// The passes that samples saw.
+    /// Why that cannot be told, where the syncs are known.
+    pub pass_reason: Option<&'static str>,
+    /// The passes that samples saw, each from one sync of the dirty bitmap to the next.
     pub passes: Vec<Pass>,
     /// The dirty rate as QEMU counts it.
     pub dirty_rate: Option<DirtyRate>,
@@ -141,6 +145,8 @@ impl Timeline {
         };
         let throttle = levels.into_iter().zip(&histograms.levels).map(level).collect();
         let ram = data.run.source.as_ref().and_then(|sample| sample.ram.as_ref());
+        let sync_count = ram.and_then(|ram| ram.dirty_sync_count).or(passes.last().map(|pass| pass.number));
+        let pass_reason = qemu::why_no_passes(data, &passes);
         Self {
             clock_step_ns: Some(guest.clock_step_ns).filter(|step_ns| *step_ns > 0),
             postcopy: postcopy(data, &phases),
@@ -149,7 +155,9 @@ impl Timeline {
             setup: setup::setup(data, &axis, &guest),
             blackout,
             migration_ns: migration_ns(data),
-            pass_count: ram.and_then(|ram| ram.dirty_sync_count).or(passes.last().map(|pass| pass.number)),
+            sync_count,
+            pass_count: sync_count.filter(|_| pass_reason.is_none()),
+            pass_reason,
             passes,
             dirty_rate: qemu::dirty_rate(&samples),
             sent_bytes: ram.and_then(|ram| ram.transferred_bytes),

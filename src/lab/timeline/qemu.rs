@@ -53,7 +53,26 @@ pub fn throttle_spans(levels: &[(f64, Option<u64>)], running: Span) -> Vec<(Opti
     clipped.collect()
 }
 
-/// One pass over the guest's dirty memory.
+/// From this version on, QEMU under auto-converge syncs its dirty bitmap after 5 s without a sync, in the middle of a pass.
+const SYNCS_WITHIN_PASSES: [u32; 2] = [9, 2];
+/// Syncs that lie no further apart than this, as samples see them, are those between passes.
+const WITHIN_PASS_S: f64 = 4.8;
+
+/// Why the syncs of the dirty bitmap do not say how many passes there were, where they do not.
+pub fn why_no_passes(data: &RunData, passes: &[Pass]) -> Option<&'static str> {
+    let migration = &data.run.scenario["migration"];
+    let converges = migration["auto_converge"] == true || migration["capabilities"]["auto-converge"] == true;
+    // The first pass sends all of the memory, and is never interrupted by a sync.
+    let is_long = passes.iter().skip(1).any(|pass| pass.span.length_s() >= WITHIN_PASS_S);
+    let version =
+        data.run.provenance.qemu_version.split(['.', ' ']).map_while(|part| part.parse::<u32>().ok());
+    let syncs = version.take(2).ge(SYNCS_WITHIN_PASSES);
+    (converges && is_long && syncs).then_some(
+        "QEMU from 9.2 on syncs its dirty bitmap within a pass, too, when the pass takes longer than 5 s",
+    )
+}
+
+/// One pass over the guest's dirty memory, or a part of one between two syncs of the dirty bitmap.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Pass {
     /// Counted from 1, as QEMU does (`dirty-sync-count`).

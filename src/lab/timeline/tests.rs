@@ -276,6 +276,39 @@ fn a_pass_lasts_until_the_next_one_is_counted() {
     assert_eq!(timeline.dirty_rate.unwrap().highest_pages_per_s, 12_800);
 }
 
+#[test]
+fn syncs_within_a_pass_are_not_told_as_passes() {
+    let told = |version: &str, converges: bool, longest_s: f64| {
+        let mut data = Story::auto_converge().run_data();
+        data.run.provenance.qemu_version = version.into();
+        data.run.scenario = serde_json::json!({ "migration": { "auto_converge": converges } });
+        let mut passes = data.timeline().passes;
+        passes[0].span.end_s = passes[0].span.start_s + 20.0;
+        passes[4].span.end_s = passes[4].span.start_s + longest_s;
+        qemu::why_no_passes(&data.data(), &passes).is_some()
+    };
+    assert!(told("10.0.13 (Debian)", true, 5.5));
+    assert!(!told("10.0.13 (Debian)", true, 2.5), "no pass was so long");
+    assert!(!told("10.0.13 (Debian)", false, 5.5), "only auto-converge does");
+    assert!(!told("9.1.0", true, 5.5));
+}
+
+#[test]
+fn where_passes_cannot_be_told_the_syncs_are() {
+    let mut data = Story::auto_converge().run_data();
+    data.run.provenance.qemu_version = "11.1.3".into();
+    data.run.scenario = serde_json::json!({ "migration": { "auto_converge": true } });
+    for line in &mut data.qemu {
+        if let crate::record::QemuBody::Sample(sample) = &mut line.body {
+            let count = sample.ram.as_mut().unwrap().dirty_sync_count.as_mut().unwrap();
+            *count = (*count).min(3);
+        }
+    }
+    let timeline = data.timeline();
+    assert_eq!((timeline.sync_count, timeline.pass_count), (Some(11), None));
+    assert!(timeline.pass_reason.is_some());
+}
+
 proptest! {
     #[test]
     fn no_stamp_of_a_guest_panics(stamps in prop::collection::vec(any::<u64>(), 8), length in any::<u64>()) {

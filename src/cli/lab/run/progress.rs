@@ -76,7 +76,7 @@ fn line(status: &Status) -> String {
     parts.extend(status.achieved_pages_per_s.map(|pages| format!("guest dirties {}", rate(pages))));
     if let Some(sample) = &status.sample {
         let ram = sample.ram.as_ref();
-        parts.extend(ram.and_then(|ram| ram.dirty_sync_count).map(|passes| format!("pass {passes}")));
+        parts.extend(ram.and_then(|ram| ram.dirty_sync_count).map(|syncs| format!("sync {syncs}")));
         parts.extend(
             ram.and_then(|ram| ram.remaining_bytes).map(|bytes| format!("{} left", ByteSize(bytes).human())),
         );
@@ -105,7 +105,7 @@ mod tests {
         let status = Status { step: "migrating", achieved_pages_per_s: Some(15_360), sample: Some(sample) };
         assert_eq!(
             line(&status),
-            "migrating, guest dirties 60.0 MiB/s, pass 3, 41.0 MiB left, throttled 50 %"
+            "migrating, guest dirties 60.0 MiB/s, sync 3, 41.0 MiB left, throttled 50 %"
         );
     }
 }
