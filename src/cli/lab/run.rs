@@ -10,6 +10,7 @@ mod turns;
 pub use args::{RunArgs, ScenariosArgs};
 
 use crate::cli::{print::print, say::say};
+use crate::lab::run::{Host, RunResult, inapplicable, proved_nothing};
 use crate::lab::scenario::{BUILTIN, Resolved, ScenarioError, find};
 use crate::record::Outcome;
 pub use place::{PlaceArgs, RunPlace};
@@ -65,7 +66,11 @@ async fn run_all(args: &RunArgs, mut scenarios: Vec<Resolved>) -> anyhow::Result
     for (round, resolved, host) in turns(args.repeat, &scenarios, &place.hosts) {
         let name = &resolved.scenario.name;
         let title = if args.repeat > 1 { format!("{name} ({round}/{})", args.repeat) } else { name.clone() };
-        let result = place.carry_out(&title, &resolved, host).await?;
+        if let Some(why) = inapplicable(&resolved.scenario, host) {
+            print(&format!("{why}\n"))?;
+            continue;
+        }
+        let result = carry_out_until_shown(&place, &title, &resolved, host).await?;
         let interrupted = result.run.verdict.outcome == Outcome::Interrupted;
         reports.add(result, &resolved.scenario.expect.figures);
         if interrupted {
@@ -73,6 +78,25 @@ async fn run_all(args: &RunArgs, mut scenarios: Vec<Resolved>) -> anyhow::Result
         }
     }
     Ok(reports)
+}
+
+/// Carries out a run; one that was to name corrupt pages and named none again, as often as the scenario has it.
+async fn carry_out_until_shown(
+    place: &RunPlace<'_>,
+    title: &str,
+    resolved: &Resolved,
+    host: &Host,
+) -> anyhow::Result<RunResult> {
+    let (scenario, mut number) = (&resolved.scenario, 1);
+    loop {
+        let result = place.carry_out(title, resolved, host).await?;
+        if number == scenario.expect.tries || !proved_nothing(scenario, &result.run.verdict) {
+            return Ok(result);
+        }
+        let (dir, tries) = (result.dir.display(), scenario.expect.tries);
+        say(format_args!("try {number} of {tries}: no corrupt page was named, {dir} proves nothing"));
+        number += 1;
+    }
 }
 
 /// Says what is wrong with a scenario; the exit code for it.

@@ -16,8 +16,8 @@ use tokio::{
 
 /// How long a command's answer is waited for.
 const COMMAND_LIMIT: Duration = Duration::from_secs(10);
-/// Commands that QEMU takes while its main thread waits for a page that a broken post-copy does not bring.
-const OUT_OF_BAND: [&str; 2] = ["migrate-recover", "migrate-pause"];
+/// Commands that QEMU takes while its main thread waits: for a page that a broken post-copy does not bring, or for a link.
+const OUT_OF_BAND: [&str; 3] = ["migrate-recover", "migrate-pause", "yank"];
 /// How long to wait before the next try to connect.
 const RETRY_STEP: Duration = Duration::from_millis(20);
 /// Commands that may wait to be written; more make their callers wait.

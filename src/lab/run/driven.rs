@@ -39,12 +39,12 @@ impl<'a, 'w, V: Vm> DrivenVm<'a, 'w, V> {
         self.account
     }
 
-    /// Waits for the guest's first record.
+    /// Waits for the guest's first record, at most `limit`.
     ///
     /// # Errors
     /// It does not come, or something is lost.
-    pub async fn boot(&mut self) -> Result<(), Obstacle> {
-        let actions = self.driver.boot(self.vm.now_ns());
+    pub async fn boot(&mut self, limit: Nanos) -> Result<(), Obstacle> {
+        let actions = self.driver.boot(self.vm.now_ns(), limit);
         self.reach(actions).await
     }
 

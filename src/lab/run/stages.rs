@@ -40,7 +40,7 @@ pub async fn play<V: Vm>(
 }
 
 async fn course<V: Vm>(scenario: &Scenario, vm: &mut DrivenVm<'_, '_, V>) -> Result<(), Obstacle> {
-    vm.boot().await?;
+    vm.boot(scenario.vm.hello_within).await?;
     if let Err(obstacle) = vm.wait_steady(&scenario.load).await {
         if let Obstacle::NeverSteady(_) = obstacle {
             // The guest is well: it is ended in order, so that its own account of the run is complete.

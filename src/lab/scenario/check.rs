@@ -10,6 +10,10 @@ pub(super) const GUEST_FLOOR_BYTES: u64 = 96 << 20;
 pub(super) const NAME_LIMIT: usize = 100;
 /// What is mistaken most often of a size.
 const BARE: &str = "a number without a unit is bytes";
+/// The shortest time that a guest is given to boot.
+const HELLO_FLOOR: Nanos = Nanos::from_secs(1);
+/// The most runs that are made until one names corrupt pages.
+const TRIES_LIMIT: u32 = 20;
 /// The longest any wait of a scenario may be.
 const LONGEST: Nanos = Nanos::from_secs(24 * 3600);
 /// The shortest interval `sully run` takes.
@@ -53,6 +57,15 @@ pub fn check(scenario: &Scenario) -> Vec<String> {
         faults.push(
             "expect.corruption = true cannot be met: pages are checked with load.verify = true only".into(),
         );
+    }
+    let tries = scenario.expect.tries;
+    if !(1..=TRIES_LIMIT).contains(&tries) {
+        faults.push(format!("expect.tries = {tries} cannot be: expected 1 to {TRIES_LIMIT} runs"));
+    } else if tries > 1 && scenario.expect.corruption != Some(true) {
+        faults.push(format!(
+            "expect.tries = {tries} is for runs that are to name corrupt pages: set expect.corruption = true, or leave it \
+             out (--repeat {tries} makes so many runs)"
+        ));
     }
     if scenario.expect.throttled == Some(true) && !migration.may_throttle() {
         faults.push("expect.throttled = true cannot be met: set migration.auto_converge = true".into());
@@ -198,6 +211,7 @@ fn times(scenario: &Scenario, faults: &mut Vec<String>) {
         ));
     }
     let times = [
+        ("vm.hello_within", scenario.vm.hello_within),
         ("load.baseline", load.baseline),
         ("migration.downtime_limit", migration.downtime_limit),
         ("migration.timeout", migration.timeout),
@@ -207,6 +221,12 @@ fn times(scenario: &Scenario, faults: &mut Vec<String>) {
         if time > LONGEST {
             faults.push(format!("{key} = {time} is too long: at most {LONGEST}"));
         }
+    }
+    if scenario.vm.hello_within < HELLO_FLOOR {
+        faults.push(format!(
+            "vm.hello_within = {} is too short for any guest to boot: at least {HELLO_FLOOR}",
+            scenario.vm.hello_within
+        ));
     }
     if migration.timeout == Nanos(0) {
         faults.push("migration.timeout = 0s ends every migration at once: for example 120s".into());
@@ -234,6 +254,7 @@ mod tests {
         scenario.load.asked.content = "delta:5".parse().unwrap();
         scenario.load.asked.dedup = "5%".parse().unwrap();
         scenario.load.asked.interval = Nanos::from_secs(3600);
+        (scenario.vm.hello_within, scenario.expect.tries) = (Nanos(0), 3);
         let faults = check(&scenario).join("\n");
         for part in [
             "../etc",
@@ -243,6 +264,8 @@ mod tests {
             "load.write_bytes = 12",
             "load.interval = 1h is too long",
             "vm.cpus = 0",
+            "vm.hello_within = 0s",
+            "expect.tries = 3 is for runs that are to name corrupt pages",
             "vm.qemu_args has -m",
             "load.memory = 300M",
             "preempt",

@@ -7,12 +7,13 @@ use std::fmt::Write as _;
 pub type Key = (&'static str, ValueKind, &'static str);
 
 /// The keys that are no parameters of the load.
-const OWN: [Key; 27] = [
+const OWN: [Key; 29] = [
     ("name", ValueKind::Text, "letters, digits, - _ . and / such as my/scenario"),
     ("summary", ValueKind::Text, "a sentence"),
     ("vm.memory", ValueKind::Text, "a size such as 256M"),
     ("vm.cpus", ValueKind::Number, "1 to 255"),
     ("vm.ram_workaround", ValueKind::Truth, ""),
+    ("vm.hello_within", ValueKind::Text, "a time such as 60s"),
     ("vm.machine", ValueKind::Text, "a machine of QEMU's such as q35"),
     ("vm.cpu", ValueKind::Text, "a CPU model of QEMU's such as host or Skylake-Server"),
     (
@@ -38,6 +39,7 @@ const OWN: [Key; 27] = [
     ("expect.throttled", ValueKind::Truth, ""),
     ("expect.postcopy", ValueKind::Truth, ""),
     ("expect.corruption", ValueKind::Truth, ""),
+    ("expect.tries", ValueKind::Number, "1 to 20 runs"),
     (
         "expect.figures",
         ValueKind::Words,

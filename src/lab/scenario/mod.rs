@@ -66,6 +66,8 @@ pub struct VmSpec {
     pub cpus: u32,
     /// Whether guest memory is made a little larger where QEMU would corrupt it otherwise (emulation before 9.0).
     pub ram_workaround: bool,
+    /// How long the guest may take from its start to its first record.
+    pub hello_within: Nanos,
     /// The machine, by QEMU's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub machine: Option<String>,
@@ -152,6 +154,8 @@ pub struct ExpectSpec {
     /// Whether the guest must have found corrupt pages: a proof that it can.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub corruption: Option<bool>,
+    /// How many runs may be made until one names the corrupt pages that are expected.
+    pub tries: u32,
     /// What must be true of the report's figures, such as `downtime_ms < 300`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub figures: Vec<Demand>,
@@ -190,6 +194,7 @@ impl Default for VmSpec {
             memory: ByteSize::mib(256),
             cpus: 1,
             ram_workaround: true,
+            hello_within: Nanos::from_secs(60),
             machine: None,
             cpu: None,
             qemu_args: Vec::new(),
@@ -239,6 +244,7 @@ impl Default for ExpectSpec {
             throttled: None,
             postcopy: None,
             corruption: None,
+            tries: 1,
             figures: Vec::new(),
         }
     }

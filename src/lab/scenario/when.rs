@@ -43,7 +43,7 @@ pub enum Deed {
     Pause,
     /// The migration is given up; the guest goes on at the source.
     Cancel,
-    /// Post-copy's link is cut, as a network that fails does; not before the guest runs at the destination.
+    /// The link is cut, as a network that fails does; where there is to be a post-copy not before the guest runs at the destination.
     Cut,
     /// A post-copy whose link was cut goes on over a new one.
     Recover,

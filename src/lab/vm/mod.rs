@@ -19,5 +19,5 @@ pub use config::VmConfig;
 pub use error::VmError;
 pub use exit::Exit;
 pub use process::Qemu;
-pub use ram::ram_for;
+pub use ram::{loses_pages, ram_for};
 pub use sockets::{Sockets, port_socket, qmp_socket};

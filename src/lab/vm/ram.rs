@@ -9,6 +9,11 @@ const STEP_BYTES: u64 = 8 << 10;
 /// The first version without the fault.
 const MENDED: (u32, u32, u32) = (9, 0, 0);
 
+/// Whether guests under `accelerator` of this version of QEMU can lose writes while they are migrated, as [`ram_for`] says.
+pub fn loses_pages(accelerator: Accelerator, version: (u32, u32, u32)) -> bool {
+    accelerator == Accelerator::Tcg && version < MENDED
+}
+
 /// The memory to give a guest that should have `wanted_bytes`, and a sentence where that is not the same.
 ///
 /// QEMU before 9.0 loses writes of an emulated guest while it migrates: syncing the dirty bitmap of memory whose
@@ -20,9 +25,7 @@ pub fn ram_for(
     wanted_bytes: u64,
     workaround: bool,
 ) -> (u64, Option<String>) {
-    let faulty = accelerator == Accelerator::Tcg
-        && version < MENDED
-        && wanted_bytes.is_multiple_of(FAULTY_MULTIPLE_BYTES);
+    let faulty = loses_pages(accelerator, version) && wanted_bytes.is_multiple_of(FAULTY_MULTIPLE_BYTES);
     if !faulty {
         return (wanted_bytes, None);
     }

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 /// The command that makes a destination listen for a link to recover on.
 const RECOVER: &str = "migrate-recover";
+/// The command that shuts the sockets of a migration, whatever waits on them.
+const CUT: &str = "yank";
 
 impl Driver {
     /// Does what is due.
@@ -32,8 +34,8 @@ impl Driver {
             && step.after.is_none_or(|time| self.elapsed_ns(self.started_ns) >= time.0)
             && step.not_converging.is_none_or(|passes| self.middle.passes.stalled >= passes)
             && step.status.as_deref().is_none_or(|wanted| Some(wanted) == status)
-            // A destination that has not begun to run the guest cannot recover.
-            && (step.deed != Deed::Cut || self.resumed)
+            // Where there is to be a post-copy, its link is meant; a destination that does not yet run the guest cannot recover.
+            && (step.deed != Deed::Cut || self.resumed || !self.spec.may_postcopy())
     }
 
     fn take_step(&mut self, step: &When) {
@@ -54,8 +56,12 @@ impl Driver {
             Deed::Cancel => {
                 self.give_up(MigrationResult::Cancelled, format!("migration.when cancelled it when {step}"));
             }
-            Deed::Cut if self.postcopy != Postcopy::Active => {
+            Deed::Cut if self.postcopy != Postcopy::Active && self.spec.may_postcopy() => {
                 note("there was no post-copy whose link could be cut");
+            }
+            Deed::Cut if self.postcopy != Postcopy::Active => {
+                note("the link was cut");
+                self.execute(Side::Source, CUT, json!({ "instances": [{ "type": "migration" }] }));
             }
             Deed::Cut => {
                 note("post-copy's link was cut");

@@ -7,8 +7,6 @@ use crate::lab::run::away::AwayTime;
 use crate::record::{MilestoneName, Side};
 use crate::units::{Nanos, Rate};
 
-/// How long an emulated guest may take from its start to its first record.
-const HELLO_LIMIT: Nanos = Nanos::from_secs(60);
 /// How long the load may take to be steady, beyond its baseline.
 const STEADY_LIMIT: Nanos = Nanos::from_secs(60);
 /// What may be added to a migration's own limit: preparing, giving up, the last figures.
@@ -25,7 +23,7 @@ impl VmDriver {
     pub(super) fn advance(&mut self) -> Vec<VmAction> {
         match self.stage {
             VmStage::Idle => {}
-            VmStage::Booting { since_ns } => self.booting(since_ns),
+            VmStage::Booting { since_ns, limit } => self.booting(since_ns, limit),
             VmStage::Baseline { since_ns, length, asked } => self.baseline(since_ns, length, asked),
             VmStage::Migrating { since_ns, timeout, .. } => self.migrating(since_ns, timeout),
             VmStage::Settling { since_ns, limit } => self.settling(since_ns, limit),
@@ -35,12 +33,12 @@ impl VmDriver {
         std::mem::take(&mut self.actions)
     }
 
-    fn booting(&mut self, since_ns: u64) {
+    fn booting(&mut self, since_ns: u64, limit: Nanos) {
         if let Some(at_ns) = self.guest.hello_ns {
             self.milestone(MilestoneName::Hello, at_ns);
             self.over(Ok(()));
-        } else if self.elapsed_ns(since_ns) >= HELLO_LIMIT.0 {
-            let sentence = format!("the guest sent no record within {HELLO_LIMIT}");
+        } else if self.elapsed_ns(since_ns) >= limit.0 {
+            let sentence = format!("the guest sent no record within vm.hello_within = {limit}");
             self.over(Err(self.unwell(Side::Source, &sentence)));
         }
     }

@@ -9,9 +9,9 @@ use crate::record::{Command, MilestoneName};
 use crate::units::Nanos;
 
 impl VmDriver {
-    /// The guest is to speak.
-    pub fn boot(&mut self, now_ns: u64) -> Vec<VmAction> {
-        self.begin(now_ns, VmStage::Booting { since_ns: now_ns })
+    /// The guest is to speak within `limit`.
+    pub fn boot(&mut self, now_ns: u64, limit: Nanos) -> Vec<VmAction> {
+        self.begin(now_ns, VmStage::Booting { since_ns: now_ns, limit })
     }
 
     /// The baseline is to be over and `load` steady.

@@ -9,7 +9,7 @@ pub(super) enum VmStage {
     /// There is no goal.
     Idle,
     /// Until the guest's first record.
-    Booting { since_ns: u64 },
+    Booting { since_ns: u64, limit: Nanos },
     /// Until the baseline is over and the load steady.
     Baseline {
         since_ns: u64,

@@ -37,7 +37,7 @@ fn the_guest_is_at_home_where_it_was_resumed_last() {
 fn a_side_is_gone_when_its_qemu_ended_and_its_socket_gave_all_it_had() {
     for closed_first in [false, true] {
         let mut driver = VmDriver::new(1);
-        assert_eq!(driver.boot(1), []);
+        assert_eq!(driver.boot(1, Nanos::from_secs(60)), []);
         let inputs = [exited(Side::Source), VmInput::PortClosed(Side::Source)];
         let [one, other] = if closed_first {
             let [a, b] = inputs;
@@ -57,7 +57,7 @@ fn nothing_is_waited_for_without_a_goal_and_a_goal_is_over_once() {
     assert_eq!(driver.on(2, exited(Side::Source)), []);
     assert_eq!(driver.on(2, VmInput::PortClosed(Side::Source)), []);
     assert_eq!(driver.on(2, VmInput::Interrupted), []);
-    driver.boot(3);
+    driver.boot(3, Nanos::from_secs(60));
     assert_eq!(driver.on(4, VmInput::Interrupted), [VmAction::Over(Err(Obstacle::Interrupted))]);
     assert_eq!(driver.on(4, VmInput::Interrupted), []);
 }
@@ -65,7 +65,7 @@ fn nothing_is_waited_for_without_a_goal_and_a_goal_is_over_once() {
 #[test]
 fn a_time_that_is_over_ends_a_goal_at_the_moment_it_is_over() {
     let mut driver = VmDriver::new(1);
-    driver.boot(SECOND_NS);
+    driver.boot(SECOND_NS, Nanos::from_secs(60));
     assert_eq!(driver.on(61 * SECOND_NS - 1, VmInput::Tick), []);
     assert_eq!(driver.on(61 * SECOND_NS, VmInput::Tick).len(), 1);
 }
@@ -82,7 +82,7 @@ fn what_happened_is_written_down_the_first_time() {
 #[test]
 fn a_mark_of_the_guest_is_the_migrations_and_nobody_elses() {
     let mut driver = VmDriver::new(1);
-    driver.boot(2);
+    driver.boot(2, Nanos::from_secs(60));
     assert_eq!(driver.on(3, says(0, mark())), [], "it is no hello");
 }
 

@@ -18,7 +18,7 @@ fn a_guest_that_is_silent_is_waited_for_a_minute_and_its_console_is_told() {
     let ran = fixture.run();
     assert_eq!(ran.run.verdict.outcome, Outcome::Judged);
     let said =
-        ["the guest sent no record within 1m: sully: there is no port", "console: sully: there is no port"];
+        ["the guest sent no record within vm.hello_within = 1m: sully: there is no port", "console: sully: there is no port"];
     assert_eq!(ran.reasons(), said);
     assert!(!ran.has(MilestoneName::Hello) && ran.told("guest stop") == 0, "{ran:?}");
     assert_eq!(ran.told("guest ping"), 0, "before it speaks it is asked nothing");
@@ -41,7 +41,7 @@ fn a_guest_that_has_nothing_to_say_before_its_port_closes_is_waited_for_until_it
     let ran = ran(|vm| {
         vm.without("boot").when("boot", 100, Cue::Closes(Side::Source));
     });
-    assert!(ran.reasons()[0].starts_with("the guest sent no record within 1m"), "{ran:?}");
+    assert!(ran.reasons()[0].starts_with("the guest sent no record within vm.hello_within = 1m"), "{ran:?}");
     assert_eq!(ran.reasons()[1..], ["the console is empty"]);
 }
 

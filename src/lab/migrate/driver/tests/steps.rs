@@ -123,6 +123,20 @@ fn a_post_copy_that_was_cut_goes_on_over_a_new_link() {
 }
 
 #[test]
+fn a_link_that_is_cut_in_pre_copy_ends_the_migration() {
+    let mut play = with(vec![When { pass: Some(2), ..step(Deed::Cut) }]);
+    play.says(Side::Source, &active(1));
+    assert!(!play.heard().contains(&"source yank".into()));
+    play.says(Side::Source, &active(2));
+    assert!(play.heard().contains(&"source yank".into()));
+    play.says(Side::Source, &json!({"status": "failing"}));
+    play.says(Side::Source, &json!({"status": "failed", "error-desc": "Unable to write to socket"}));
+    play.tick(2);
+    assert_eq!(play.end().result, MigrationResult::Failed);
+    assert!(play.end().reason.as_deref().is_some_and(|why| why.contains("Unable to write to socket")));
+}
+
+#[test]
 fn a_post_copy_that_is_lost_a_second_time_has_failed() {
     let mut play = Play::prepared(|spec| {
         spec.postcopy = true;
