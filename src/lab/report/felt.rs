@@ -140,6 +140,7 @@ fn lost_by_class(analysis: &Analysis) -> Option<Table> {
         "Classes and running time add up to the vCPU time. In brackets: how sure the verdicts are, 0 to 1, \
                   weighted by time."
             .into();
+    table.note.extend(times.iter().find_map(|(stage, time)| busy(stage.name, time)));
     for (stage, time) in &times {
         let mut row = vec![stage.name.title().to_owned(), seconds(time.wall_s), seconds(time.running_s)];
         row.extend(time.lost().filter(|(class, ..)| classes.contains(class)).map(
@@ -152,6 +153,23 @@ fn lost_by_class(analysis: &Analysis) -> Option<Table> {
         table.rows.push(row);
     }
     Some(table)
+}
+
+/// A host is busy where it keeps the vCPUs away for more of their time.
+const BUSY_SHARE: f64 = 0.05;
+
+/// That the host was busy, where a stage that no migration is part of shows it.
+fn busy(stage: PhaseName, time: &TimeByClass) -> Option<String> {
+    let share = (time.of(GapClass::HostSteal) + time.of(GapClass::HostOther)) / time.wall_s;
+    let is_quiet = matches!(stage, PhaseName::Baseline | PhaseName::After);
+    (is_quiet && share >= BUSY_SHARE).then(|| {
+        format!(
+            " The host was busy: in the stage {} it kept the vCPUs away for {} of their time, so figures of this run say as much \
+             of the host as of the migration.",
+            stage.title(),
+            percent(Some(share))
+        )
+    })
 }
 
 fn longest(analysis: &Analysis) -> Table {
