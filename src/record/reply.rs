@@ -135,12 +135,13 @@ mod tests {
     fn a_number_that_cannot_be_is_absent_and_named() {
         let read = sample(&json!({
             "status": "active", "cpu-throttle-percentage": 4_000_000_000_u64, "downtime": -1, "setup-time": 4,
-            "expected-downtime": -1, "total-time": u64::MAX, "ram": {"dirty-sync-count": u64::MAX, "remaining": -5}
+            "expected-downtime": i64::MAX, "total-time": u64::MAX, "ram": {"dirty-sync-count": u64::MAX, "remaining": -5}
         }));
         assert_eq!(
             (read.cpu_throttle_percent, read.downtime_ms, read.total_time_ms, read.setup_time_ms),
             (None, None, None, Some(4))
         );
+        assert_eq!(read.expected_downtime_ms, None, "not known yet, which is nothing to tell of");
         assert_eq!(read.ram.map(|ram| (ram.dirty_sync_count, ram.remaining_bytes)), Some((None, None)));
         assert_eq!(
             read.impossible,

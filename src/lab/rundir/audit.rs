@@ -10,16 +10,12 @@ use crate::{
     record::{GapSummary, MilestoneName, Outcome, QemuBody, QemuLine, Run, StreamAudit, Verdict},
     units::Nanos,
 };
-use std::collections::BTreeSet;
 
 /// A guest's clock may be ahead of the time since its VM was started by so much, ns: clocks drift, and moments are read late.
 const AHEAD_NS: u64 = 60_000_000_000;
 
 /// QEMU's last sample may be so much older than the migration's completion, ns: it is asked ten times a second.
 const EARLY_NS: u64 = 3_000_000_000;
-
-/// How many numbers of QEMU's that cannot be are named.
-const IMPOSSIBLE_TOLD: usize = 5;
 
 /// What contradicts itself in a run directory, and what is missing from it. What follows from it is absent in all figures.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -88,7 +84,6 @@ impl RunAudit {
 
     /// Whether what QEMU said is there to the migration's end; `run.json` is written after it.
     pub(super) fn hold_qemu(&mut self, run: &Run, qemu: &[QemuLine]) {
-        self.contradictions.extend(impossible(run, qemu));
         let Some(end_ns) = run.when(MilestoneName::Completed) else { return };
         let samples = qemu.iter().filter(|line| matches!(line.body, QemuBody::Sample(_)));
         let early_ns = samples.map(|line| end_ns.saturating_sub(line.host_ns)).min();
@@ -229,21 +224,6 @@ impl RunAudit {
                 .push(format!("the intervals count {counted} {name}, and the guest's last record {total}"));
         }
     }
-}
-
-/// What QEMU said that cannot be, in a sentence.
-fn impossible(run: &Run, qemu: &[QemuLine]) -> Option<String> {
-    let in_lines = qemu.iter().filter_map(|line| match &line.body {
-        QemuBody::Sample(sample) => Some(&**sample),
-        QemuBody::Event { .. } | QemuBody::Command { .. } => None,
-    });
-    let samples = in_lines.chain(&run.source).chain(&run.destination);
-    let found: BTreeSet<&str> = samples.flat_map(|sample| &sample.impossible).map(String::as_str).collect();
-    let first: Vec<&str> = found.iter().take(IMPOSSIBLE_TOLD).copied().collect();
-    let more = found.len() - first.len();
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    (!found.is_empty())
-        .then(|| format!("QEMU said what cannot be, which is left out: {}{more}", first.join(", ")))
 }
 
 /// The gaps of all intervals whose records must be there: not those of the first, where the stream was joined late, nor of the last

@@ -12,6 +12,7 @@ use crate::{
     units::harmless,
 };
 use std::{
+    collections::BTreeSet,
     io::{self, Read, Seek, SeekFrom},
     path::Path,
 };
@@ -19,6 +20,8 @@ use std::{
 /// How much of a console's end is kept: bytes read, and lines of them.
 const CONSOLE_TAIL_BYTES: u64 = 16 * 1024;
 const CONSOLE_TAIL_LINES: usize = 20;
+/// How many numbers of QEMU's that cannot be are named.
+const IMPOSSIBLE_TOLD: usize = 5;
 
 /// All that is known of one run.
 #[derive(Debug, Clone)]
@@ -102,6 +105,7 @@ impl RunData {
         let mut remarks = Vec::new();
         let records = GuestRecords::read(limits, &dir.join(RECORDS_FILE), &mut remarks)?;
         let qemu = read_qemu(limits, &dir.join(QEMU_FILE), &mut remarks)?;
+        remarks.extend(impossible(&run, &qemu));
         if run.stream.unwritten > 0 {
             remarks.push(format!(
                 "{} records came when {RECORDS_FILE} was full ({} bytes, {} records, {} gaps and stalls) and are not in it: \
@@ -205,6 +209,21 @@ fn read_qemu(limits: &Limits, path: &Path, remarks: &mut Vec<String>) -> Result<
         Ok(AfterLine::Next)
     })?;
     Ok(found)
+}
+
+/// What QEMU said that cannot be, in a sentence.
+fn impossible(run: &Run, qemu: &[QemuLine]) -> Option<String> {
+    let in_lines = qemu.iter().filter_map(|line| match &line.body {
+        QemuBody::Sample(sample) => Some(&**sample),
+        QemuBody::Event { .. } | QemuBody::Command { .. } => None,
+    });
+    let samples = in_lines.chain(&run.source).chain(&run.destination);
+    let found: BTreeSet<&str> = samples.flat_map(|sample| &sample.impossible).map(String::as_str).collect();
+    let first: Vec<&str> = found.iter().take(IMPOSSIBLE_TOLD).copied().collect();
+    let more = found.len() - first.len();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    (!found.is_empty())
+        .then(|| format!("QEMU said what cannot be, which is left out: {}{more}", first.join(", ")))
 }
 
 /// A line without control characters and terminal sequences (ESC `[` up to a letter).

@@ -17,8 +17,10 @@ fn a_guest_that_is_silent_is_waited_for_a_minute_and_its_console_is_told() {
     fixture.console = "sully: there is no port\n";
     let ran = fixture.run();
     assert_eq!(ran.run.verdict.outcome, Outcome::Judged);
-    let said =
-        ["the guest sent no record within vm.hello_within = 1m: sully: there is no port", "console: sully: there is no port"];
+    let said = [
+        "the guest sent no record within vm.hello_within = 1m: sully: there is no port",
+        "console: sully: there is no port",
+    ];
     assert_eq!(ran.reasons(), said);
     assert!(!ran.has(MilestoneName::Hello) && ran.told("guest stop") == 0, "{ran:?}");
     assert_eq!(ran.told("guest ping"), 0, "before it speaks it is asked nothing");
