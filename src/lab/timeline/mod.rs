@@ -11,6 +11,7 @@ mod guest;
 mod histograms;
 mod offsets;
 mod phases;
+mod postcopy;
 mod qemu;
 mod series;
 mod session;
@@ -24,6 +25,7 @@ pub use figures::{Figures, GapFigures};
 pub use guest::{GapAt, Guest, IntervalAt};
 pub use histograms::{BothLatencies, Histograms, StageLatencies};
 pub use phases::PhaseName;
+pub use postcopy::Postcopy;
 pub use qemu::{DirtyRate, Pass};
 pub use series::{GuestPoint, QemuPoint};
 pub use setup::Setup;
@@ -31,7 +33,7 @@ pub use span::{Span, nanos};
 
 use crate::{
     lab::rundir::RunData,
-    record::{MigrationSample, MilestoneName, unresolved_ns},
+    record::{MilestoneName, unresolved_ns},
 };
 use serde::Serialize;
 
@@ -98,21 +100,6 @@ pub struct ThrottleLevel {
     pub figures: Figures,
 }
 
-/// The waiting for pages after a switch to post-copy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Postcopy {
-    /// QEMU: the time all vCPUs waited at once.
-    pub qemu_blocktime_ns: Option<u64>,
-    /// QEMU: the time each vCPU waited.
-    pub qemu_vcpu_blocktime_ns: Option<Vec<u64>>,
-    /// QEMU: pages the destination asked for.
-    pub requests: Option<u64>,
-    /// The guest: total gap time in the stage, sum over vCPUs.
-    pub guest_stall_ns: Option<u64>,
-    /// The guest: the longest of them.
-    pub guest_longest_stall_ns: Option<u64>,
-}
-
 impl Timeline {
     /// Works out all figures of a run. What a broken histogram hides is said in [`Self::remarks`].
     pub fn of(data: &RunData) -> Self {
@@ -149,7 +136,7 @@ impl Timeline {
         let pass_reason = qemu::why_no_passes(data, &passes);
         Self {
             clock_step_ns: Some(guest.clock_step_ns).filter(|step_ns| *step_ns > 0),
-            postcopy: postcopy(data, &phases),
+            postcopy: postcopy::postcopy(data, &guest, &phases),
             phases,
             throttle,
             setup: setup::setup(data, &axis, &guest),
@@ -239,24 +226,6 @@ fn migration_ns(data: &RunData) -> Option<u64> {
     let completed = axis::after_migrate(data, MilestoneName::Completed)?;
     let measured = completed.checked_sub(data.run.when(MilestoneName::Migrate)?);
     total_ms.map(|ms| ms.saturating_mul(1_000_000)).or(measured)
-}
-
-fn postcopy(data: &RunData, phases: &[Phase]) -> Option<Postcopy> {
-    axis::after_migrate(data, MilestoneName::PostcopyStart)?;
-    let ns = |ms: u64| ms.saturating_mul(1_000_000);
-    let stage = phases.iter().find(|phase| phase.name == PhaseName::Postcopy);
-    let gaps = stage.and_then(|stage| stage.figures.gaps);
-    let (source, destination) = (data.run.source.as_ref(), data.run.destination.as_ref());
-    let requests = |sample: &MigrationSample| sample.ram.as_ref()?.postcopy_requests;
-    Some(Postcopy {
-        qemu_blocktime_ns: destination.and_then(|sample| sample.postcopy_blocktime_ms).map(ns),
-        qemu_vcpu_blocktime_ns: destination
-            .and_then(|sample| sample.postcopy_vcpu_blocktime_ms.as_ref())
-            .map(|vcpus| vcpus.iter().copied().map(ns).collect()),
-        requests: source.and_then(requests).or_else(|| destination.and_then(requests)),
-        guest_stall_ns: gaps.map(|gaps| gaps.total_ns),
-        guest_longest_stall_ns: gaps.map(|gaps| gaps.longest_ns),
-    })
 }
 
 #[cfg(test)]
