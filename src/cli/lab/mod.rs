@@ -1,5 +1,6 @@
 //! The command line of `sully-lab`.
 
+mod calibrate;
 mod collect;
 mod converge;
 mod ctl;
@@ -27,6 +28,7 @@ enum LabCommand {
     Run(run::RunArgs),
     Scenarios(run::ScenariosArgs),
     Converge(converge::ConvergeArgs),
+    Calibrate(calibrate::CalibrateArgs),
     Report(report::ReportArgs),
     Collect(collect::CollectArgs),
     Ctl(ctl::CtlArgs),
@@ -52,6 +54,7 @@ pub fn main() -> ExitCode {
         LabCommand::Run(args) => run::run(args),
         LabCommand::Scenarios(args) => run::scenarios(args),
         LabCommand::Converge(args) => converge::run(args),
+        LabCommand::Calibrate(args) => calibrate::run(args),
         LabCommand::Report(args) => report::run(args).map(|()| ExitCode::SUCCESS),
         LabCommand::Collect(args) => collect::run(args),
         LabCommand::Ctl(args) => ctl::run(args),

@@ -8,7 +8,7 @@ mod offer;
 mod setup;
 
 pub use driver::Driver;
-pub use offer::{arguments_of, names};
+pub use offer::{arguments_of, names, words_of};
 pub use setup::{SET_PARAMETERS, agree, capability_hint, missing_parameters, settings};
 
 use crate::record::{MigrationSample, Milestone, Side};

@@ -10,24 +10,56 @@ pub fn names(answer: &Value) -> Vec<String> {
 
 /// The names of the arguments that `command` takes, from what `query-qmp-schema` answered; none for a command there is not.
 pub fn arguments_of(command: &str, schema: &Value) -> Vec<String> {
-    let entries = schema.as_array().map(Vec::as_slice).unwrap_or_default();
-    let entry = |kind: &str, name: &str| {
-        entries.iter().find(|entry| {
-            entry.get("name").and_then(Value::as_str) == Some(name)
-                && entry.get("meta-type").and_then(Value::as_str) == Some(kind)
-        })
-    };
-    let members = entry("command", command)
-        .and_then(|command| entry("object", command.get("arg-type")?.as_str()?))
-        .and_then(|object| object.get("members")?.as_array());
     let named = |member: &Value| member.get("name").and_then(Value::as_str).map(str::to_owned);
-    members.into_iter().flatten().filter_map(named).collect()
+    arguments(command, schema).iter().filter_map(named).collect()
+}
+
+/// The words that `argument` of `command` may be, from what `query-qmp-schema` answered; none where it is no such argument.
+pub fn words_of(command: &str, argument: &str, schema: &Value) -> Vec<String> {
+    let argument = arguments(command, schema).iter().find(|member| member["name"] == argument);
+    let words =
+        argument.and_then(|member| entry("enum", member.get("type")?.as_str()?, schema)?.get("values"));
+    let words = words.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    words.iter().filter_map(|word| word.as_str().map(str::to_owned)).collect()
+}
+
+/// The arguments that `command` takes.
+fn arguments<'a>(command: &str, schema: &'a Value) -> &'a [Value] {
+    let members = entry("command", command, schema)
+        .and_then(|command| entry("object", command.get("arg-type")?.as_str()?, schema))
+        .and_then(|object| object.get("members")?.as_array());
+    members.map(Vec::as_slice).unwrap_or_default()
+}
+
+/// The entry of that kind and name.
+fn entry<'a>(kind: &str, name: &str, schema: &'a Value) -> Option<&'a Value> {
+    let is_it = |entry: &&Value| entry["name"] == name && entry["meta-type"] == kind;
+    schema.as_array()?.iter().find(is_it)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn the_words_of_an_argument_are_found_in_the_schema() {
+        let schema = json!([
+            {"name": "calc-dirty-rate", "meta-type": "command", "arg-type": "7"},
+            {"name": "7", "meta-type": "object", "members": [
+                {"name": "calc-time", "type": "int"}, {"name": "mode", "type": "8", "default": null}]},
+            {"name": "8", "meta-type": "enum", "values": ["page-sampling", "dirty-ring"], "members": [{"name": "x"}]},
+        ]);
+        assert_eq!(words_of("calc-dirty-rate", "mode", &schema), ["page-sampling", "dirty-ring"]);
+        for (command, argument, answer) in [
+            ("calc-dirty-rate", "calc-time", &schema),
+            ("calc-dirty-rate", "sample", &schema),
+            ("calc", "mode", &schema),
+            ("calc-dirty-rate", "mode", &json!(null)),
+        ] {
+            assert!(words_of(command, argument, answer).is_empty());
+        }
+    }
 
     #[test]
     fn the_arguments_of_a_command_are_found_in_the_schema() {

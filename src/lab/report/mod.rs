@@ -24,4 +24,5 @@ pub use csv::csv;
 pub use demands::{never_met, unmet};
 pub use html::html;
 pub use json::json;
+pub use table::Table;
 pub use text::text;

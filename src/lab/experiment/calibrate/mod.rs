@@ -1,0 +1,234 @@
+//! QEMU's dirty-rate meters held against the pages that the guest counts: which loads, which meters, and what came of each.
+
+mod ask;
+mod loads;
+mod plot;
+mod tables;
+mod vm;
+
+pub use loads::CalibrationLoads;
+pub use plot::svg;
+pub use tables::{markdown, text};
+pub use vm::CalibrationHost;
+
+use crate::record::{Accelerator, Command, LoadChange};
+use crate::units::{ByteSize, PAGE_BYTES};
+use serde::Serialize;
+use tokio::sync::watch;
+use vm::{CalibrationVm, Window};
+
+/// A meter of QEMU's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum Meter {
+    /// `calc-dirty-rate`: some pages are hashed twice.
+    #[serde(rename = "page-sampling")]
+    PageSampling,
+    /// `calc-dirty-rate` by the dirty bitmap.
+    #[serde(rename = "dirty-bitmap")]
+    DirtyBitmap,
+    /// `calc-dirty-rate` by KVM's dirty ring.
+    #[serde(rename = "dirty-ring")]
+    DirtyRing,
+    /// `dirty-pages-rate` of `query-migrate`.
+    #[serde(rename = "dirty-pages-rate")]
+    DirtyPagesRate,
+}
+
+impl Meter {
+    /// All of them, as they are listed.
+    pub const ALL: [Self; 4] = [Self::PageSampling, Self::DirtyBitmap, Self::DirtyRing, Self::DirtyPagesRate];
+
+    /// By QEMU's own word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PageSampling => "page-sampling",
+            Self::DirtyBitmap => "dirty-bitmap",
+            Self::DirtyRing => "dirty-ring",
+            Self::DirtyPagesRate => "dirty-pages-rate",
+        }
+    }
+}
+
+/// When a meter was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Moment {
+    /// Without a migration.
+    Before,
+    /// While one goes on.
+    During,
+}
+
+impl Moment {
+    /// In a word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Before => "before",
+            Self::During => "during",
+        }
+    }
+}
+
+/// What a meter said of a load, and what the guest counted in the same time.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Reading {
+    /// Which meter.
+    pub meter: Meter,
+    /// When.
+    pub moment: Moment,
+    /// Different pages that the guest wrote in that time, a second.
+    pub guest_pages_per_s: Option<f64>,
+    /// What the meter said.
+    pub meter_pages_per_s: Option<f64>,
+    /// By how much the meter is off, percent of the guest's count.
+    pub error_percent: Option<f64>,
+    /// Why a figure is absent.
+    pub reason: Option<String>,
+}
+
+impl Reading {
+    /// Of what QEMU said, while the guest counted.
+    fn of(meter: Meter, moment: Moment, said: Result<(f64, Window), String>) -> Self {
+        match said {
+            Ok((said, window)) => {
+                let guest = window.pages_per_s();
+                Self {
+                    meter,
+                    moment,
+                    guest_pages_per_s: Some(guest),
+                    meter_pages_per_s: Some(said),
+                    error_percent: (guest > 0.0).then(|| 100.0 * (said / guest - 1.0)),
+                    reason: (guest <= 0.0).then(|| "the guest wrote nothing".into()),
+                }
+            }
+            Err(reason) => Self {
+                meter,
+                moment,
+                guest_pages_per_s: None,
+                meter_pages_per_s: None,
+                error_percent: None,
+                reason: Some(reason),
+            },
+        }
+    }
+}
+
+/// One load, and what all meters said of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CalibratedLoad {
+    /// The size of the pages that back the memory.
+    pub pages: String,
+    /// The order of the visits.
+    pub pattern: String,
+    /// Visits that were asked for, a second.
+    pub asked_pages_per_s: u64,
+    /// What the meters said.
+    pub readings: Vec<Reading>,
+}
+
+/// All that was found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Calibration {
+    /// The form of this.
+    pub schema: u32,
+    /// sully's own version.
+    pub version: String,
+    /// QEMU's version.
+    pub qemu_version: String,
+    /// How the guest's CPU was run.
+    pub accelerator: Accelerator,
+    /// The memory that the loads dirty.
+    pub memory_bytes: u64,
+    /// Every load, in the order they were made.
+    pub loads: Vec<CalibratedLoad>,
+    /// Whether somebody ended it before its time.
+    pub interrupted: bool,
+}
+
+/// Pages of 4 KiB in a MiB.
+const PAGES_PER_MIB: f64 = 256.0;
+
+/// The form of [`Calibration`] that this version writes.
+const SCHEMA: u32 = 1;
+
+/// Makes every load and asks every meter. `on_step` is told what is done next.
+///
+/// # Errors
+/// The guest does not boot, or cannot be told a load.
+pub async fn calibrate(
+    host: &CalibrationHost,
+    loads: &CalibrationLoads,
+    mut interrupt: watch::Receiver<bool>,
+    on_step: &mut dyn FnMut(&str),
+) -> anyhow::Result<Calibration> {
+    let mut found = Calibration {
+        schema: SCHEMA,
+        version: env!("CARGO_PKG_VERSION").into(),
+        qemu_version: host.version.text().to_owned(),
+        accelerator: host.accelerator,
+        memory_bytes: loads.memory.0,
+        loads: Vec::new(),
+        interrupted: false,
+    };
+    let interrupted = async move {
+        if interrupt.wait_for(|interrupted| *interrupted).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    let done = tokio::select! {
+        done = all(host, loads, &mut found, on_step) => Some(done),
+        () = interrupted => None,
+    };
+    found.interrupted = done.is_none();
+    done.unwrap_or(Ok(()))?;
+    Ok(found)
+}
+
+async fn all(
+    host: &CalibrationHost,
+    loads: &CalibrationLoads,
+    found: &mut Calibration,
+    on_step: &mut dyn FnMut(&str),
+) -> anyhow::Result<()> {
+    let mut asker = ask::Asker::default();
+    for pages in &loads.pages {
+        let mut vm = None;
+        for (pattern, rate) in loads.of_one_page_size() {
+            let speed = ByteSize(rate.saturating_mul(PAGE_BYTES)).human();
+            if vm.is_none() {
+                on_step(&format!("booting a guest on {pages} pages"));
+            }
+            let mut running = match vm.take() {
+                Some(running) => running,
+                None => CalibrationVm::boot(host, &loads.guest_arguments(pages)).await?,
+            };
+            on_step(&format!("{pages} pages, {pattern}, {speed}/s"));
+            let change = LoadChange {
+                rate: Some(format!("{rate}p/s")),
+                pattern: Some(pattern.clone()),
+                ..LoadChange::default()
+            };
+            running.command(|id| Command::Set { id, change }).await.map_err(anyhow::Error::msg)?;
+            let readings = asker.ask_all(host, &mut running).await;
+            let load = CalibratedLoad {
+                pages: pages.clone(),
+                pattern: pattern.clone(),
+                asked_pages_per_s: rate,
+                readings,
+            };
+            found.loads.push(load);
+            if running.has_ended() {
+                running.shut_down().await;
+            } else {
+                vm = Some(running);
+            }
+        }
+        if let Some(vm) = vm {
+            vm.shut_down().await;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
