@@ -208,6 +208,21 @@ mod tests {
     }
 
     #[test]
+    fn what_was_held_back_is_kept_when_the_guest_hangs_up() {
+        run(async {
+            let (desk, mut requests) = desk(Path::new("/port"));
+            let (_sender, mut stop) = watch::channel(false);
+            let (ours, mut guest) = UnixStream::pair().unwrap();
+            let contradicts = String::from_utf8(line(1)).unwrap().replace("run", "walk");
+            guest.write_all(&[line(0), line(1), contradicts.into()].concat()).await.unwrap();
+            drop(guest);
+            let talk = Talk::begin(Arc::clone(&desk), Socket::new("/port".into()), 0);
+            serve(&ours, talk, (&mut requests, &mut stop), &mut { RETRY }).await;
+            assert_eq!(desk.take_fresh().len(), 3);
+        });
+    }
+
+    #[test]
     fn what_a_socket_does_not_take_at_once_is_sent_later() {
         run(async {
             let (ours, mut guest) = UnixStream::pair().unwrap();

@@ -44,3 +44,44 @@ impl Links {
         self.helpers.shutdown().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::rundir::{Limits, RECORDS_FILE, RecordsFile};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::UnixListener,
+        runtime,
+    };
+
+    /// Longer than an acknowledgement waits, and shorter than the disk is let alone.
+    const BETWEEN: Duration = Duration::from_millis(700);
+
+    #[test]
+    fn what_came_last_is_synced_and_acknowledged_as_the_connections_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let said = runtime.block_on(async {
+            let path = dir.path().join("port");
+            let listener = UnixListener::bind(&path).unwrap();
+            let file = RecordsFile::new(dir.path().join(RECORDS_FILE), Limits::ALL);
+            let desk = Arc::new(Desk::of_one_vm(file));
+            let mut links = Links::new(Arc::clone(&desk));
+            links.attend(&path, Some(Side::Source));
+            let (mut guest, _) = listener.accept().await.unwrap();
+            time::sleep(BETWEEN).await;
+            let record = br#"{"session":"0000000000000001","seq":0,"mono_ns":5,"type":"mark","text":"here"}"#;
+            guest.write_all(&[record.as_slice(), b"\n"].concat()).await.unwrap();
+            time::timeout(END_LIMIT, desk.changed()).await.unwrap();
+            while desk.take_fresh().is_empty() {
+                time::timeout(END_LIMIT, desk.changed()).await.unwrap();
+            }
+            links.end().await;
+            let mut said = String::new();
+            time::timeout(END_LIMIT, guest.read_to_string(&mut said)).await.unwrap().unwrap();
+            said
+        });
+        assert!(said.contains("\"type\":\"ack\"") && said.contains("\"seq\":0"), "{said}");
+    }
+}

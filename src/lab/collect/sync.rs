@@ -33,3 +33,27 @@ pub async fn sync(desk: &Desk) {
         desk.synced(&file, is_there);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::collect::{Socket, Talk};
+    use crate::lab::rundir::{Limits, RecordsFile};
+    use std::path::Path;
+
+    #[test]
+    fn what_the_disk_refuses_to_sync_is_a_fault_and_acknowledged_to_nobody() {
+        // The kernel takes what is written there, and refuses to sync it.
+        let desk = Arc::new(Desk::of_one_vm(RecordsFile::new("/dev/null".into(), Limits::ALL)));
+        desk.admit(Path::new("/port"), None).unwrap();
+        let mut talk = Talk::begin(Arc::clone(&desk), Socket::new("/port".into()), 0);
+        let record = br#"{"session":"0000000000000001","seq":0,"mono_ns":5,"type":"mark","text":"here"}"#;
+        talk.hear(1, &[record.as_slice(), b"\n"].concat());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(sync(&desk));
+        assert_eq!(desk.take_fault().unwrap().kind(), io::ErrorKind::InvalidInput);
+        talk.out().clear();
+        talk.tick(900_000_000);
+        assert!(talk.out().is_empty(), "{}", String::from_utf8_lossy(talk.out()));
+    }
+}

@@ -293,3 +293,6 @@ impl Talk {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

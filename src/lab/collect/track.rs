@@ -64,18 +64,17 @@ impl Track {
             return Seen::New { passed_over };
         }
         let goes_on = self.replaying.is_some_and(|last| seq > last);
-        if !goes_on && self.may_go_back > 0 {
-            self.may_go_back -= 1;
-            self.replaying = Some(seq);
-        } else if goes_on {
+        let is_asked_for = goes_on || self.may_go_back > 0;
+        if !goes_on {
+            self.may_go_back = self.may_go_back.saturating_sub(1);
+        }
+        if is_asked_for {
             self.replaying = Some(seq);
         }
-        if self.was_missing(seq) {
-            Seen::Late
-        } else if self.replaying == Some(seq) {
-            Seen::Replayed
-        } else {
-            Seen::Double
+        match (self.was_missing(seq), is_asked_for) {
+            (true, _) => Seen::Late,
+            (false, true) => Seen::Replayed,
+            (false, false) => Seen::Double,
         }
     }
 
@@ -160,6 +159,8 @@ mod tests {
         track.attached();
         assert_eq!(see(&mut track, &[1, 2, 3]), [Seen::Replayed, Seen::Replayed, NEXT]);
         assert_eq!(see(&mut track, &[2]), [Seen::Double], "one attach, one way back");
+        track.attached();
+        assert_eq!(see(&mut track, &[2, 2]), [Seen::Replayed, Seen::Double], "and each number once");
     }
 
     #[test]

@@ -54,3 +54,30 @@ impl FileMark {
         io::Error::other(format!("{} was removed, replaced or cut while it was written", path.display()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsRawFd;
+
+    fn mark(path: &Path) -> FileMark {
+        let found = fs::metadata(path).unwrap();
+        FileMark::of(&found, found.len())
+    }
+
+    #[test]
+    fn a_disk_that_takes_a_file_or_its_name_not_is_an_error() {
+        // The kernel syncs neither this file nor the directory that holds the names of open ones.
+        let file = tempfile::tempfile().unwrap();
+        let name = format!("/proc/self/fd/{}", file.as_raw_fd());
+        assert!(file.sync_data().is_ok(), "the file itself can be synced");
+        for path in ["/dev/null", &name] {
+            let path = Path::new(path);
+            assert_eq!(mark(path).sync(path).unwrap_err().kind(), io::ErrorKind::InvalidInput, "{path:?}");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("records");
+        fs::write(&path, "one\n").unwrap();
+        assert!(mark(&path).sync(&path).unwrap());
+    }
+}
