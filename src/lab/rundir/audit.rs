@@ -1,11 +1,15 @@
 //! A run directory held against itself: its records against each other and against what `run.json`, or a collector's
 //! `session.json`, says of them.
 
+mod gap_lengths;
+
 use super::{
     CollectedSession, GuestRecords, QEMU_FILE, RECORDS_FILE, RUN_FILE, SESSION_FILE,
     checks::gaps_contradict,
     claims::{Claims, claims},
 };
+use gap_lengths::GapLengths;
+
 use crate::{
     record::{GapSummary, MilestoneName, Outcome, QemuBody, QemuLine, Run, StreamAudit, Verdict},
     units::Nanos,
@@ -182,7 +186,11 @@ impl RunAudit {
             let (count, total_ns, max_ns) = (counted.count, counted.total_ns, counted.max_ns);
             format!("the intervals count {count} gaps of {total_ns} ns in all, and none above {max_ns} ns")
         });
-        let found = records.checks.gaps.clone().or(sums);
+        let lengths = || {
+            let is_whole = self.stream.is_empty() && is_whole(records);
+            GapLengths { counted, records, lost, is_whole }.contradict()
+        };
+        let found = records.checks.gaps.clone().or(sums).or_else(lengths);
         self.gaps_contradict = found.is_some();
         self.contradictions.extend(found);
     }
@@ -207,10 +215,7 @@ impl RunAudit {
     /// The intervals' sums, against those of the last record, where every interval is there.
     fn sums(&mut self, records: &GuestRecords) {
         let Some(end) = &records.end else { return };
-        let is_whole = self.stream.is_empty()
-            && records.numbers.sessions() == 1
-            && records.numbers.missing(0, &[]).count == 0
-            && !records.is_cut;
+        let is_whole = self.stream.is_empty() && is_whole(records);
         let intervals = || records.intervals.iter();
         let sum = |of: fn(u64, u64) -> u64, counts: &mut dyn Iterator<Item = u64>| counts.fold(0, of);
         let visits = [
@@ -224,6 +229,11 @@ impl RunAudit {
                 .push(format!("the intervals count {counted} {name}, and the guest's last record {total}"));
         }
     }
+}
+
+/// Whether all records of one session are there, from its first on.
+fn is_whole(records: &GuestRecords) -> bool {
+    records.numbers.sessions() == 1 && records.numbers.missing(0, &[]).count == 0 && !records.is_cut
 }
 
 /// The gaps of all intervals whose records must be there: not those of the first, where the stream was joined late, nor of the last

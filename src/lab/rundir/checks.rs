@@ -18,7 +18,7 @@ const BEYOND_NS: u64 = 60_000_000_000;
 /// The order of so many sessions is followed; a run has one.
 const SESSIONS_LIMIT: usize = 1024;
 /// Histograms hold no longer time, ns: a longest gap that is nearly as long may have been longer.
-const HELD_NS: u64 = 999_000_000_000;
+pub const HELD_NS: u64 = 999_000_000_000;
 
 /// Which record it is, and when it was made.
 #[derive(Debug, Clone, Copy)]

@@ -263,6 +263,48 @@ fn gaps_that_contradict_each_other_give_no_figure() {
     }
 }
 
+/// Sets the length of each gap record to what `length` makes of it.
+fn with_lengths(data: &mut FixtureData, length: fn(u64) -> u64) {
+    for arrival in &mut data.arrivals {
+        if let Body::Gap(gap) = &mut arrival.record.body {
+            gap.len_ns = length(gap.len_ns);
+        }
+    }
+}
+
+#[test]
+fn gap_records_whose_lengths_are_not_what_the_intervals_count_contradict_them() {
+    let zero = "no gap record has a length, and there are 4";
+    let shorter = "the 4 gap records are ";
+    for (length, expected) in
+        [((|_| 0) as fn(u64) -> u64, zero), (|own| own / 20, shorter), (|own| own * 3, shorter)]
+    {
+        let (run, said) = of(|data| with_lengths(data, length));
+        assert!(run.data().audit.gaps_contradict && sentences(&run).contains(expected), "{said}");
+        assert!(run.timeline().phases.iter().all(|phase| phase.figures.gaps.is_none()), "{said}");
+    }
+    // What the guest gave up may have been the longest ones; and before the last record nobody knows how many they are.
+    let (run, said) = of(|data| {
+        with_lengths(data, |own| own / 20);
+        data.run.stream.dropped_by_guest = 3;
+    });
+    assert!(!run.data().audit.gaps_contradict, "{said}");
+    let (run, said) = of(|data| {
+        with_lengths(data, |own| own / 20);
+        data.arrivals.pop();
+        data.run.stream.records -= 1;
+        data.run.milestones.retain(|own| own.name != MilestoneName::End);
+    });
+    assert!(!run.data().audit.gaps_contradict, "{said}");
+    // Without the gaps that intervals count, records that are left are of others.
+    let (run, said) = of(|data| {
+        with_lengths(data, |own| own * 3);
+        data.arrivals.drain(100..160).for_each(drop);
+        (data.run.stream.holes, data.run.stream.records) = (60, data.run.stream.records - 60);
+    });
+    assert!(!run.data().audit.gaps_contradict, "{said}");
+}
+
 #[test]
 fn sums_that_the_last_record_has_otherwise_are_said() {
     let (run, said) = of(|data| {
