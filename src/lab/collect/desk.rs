@@ -382,3 +382,6 @@ fn tell(news: &mut Vec<String>, text: String) {
         news.push(text);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -77,7 +77,8 @@ mod tests {
             while desk.take_fresh().is_empty() {
                 time::timeout(END_LIMIT, desk.changed()).await.unwrap();
             }
-            links.end().await;
+            let ended = time::timeout(END_LIMIT / 2, links.end()).await;
+            assert!(ended.is_ok(), "nobody waits for a connection that was told to end");
             let mut said = String::new();
             time::timeout(END_LIMIT, guest.read_to_string(&mut said)).await.unwrap().unwrap();
             said

@@ -184,6 +184,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_gone_again_was_not_given_up() {
+        let mut track = Track::default();
+        see(&mut track, &[0, 5, 6]);
+        track.give_up(5);
+        track.forget();
+        assert_eq!((track.whole_end(), track.next()), (0, 7));
+    }
+
+    #[test]
     fn a_session_joined_late_misses_nothing_before_and_takes_what_the_guest_still_has() {
         let mut track = Track::joined_at(7);
         track.attached();

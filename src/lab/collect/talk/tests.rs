@@ -141,6 +141,26 @@ fn what_comes_twice_before_a_contradiction_is_another_life_s_past() {
 }
 
 #[test]
+fn what_two_connections_say_at_once_is_a_double_on_neither() {
+    for spoke_before in [false, true] {
+        let (desk, mut source) = begun(of_one_vm());
+        desk.admit(Path::new("/other"), None).unwrap();
+        let mut other = Talk::begin(Arc::clone(&desk), Socket::new("/other".into()), 0);
+        if spoke_before {
+            // What another session said on the connection is none of this one's.
+            hear(&mut other, 2, &[0, 1, 2, 3, 3]);
+        }
+        hear(&mut source, 1, &[0, 1, 2, 3]);
+        for seq in 1..4 {
+            hear(&mut other, 1, &[seq]);
+            hear(&mut source, 1, &[seq + 3]);
+        }
+        hear(&mut other, 1, &[7]);
+        assert_eq!(desk.finish().doubles, 0, "{spoke_before}");
+    }
+}
+
+#[test]
 fn what_is_held_back_is_kept_at_the_end_and_comes_again_after_a_break() {
     let contradicts = |talk: &mut Talk| {
         hear(talk, 1, &[0, 1]);
@@ -186,4 +206,28 @@ fn nothing_is_told_of_how_far_records_came_that_the_kernel_did_not_take() {
     talk.tick(2 * SECOND_NS);
     assert!(talk.out().is_empty(), "{}", String::from_utf8_lossy(talk.out()));
     assert_eq!(desk.take_fault().unwrap().kind(), io::ErrorKind::StorageFull);
+}
+
+#[test]
+fn a_hole_that_does_not_fill_is_given_up_and_what_follows_it_acknowledged() {
+    let (desk, mut talk) = begun(of_one_vm());
+    hear(&mut talk, 1, &[0, 5]);
+    for second in 1..=5 {
+        for file in desk.take_unsynced() {
+            desk.synced(&file, Ok(true));
+        }
+        talk.out().clear();
+        talk.tick(second * SECOND_NS);
+    }
+    let said = String::from_utf8_lossy(talk.out()).into_owned();
+    assert!(said.contains("\"type\":\"ack\"") && said.contains("\"seq\":5"), "{said}");
+}
+
+#[test]
+fn who_asks_more_than_a_vm_takes_is_told_so() {
+    let (_desk, mut talk) = begun(of_one_vm());
+    talk.ask(&vec![b' '; OUT_LIMIT_BYTES], None);
+    let (to, mut answered) = tokio::sync::oneshot::channel();
+    talk.ask(&vec![b' '; OUT_LIMIT_BYTES], Some(ReplyTo { id: 5, to }));
+    assert_eq!(answered.try_recv().unwrap().unwrap_err(), "the VM takes no commands at present");
 }
