@@ -27,6 +27,7 @@ fn records() -> Vec<String> {
         "records-stalls.ndjson",
         "records-clocks.ndjson",
         "records-branch.ndjson",
+        "records-dirty.ndjson",
     ]
     .map(golden)
     .concat()
@@ -68,6 +69,7 @@ fn every_command_of_schema_1_is_read_and_written_again_without_loss() {
         "commands-load.ndjson",
         "commands-branch.ndjson",
         "commands-stamp.ndjson",
+        "commands-dirty.ndjson",
     ]
     .map(golden)
     .concat();

@@ -254,3 +254,42 @@ fn a_host_names_phases_has_pages_looked_at_and_asks_what_is_going_on() {
     let achieved = status.achieved_pages_per_s.unwrap();
     assert!(achieved > 0 && achieved < 256 * 50, "{achieved} pages a second, asked for 256");
 }
+
+#[test]
+fn exactly_so_many_pages_are_dirtied_then_all_is_still_until_a_rate_is_set() {
+    let (mut child, mut socket) = guest_of("-r 1M/s --dirty 3M");
+    let lines = BufReader::new(socket.try_clone().unwrap()).lines();
+    let (mut dirtied, mut replies, mut writes, mut unique, mut still) = (Vec::new(), Vec::new(), 0, 0, 0);
+    for line in lines.map_while(Result::ok) {
+        match decode_record(line.as_bytes()).unwrap().body {
+            Body::Hello(hello) => assert_eq!(hello.plan.dirty, Some("3M".parse().unwrap())),
+            Body::Dirtied(ended) => dirtied.push((ended.dirties, ended.pages)),
+            Body::Reply(reply) => replies.push((reply.to, reply.error)),
+            Body::Interval(interval) if dirtied.len() < 3 => {
+                writes += interval.writes;
+                unique += interval.pages_unique.unwrap();
+                still = if interval.writes == 0 { still + 1 } else { 0 };
+                // What was dirtied is told, and then nothing is written any more.
+                if still == 10 {
+                    let more: &[u8] = match dirtied.len() {
+                        1 => b"{\"type\":\"dirty\",\"id\":1,\"pages\":4097}\n{\"type\":\"dirty\",\"id\":2,\"pages\":100}\n",
+                        _ => b"{\"type\":\"dirty\",\"id\":3,\"pages\":4096}\n{\"type\":\"set\",\"id\":4,\"rate\":\"2M/s\"}\n",
+                    };
+                    socket.write_all(more).unwrap();
+                }
+            }
+            Body::Interval(interval) if interval.target_pages_per_s == Some(512) && interval.writes > 0 => {
+                socket.write_all(b"{\"type\":\"stop\"}\n").unwrap();
+            }
+            Body::End(end) => assert_eq!(end.totals.corruptions.unwrap().sum(), 0),
+            _ => {}
+        }
+    }
+    assert!(child.wait().unwrap().success());
+    assert_eq!(dirtied, [(1, 768), (2, 100), (3, 4096)]);
+    assert!(
+        matches!(&replies[0], (Some(1), Some(error)) if error.contains("4097") && error.contains("1 to 4096"))
+    );
+    assert_eq!(replies[1..4], [2, 3, 4].map(|id| (Some(id), None)));
+    assert!((868..868 + 4096).contains(&writes) && writes == unique, "{writes} visits, {unique} pages");
+}

@@ -7,6 +7,7 @@ mod control;
 mod course;
 mod details;
 mod diagnosis;
+mod dirty;
 mod error;
 mod finds;
 mod order;
@@ -266,6 +267,31 @@ impl Engine {
     pub fn sweeps(&self) -> (u32, u64) {
         let sweeps = self.writers.iter().map(|writer| writer.status.sweeps());
         sweeps.fold((u32::MAX, 0), |(least, all), (ended, pages)| (least.min(ended), all + pages))
+    }
+
+    /// Has the writers dirty exactly so many different pages; to be ordered while the load is paused and no earlier such order is
+    /// under way. Returns at once.
+    pub fn dirty(&mut self, pages: u64) {
+        let own: Vec<u64> = self
+            .writers
+            .iter()
+            .zip(0..)
+            .map(|(writer, index)| {
+                let is_visited = self.plan.region_share(index).is_visited();
+                if is_visited { writer.pages().0 } else { 0 }
+            })
+            .collect();
+        let load = self.course.as_ref().map_or_else(|| self.plan.held_load(), Course::now);
+        for (writer, count) in self.writers.iter().zip(dirty::parts(&own, pages)) {
+            writer.dirty(&self.plan, &load, count);
+        }
+        self.control.call();
+    }
+
+    /// How many such orders every writer has ended, and the pages written by them.
+    pub fn dirtied(&self) -> (u32, u64) {
+        let dirtied = self.writers.iter().map(|writer| writer.status.dirtied());
+        dirtied.fold((u32::MAX, 0), |(least, all), (ended, pages)| (least.min(ended), all + pages))
     }
 
     /// Corrupt pages found so far; none without stamps.

@@ -4,17 +4,13 @@
 //! before: what was due of it and is neither done nor given up is given up now, so that visits offered are always visits
 //! done, missed and in the backlog. Pages, stamps and counts carry on, and so does the pattern where it stays the same.
 
-use super::{control::Control, status::WriterStatus, work::Work};
+use super::{dirty::DirtyPart, status::WriterStatus, work::Work};
 use crate::{
-    clock::Clock,
     content::PageFiller,
     pace::Pacer,
     pattern::{AddressPattern, Reads},
     tally::VisitTally,
 };
-
-/// How long a writer may look at its pages while the load waits.
-const SWEEP_LIMIT_NS: u64 = 2_000_000_000;
 
 /// What a running writer is to do.
 pub(super) enum Order {
@@ -24,6 +20,8 @@ pub(super) enum Order {
     Sweep,
     /// Remember how often each page was written, in this memory, and tell of visits that take too long from now on.
     Mark(Box<[u16]>),
+    /// Dirty these pages now. Given only while the load is paused.
+    Dirty(DirtyPart),
 }
 
 /// Another load for one writer.
@@ -43,31 +41,9 @@ pub(super) struct Change {
     pub(super) filler: Option<PageFiller>,
 }
 
-impl Order {
-    /// Does it; called by the writer, between two batches.
-    pub(super) fn take_up<C: Clock>(
-        self,
-        (clock, control): (&C, &Control),
-        (tally, status): (&VisitTally, &WriterStatus),
-        work: &mut Work,
-    ) {
-        match self {
-            Self::Change(change) => change.take_up((tally, status), work),
-            Self::Sweep => {
-                let limit_ns = clock.now_ns().saturating_add(SWEEP_LIMIT_NS);
-                let is_over = || clock.now_ns() >= limit_ns || control.stopped();
-                status.swept(work.visitor.sweep(clock, is_over, false));
-            }
-            Self::Mark(written) => {
-                work.visitor.mark(written);
-                status.mark();
-            }
-        }
-    }
-}
-
 impl Change {
-    fn take_up(self, (tally, status): (&VisitTally, &WriterStatus), work: &mut Work) {
+    /// Does it; called by the writer, between two batches.
+    pub(super) fn take_up(self, (tally, status): (&VisitTally, &WriterStatus), work: &mut Work) {
         let begun = status.taken_up().past;
         let owed = work.pacer.offered(self.at_ns).saturating_sub(work.sums.past() - begun);
         work.sums.missed += owed;

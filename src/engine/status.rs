@@ -15,6 +15,8 @@ pub(super) struct WriterStatus {
     sweeps: AtomicU32,
     swept: AtomicU64,
     marks: AtomicU32,
+    dirties: AtomicU32,
+    dirtied: AtomicU64,
 }
 
 /// The loads a writer has taken up, and the visits past by then.
@@ -60,6 +62,18 @@ impl WriterStatus {
     pub(super) fn swept(&self, pages: u64) {
         self.swept.store(self.swept.load(Ordering::Relaxed) + pages, Ordering::Relaxed);
         self.sweeps.store(self.sweeps.load(Ordering::Relaxed) + 1, Ordering::Release);
+    }
+
+    /// Orders to dirty so many pages ended so far, and the pages written by them.
+    pub(super) fn dirtied(&self) -> (u32, u64) {
+        let dirties = self.dirties.load(Ordering::Acquire);
+        (dirties, self.dirtied.load(Ordering::Relaxed))
+    }
+
+    /// Another such order ended, with so many pages. Only the writer itself calls this.
+    pub(super) fn dirties(&self, pages: u64) {
+        self.dirtied.store(self.dirtied.load(Ordering::Relaxed) + pages, Ordering::Relaxed);
+        self.dirties.store(self.dirties.load(Ordering::Relaxed) + 1, Ordering::Release);
     }
 
     /// Another mark was taken up. Only the writer itself calls this.

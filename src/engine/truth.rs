@@ -159,3 +159,31 @@ fn one_store_behind_the_writers_backs_is_in_the_kernels_log_and_not_in_the_count
     let (interval, written) = watched.interval();
     assert_eq!((interval.pages_unique, written.len()), (Some(0), 0), "at rest nothing is written");
 }
+
+#[test]
+fn exactly_so_many_pages_are_dirtied_as_the_kernel_counts_them_whatever_the_pattern() {
+    let test = "exactly_so_many_pages_are_dirtied_as_the_kernel_counts_them_whatever_the_pattern";
+    for pattern in ["random", "sequential"] {
+        let Some(mut watched) = Watched::start(test, ("40000p/s", pattern, "25%")) else { return };
+        watched.run(200);
+        watched.interval();
+        let mut all = 0;
+        for (pages, times) in [1, 2, 777, PAGES - 1, PAGES, 64].into_iter().zip(1..) {
+            watched.engine.dirty(pages);
+            watched.wait_for(|engine| engine.dirtied().0 == times);
+            all += pages;
+            assert_eq!(watched.engine.dirtied(), (times, all));
+            let (interval, written) = watched.interval();
+            let counted = (interval.writes, interval.pages_unique.unwrap(), written.len() as u64);
+            assert_eq!(counted, (pages, pages, pages), "{pattern}");
+            assert_eq!((interval.reads, interval.missed, interval.backlog), (0, Some(0), Some(0)));
+        }
+        let (interval, written) = watched.interval();
+        assert_eq!((interval.writes, written.len()), (0, 0), "then all is still");
+        watched.run(100);
+        let (interval, _) = watched.interval();
+        let is_a_lap = pattern == "sequential" && interval.writes <= PAGES / 2;
+        assert!(interval.writes >= 100, "and a load comes back");
+        assert!(!is_a_lap || interval.pages_unique == Some(interval.writes), "anew: {interval:?}");
+    }
+}

@@ -3,6 +3,7 @@
 
 use super::{
     control::Control,
+    dirty::DirtyPart,
     order::Order,
     status::WriterStatus,
     visitor::Visitor,
@@ -10,7 +11,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    pace::{Batch, Pacer},
+    pace::{BATCH, Batch, Pacer},
     tally::VisitTally,
     units::PageIndex,
 };
@@ -18,6 +19,8 @@ use std::sync::mpsc::Receiver;
 
 /// A sleeping writer looks this often whether there are orders.
 const SLICE_NS: u64 = 50_000_000;
+/// How long a writer may look at its pages while the load waits.
+const SWEEP_LIMIT_NS: u64 = 2_000_000_000;
 
 /// The visits of a batch.
 #[derive(Clone, Copy)]
@@ -41,7 +44,7 @@ pub(super) fn run<C: Clock>(
         // Before looking for orders: one that comes meanwhile makes the loop return at once.
         let taken_up = control.orders();
         while let Ok(order) = orders.try_recv() {
-            order.take_up((clock, control), (tally, status), work);
+            take_up(order, (clock, control), (tally, status), work);
         }
         if control.stopped() {
             return work.sums.writes + work.sums.reads;
@@ -59,6 +62,28 @@ pub(super) fn run<C: Clock>(
         } else {
             visit_until_called(clock, (control, taken_up), tally, work);
         }
+    }
+}
+
+/// Does what is ordered, between two batches.
+fn take_up<C: Clock>(
+    order: Order,
+    (clock, control): (&C, &Control),
+    (tally, status): (&VisitTally, &WriterStatus),
+    work: &mut Work,
+) {
+    match order {
+        Order::Change(change) => change.take_up((tally, status), work),
+        Order::Sweep => {
+            let limit_ns = clock.now_ns().saturating_add(SWEEP_LIMIT_NS);
+            let is_over = || clock.now_ns() >= limit_ns || control.stopped();
+            status.swept(work.visitor.sweep(clock, is_over, false));
+        }
+        Order::Mark(written) => {
+            work.visitor.mark(written);
+            status.mark();
+        }
+        Order::Dirty(part) => status.dirties(dirty((clock, control), tally, work, part)),
     }
 }
 
@@ -127,6 +152,43 @@ fn visit_until_called<C: Clock>(
             return;
         }
     }
+}
+
+/// Writes each page of `part`, as fast as can be: a visit is due when it begins. Returns how many were written.
+fn dirty<C: Clock>(
+    (clock, control): (&C, &Control),
+    tally: &VisitTally,
+    work: &mut Work,
+    mut part: DirtyPart,
+) -> u64 {
+    let before = work.sums.writes;
+    while !control.stopped() {
+        let pages = part.draw();
+        if pages.is_empty() {
+            break;
+        }
+        let count = pages.len();
+        let visits = Visits {
+            pages,
+            only_reads: &[false; BATCH][..count],
+            reads: false,
+            intended_ns: &[u64::MAX; BATCH][..count],
+        };
+        work.visitor.prepare(pages);
+        work.visitor.approach(pages);
+        let (visitor, sums) = (&mut work.visitor, &mut work.sums);
+        let mut round = Round { control, tally, visitor, sums, until_ns: u64::MAX };
+        let start_ns = clock.now_ns();
+        if work.timed {
+            round.timed(clock, start_ns, visits)
+        } else {
+            round.untimed(start_ns, visits)
+        };
+        work.visitor.catch_up();
+    }
+    work.pattern = part.anew;
+    work.drawn.forget();
+    work.sums.writes - before
 }
 
 /// Gives up the last `undone` visits of a batch that took too long, unless there are orders. Another load may have ended this

@@ -3,6 +3,7 @@
 use super::{
     EngineError,
     control::Control,
+    dirty::DirtyPart,
     order::{Change, Order},
     stamps::Stamps,
     status::WriterStatus,
@@ -100,6 +101,12 @@ impl Writer {
     /// Has it look at every page. Never waits; to be followed by a call.
     pub(super) fn sweep(&self) {
         let _ = self.orders.send(Order::Sweep);
+    }
+
+    /// Has it dirty so many different pages of its own. Never waits; to be followed by a call.
+    pub(super) fn dirty(&self, plan: &Checked, load: &Load, count: u64) {
+        let part = DirtyPart::new(plan, load, (self.index, self.pages), count);
+        let _ = self.orders.send(Order::Dirty(part));
     }
 
     /// Has it remember how often each page was written, as from the moment when it takes that up. One order at a time is

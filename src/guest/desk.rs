@@ -2,6 +2,7 @@
 
 use crate::plan::{Checked, Faults, Load, PlannedPhase, name_fault};
 use crate::record::{Command, LoadChange, Status};
+use crate::units::PAGE_BYTES;
 use std::collections::VecDeque;
 
 /// The most phases that may be asked for at once: beyond that a host is told to wait.
@@ -13,8 +14,9 @@ pub struct Desk {
     load: Load,
     /// Since when, not counting pauses: a ramp goes on from where it has come to.
     since_ns: u64,
-    paused: bool,
+    hold: Hold,
     changed: bool,
+    dirty: Dirtying,
     plan: Checked,
     /// Phases that were asked for and are not gone through yet; the load is that of the last one.
     asked: VecDeque<String>,
@@ -22,10 +24,29 @@ pub struct Desk {
     told: Status,
 }
 
+/// Why the load stands still, if it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    Not,
+    /// A host said so: a load that is set meanwhile waits, too.
+    Paused,
+    /// So many pages were dirtied: the next rate that is set goes on.
+    Dirtied,
+}
+
+/// How far an order to dirty so many pages has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dirtying {
+    Not,
+    Asked(u64),
+    UnderWay,
+}
+
 impl Desk {
     /// A run of `plan` that begins at `now_ns`.
     pub fn new(plan: &Checked, now_ns: u64) -> Self {
-        let load = plan.first_load();
+        let load = plan.held_load();
+        let dirty = plan.dirty.map(|size| size.0 / PAGE_BYTES);
         let told = Status {
             phase: String::new(),
             paused: false,
@@ -41,8 +62,9 @@ impl Desk {
         Self {
             load,
             since_ns: now_ns,
-            paused: false,
+            hold: if dirty.is_some() { Hold::Dirtied } else { Hold::Not },
             changed: false,
+            dirty: dirty.map_or(Dirtying::Not, Dirtying::Asked),
             plan: plan.clone(),
             asked: VecDeque::new(),
             sweep: false,
@@ -52,7 +74,7 @@ impl Desk {
 
     /// The load to go on with, when it has changed since it was carried out last.
     pub fn change(&self) -> Option<Load> {
-        self.changed.then(|| if self.paused { self.load.paused() } else { self.load })
+        self.changed.then(|| if self.is_paused() { self.load.paused() } else { self.load })
     }
 
     /// It is carried out.
@@ -74,12 +96,28 @@ impl Desk {
 
     /// Whether something was asked for that is not carried out yet.
     pub fn is_waiting(&self) -> bool {
-        self.sweep || !self.asked.is_empty()
+        self.sweep || !self.asked.is_empty() || matches!(self.dirty, Dirtying::Asked(_))
     }
 
     /// Whether the load is held: then the plan's time does not go on.
-    pub const fn is_paused(&self) -> bool {
-        self.paused
+    pub fn is_paused(&self) -> bool {
+        self.hold != Hold::Not
+    }
+
+    /// The pages that are to be dirtied, once, when the load is held for it.
+    pub const fn take_dirty(&mut self) -> Option<u64> {
+        match self.dirty {
+            Dirtying::Asked(pages) if !self.changed => {
+                self.dirty = Dirtying::UnderWay;
+                Some(pages)
+            }
+            _ => None,
+        }
+    }
+
+    /// They are dirtied.
+    pub const fn dirtied(&mut self) {
+        self.dirty = Dirtying::Not;
     }
 
     /// Whether a sweep was asked for, once.
@@ -99,7 +137,7 @@ impl Desk {
 
     /// What is going on.
     pub fn status(&self) -> Box<Status> {
-        Box::new(Status { paused: self.paused, load: self.load, ..self.told.clone() })
+        Box::new(Status { paused: self.is_paused(), load: self.load, ..self.told.clone() })
     }
 
     /// Decides on a command.
@@ -112,15 +150,16 @@ impl Desk {
                 let so_far = self.so_far(now_ns);
                 (self.load, self.since_ns) = (self.changed(so_far, change)?, now_ns);
                 self.changed = true;
+                if self.hold == Hold::Dirtied && change.rate.is_some() {
+                    self.hold = Hold::Not;
+                }
             }
-            Command::Pause { .. } if !self.paused => {
-                self.load = self.so_far(now_ns);
-                (self.paused, self.changed) = (true, true);
-            }
-            Command::Resume { .. } if self.paused => {
+            Command::Pause { .. } => self.hold(now_ns, Hold::Paused),
+            Command::Resume { .. } if self.is_paused() => {
                 self.since_ns = now_ns;
-                (self.paused, self.changed) = (false, true);
+                (self.hold, self.changed) = (Hold::Not, true);
             }
+            Command::Dirty { pages, .. } => self.dirty(now_ns, *pages)?,
             Command::Phase { name, .. } => self.enter(now_ns, name)?,
             Command::Sweep { .. } => self.sweep = true,
             _ => {}
@@ -128,9 +167,30 @@ impl Desk {
         Ok(())
     }
 
+    fn hold(&mut self, now_ns: u64, hold: Hold) {
+        if !self.is_paused() {
+            self.load = self.so_far(now_ns);
+            self.changed = true;
+        }
+        self.hold = hold;
+    }
+
+    /// The load is held, and then so many pages are dirtied.
+    fn dirty(&mut self, now_ns: u64, pages: u64) -> Result<(), String> {
+        if self.dirty != Dirtying::Not {
+            return Err("pages: others are being dirtied: wait for the record 'dirtied'".into());
+        }
+        if let Some(why) = self.plan.dirty_fault(pages) {
+            return Err(format!("pages: {why}"));
+        }
+        self.hold(now_ns, Hold::Dirtied);
+        self.dirty = Dirtying::Asked(pages);
+        Ok(())
+    }
+
     /// The load as it has come to be: what is left of a ramp.
     fn so_far(&self, now_ns: u64) -> Load {
-        if self.paused { self.load } else { self.load.rest(now_ns.saturating_sub(self.since_ns)) }
+        if self.is_paused() { self.load } else { self.load.rest(now_ns.saturating_sub(self.since_ns)) }
     }
 
     /// The load of the phase is in force at once, so that what is set after it holds; the rest of going there is left to

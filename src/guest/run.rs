@@ -14,7 +14,9 @@ use crate::engine::{Engine, EngineError, Snapshot, come_before_writers};
 use crate::plan::{self, Checked, Plan};
 use crate::port::Target;
 use crate::probe::{self, ClocksourceWatch, DisruptionProbe, PtpProbe, clocksource};
-use crate::record::{Body, ClockStep, Corruption, End, EndReason, Gap, Heartbeat, Phase, Stall, SweepEnd};
+use crate::record::{
+    Body, ClockStep, Corruption, Dirtied, End, EndReason, Gap, Heartbeat, Phase, Stall, SweepEnd,
+};
 use crate::units::Nanos;
 use std::{panic::resume_unwind, rc::Rc, thread};
 
@@ -104,6 +106,8 @@ struct Run {
     last: Rc<Snapshot>,
     /// Sweeps ended, and pages they came to, as told.
     swept: (u32, u64),
+    /// Orders to dirty so many pages that were ended, and their pages, as told.
+    dirtied: (u32, u64),
     end_ns: Option<u64>,
     heartbeat: Beat,
     interval: Beat,
@@ -129,6 +133,7 @@ impl Run {
             desk: Desk::new(&plan, began_ns),
             last,
             swept: (0, 0),
+            dirtied: (0, 0),
             end_ns: plan.duration_ns.map(|duration_ns| began_ns.saturating_add(duration_ns)),
             heartbeat: Beat::starting(began_ns, HEARTBEAT.0),
             interval: Beat::starting(began_ns, plan.interval_ns),
@@ -204,6 +209,7 @@ impl Run {
         }
         // Before a status may count it.
         self.report_sweep(now_ns);
+        self.report_dirtied(now_ns);
         if self.interval.is_due(now_ns) || phase_ends {
             let now = self.look(now_ns);
             self.audience.offer_interval(&now, &self.plan, &self.phase);
@@ -222,6 +228,9 @@ impl Run {
             self.engine.sweep();
         }
         self.change_load();
+        if let Some(pages) = self.desk.take_dirty() {
+            self.engine.dirty(pages);
+        }
     }
 
     /// All that came until now, gaps first: the snapshot then has their classes.
@@ -284,6 +293,17 @@ impl Run {
             let ended = SweepEnd { sweeps, pages: pages.saturating_sub(self.swept.1), corrupt_pages };
             self.audience.offer_news(now_ns, &Body::Sweep(ended));
             self.swept = (sweeps, pages);
+        }
+    }
+
+    /// Says that the pages that were to be dirtied are.
+    fn report_dirtied(&mut self, now_ns: u64) {
+        let (dirties, pages) = self.engine.dirtied();
+        if dirties > self.dirtied.0 {
+            let ended = Dirtied { dirties, pages: pages.saturating_sub(self.dirtied.1) };
+            self.audience.offer_news(now_ns, &Body::Dirtied(ended));
+            self.dirtied = (dirties, pages);
+            self.desk.dirtied();
         }
     }
 

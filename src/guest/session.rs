@@ -167,7 +167,8 @@ impl Session {
             | Command::Pause { .. }
             | Command::Resume { .. }
             | Command::Phase { .. }
-            | Command::Sweep { .. } => desk.obey(mono_ns, command)?,
+            | Command::Sweep { .. }
+            | Command::Dirty { .. } => desk.obey(mono_ns, command)?,
             Command::Mark { text, .. } => {
                 self.offer_detail(mono_ns, Body::Mark(MarkNote { text: text.clone() }));
             }

@@ -122,6 +122,7 @@ mod tests {
             "verify" => "off",
             "clock" => "tsc",
             "canary" => "10ms",
+            "dirty" => "20M",
             "duration" | "baseline" | "interval" => "3s",
             _ => "true",
         }

@@ -7,7 +7,7 @@ use super::{
     Machine, MemoryKind, PaceSpec, PatternSpec, Plan, PlannedPhase, PlannedRegion, RegionShare, dedup_fault,
     parts, phase, region, room, table::parameters, tables::Tables,
 };
-use crate::units::{Nanos, PageCount, Rate, Share};
+use crate::units::{ByteSize, Nanos, PAGE_BYTES, PageCount, Rate, Share};
 use serde::{Deserialize, Serialize};
 
 macro_rules! checked {
@@ -108,9 +108,33 @@ impl Checked {
         PageCount::in_bytes(self.memory_bytes)
     }
 
-    /// The load that the run begins with: the first phase's where there are phases, as it is before any ramp.
+    /// The load that the run begins with: the first phase's where there are phases, as it is before any ramp; none as long as
+    /// [`Self::dirty`] has everything held still.
     pub fn first_load(&self) -> Load {
+        let load = self.held_load();
+        if self.dirty.is_some() { load.paused() } else { load }
+    }
+
+    /// The same without regard to [`Self::dirty`]: what a host's `resume` goes on with.
+    pub fn held_load(&self) -> Load {
         self.phases.first().map_or_else(|| self.load(), |phase| phase.load.beginning())
+    }
+
+    /// The pages of regions that are visited at all.
+    pub fn visited_pages(&self) -> PageCount {
+        let visited = self.areas().into_iter().filter(|area| area.share > 0);
+        PageCount::in_bytes(visited.map(|area| area.memory_bytes).sum())
+    }
+
+    /// Why not exactly so many different pages can be dirtied, and what can be.
+    pub fn dirty_fault(&self, pages: u64) -> Option<String> {
+        let most = self.visited_pages().0;
+        (pages == 0 || pages > most).then(|| {
+            let size = ByteSize(PageCount(most).bytes());
+            format!(
+                "{pages} pages cannot be dirtied: expected 1 to {most}, which is all that is visited ({size})"
+            )
+        })
     }
 
     /// What writer number `writer` has of every load.
@@ -203,10 +227,28 @@ pub fn check(plan: &Plan, machine: &Machine) -> Result<Checked, Faults> {
             remedy: "give each [[phase]] a duration, or leave repeat out".into(),
         });
     }
-    if !faults.is_empty() {
-        return Err(Faults(faults));
+    let checked = Checked::of(plan, phases, regions);
+    // Memory that is not there has been told of already.
+    if let Some(dirty) = plan.dirty.filter(|_| faults.is_empty()) {
+        faults.extend(dirty_fault(&checked, dirty));
     }
-    Ok(Checked::of(plan, phases, regions))
+    if faults.is_empty() { Ok(checked) } else { Err(Faults(faults)) }
+}
+
+/// What is wrong with the size that is to be dirtied first.
+fn dirty_fault(checked: &Checked, dirty: ByteSize) -> Option<Fault> {
+    if !dirty.0.is_multiple_of(PAGE_BYTES) {
+        let whole = ByteSize(dirty.0.next_multiple_of(PAGE_BYTES));
+        return Some(Fault {
+            what: format!("--dirty {dirty} is no whole number of pages of {PAGE_BYTES} bytes"),
+            remedy: format!("give whole pages, for example --dirty {whole}"),
+        });
+    }
+    let why = checked.dirty_fault(dirty.0 / PAGE_BYTES)?;
+    Some(Fault {
+        what: format!("--dirty {dirty}: {why}"),
+        remedy: "ask for less, or for more --memory".into(),
+    })
 }
 
 /// The regions as they will be, each held against what those before it leave of the machine. A plan that names none has

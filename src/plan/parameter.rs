@@ -5,7 +5,7 @@ use super::{
     Backing, BacklogPolicy, CanaryPeriod, ClockChoice, ContentSpec, MemoryAmount, Numa, PaceSpec, PageSize,
     PatternSpec,
 };
-use crate::units::{Nanos, Rate, Share, UnitError};
+use crate::units::{ByteSize, Nanos, Rate, Share, UnitError};
 use std::fmt;
 
 /// One parameter of a load.

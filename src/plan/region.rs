@@ -121,6 +121,12 @@ impl RegionShare {
         Self { access: AccessOptions::default(), shares: [0, 1, 1], writer, writers }
     }
 
+    /// Whether any load visits the region.
+    pub const fn is_visited(&self) -> bool {
+        let [before, with, _] = self.shares;
+        with > before
+    }
+
     /// What of `load` the writers of the region do together.
     ///
     /// The rates of all regions are whole pages a second and add up to the load's: a region's is off from its exact share

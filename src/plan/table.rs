@@ -162,6 +162,16 @@ macro_rules! parameters {
                     kind: ValueKind::Number,
                     form: "0 or more",
                 }
+                /// What is dirtied first, to the page, before all is held still; none begins with the load.
+                dirty "dirty": Option<ByteSize> = None, [by super::number::given, as given,]
+                    [hello serde(default, skip_serializing_if = "Option::is_none"),] {
+                    value: Some("SIZE"),
+                    help: "Begin by dirtying exactly so much, each page once and as fast as can be, and then hold still, until a host \
+                           says resume or set rate=",
+                    absent: "begin with the load",
+                    form: "a size such as 64M",
+                    except: &[Scope::Scenario],
+                }
                 /// Whether the phases begin anew when they are over.
                 repeat "repeat": bool = false, [by super::number::truth, as if_so,]
                     [hello serde(default, skip_serializing_if = "std::ops::Not::not"),] {

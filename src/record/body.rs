@@ -32,6 +32,8 @@ pub enum Body {
     Mark(MarkNote),
     /// Every writer has ended a sweep that a host asked for.
     Sweep(SweepEnd),
+    /// Exactly so many pages were dirtied that a host, or `--dirty`, asked for.
+    Dirtied(Dirtied),
     /// The answer to a command.
     Reply(Reply),
     /// The last record of a session: why it ended, and the sums.
@@ -53,13 +55,14 @@ impl Body {
             Self::Load(_) => "load",
             Self::Mark(_) => "mark",
             Self::Sweep(_) => "sweep",
+            Self::Dirtied(_) => "dirtied",
             Self::Reply(_) => "reply",
             Self::End(_) => "end",
         }
     }
 
     /// The types a reader of this version knows.
-    pub const TYPE_NAMES: [&'static str; 13] = [
+    pub const TYPE_NAMES: [&'static str; 14] = [
         "hello",
         "interval",
         "gap",
@@ -71,6 +74,7 @@ impl Body {
         "load",
         "mark",
         "sweep",
+        "dirtied",
         "reply",
         "end",
     ];
@@ -91,6 +95,7 @@ impl Serialize for Body {
             Self::Load(body) => body.serialize(serializer),
             Self::Mark(body) => body.serialize(serializer),
             Self::Sweep(body) => body.serialize(serializer),
+            Self::Dirtied(body) => body.serialize(serializer),
             Self::Reply(body) => body.serialize(serializer),
             Self::End(body) => body.serialize(serializer),
         }
@@ -154,6 +159,16 @@ pub struct SweepEnd {
     /// Corrupt pages found so far, whichever way; absent without stamps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub corrupt_pages: Option<u64>,
+}
+
+/// The pages that were to be dirtied are, and the writers are still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
+pub struct Dirtied {
+    /// How many times that was asked for and done.
+    pub dirties: u32,
+    /// The different pages that were written this time.
+    pub pages: u64,
 }
 
 /// The answer to a command.

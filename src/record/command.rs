@@ -91,6 +91,14 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<u64>,
     },
+    /// Dirty exactly so many different pages as fast as can be, then hold still.
+    Dirty {
+        /// Comes back in the reply.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<u64>,
+        /// How many, 1 to all that are visited.
+        pages: u64,
+    },
     /// Say what is going on.
     Status {
         /// Comes back in the reply.
@@ -147,6 +155,7 @@ macro_rules! change {
             seq: Option<u64>,
             mono_ns: Option<u64>,
             name: Option<String>,
+            pages: Option<u64>,
             $( $( #[cfg_attr(false, $phase)] #[serde(rename = $name)] $field: Option<String>, )? )*
         }
 
@@ -161,8 +170,10 @@ parameters!(change);
 
 impl Command {
     /// The commands this version knows, for the answer to an unknown one.
-    pub const NAMES: [&'static str; 11] =
-        ["ping", "mark", "attach", "ack", "stop", "set", "pause", "resume", "phase", "sweep", "status"];
+    pub const NAMES: [&'static str; 12] = [
+        "ping", "mark", "attach", "ack", "stop", "set", "pause", "resume", "phase", "sweep", "dirty",
+        "status",
+    ];
 
     /// The id the reply repeats.
     pub const fn id(&self) -> Option<u64> {
@@ -176,6 +187,7 @@ impl Command {
             | Self::Resume { id }
             | Self::Phase { id, .. }
             | Self::Sweep { id }
+            | Self::Dirty { id, .. }
             | Self::Status { id }
             | Self::Stop { id } => *id,
         }
@@ -202,6 +214,7 @@ impl TryFrom<Flat> for Command {
             "pause" => Ok(Self::Pause { id }),
             "resume" => Ok(Self::Resume { id }),
             "sweep" => Ok(Self::Sweep { id }),
+            "dirty" => Ok(Self::Dirty { id, pages: flat.pages.ok_or("missing field `pages`")? }),
             "status" => Ok(Self::Status { id }),
             "phase" => Ok(Self::Phase { id, name: flat.name.ok_or("missing field `name`")? }),
             "set" => Ok(Self::Set { id, change: flat.change() }),

@@ -22,7 +22,7 @@ pub mod schema;
 mod session;
 mod stall;
 
-pub use body::{Body, ClockStep, Heartbeat, MarkNote, Phase, Reply, Status, SweepEnd};
+pub use body::{Body, ClockStep, Dirtied, Heartbeat, MarkNote, Phase, Reply, Status, SweepEnd};
 pub use command::{Command, LoadChange};
 pub use corruption::{Corruption, CorruptionCounts, CorruptionKind};
 pub use end::{End, EndReason, Totals};

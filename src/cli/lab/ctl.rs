@@ -40,6 +40,7 @@ Commands:
   ping, status, pause, resume, sweep, stop
   mark TEXT...           put a note into the stream
   phase NAME             begin a phase
+  dirty pages=N          dirty exactly N different pages, then hold still; resume or set rate= goes on
   set KEY=VALUE...       change the load, for example set rate=200M/s pattern=random
   '{\"type\":...}'         any line of docs/WIRE.md as it is
 What the guest does not know it refuses, and says what it knows.

@@ -138,3 +138,46 @@ fn phases_asked_for_together_are_gone_through_in_order_and_what_is_set_after_one
     let more = (0..=MOST_PHASES_AT_ONCE).map(|_| desk.obey(2, &phase("one"))).filter(Result::is_err);
     assert_eq!(more.count(), 1, "there is an end to what a host may ask at once");
 }
+
+fn dirty(pages: u64) -> Command {
+    Command::Dirty { id: None, pages }
+}
+
+#[test]
+fn pages_are_dirtied_one_order_at_a_time_when_the_load_is_held_and_a_rate_or_resume_brings_it_back() {
+    let mut desk = desk(vec![]);
+    desk.obey(1, &dirty(5)).unwrap();
+    assert!(desk.is_waiting() && desk.status().paused);
+    assert_eq!(desk.take_dirty(), None, "the load is to be held first");
+    assert_eq!(take_change(&mut desk).unwrap().rate, "0".parse().unwrap());
+    assert_eq!((desk.take_dirty(), desk.take_dirty(), desk.is_waiting()), (Some(5), None, false));
+    assert!(desk.obey(2, &dirty(5)).unwrap_err().contains("wait for the record 'dirtied'"));
+    desk.dirtied();
+    desk.obey(3, &set(LoadChange { content: Some("zero".into()), ..LoadChange::default() })).unwrap();
+    assert_eq!(take_change(&mut desk).unwrap().rate, "0".parse().unwrap(), "no rate was set");
+    desk.obey(4, &set(LoadChange { rate: Some("3M/s".into()), ..LoadChange::default() })).unwrap();
+    assert_eq!(take_change(&mut desk).unwrap().rate, "3M/s".parse().unwrap());
+    desk.obey(5, &dirty(9)).unwrap();
+    desk.obey(6, &Command::Pause { id: None }).unwrap();
+    desk.obey(7, &set(LoadChange { rate: Some("4M/s".into()), ..LoadChange::default() })).unwrap();
+    assert_eq!(take_change(&mut desk).unwrap().rate, "0".parse().unwrap(), "a pause holds what is set");
+    assert_eq!(desk.take_dirty(), Some(9));
+    desk.obey(8, &Command::Resume { id: None }).unwrap();
+    assert_eq!(take_change(&mut desk).unwrap().rate, "4M/s".parse().unwrap());
+}
+
+#[test]
+fn no_more_pages_are_dirtied_than_there_are_and_a_plan_may_begin_with_some() {
+    let mut free = desk(vec![]);
+    for pages in [0, 131_073, u64::MAX] {
+        let error = free.obey(1, &dirty(pages)).unwrap_err();
+        assert!(error.contains(&format!("{pages} pages")) && error.contains("1 to 131072"), "{error}");
+    }
+    assert_eq!((take_change(&mut free), free.take_dirty()), (None, None));
+    let machine = Machine { available_bytes: 1 << 30, cpus: 1, stock: Stock::default() };
+    let plan = Plan { dirty: Some("1M".parse().unwrap()), ..Plan::default() };
+    let mut begun = Desk::new(&plan::check(&plan, &machine).unwrap(), 0);
+    assert_eq!((begun.is_paused(), begun.take_dirty()), (true, Some(256)));
+    begun.obey(1, &Command::Resume { id: None }).unwrap();
+    assert_eq!(take_change(&mut begun), Some(Plan::default().load()));
+}

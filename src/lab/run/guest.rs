@@ -66,6 +66,7 @@ impl GuestView {
             | Body::Phase(_)
             | Body::Load(_)
             | Body::Sweep(_)
+            | Body::Dirtied(_)
             | Body::Reply(_) => {}
         }
     }

@@ -31,6 +31,10 @@ fn arguments(name: &str, rest: &[String], command: &mut Map<String, Value>) -> a
         ("mark", words) => drop(command.insert("text".into(), words.join(" ").into())),
         ("phase", [phase]) => drop(command.insert("name".into(), phase.as_str().into())),
         ("phase", _) => bail!("phase needs one name: phase warm-up"),
+        ("dirty", [word]) if let Some(pages) = pages(word) => {
+            drop(command.insert("pages".into(), pages.into()))
+        }
+        ("dirty", _) => bail!("dirty needs a number of pages of 4096 bytes: dirty pages=4096"),
         ("set", []) => bail!("set needs at least one KEY=VALUE: set rate=200M/s pattern=random"),
         (_, assignments) => {
             for assignment in assignments {
@@ -50,6 +54,11 @@ fn arguments(name: &str, rest: &[String], command: &mut Map<String, Value>) -> a
         }
     }
     Ok(())
+}
+
+/// The number in `pages=N`.
+fn pages(word: &str) -> Option<u64> {
+    word.strip_prefix("pages=")?.parse().ok()
 }
 
 /// Whether a line is the reply to the command with this id.
@@ -113,6 +122,7 @@ mod tests {
             ("mark the switch is near", r#"{"type":"mark","text":"the switch is near","id":7}"#),
             ("phase warm-up", r#"{"type":"phase","name":"warm-up","id":7}"#),
             ("set rate=200M/s pattern=random", r#"{"type":"set","rate":"200M/s","pattern":"random","id":7}"#),
+            ("dirty pages=512", r#"{"type":"dirty","pages":512,"id":7}"#),
             (r#"{"type":"set", "reads":3}"#, r#"{"type":"set","reads":3,"id":7}"#),
         ] {
             assert_eq!(made(words), line);
@@ -125,6 +135,8 @@ mod tests {
             ("mark", "mark the backup begins"),
             ("phase", "phase warm-up"),
             ("set", "rate=200M/s"),
+            ("dirty", "dirty pages=4096"),
+            ("dirty pages=16M", "dirty pages=4096"),
             ("set fast", "'fast' is not KEY=VALUE"),
             ("set type=x", "KEY=VALUE"),
             (
