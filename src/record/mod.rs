@@ -6,6 +6,8 @@
 mod body;
 mod command;
 mod corruption;
+#[cfg(feature = "host")]
+mod cycle;
 mod end;
 mod envelope;
 mod gap;
@@ -25,6 +27,8 @@ mod stall;
 pub use body::{Body, ClockStep, Dirtied, Heartbeat, MarkNote, Phase, Reply, Status, SweepEnd};
 pub use command::{Command, LoadChange};
 pub use corruption::{Corruption, CorruptionCounts, CorruptionKind};
+#[cfg(feature = "host")]
+pub use cycle::{CycleFigures, ForkFigures, PageVerdict, Paid};
 pub use end::{End, EndReason, Totals};
 pub use envelope::Record;
 pub use gap::{Gap, GapClass, GapFeatures};

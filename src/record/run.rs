@@ -1,6 +1,6 @@
 //! One run of a scenario, whole: `run.json`, and the stamp each guest record gets on arrival.
 
-use super::{MigrationSample, Record, SCHEMA, Side};
+use super::{CycleFigures, ForkFigures, MigrationSample, Record, SCHEMA, Side};
 use serde::{Deserialize, Serialize};
 
 /// A guest record as `records.ndjson` keeps it: one flat object.
@@ -36,6 +36,9 @@ pub struct Run {
     pub source: Option<MigrationSample>,
     /// The destination's.
     pub destination: Option<MigrationSample>,
+    /// Each save and restore, of a run that has them in place of a migration; absent without any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cycles: Vec<CycleFigures>,
     /// How it ended.
     pub verdict: Verdict,
 }
@@ -43,6 +46,11 @@ pub struct Run {
 impl Run {
     /// The schema this version writes.
     pub const SCHEMA: u32 = SCHEMA;
+
+    /// The guests besides the run's own that were restored from its files, each a session apart.
+    pub fn forks(&self) -> impl Iterator<Item = &ForkFigures> {
+        self.cycles.iter().filter_map(|cycle| cycle.fork.as_ref()).filter(|fork| fork.is_apart)
+    }
 
     /// When `name` happened, host CLOCK_MONOTONIC; the first time, where it happened more than once.
     pub fn when(&self, name: MilestoneName) -> Option<u64> {

@@ -113,6 +113,7 @@ fn blackout(arrivals: &[Arrival], stop: &QmpEvent, resume: &QmpEvent) -> Blackou
         stream: StreamAudit::default(),
         source: None,
         destination: None,
+        cycles: Vec::new(),
         verdict: Verdict { outcome: Outcome::Passed, reasons: Vec::new() },
     };
     let dir = tempfile::tempdir().unwrap();

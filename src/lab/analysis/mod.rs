@@ -145,6 +145,7 @@ impl Analysis {
             (after, _) if lacks(after) => Settling::unsaid(MISSING),
             (Some(after), _) => settling::settling(&guest.intervals, after, &usual),
             (None, true) => Settling::unsaid("no blackout was seen"),
+            _ if !data.run.cycles.is_empty() => Settling::unsaid("told for each save and restore"),
             (None, false) => Settling::unsaid("the migration did not complete"),
         };
         let postcopy = timeline.postcopy.as_ref().map(|said| {

@@ -1,7 +1,7 @@
 //! What happened in a run, in a few plain sentences.
 
 use super::{
-    integrity,
+    cycles, integrity,
     table::ABSENT,
     words::{at, counted, percent, quantile, seconds, time},
 };
@@ -129,6 +129,9 @@ fn collected(data: &RunData, timeline: &Timeline) -> String {
 fn ending(data: &RunData, timeline: &Timeline) -> String {
     if data.session.is_some() {
         return collected(data, timeline);
+    }
+    if let Some(sentence) = cycles::sentence(data) {
+        return sentence;
     }
     if data.run.when(MilestoneName::Migrate).is_none() {
         return "No migration was started.".into();

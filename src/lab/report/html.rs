@@ -3,6 +3,7 @@
 use super::{
     charts::{Curves, embedded},
     compare::{comparison, unlike},
+    cycles::cycles,
     facts::{EMULATED, consoles, facts, is_emulated, notes, verdict},
     felt::felt,
     frames::{ChartFrame, frames, since},
@@ -98,8 +99,9 @@ fn section<'a>(run: &'a RunView, curves: &Curves) -> RunSection<'a> {
         charts: frames(run, curves),
         since: since(run),
         stages: timeline.phases.iter().map(|phase| phase.name.title()).collect(),
-        tables: tables(timeline, data.session.is_some())
+        tables: cycles(data, timeline)
             .into_iter()
+            .chain(tables(data, timeline))
             .chain(felt)
             .chain(integrity(data))
             .collect(),

@@ -3,7 +3,7 @@
 use super::{headline::headline, integrity::corrupt_pages, repeats::together};
 use crate::{
     lab::{analysis::Analysis, rundir::CollectedSession, timeline::Timeline, view::RunView},
-    record::{Corruption, Provenance, StreamAudit, Verdict},
+    record::{Corruption, CycleFigures, Provenance, StreamAudit, Verdict},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -40,6 +40,8 @@ struct RunFigures<'a> {
     contradictions: Vec<&'a str>,
     corruptions: &'a [Corruption],
     corrupt_pages: Option<u64>,
+    #[serde(skip_serializing_if = "<[CycleFigures]>::is_empty")]
+    cycles: &'a [CycleFigures],
     /// As `analysis.json` has it.
     analysis: &'a Analysis,
     #[serde(flatten)]
@@ -75,6 +77,7 @@ impl<'a> RunFigures<'a> {
             contradictions: data.audit.sentences().collect(),
             corruptions: &data.records.corruptions,
             corrupt_pages: corrupt_pages(data),
+            cycles: &data.run.cycles,
             analysis: view.analysis(),
             timeline,
         }

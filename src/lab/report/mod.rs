@@ -4,6 +4,7 @@ mod artefacts;
 mod charts;
 mod compare;
 mod csv;
+mod cycles;
 mod demands;
 mod facts;
 mod felt;

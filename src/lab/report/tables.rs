@@ -5,18 +5,21 @@ use super::{
     words::{at, count, mib, mib_per_s, percent, quantile, seconds, signed_time, time},
 };
 use crate::{
+    lab::rundir::RunData,
     lab::timeline::{Figures, GapFigures, PhaseName, Timeline},
     record::Latency,
 };
 
 /// All tables of measurements, in the order they are read; a table that would say nothing is left out.
-pub fn tables(timeline: &Timeline, is_collected: bool) -> Vec<Table> {
+pub fn tables(data: &RunData, timeline: &Timeline) -> Vec<Table> {
+    // What is saved and restored does not migrate.
+    let migrates = data.run.cycles.is_empty();
     let all = [
         Some(stages(timeline)),
-        throttle(timeline, is_collected),
+        throttle(timeline, data.session.is_some()),
         postcopy(timeline),
-        Some(blackout(timeline)),
-        Some(copying(timeline)),
+        migrates.then(|| blackout(timeline)),
+        migrates.then(|| copying(timeline)),
     ];
     all.into_iter().flatten().filter(|table| !table.rows.is_empty()).collect()
 }
@@ -254,15 +257,16 @@ fn absent(value: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::timeline::{Blackout, fixture::Story};
+    use crate::lab::{
+        timeline::{Blackout, fixture::Story},
+        view::RunView,
+    };
 
     #[test]
     fn what_a_run_did_not_have_gets_no_table() {
         let titles = |story: &Story| -> String {
-            tables(&story.run_data().timeline(), false)
-                .iter()
-                .map(|table| table.title.clone() + "\n")
-                .collect()
+            let run = RunView::new(story.run_data().data());
+            tables(run.data(), run.timeline()).iter().map(|table| table.title.clone() + "\n").collect()
         };
         let precopy = titles(&Story::precopy());
         assert!(!precopy.contains("Auto-converge") && !precopy.contains("Post-copy"), "{precopy}");
@@ -284,7 +288,8 @@ mod tests {
     #[test]
     fn rows_have_a_cell_for_each_column() {
         for story in [Story::precopy(), Story::auto_converge(), Story::post_copy()] {
-            for table in tables(&story.run_data().timeline(), false) {
+            let run = RunView::new(story.run_data().data());
+            for table in tables(run.data(), run.timeline()) {
                 let columns = if table.head.is_empty() { 2 } else { table.head.len() };
                 assert!(table.rows.iter().all(|row| row.len() == columns), "{}", table.title);
                 let grouped: usize = table.groups.iter().map(|(_, columns)| columns).sum();

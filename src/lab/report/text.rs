@@ -2,6 +2,7 @@
 
 use super::{
     compare::{comparison, unlike},
+    cycles::cycles,
     facts::{EMULATED, consoles, facts, is_emulated, notes, verdict},
     felt::felt,
     headline::headline,
@@ -57,7 +58,12 @@ fn one(run: &RunView) -> String {
     let shown = |table: &Table| format!("\n{}", table.to_text(WIDTH));
     let felt = felt(run.analysis(), is_emulated(data));
     parts.extend(
-        tables(timeline, data.session.is_some()).iter().chain(&felt).chain(&integrity(data)).map(shown),
+        cycles(data, timeline)
+            .iter()
+            .chain(&tables(data, timeline))
+            .chain(&felt)
+            .chain(&integrity(data))
+            .map(shown),
     );
     parts.push(shown(&facts(data)));
     let notes = notes(data, timeline);

@@ -2,12 +2,12 @@
 
 use super::account::Account;
 use super::console;
-use super::driver::{Obstacle, VmAction, VmDriver, VmInput};
+use super::driver::{CyclePlan, Obstacle, VmAction, VmDriver, VmInput};
 use super::restarts::Restarts;
 use super::status::{Status, Watch};
 use super::vm::{LastWords, Vm, VmEvent};
 use crate::lab::migrate::{MigrationEnd, MigrationResult};
-use crate::lab::scenario::{LoadSpec, MigrationSpec};
+use crate::lab::scenario::{LoadSpec, MigrationSpec, Scenario};
 use crate::units::Nanos;
 use std::collections::VecDeque;
 use std::future::pending;
@@ -67,6 +67,16 @@ impl<'a, 'w, V: Vm> DrivenVm<'a, 'w, V> {
         self.reach(actions).await?;
         let completed = |end: &MigrationEnd| end.result == MigrationResult::Completed;
         Ok(self.driver.migration().is_some_and(completed))
+    }
+
+    /// Saves the guest, restores it in another QEMU and has it looked at: the cycle number `number` of `scenario`.
+    ///
+    /// # Errors
+    /// It cannot be saved or restored, or is lost.
+    pub async fn cycle(&mut self, scenario: &Scenario, number: u32) -> Result<(), Obstacle> {
+        let plan = CyclePlan::of(scenario, number, self.vm.state_file());
+        let actions = self.driver.cycle(self.vm.now_ns(), plan);
+        self.reach(actions).await
     }
 
     /// Waits, at most `limit` from the migration's end, until the load is steady again.
@@ -132,6 +142,10 @@ impl<'a, 'w, V: Vm> DrivenVm<'a, 'w, V> {
                         let input = VmInput::NotTold { side, error };
                         actions.extend(self.driver.on(self.vm.now_ns(), input));
                     }
+                }
+                VmAction::Renew { side } => {
+                    let input = VmInput::Renewed { side, result: self.vm.renew(side).await };
+                    actions.extend(self.driver.on(self.vm.now_ns(), input));
                 }
                 VmAction::Over(outcome) => over = Some(outcome),
             }

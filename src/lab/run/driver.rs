@@ -4,17 +4,21 @@
 //! moment, and does what it gets back, until [`VmAction::Over`] says how the goal ended.
 
 mod advance;
+mod cycle;
 mod exchange;
 mod goals;
 mod stage;
 
-pub use exchange::{Obstacle, VmAction, VmInput};
+pub use cycle::{CyclePlan, NO_MAPPED_RAM, StateFile};
+pub use exchange::{Obstacle, Renewal, VmAction, VmInput};
 
 use super::guest::GuestView;
 use crate::lab::migrate::{Action, Input, MigrationEnd};
 use crate::lab::vm::Exit;
-use crate::record::{Arrival, Body, Command, MigrationSample, Milestone, MilestoneName, Side};
+use crate::record::{Arrival, Body, Command, CycleFigures, MigrationSample, Milestone, MilestoneName, Side};
 use crate::units::Nanos;
+use cycle::BaselineWaits;
+use exchange::one_line;
 use serde_json::Value;
 use stage::VmStage;
 
@@ -35,6 +39,12 @@ pub struct VmDriver {
     /// The source's last answer about the migration.
     sample: Option<MigrationSample>,
     migration: Option<MigrationEnd>,
+    /// What visits took unperturbed.
+    baseline: BaselineWaits,
+    /// Cycles that are over, whichever way.
+    cycles: Vec<CycleFigures>,
+    /// Corrupt pages that the guest told of when it last looked at all.
+    corrupt_pages: u64,
     /// The latest moment that was handed in.
     now_ns: u64,
     next_ping_ns: u64,
@@ -61,6 +71,9 @@ impl VmDriver {
             notes: Vec::new(),
             sample: None,
             migration: None,
+            baseline: BaselineWaits::default(),
+            cycles: Vec::new(),
+            corrupt_pages: 0,
             now_ns: boot_ns,
             next_ping_ns: 0,
             actions: Vec::new(),
@@ -70,6 +83,9 @@ impl VmDriver {
     /// What to do about `input`, which happened at `now_ns`.
     pub fn on(&mut self, now_ns: u64, input: VmInput) -> Vec<VmAction> {
         self.now_ns = self.now_ns.max(now_ns);
+        if let VmStage::Cycling { driver } = &mut self.stage {
+            driver.on(now_ns, &input);
+        }
         match input {
             VmInput::Tick => self.tick(),
             VmInput::Event { side, host_ns, name, data } => self.event(side, host_ns, name, data),
@@ -83,6 +99,8 @@ impl VmDriver {
             }
             VmInput::PortClosed(side) => self.leftover(side).port_closed = true,
             VmInput::Record(arrival) => self.record(&arrival),
+            // What is left of the one before is no part of it.
+            VmInput::Renewed { side, .. } => *self.leftover(side) = Leftover::default(),
             VmInput::NotTold { side, error } => self.over(Err(self.unwell(side, &error))),
             VmInput::Interrupted => self.over(Err(Obstacle::Interrupted)),
         }
@@ -115,6 +133,18 @@ impl VmDriver {
         self.migration.as_ref()
     }
 
+    /// What was found in the cycles so far, the last one maybe in part.
+    pub fn cycles(&self) -> &[CycleFigures] {
+        &self.cycles
+    }
+
+    fn fork_side(&self) -> Option<Side> {
+        match &self.stage {
+            VmStage::Cycling { driver } => driver.fork_side(),
+            _ => None,
+        }
+    }
+
     /// The source's last answer about the migration.
     pub const fn sample(&self) -> Option<&MigrationSample> {
         self.sample.as_ref()
@@ -142,7 +172,7 @@ impl VmDriver {
     }
 
     fn event(&mut self, side: Side, host_ns: u64, name: String, data: Value) {
-        if name == "RESUME" {
+        if name == "RESUME" && self.fork_side() != Some(side) {
             self.home = side;
         }
         self.drive(host_ns, Input::Event { side, name, data });
@@ -164,6 +194,13 @@ impl VmDriver {
     }
 
     fn record(&mut self, arrival: &Arrival) {
+        // A second guest from one file is not the run's.
+        if self.fork_side() == Some(arrival.side) {
+            return;
+        }
+        if let Body::Interval(interval) = &arrival.record.body {
+            self.baseline.on(interval);
+        }
         self.guest.on(arrival, self.has(MilestoneName::Migrate));
         if let Body::Mark(_) = arrival.record.body {
             self.drive(arrival.host_ns, Input::Marked);
@@ -235,6 +272,10 @@ impl VmDriver {
 
     /// The goal is reached, or cannot be.
     fn over(&mut self, outcome: Result<(), Obstacle>) {
+        if let VmStage::Cycling { driver } = &self.stage {
+            self.corrupt_pages = driver.corrupt_pages();
+            self.cycles.push(driver.figures().clone());
+        }
         if !matches!(self.stage, VmStage::Idle) {
             self.stage = VmStage::Idle;
             self.actions.push(VmAction::Over(outcome));
@@ -244,11 +285,6 @@ impl VmDriver {
     fn elapsed_ns(&self, since_ns: u64) -> u64 {
         self.now_ns.saturating_sub(since_ns)
     }
-}
-
-/// How a QEMU ended and what it said, on one line.
-fn one_line(exit: &Exit) -> String {
-    exit.to_string().trim().replace('\n', "; ")
 }
 
 #[cfg(test)]

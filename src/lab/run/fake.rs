@@ -2,18 +2,19 @@
 //!
 //! Its clock is a number that waiting moves on, so a run of minutes takes milliseconds.
 
+mod guest;
 mod script;
 
 pub use script::{Cue, active, completed, end, mark};
 
+use super::driver::{Renewal, StateFile};
 use super::vm::{LastWords, QmpAnswer, Vm, VmEvent};
 use crate::lab::qmp::QmpEvent;
 use crate::lab::scenario::Scenario;
 use crate::lab::vm::Exit;
-use crate::record::{
-    Arrival, Body, Command, GapSummary, Interval, Latency, Record, SelfCost, SessionId, Side, StreamAudit,
-};
+use crate::record::{Arrival, Body, Command, Record, SessionId, Side, StreamAudit};
 use crate::units::Rate;
+use guest::{FakeGuest, MS, TICK_NS};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -22,8 +23,6 @@ use std::rc::Rc;
 
 /// When the fake's time begins, ns: nothing may take a moment for a length.
 pub const BOOT_NS: u64 = 1_000_000_000_000;
-const MS: u64 = 1_000_000;
-const TICK_NS: u64 = 100 * MS;
 /// A run that lasts longer waits for something that never comes.
 const LONGEST_NS: u64 = 3_600_000 * MS;
 
@@ -49,24 +48,14 @@ pub struct FakeVm {
     stream: StreamAudit,
     sessions: usize,
     stubborn: Vec<String>,
+    /// There is a guest on each side: whoever was told something last speaks.
+    is_forked: bool,
     fault: Option<io::Error>,
     heard: Rc<RefCell<Vec<String>>>,
-}
-
-/// The guest of a scripted VM: a load that does a share of what is asked for, in intervals of a tick.
-#[derive(Debug)]
-struct FakeGuest {
-    session: SessionId,
-    seq: u64,
-    runs: bool,
-    /// Visits a tick that are asked for.
-    asked: u64,
-    /// The share of them that is done; none before the load begins, and after its end.
-    percent: Option<u64>,
-    /// The share of the time of both vCPUs that they are away; none where no canary watches.
-    away_percent: Option<u64>,
-    baseline_ns: u64,
-    began_ns: u64,
+    /// What it says to `query-qmp-schema`.
+    pub schema: Value,
+    /// The arguments of each command to a QEMU, beside its name.
+    pub arguments: Rc<RefCell<Vec<(&'static str, Value)>>>,
 }
 
 impl FakeVm {
@@ -99,12 +88,16 @@ impl FakeVm {
                 away_percent: None,
                 baseline_ns: scenario.load.asked.baseline.0,
                 began_ns: 0,
+                phase: "run".into(),
             },
             stream: StreamAudit::default(),
             sessions: 1,
             stubborn: Vec::new(),
+            is_forked: false,
             fault: None,
             heard: Rc::default(),
+            schema: Value::Null,
+            arguments: Rc::default(),
         }
     }
 
@@ -161,7 +154,7 @@ impl FakeVm {
             Cue::Event(side, name, data) => self.announce(side, name, data),
             Cue::Answers(side, answer) => self.answers[index(side)] = answer,
             Cue::Stops => {
-                self.guest.runs = false;
+                self.guest.runs = self.is_forked;
                 self.announce(Side::Source, "STOP", Value::Null);
             }
             Cue::Runs(side) => {
@@ -188,6 +181,7 @@ impl FakeVm {
             Cue::Exits(side, exit) => self.exit(side, exit),
             Cue::PowersOff => self.exit(self.home, Exit { code: Some(0), ..Exit::default() }),
             Cue::Closes(side) => self.close(side),
+            Cue::Forks => self.is_forked = true,
             Cue::FillsTheDisk => self.fault = Some(io::ErrorKind::StorageFull.into()),
             Cue::Drops(cause) => self.coming.retain(|_, (of, _)| *of != cause),
         }
@@ -234,38 +228,6 @@ impl FakeVm {
     }
 }
 
-impl FakeGuest {
-    fn interval(&self, now_ns: u64, percent: u64) -> Interval {
-        let is_baseline = now_ns - self.began_ns < self.baseline_ns;
-        let away_ns = |percent: u64| 2 * TICK_NS * percent / 100;
-        let gaps = |percent| GapSummary { count: 1, total_ns: away_ns(percent), ..GapSummary::default() };
-        let (done, behind) = (self.asked * percent / 100, self.asked * 100_u64.saturating_sub(percent) / 100);
-        Interval {
-            phase: if is_baseline { "baseline" } else { "run" }.into(),
-            start_ns: now_ns - TICK_NS,
-            end_ns: now_ns,
-            writes: done,
-            reads: 0,
-            offered: Some(self.asked),
-            missed: Some(0),
-            backlog: Some(behind),
-            pages_unique: None,
-            target_pages_per_s: Some(self.asked * 10),
-            service_ns: Latency::default(),
-            response_ns: Latency { count: done, p99: Some(500_000), ..Latency::default() },
-            service_hist: String::new(),
-            response_hist: String::new(),
-            open_ns: None,
-            gaps: self.away_percent.map(gaps),
-            steal_ms: self.away_percent.map(|percent| away_ns(percent) / (2 * MS)),
-            callbacks: None,
-            stall_ms: None,
-            throttle: None,
-            self_cost: SelfCost::default(),
-        }
-    }
-}
-
 impl Vm for FakeVm {
     fn now_ns(&self) -> u64 {
         self.now_ns
@@ -296,6 +258,7 @@ impl Vm for FakeVm {
 
     fn execute(&mut self, side: Side, command: &'static str, arguments: Value) {
         let told = format!("{} {command}", name(side));
+        self.arguments.borrow_mut().push((command, arguments.clone()));
         let result = if self.has_exited[index(side)] {
             Err("the connection to QEMU was closed".to_owned())
         } else if let Some(error) = self.refusals.get(told.as_str()) {
@@ -303,6 +266,7 @@ impl Vm for FakeVm {
         } else {
             Ok(match command {
                 "query-migrate-capabilities" => script::capabilities(),
+                "query-qmp-schema" => self.schema.clone(),
                 "query-migrate" => self.answers[index(side)].clone(),
                 _ => json!({}),
             })
@@ -321,6 +285,9 @@ impl Vm for FakeVm {
         if self.port_is_closed[index(side)] {
             return Err("the guest cannot be told".into());
         }
+        if self.is_forked {
+            (self.home, self.guest.runs) = (side, true);
+        }
         self.offer_guest(side, command);
         Ok(())
     }
@@ -328,9 +295,27 @@ impl Vm for FakeVm {
     fn offer_guest(&mut self, side: Side, command: &Command) {
         let reaches = side == self.home && !self.port_is_closed[index(side)];
         if reaches {
+            if let Command::Phase { name, .. } = command {
+                self.guest.phase.clone_from(name);
+            }
             let word = serde_json::to_value(command).unwrap();
             self.hear(&format!("guest {}", word["type"].as_str().unwrap()));
         }
+    }
+
+    fn state_file(&self) -> StateFile {
+        StateFile("/fake/state".into())
+    }
+
+    async fn renew(&mut self, side: Side) -> Result<Renewal, String> {
+        let told = format!("{} renew", name(side));
+        if let Some(error) = self.refusals.get(told.as_str()) {
+            return Err((*error).to_owned());
+        }
+        (self.has_exited[index(side)], self.port_is_closed[index(side)]) = (false, false);
+        self.answers[index(side)] = json!({});
+        self.hear(&told);
+        Ok(Renewal { file_bytes: Some(1 << 20), stored_bytes: Some(1 << 19) })
     }
 
     async fn reconnect(&mut self) {

@@ -7,6 +7,17 @@ use crate::record::{Arrival, Body, Corruption, End, Interval, Side};
 /// The most corrupt pages that are remembered.
 const CORRUPTIONS_LIMIT: usize = 1000;
 
+/// What a guest's first record tells of what it works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct GuestFacts {
+    /// All its pages.
+    pub pages: u64,
+    /// Those that its load visits.
+    pub visited_pages: u64,
+    /// The steps of the clock that stamps, as far as it tells.
+    pub clock_step_ns: u64,
+}
+
 /// What the guest has said so far.
 #[derive(Debug, Default)]
 pub struct GuestView {
@@ -20,6 +31,8 @@ pub struct GuestView {
     pub achieved_pages_per_s: Option<u64>,
     /// The corrupt pages it told of, as many as a session may tell.
     pub corruptions: Vec<Corruption>,
+    /// What it works on.
+    pub facts: GuestFacts,
     /// How long its vCPUs were away before the migration; after it, since it was waited for to settle.
     pub away: AwayTime,
     steady: Steady,
@@ -32,6 +45,11 @@ impl GuestView {
         match &arrival.record.body {
             Body::Hello(hello) => {
                 self.hello_ns.get_or_insert(arrival.host_ns);
+                self.facts = GuestFacts {
+                    pages: hello.plan.pages().0,
+                    visited_pages: hello.plan.visited_pages().0,
+                    clock_step_ns: hello.clock.step_ns.unwrap_or(0),
+                };
                 self.away.begin(hello);
             }
             Body::End(end) => {

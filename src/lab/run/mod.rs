@@ -3,6 +3,7 @@
 mod account;
 mod away;
 mod console;
+mod cycles;
 mod driven;
 mod driver;
 #[cfg(test)]
@@ -129,16 +130,17 @@ fn finish(
     let flushed = account.writer.flush();
     account.keep_fault(flushed);
     let write_fault = account.fault.as_ref().map(|fault| format!("the run directory is not whole: {fault}"));
-    let verdict = judge(&Facts {
+    let mut verdict = judge(&Facts {
         scenario,
         error: error.as_ref(),
         migration: driver.migration(),
         stream,
-        sessions: last.sessions,
+        sessions: last.sessions.saturating_sub(cycles::forks(driver.cycles())),
         end: driver.guest().end.as_ref(),
         corruptions: &driver.guest().corruptions,
         write_fault,
     });
+    cycles::hold(driver.cycles(), &mut verdict);
     let (source, destination) =
         driver.migration().map_or((None, None), |end| (end.source.clone(), end.destination.clone()));
     let mut run = Run {
@@ -151,6 +153,7 @@ fn finish(
         stream,
         source,
         destination,
+        cycles: driver.cycles().to_vec(),
         verdict,
     };
     let dir = account.writer.dir().to_owned();

@@ -1,5 +1,6 @@
 //! The two VMs of a migration, their sockets, and everything that happens to them as one sequence.
 
+use super::driver::{Renewal, StateFile};
 use super::host::Host;
 use super::vm::{LastWords, QmpAnswer, Vm, VmEvent};
 use crate::lab::collect::{Desk, Links};
@@ -11,7 +12,7 @@ use crate::lab::vm::{Qemu, Sockets, VmConfig};
 use crate::record::{Command, Side};
 use anyhow::Context;
 use serde_json::Value;
-use std::{future::pending, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs, future::pending, os::unix::fs::MetadataExt, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
     time::{self, Interval, MissedTickBehavior},
@@ -27,6 +28,9 @@ const TELL_LIMIT: Duration = Duration::from_secs(5);
 const QUIT_LIMIT: Duration = Duration::from_secs(3);
 /// How long the last bytes of the sockets are waited for.
 const LAST_BYTES_LIMIT: Duration = Duration::from_secs(2);
+
+/// What `stat` counts a file's room in, bytes.
+const BLOCK_BYTES: u64 = 512;
 
 /// What both VMs are made of.
 pub struct PairConfig<'a> {
@@ -71,6 +75,8 @@ impl PairConfig<'_> {
 pub struct Pair {
     source: Half,
     destination: Half,
+    /// What the QEMU of each side is started with, to wait for a state.
+    waiting: [VmConfig; 2],
     desk: Arc<Desk>,
     links: Links,
     answers: mpsc::UnboundedReceiver<QmpAnswer>,
@@ -123,7 +129,10 @@ impl Pair {
         };
         let mut tick = time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(Self { source, destination, desk, links, answers, answer, tick, sockets: config.sockets })
+        let waiting = [Side::Source, Side::Destination]
+            .map(|side| VmConfig { incoming: true, ..config.side(side, writer) });
+        let sockets = config.sockets;
+        Ok(Self { source, destination, waiting, desk, links, answers, answer, tick, sockets })
     }
 
     /// What the guest said, or else the news that nothing more can come from a port.
@@ -208,6 +217,27 @@ impl Vm for Pair {
     fn offer_guest(&mut self, side: Side, command: &Command) {
         // One that is lost is given again, or missed by nobody.
         let _ = self.desk.tell(side, command);
+    }
+
+    fn state_file(&self) -> StateFile {
+        StateFile(self.sockets.state())
+    }
+
+    async fn renew(&mut self, side: Side) -> Result<Renewal, String> {
+        let config = &self.waiting[usize::from(side == Side::Destination)];
+        let half = match side {
+            Side::Source => &mut self.source,
+            Side::Destination => &mut self.destination,
+        };
+        half.vm.end().await.map_err(|error| error.to_string())?;
+        // A command must not reach the one that is gone.
+        let closed = time::timeout(CONNECT_LIMIT, self.desk.until_connected(&[side], false)).await;
+        closed.map_err(|_| "the port of the QEMU that was ended stayed open".to_owned())?;
+        let renewed = Half::start(config, &self.desk, &mut self.links).await;
+        *half = renewed.map_err(|error| format!("{error:#}"))?;
+        let file = fs::metadata(self.sockets.state()).ok();
+        let stored_bytes = file.as_ref().map(|file| file.blocks() * BLOCK_BYTES);
+        Ok(Renewal { file_bytes: file.map(|file| file.len()), stored_bytes })
     }
 
     async fn reconnect(&mut self) {

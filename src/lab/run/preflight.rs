@@ -1,5 +1,6 @@
 //! Before any VM is booted: what would be found out only after a minute of measuring is looked at, or tried.
 
+use super::driver::NO_MAPPED_RAM;
 use super::host::Host;
 use crate::lab::migrate::{
     SET_PARAMETERS, agree, arguments_of, capability_hint, missing_parameters, names, settings,
@@ -10,6 +11,7 @@ use crate::lab::wrong::given;
 use crate::record::Side;
 use crate::units::ByteSize;
 use anyhow::{Context, bail, ensure};
+use nix::sys::statvfs::statvfs;
 use serde_json::Value;
 use std::{fs, io::Write, path::Path, thread};
 
@@ -17,6 +19,8 @@ use std::{fs, io::Write, path::Path, thread};
 const TRIED_BYTES: usize = 1 << 20;
 /// What kernel, guest program and QEMU take beside the load's memory.
 const BESIDE_BYTES: u64 = 160 << 20;
+/// What a saved state holds beside the guest's memory.
+const BESIDE_STATE_BYTES: u64 = 32 << 20;
 /// More writers than this for each vCPU mostly wait for each other.
 const WRITERS_PER_CPU: u32 = 8;
 
@@ -129,12 +133,29 @@ fn warnings(scenario: &Scenario, host_cpus: u32) -> Vec<String> {
     warnings
 }
 
+/// Whether a saved state finds room: all of the guest's memory, and what is saved beside it.
+fn has_room(place: &Path, memory_bytes: u64, room_bytes: u64) -> anyhow::Result<()> {
+    let needed = memory_bytes.saturating_add(BESIDE_STATE_BYTES);
+    let base = place.parent().unwrap_or(place).display();
+    ensure!(
+        room_bytes >= needed,
+        "a saved state may take {}, and {base} has {}: name another place with TMPDIR, or lower vm.memory",
+        ByteSize(needed).human(),
+        ByteSize(room_bytes).human()
+    );
+    Ok(())
+}
+
 /// Starts the destination as the run will, which boots nothing, and gives it the capabilities of the migration.
 async fn rehearse(scenario: &Scenario, host: &Host) -> anyhow::Result<()> {
     let sockets = Sockets::create()?;
     let wanted = scenario.vm.memory.0;
     let (memory_bytes, _) =
         ram_for(host.accelerator(), host.version().triple(), wanted, scenario.vm.ram_workaround);
+    if scenario.cycle.is_some() {
+        let room = statvfs(sockets.path()).map(|disk| disk.blocks_available() * disk.fragment_size());
+        given(has_room(sockets.path(), memory_bytes, room.unwrap_or(u64::MAX)))?;
+    }
     let config = VmConfig {
         qemu: host.qemu.clone(),
         accelerator: host.accelerator(),
@@ -152,14 +173,20 @@ async fn rehearse(scenario: &Scenario, host: &Host) -> anyhow::Result<()> {
     };
     let cannot = || format!("'{}' cannot run here", scenario.name);
     let vm = Qemu::start(&config).await.with_context(cannot)?;
-    let able = capabilities(&vm, &scenario.migration).await;
+    let able = capabilities(&vm, scenario).await;
     vm.kill().await?;
     able.with_context(cannot)
 }
 
 /// Whether this QEMU takes what the migration is to be told before it begins.
-async fn capabilities(vm: &Qemu, spec: &MigrationSpec) -> anyhow::Result<()> {
+async fn capabilities(vm: &Qemu, scenario: &Scenario) -> anyhow::Result<()> {
+    let spec = &scenario.migration;
     let known = names(&vm.qmp().execute("query-migrate-capabilities", Value::Null).await?);
+    if scenario.cycle.as_ref().is_some_and(|cycle| cycle.mapped_ram)
+        && !known.iter().any(|name| name == "mapped-ram")
+    {
+        bail!("{NO_MAPPED_RAM}");
+    }
     let agreement = agree(spec, &known, &known);
     let mut missing = agreement.missing;
     if spec.names_parameters() {
@@ -214,6 +241,14 @@ mod tests {
             let warnings = warnings(&scenario(&[set]), 2);
             assert!(warnings.len() == 1 && warnings[0].contains(said), "{set}: {warnings:?}");
         }
+    }
+
+    #[test]
+    fn a_disk_without_room_for_a_saved_state_is_refused_with_the_way_out() {
+        assert!(has_room(Path::new("/tmp/x"), 256 << 20, 288 << 20).is_ok());
+        let refused = has_room(Path::new("/tmp/x"), 256 << 20, 200 << 20).unwrap_err().to_string();
+        assert!(refused.contains("288.0 MiB") && refused.contains("/tmp has 200"), "{refused}");
+        assert!(refused.contains("TMPDIR"), "{refused}");
     }
 
     #[test]

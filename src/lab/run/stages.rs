@@ -48,7 +48,11 @@ async fn course<V: Vm>(scenario: &Scenario, vm: &mut DrivenVm<'_, '_, V>) -> Res
         }
         return Err(obstacle);
     }
-    if vm.migrate(&scenario.migration).await? {
+    if let Some(cycle) = &scenario.cycle {
+        for number in 1..=cycle.cycles {
+            vm.cycle(scenario, number).await?;
+        }
+    } else if vm.migrate(&scenario.migration).await? {
         vm.settle(scenario.migration.settle).await?;
     }
     vm.end().await

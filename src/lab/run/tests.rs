@@ -1,6 +1,7 @@
 //! Whole runs on a scripted VM, from its start to the verdict, each in a few milliseconds.
 
 mod booting;
+mod cycling;
 mod ending;
 mod migrating;
 mod postcopy;

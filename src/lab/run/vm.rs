@@ -2,6 +2,7 @@
 //!
 //! [`Pair`](super::pair::Pair) is one that we started; the tests have a scripted one, whose clock is moved by hand.
 
+use super::driver::{Renewal, StateFile};
 use crate::lab::qmp::QmpEvent;
 use crate::lab::vm::Exit;
 use crate::record::{Arrival, Command, Side, StreamAudit};
@@ -30,6 +31,15 @@ pub trait Vm {
 
     /// Sends a command to the guest if its port takes it at once.
     fn offer_guest(&mut self, side: Side, command: &Command);
+
+    /// Where a saved state goes.
+    fn state_file(&self) -> StateFile;
+
+    /// Ends the QEMU of a side and starts one there that waits for a state; how large the saved one is.
+    ///
+    /// # Errors
+    /// Why there is none, in a sentence.
+    fn renew(&mut self, side: Side) -> impl Future<Output = Result<Renewal, String>>;
 
     /// Drops the connections to the guest's ports with all that is on its way, as the death of a collector does, and connects anew.
     fn reconnect(&mut self) -> impl Future<Output = ()>;

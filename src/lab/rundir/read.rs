@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     files::open_regular,
-    record::{MigrationSample, QemuBody, QemuLine, Run},
+    record::{MigrationSample, QemuBody, QemuLine, Run, SessionId},
     units::harmless,
 };
 use std::{
@@ -71,7 +71,7 @@ impl RunData {
     fn of_session(limits: &Limits, dir: &Path) -> Result<Self, ReadError> {
         let mut remarks = Vec::new();
         let session = CollectedSession::read(dir, limits.line_bytes, &mut remarks)?;
-        let records = GuestRecords::read(limits, &dir.join(RECORDS_FILE), &mut remarks)?;
+        let records = GuestRecords::read(limits, &dir.join(RECORDS_FILE), &[], &mut remarks)?;
         if session.is_older_than(&records) {
             remarks.push(format!(
                 "{SESSION_FILE} is older than the records, so how they arrived is not known: the session is still collected, or its \
@@ -103,7 +103,8 @@ impl RunData {
 
     fn of_within(limits: &Limits, dir: &Path, run: Run) -> Result<Self, ReadError> {
         let mut remarks = Vec::new();
-        let records = GuestRecords::read(limits, &dir.join(RECORDS_FILE), &mut remarks)?;
+        let forks: Vec<SessionId> = run.forks().map(|fork| fork.session).collect();
+        let records = GuestRecords::read(limits, &dir.join(RECORDS_FILE), &forks, &mut remarks)?;
         let qemu = read_qemu(limits, &dir.join(QEMU_FILE), &mut remarks)?;
         remarks.extend(impossible(&run, &qemu));
         if run.stream.unwritten > 0 {

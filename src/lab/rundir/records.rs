@@ -125,7 +125,9 @@ pub struct GuestRecords {
     pub end: Option<Box<End>>,
     /// Records of types that this version does not know.
     pub unknown: u64,
-    /// The numbers of all that came.
+    /// Records of other guests than the run's.
+    of_forks: u64,
+    /// The numbers of all that came, but for those.
     pub(super) numbers: Numbers,
     /// What contradicts itself in them.
     pub(super) checks: Checks,
@@ -174,18 +176,24 @@ struct TailLatency {
 
 impl GuestRecords {
     /// Reads the records at `path`, each once; the file stays open, to be read again.
-    pub(super) fn read(limits: &Limits, path: &Path, remarks: &mut Vec<String>) -> Result<Self, ReadError> {
+    pub(super) fn read(
+        limits: &Limits,
+        path: &Path,
+        forks: &[SessionId],
+        remarks: &mut Vec<String>,
+    ) -> Result<Self, ReadError> {
         match open(path, remarks)? {
-            Some(file) => Self::of_file(limits, file, path, remarks),
+            Some(file) => Self::of_file(limits, file, path, forks, remarks),
             None => Ok(Self::default()),
         }
     }
 
-    /// Reads the records of an open file, which is at `path`.
+    /// Reads the records of an open file, which is at `path`, but for those of `forks`: other guests, which are only counted.
     pub(in crate::lab) fn of_file(
         limits: &Limits,
         file: File,
         path: &Path,
+        forks: &[SessionId],
         remarks: &mut Vec<String>,
     ) -> Result<Self, ReadError> {
         let file = Arc::new(file);
@@ -198,7 +206,7 @@ impl GuestRecords {
             if records.is_cut {
                 return Ok(AfterLine::Stop);
             }
-            records.take(at, line).map(|()| AfterLine::Next)
+            records.take(at, line, forks).map(|()| AfterLine::Next)
         })?;
         let Self { checks, gaps, stalls, .. } = &mut records;
         checks.retain(gaps, |gap| (gap.start_ns, gap.len_ns));
@@ -216,8 +224,12 @@ impl GuestRecords {
     }
 
     /// Takes in the line that begins at `at`, unless it says what cannot be. What comes often is read without a detour.
-    fn take(&mut self, at: u64, line: &[u8]) -> serde_json::Result<()> {
+    fn take(&mut self, at: u64, line: &[u8], forks: &[SessionId]) -> serde_json::Result<()> {
         let head: RecordHead<'_> = serde_json::from_slice(line)?;
+        if forks.contains(&head.session) {
+            self.of_forks += 1;
+            return Ok(());
+        }
         let RecordHead { host_ns, mono_ns, side, session, seq, .. } = head;
         let (stamp, id) = (ArrivalStamp { host_ns, mono_ns, side }, RecordId { session, seq, mono_ns });
         let name = &*head.type_name;
@@ -286,7 +298,7 @@ impl GuestRecords {
 
     /// How many records the file holds.
     pub const fn count(&self) -> u64 {
-        self.numbers.count()
+        self.numbers.count() + self.of_forks
     }
 
     /// Forgets when records were made, so that no figure is made of a clock that contradicts itself.

@@ -111,6 +111,7 @@ impl CollectedSession {
             stream,
             source: None,
             destination: None,
+            cycles: Vec::new(),
             verdict: Verdict { outcome: Outcome::Passed, reasons: Vec::new() },
         }
     }

@@ -22,6 +22,7 @@ pub const BUILTIN: &[Builtin] = builtin! {
     "nova-2016/7" "nova-2016/8" "nova-2016/9" "nova-2016/10" "nova-2016/11" "nova-2016/12"
     "policy/nova" "policy/kubevirt" "policy/harvester"
     "qemu/xbzrle" "qemu/multifd" "qemu/multifd-zlib" "qemu/multifd-zstd" "qemu/preempt" "qemu/pause" "qemu/recover"
+    "cycle/plain" "cycle/mapped-ram" "cycle/fork"
     "proof/lost-dirty-pages"
 };
 

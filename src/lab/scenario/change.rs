@@ -34,6 +34,10 @@ pub(super) fn changed(scenario: &Scenario, key: &str, text: &str) -> Result<Scen
     }
     let value = kind_of(key).and_then(|kind| value_of(kind, text)).ok_or_else(|| expectation(key))?;
     let mut table: toml::Table = scenario.to_toml().parse().map_err(|error| format!("{error}"))?;
+    if let Some((section @ "cycle", _)) = key.split_once('.') {
+        // The one section that a scenario may be without: its first key makes it one of cycles.
+        table.entry(section).or_insert_with(|| toml::Table::new().into());
+    }
     let target = match key.split_once('.') {
         Some((section, _)) => table.get_mut(section).and_then(toml::Value::as_table_mut),
         None => Some(&mut table),

@@ -1,6 +1,6 @@
 //! Whether the values of a scenario go together: every fault at once, each with its remedy.
 
-use super::{LoadSpec, Scenario, plan_file, when};
+use super::{LoadSpec, Scenario, cycle, plan_file, when};
 use crate::plan::{Backing, Numa, PageSize, Plan, is_write};
 use crate::units::{Nanos, PAGE_BYTES, shown};
 
@@ -42,6 +42,7 @@ pub fn check(scenario: &Scenario) -> Vec<String> {
     let (load, migration) = (&scenario.load.asked, &scenario.migration);
     faults.extend(pacing(load));
     faults.extend(plan_file::faults(scenario));
+    faults.extend(cycle::faults(scenario));
     for fault in load.visit_faults() {
         faults.push(format!("load as the guest is told it: {}; {}", fault.what, fault.remedy));
     }

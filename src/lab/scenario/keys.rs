@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 pub type Key = (&'static str, ValueKind, &'static str);
 
 /// The keys that are no parameters of the load.
-const OWN: [Key; 29] = [
+const OWN: [Key; 33] = [
     ("name", ValueKind::Text, "letters, digits, - _ . and / such as my/scenario"),
     ("summary", ValueKind::Text, "a sentence"),
     ("vm.memory", ValueKind::Text, "a size such as 256M"),
@@ -33,6 +33,10 @@ const OWN: [Key; 29] = [
     ("migration.preempt", ValueKind::Truth, ""),
     ("migration.timeout", ValueKind::Text, "a time such as 120s"),
     ("migration.settle", ValueKind::Text, "a time such as 10s"),
+    ("cycle.cycles", ValueKind::Number, "1 to 1000 saves and restores"),
+    ("cycle.forks", ValueKind::Number, "1 or 2 guests from each file"),
+    ("cycle.dirty", ValueKind::Text, "a size such as 16M"),
+    ("cycle.mapped_ram", ValueKind::Truth, ""),
     ("collect.restarts", ValueKind::Number, "how often, such as 3"),
     ("expect.outcome", ValueKind::Text, "completed, failed or any"),
     ("expect.max_downtime", ValueKind::Text, "a time such as 500ms"),
@@ -156,7 +160,7 @@ pub fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<
 
 /// Every key and every section.
 fn candidates() -> impl Iterator<Item = &'static str> {
-    let sections = ["vm", "load", "migration", "collect", "expect"];
+    let sections = ["vm", "load", "migration", "cycle", "collect", "expect"];
     keys().map(|(name, ..)| name).chain(sections)
 }
 
@@ -169,7 +173,7 @@ fn in_section(section: &str) -> impl Iterator<Item = &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::scenario::{ExpectSpec, LoadSpec, Scenario, VmSpec};
+    use crate::lab::scenario::{CycleSpec, ExpectSpec, LoadSpec, Scenario, VmSpec};
     use crate::plan::Plan;
     use crate::units::Nanos;
 
@@ -185,6 +189,7 @@ mod tests {
                 ..VmSpec::default()
             },
             load: LoadSpec { asked, plan: Some(String::new()) },
+            cycle: Some(CycleSpec { dirty: Some("1M".parse().unwrap()), ..CycleSpec::default() }),
             expect: ExpectSpec {
                 max_downtime: Some(Nanos(1)),
                 throttled: Some(true),
@@ -240,7 +245,8 @@ mod tests {
             hint("migration.method").contains("did you mean migration.auto_converge or migration.postcopy")
         );
         assert!(
-            hint("qqq").starts_with("expected one of name, summary, vm, load, migration, collect, expect")
+            hint("qqq")
+                .starts_with("expected one of name, summary, vm, load, migration, cycle, collect, expect")
         );
     }
 }

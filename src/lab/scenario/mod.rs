@@ -4,6 +4,7 @@ mod bandwidth;
 mod builtin;
 mod change;
 mod check;
+mod cycle;
 mod demand;
 mod keys;
 mod load;
@@ -26,7 +27,7 @@ pub use trigger::Trigger;
 pub use when::{Deed, Parameters, When};
 
 use crate::plan::{MemoryAmount, Plan};
-use crate::units::{ByteSize, Nanos, Rate};
+use crate::units::{ByteSize, Nanos, PAGE_BYTES, Rate};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -50,6 +51,9 @@ pub struct Scenario {
     pub load: LoadSpec,
     /// How it is migrated.
     pub migration: MigrationSpec,
+    /// Saves and restores in place of a migration; none migrates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cycle: Option<CycleSpec>,
     /// How its records are collected.
     pub collect: CollectSpec,
     /// What must come of it.
@@ -127,6 +131,21 @@ pub struct MigrationSpec {
     pub settle: Nanos,
 }
 
+/// What is saved and restored, and how often.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CycleSpec {
+    /// How many times.
+    pub cycles: u32,
+    /// How many guests are restored from each file.
+    pub forks: u32,
+    /// What the guest dirties before it is stopped, to the page, and then holds still; none leaves its load running until then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dirty: Option<ByteSize>,
+    /// Whether each page has a place of its own in the file.
+    pub mapped_ram: bool,
+}
+
 /// How its records are collected.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -182,6 +201,7 @@ impl Default for Scenario {
             vm: VmSpec::default(),
             load: LoadSpec::default(),
             migration: MigrationSpec::default(),
+            cycle: None,
             collect: CollectSpec::default(),
             expect: ExpectSpec::default(),
         }
@@ -236,6 +256,12 @@ impl Default for MigrationSpec {
     }
 }
 
+impl Default for CycleSpec {
+    fn default() -> Self {
+        Self { cycles: 3, forks: 1, dirty: None, mapped_ram: false }
+    }
+}
+
 impl Default for ExpectSpec {
     fn default() -> Self {
         Self {
@@ -279,6 +305,13 @@ impl MigrationSpec {
     /// Whether QEMU may throttle the guest.
     pub fn may_throttle(&self) -> bool {
         self.auto_converge || self.capabilities.get("auto-converge") == Some(&true)
+    }
+}
+
+impl CycleSpec {
+    /// The pages that are dirtied before each save.
+    pub fn dirty_pages(&self) -> Option<u64> {
+        self.dirty.map(|size| size.0 / PAGE_BYTES)
     }
 }
 

@@ -63,12 +63,6 @@ pub(super) fn faults(scenario: &Scenario) -> Vec<String> {
     if let Some(Err(wrong)) = plan.as_ref().map(|text| PlanFile::parse(text)) {
         faults.extend(wrong.into_iter().map(|fault| format!("load.plan, {}; {}", fault.what, fault.remedy)));
     }
-    if let Some(dirty) = asked.dirty {
-        faults.push(format!(
-            "load.plan has dirty = {dirty}, which holds the load still, and a scenario waits for a steady one: leave it out; \
-             cycle.dirty has so much dirtied before each save"
-        ));
-    }
     if !asked.repeat && asked.phases.last().is_some_and(|phase| phase.duration.is_some()) {
         let what = if plan.is_some() { "load.plan" } else { "the load" };
         faults.push(format!(
@@ -128,7 +122,8 @@ mod tests {
             faults("rat = \"1M/s\"\n")
                 .contains("load.plan, line 1: there is no key 'rat'; did you mean rate?")
         );
-        assert!(faults("dirty = \"1M\"\n").contains("load.plan has dirty = 1M"));
+        let held = faults("dirty = \"1M\"\n");
+        assert!(held.contains("load.plan, dirty = 1M would hold") && held.contains("cycle.dirty"), "{held}");
         let large = faults("[[region]]\nname = \"a\"\nmemory = \"1G\"\n");
         assert!(large.contains("load.plan, which asks for 1024M, does not fit into vm.memory"), "{large}");
     }

@@ -2,7 +2,7 @@
 
 use super::Scenario;
 use super::keys::parameter;
-use crate::plan::{Parameter, Plan, PlanFile, Scope, ValueKind};
+use crate::plan::{Parameter, Plan, PlanFile, Scope, Setting, ValueKind};
 
 /// Gives `scenario` the values of its plan, but for the keys in `set`. What went before what, in sentences.
 ///
@@ -18,11 +18,7 @@ pub(super) fn settle(scenario: &mut Scenario, set: &[&str]) -> Result<Vec<String
     let (mut by_plan, mut by_set, mut faults) = (Vec::new(), Vec::new(), Vec::new());
     for setting in &file.settings {
         let Some(parameter) = Parameter::called(setting.name(), Scope::Scenario) else {
-            faults.push(format!(
-                "load.plan, {} = {} would end the load by itself, maybe in the middle of the migration: leave it out",
-                setting.name(),
-                setting.text()
-            ));
+            faults.push(unfit(setting));
             continue;
         };
         let mut planned = asked.clone();
@@ -65,6 +61,15 @@ pub(super) fn settle(scenario: &mut Scenario, set: &[&str]) -> Result<Vec<String
     }
     notes.extend(own_words(asked, is_set));
     Ok(notes)
+}
+
+/// What is wrong with a value that a plan may have, and the load of a scenario may not.
+fn unfit(setting: &Setting) -> String {
+    let (what, way_out) = match setting.name() {
+        "dirty" => ("hold the load still", "leave it out; cycle.dirty has so much dirtied before each save"),
+        _ => ("end the load by itself, maybe in the middle of the migration", "leave it out"),
+    };
+    format!("load.plan, {} = {} would {what}: {way_out}", setting.name(), setting.text())
 }
 
 /// Puts the regions and phases of `file` into their places; what of the scenario's own they replace, in words.

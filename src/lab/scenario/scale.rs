@@ -46,6 +46,9 @@ impl Scale {
         let load = &mut scenario.load.asked;
         load.memory = self.amount(load.memory);
         load.rate = self.rate(load.rate);
+        if let Some(dirty) = scenario.cycle.as_mut().and_then(|cycle| cycle.dirty.as_mut()) {
+            *dirty = self.size(*dirty);
+        }
         for (rate, other) in load.phases.iter_mut().filter_map(|phase| phase.ramp.as_mut()) {
             (*rate, *other) = (self.rate(*rate), self.rate(*other));
         }

@@ -10,7 +10,7 @@
 //! stops only make it larger, and in post-copy the first seconds alone have few records that came at once. What the
 //! guest stamped after such a later stop is placed early by as much as its clock stood still in it.
 
-use super::offsets::{Offsets, last_on_source};
+use super::offsets::{Offsets, last_on_source, since_last_resume};
 use super::span::Span;
 use super::stamps::Stamps;
 use crate::{
@@ -33,6 +33,16 @@ impl Axis {
     /// The axis of one run. Its zero is the start of the migration, or the first thing that happened where none
     /// was started.
     pub fn of(data: &RunData) -> Self {
+        if !data.run.cycles.is_empty() {
+            // One guest whose clock stood still in each cycle, whichever side it was on.
+            let offsets = Offsets::with_steps(&since_last_resume(data), data.records.stamps.iter());
+            return Self {
+                origin_ns: origin_ns(data),
+                source: offsets.clone(),
+                destination: offsets,
+                switch: None,
+            };
+        }
         let of = |side| data.records.stamps.iter().filter(move |arrival| arrival.side == side);
         let stop = after_migrate(data, MilestoneName::Stop);
         let source = Offsets::with_steps(&last_on_source(data, stop), of(Side::Source));

@@ -6,7 +6,7 @@
 
 use crate::{
     lab::rundir::{ArrivalStamp, RunData},
-    record::{QemuBody, Side},
+    record::{QemuBody, QemuLine, Side},
 };
 use std::cmp::Reverse;
 
@@ -92,6 +92,17 @@ pub fn last_on_source(data: &RunData, stop: Option<u64>) -> Vec<&ArrivalStamp> {
         .filter(|line| matches!(&line.body, QemuBody::Event { event, .. } if event.as_str() == "RESUME"));
     let since = resumes.map(|line| i128::from(line.host_ns)).fold(since, i128::max);
     came().filter(|arrival| i128::from(arrival.host_ns) >= since).collect()
+}
+
+/// The records that tell how the clocks stood in the end, of a guest that was stopped and went on several times: those since QEMU last
+/// told that it went on; all where none came since.
+pub fn since_last_resume(data: &RunData) -> Vec<&ArrivalStamp> {
+    let is_resume =
+        |line: &&QemuLine| matches!(&line.body, QemuBody::Event { event, .. } if event.as_str() == "RESUME");
+    let since_ns = data.qemu.iter().filter(is_resume).map(|line| line.host_ns).max().unwrap_or(0);
+    let came = |since_ns: u64| data.records.stamps.iter().filter(move |arrival| arrival.host_ns >= since_ns);
+    let near: Vec<&ArrivalStamp> = came(since_ns).collect();
+    if near.is_empty() { came(0).collect() } else { near }
 }
 
 fn offset(arrival: &ArrivalStamp) -> i128 {

@@ -11,7 +11,8 @@ use serde::Serialize;
 pub enum PhaseName {
     /// The load runs undisturbed.
     Baseline,
-    /// Of a collected session: what goes before its blackout. Whether QEMU copies in it the guest cannot tell.
+    /// Of a collected session: what goes before its blackout. Whether QEMU copies in it the guest cannot tell. Of a run of saves
+    /// and restores: all from the first one on.
     Run,
     /// Memory is copied while the guest runs on the source.
     Precopy,
@@ -41,7 +42,11 @@ impl PhaseName {
 pub fn phases(data: &RunData, axis: &Axis, measured: Span) -> Vec<(PhaseName, Span)> {
     let at = |name| after_migrate(data, name).map(|host_ns| axis.host_s(host_ns));
     let Some(migrate) = at(MilestoneName::Migrate) else {
-        return vec![(PhaseName::Baseline, measured)];
+        let began = data.run.cycles.first().map(|cycle| axis.host_s(cycle.began_ns));
+        let begins = began.filter(|began| (measured.start_s..measured.end_s).contains(began));
+        let Some(begins) = begins else { return vec![(PhaseName::Baseline, measured)] };
+        let before = Span::new(measured.start_s, begins);
+        return vec![(PhaseName::Baseline, before), (PhaseName::Run, Span::new(begins, measured.end_s))];
     };
     let (stop, completed) = (at(MilestoneName::Stop), at(MilestoneName::Completed));
     let resume = at(MilestoneName::Resume).filter(|resume| stop.is_none_or(|stop| *resume >= stop));

@@ -124,6 +124,14 @@ impl Qemu {
     /// # Errors
     /// It did not end.
     pub async fn kill(self) -> Result<Exit, VmError> {
+        self.end().await
+    }
+
+    /// The same of one whose place another takes.
+    ///
+    /// # Errors
+    /// It did not end.
+    pub async fn end(&self) -> Result<Exit, VmError> {
         self.process.kill().await
     }
 }

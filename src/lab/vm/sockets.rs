@@ -44,6 +44,11 @@ impl Sockets {
     pub fn migration(&self) -> PathBuf {
         self.path().join("migration")
     }
+
+    /// Where a saved state goes, which is gone with the directory.
+    pub fn state(&self) -> PathBuf {
+        self.path().join("state")
+    }
 }
 
 /// Where the QEMU of `side` listens for QMP, in the sockets directory `directory`.

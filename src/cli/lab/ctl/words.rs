@@ -32,7 +32,7 @@ fn arguments(name: &str, rest: &[String], command: &mut Map<String, Value>) -> a
         ("phase", [phase]) => drop(command.insert("name".into(), phase.as_str().into())),
         ("phase", _) => bail!("phase needs one name: phase warm-up"),
         ("dirty", [word]) if let Some(pages) = pages(word) => {
-            drop(command.insert("pages".into(), pages.into()))
+            drop(command.insert("pages".into(), pages.into()));
         }
         ("dirty", _) => bail!("dirty needs a number of pages of 4096 bytes: dirty pages=4096"),
         ("set", []) => bail!("set needs at least one KEY=VALUE: set rate=200M/s pattern=random"),

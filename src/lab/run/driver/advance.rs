@@ -1,8 +1,8 @@
 //! When a stage on the way to a goal is over, and after how long that is not waited for any more.
 
-use super::exchange::{Obstacle, VmAction};
+use super::VmDriver;
+use super::exchange::{Obstacle, VmAction, one_line};
 use super::stage::VmStage;
-use super::{VmDriver, one_line};
 use crate::lab::run::away::AwayTime;
 use crate::record::{MilestoneName, Side};
 use crate::units::{Nanos, Rate};
@@ -26,6 +26,7 @@ impl VmDriver {
             VmStage::Booting { since_ns, limit } => self.booting(since_ns, limit),
             VmStage::Baseline { since_ns, length, asked } => self.baseline(since_ns, length, asked),
             VmStage::Migrating { since_ns, timeout, .. } => self.migrating(since_ns, timeout),
+            VmStage::Cycling { .. } => self.cycling(),
             VmStage::Settling { since_ns, limit } => self.settling(since_ns, limit),
             VmStage::Ending { since_ns } => self.ending(since_ns),
             VmStage::PoweringOff { since_ns } => self.powering_off(since_ns),
@@ -60,6 +61,14 @@ impl VmDriver {
     fn migrating(&mut self, since_ns: u64, timeout: Nanos) {
         if self.elapsed_ns(since_ns) >= timeout.0.saturating_add(MIGRATION_SLACK.0) {
             self.over(Err(Obstacle::Vm("the migration neither ended nor could be ended".into())));
+        }
+    }
+
+    fn cycling(&mut self) {
+        let VmStage::Cycling { driver } = &mut self.stage else { return };
+        self.actions.append(&mut driver.take_actions());
+        if let Some(outcome) = driver.take_outcome() {
+            self.over(outcome);
         }
     }
 
@@ -99,16 +108,18 @@ impl VmDriver {
     }
 
     /// A guest whose QEMU ended without its last record is lost; before the migration either QEMU is one too many to lose.
-    /// What is lost while it migrates is the migration's driver's to judge.
+    /// What is lost while it migrates, or is saved and restored, is for the driver of that to judge.
     pub(super) fn lost(&self) -> Option<Obstacle> {
-        if matches!(self.stage, VmStage::Idle | VmStage::Migrating { .. }) {
+        if matches!(self.stage, VmStage::Idle | VmStage::Migrating { .. } | VmStage::Cycling { .. }) {
             return None;
         }
         let step = self.step();
         if self.gone(self.home).is_some() && self.guest.end.is_none() {
             return Some(self.unwell(self.home, &format!("the guest was lost while {step}")));
         }
-        let destination = self.gone(Side::Destination).filter(|_| !self.has(MilestoneName::Migrate))?;
+        let destination = self
+            .gone(Side::Destination)
+            .filter(|_| !self.has(MilestoneName::Migrate) && self.cycles.is_empty())?;
         let how = one_line(destination);
         Some(Obstacle::Vm(format!("the destination QEMU ended while {step}: {how}")))
     }

@@ -51,8 +51,29 @@ pub enum VmInput {
         /// Why not.
         error: String,
     },
+    /// A side has a new QEMU, or why not.
+    Renewed {
+        /// Which side.
+        side: Side,
+        /// The file that it is to read, as it lies on the disk.
+        result: Result<Renewal, String>,
+    },
     /// Somebody wants it to end at once.
     Interrupted,
+}
+
+/// What a saved state takes on the disk; none where the file cannot be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Renewal {
+    /// The file's length.
+    pub file_bytes: Option<u64>,
+    /// What of it takes room: a file may have holes.
+    pub stored_bytes: Option<u64>,
+}
+
+/// How a QEMU ended and what it said, on one line.
+pub fn one_line(exit: &Exit) -> String {
+    exit.to_string().trim().replace('\n', "; ")
 }
 
 /// Something to do.
@@ -80,6 +101,11 @@ pub enum VmAction {
         side: Side,
         /// The command.
         command: Command,
+    },
+    /// End the QEMU of a side, whatever it does, and start one there that waits for a state; hand in when it is there.
+    Renew {
+        /// Which side.
+        side: Side,
     },
     /// The goal is reached, or why it is not.
     Over(Result<(), Obstacle>),

@@ -1,6 +1,7 @@
 //! What a driver of a VM can be told to reach, one goal at a time.
 
 use super::VmDriver;
+use super::cycle::{Before, CycleDriver, CyclePlan};
 use super::exchange::VmAction;
 use super::stage::VmStage;
 use crate::lab::migrate::{Driver, Input};
@@ -29,6 +30,18 @@ impl VmDriver {
         self.stage = VmStage::Migrating { since_ns: now_ns, timeout: spec.timeout, driver };
         self.drive(now_ns, Input::Start);
         self.advance()
+    }
+
+    /// The guest is to be saved, restored and looked at as `plan` says. What was found is [`VmDriver::cycles`]'s to say.
+    pub fn cycle(&mut self, now_ns: u64, plan: CyclePlan) -> Vec<VmAction> {
+        let before = Before {
+            home: self.home,
+            facts: self.guest.facts,
+            baseline: self.baseline.clone(),
+            corrupt_pages: self.corrupt_pages,
+        };
+        let driver = Box::new(CycleDriver::new(now_ns, plan, before));
+        self.begin(now_ns, VmStage::Cycling { driver })
     }
 
     /// The load is to be steady again, within `limit` of the migration's end. One that is not is noted.

@@ -1,5 +1,6 @@
 //! The stages on the way to a goal.
 
+use super::cycle::CycleDriver;
 use crate::lab::migrate::Driver;
 use crate::units::{Nanos, Rate};
 
@@ -19,6 +20,8 @@ pub(super) enum VmStage {
     },
     /// Until the migration's driver is through.
     Migrating { since_ns: u64, timeout: Nanos, driver: Box<Driver> },
+    /// Until the guest was saved, restored and looked at.
+    Cycling { driver: Box<CycleDriver> },
     /// Until the load is steady again.
     Settling { since_ns: u64, limit: Nanos },
     /// Until the guest's last record.
@@ -35,6 +38,7 @@ impl VmStage {
             Self::Booting { .. } => "booting",
             Self::Baseline { .. } => "measuring the baseline",
             Self::Migrating { .. } => "migrating",
+            Self::Cycling { driver } => driver.step_name(),
             Self::Settling { .. } => "settling",
             Self::Ending { .. } | Self::PoweringOff { .. } => "ending",
         }

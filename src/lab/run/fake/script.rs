@@ -34,6 +34,8 @@ pub enum Cue {
     PowersOff,
     /// A side's port is closed, though its QEMU lives.
     Closes(Side),
+    /// From now on there is a guest on each side.
+    Forks,
     /// From now on no record of the guest can be written.
     FillsTheDisk,
     /// What is still to come of this cause does not come.

@@ -50,6 +50,7 @@ fn run() -> Run {
         stream: StreamAudit::default(),
         source: None,
         destination: None,
+        cycles: Vec::new(),
         verdict: Verdict { outcome: Outcome::Passed, reasons: Vec::new() },
     }
 }
