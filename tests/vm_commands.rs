@@ -23,9 +23,10 @@ const CHANNEL_BYTES_PER_S: u64 = 3_000_000;
 /// So many of the commands must be answered while pages are on their way, or the test is none of post-copy.
 const ANSWERED_ON_THE_WAY: usize = 3;
 /// `stop` comes last of all.
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 9] = [
     "ping",
     "status",
+    "dirty pages=1",
     "set rate=40M/s pattern=random",
     "pause",
     "resume",

@@ -117,24 +117,24 @@ fn absent(reason: Option<&String>) -> String {
     if reason.is_some() { NONE.into() } else { ABSENT.into() }
 }
 
-/// Why what is missing is missing, each reason once.
+/// Why what is missing is missing: the first reason of each column, and how many cycles more have one.
 fn note(cycles: &[CycleFigures]) -> String {
-    let mut reasons: Vec<String> = Vec::new();
-    for cycle in cycles {
-        let own = [
-            ("first touches", &cycle.first_touch_reason),
-            ("paid", &cycle.paid_reason),
-            ("recovered", &cycle.recover_reason),
-        ];
-        for (what, reason) in own.into_iter().filter_map(|(what, reason)| Some((what, reason.as_ref()?))) {
-            let said = format!("{what} n/a: {reason}");
-            let is_new = !reasons.iter().any(|known| known.ends_with(reason.as_str()));
-            if is_new {
-                reasons.push(said);
-            }
-        }
-    }
-    reasons.join(". ")
+    let reason = |what: &str, of: fn(&CycleFigures) -> Option<&String>| {
+        let mut reasons = cycles.iter().filter_map(|cycle| Some((cycle.number, of(cycle)?)));
+        let (number, first) = reasons.next()?;
+        let more = match reasons.count() {
+            0 => String::new(),
+            more => format!("; n/a in {}, too", counted(more as u64, "other", "others")),
+        };
+        Some(format!("{what} n/a in cycle {number}: {first}{more}."))
+    };
+    let all = [
+        reason("First visits", |cycle| cycle.first_touch_reason.as_ref()),
+        // Without first visits nobody knows who paid: that is said already.
+        reason("Paid", |cycle| cycle.paid_reason.as_ref().filter(|_| cycle.first_touch.is_some())),
+        reason("Recovered", |cycle| cycle.recover_reason.as_ref()),
+    ];
+    all.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -185,7 +185,10 @@ mod tests {
         for part in ["8.00 MiB", "40.0/160 MiB", "90.0 µs", "n/a", "2 x 4096 right"] {
             assert!(text.contains(part), "{part}: {text}");
         }
-        assert!(text.contains("recovered n/a: no second was as good"), "{text}");
+        assert!(
+            text.contains("Recovered n/a in cycle 1: no second was as good; n/a in 1 other, too."),
+            "{text}"
+        );
         assert_eq!(text.matches("as good").count(), 1, "{text}");
         let said = super::super::text(&[run]);
         assert!(said.contains("2 saves and restores") && !said.contains("downtime"), "{said}");

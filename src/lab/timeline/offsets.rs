@@ -94,15 +94,17 @@ pub fn last_on_source(data: &RunData, stop: Option<u64>) -> Vec<&ArrivalStamp> {
     came().filter(|arrival| i128::from(arrival.host_ns) >= since).collect()
 }
 
-/// The records that tell how the clocks stood in the end, of a guest that was stopped and went on several times: those since QEMU last
-/// told that it went on; all where none came since.
+/// The records that tell how the clocks stood in the end, of a guest that was stopped and went on several times: those of the last
+/// [`OFFSET_REACH_NS`], without those from before QEMU last told that it went on.
 pub fn since_last_resume(data: &RunData) -> Vec<&ArrivalStamp> {
     let is_resume =
         |line: &&QemuLine| matches!(&line.body, QemuBody::Event { event, .. } if event.as_str() == "RESUME");
-    let since_ns = data.qemu.iter().filter(is_resume).map(|line| line.host_ns).max().unwrap_or(0);
-    let came = |since_ns: u64| data.records.stamps.iter().filter(move |arrival| arrival.host_ns >= since_ns);
-    let near: Vec<&ArrivalStamp> = came(since_ns).collect();
-    if near.is_empty() { came(0).collect() } else { near }
+    let stamps = || data.records.stamps.iter();
+    let Some(last_ns) = stamps().map(|arrival| arrival.host_ns).max() else { return Vec::new() };
+    let resumes =
+        data.qemu.iter().filter(is_resume).map(|line| line.host_ns).filter(|at_ns| *at_ns <= last_ns);
+    let since_ns = resumes.map(i128::from).fold(i128::from(last_ns) - OFFSET_REACH_NS, i128::max);
+    stamps().filter(|arrival| i128::from(arrival.host_ns) >= since_ns).collect()
 }
 
 fn offset(arrival: &ArrivalStamp) -> i128 {

@@ -2,8 +2,8 @@
 
 use super::within;
 use crate::{
-    lab::timeline::fixture::Story,
-    record::{Milestone, MilestoneName, QemuBody, QemuLine, Side},
+    lab::timeline::{Blackout, PhaseName, fixture::Story},
+    record::{CycleFigures, Milestone, MilestoneName, QemuBody, QemuLine, Side},
 };
 
 /// Pre-copy as ever, with a stop of `from` to `until` before it.
@@ -122,4 +122,26 @@ fn a_source_that_goes_on_after_its_last_record_hides_none() {
     let before = data.axis();
     data.qemu.push(event(&story, 6200.0, "RESUME"));
     assert_eq!(data.axis(), before);
+}
+
+#[test]
+fn a_guest_that_was_saved_and_restored_is_placed_by_the_clock_of_its_time_and_has_a_baseline_before_it() {
+    let story = stopped(-9000.0, -4000.0);
+    let mut data = story.run_data();
+    data.run.milestones.clear();
+    (data.run.source, data.run.destination) = (None, None);
+    let began_ns = story.host_ns(-9000.0);
+    data.run.cycles = vec![CycleFigures { number: 1, began_ns, ..CycleFigures::default() }];
+    let axis = data.axis();
+    // Before the stop, after it, and after the guest went to the other side: each record where it came.
+    let read = data.data();
+    for stamp in &read.records.stamps {
+        let found_ns = axis.guest_to_host_ns(stamp.mono_ns);
+        assert!(off_ms(found_ns, stamp.host_ns).abs() < 50.0, "{stamp:?}: {found_ns:?}");
+    }
+    let timeline = data.timeline();
+    assert_eq!(timeline.blackout, Blackout::default());
+    let names: Vec<PhaseName> = timeline.phases.iter().map(|phase| phase.name).collect();
+    assert_eq!(names, [PhaseName::Baseline, PhaseName::Run]);
+    assert!((timeline.phases[0].figures.span.length_s() - 3.0).abs() < 0.2, "{:?}", timeline.phases[0]);
 }
