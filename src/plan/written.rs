@@ -27,10 +27,26 @@ impl<'a> FileValue<'a> {
 impl Serialize for Plan {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
+        self.write_entries(&mut map, None)?;
+        map.end()
+    }
+}
+
+impl Plan {
+    /// Writes its entries; `rate` is what stands for its rate, where that is not the rate itself.
+    ///
+    /// # Errors
+    /// Those of the map.
+    pub(crate) fn write_entries<M: SerializeMap>(
+        &self,
+        map: &mut M,
+        rate: Option<&str>,
+    ) -> Result<(), M::Error> {
         for parameter in Parameter::all_in(Scope::Plan) {
             // Regions say their own.
             let is_divided = parameter.name == "memory" && !self.regions.is_empty();
-            if let Some(text) = self.text(parameter.name).filter(|_| !is_divided) {
+            let rate = rate.filter(|_| parameter.name == "rate").map(str::to_owned);
+            if let Some(text) = rate.or_else(|| self.text(parameter.name)).filter(|_| !is_divided) {
                 map.serialize_entry(parameter.bare_key(), &FileValue::of(parameter, &text))?;
             }
         }
@@ -40,7 +56,7 @@ impl Serialize for Plan {
         if !self.phases.is_empty() {
             map.serialize_entry("phase", &self.phases)?;
         }
-        map.end()
+        Ok(())
     }
 }
 

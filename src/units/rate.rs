@@ -30,6 +30,15 @@ impl FromStr for Rate {
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
         parse(text.trim()).ok_or_else(|| {
+            if text.trim().ends_with("link") {
+                return UnitError::new(
+                    text,
+                    "a dirty rate by itself",
+                    "a number, since a share of the link is held by sully-lab from outside, and only load.rate of a scenario \
+                     takes it",
+                    "100M/s",
+                );
+            }
             UnitError::new(
                 text,
                 "a dirty rate",

@@ -9,7 +9,7 @@ use sully::lab::collect::{Desk, Links};
 use sully::lab::hostclock;
 use sully::lab::qmp::QmpEvent;
 use sully::lab::rundir::{Limits, RecordsFile};
-use sully::lab::vm::{Qemu, Sockets, VmConfig, locate};
+use sully::lab::vm::{HostOptions, Qemu, Sockets, VmConfig, locate};
 use sully::record::{Accelerator, Arrival, Body, Interval, Side};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -57,6 +57,7 @@ impl Machine {
             incoming: false,
             sockets: sockets.path().to_owned(),
             console_log: log.path().join("console.log"),
+            host_options: HostOptions::default(),
         };
         let mut vm = Qemu::start(&config).await.unwrap();
         let events = vm.take_events().unwrap();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use sully::lab::hostclock;
-use sully::lab::vm::{Qemu, Sockets, VmConfig, locate};
+use sully::lab::vm::{HostOptions, Qemu, Sockets, VmConfig, locate};
 use sully::record::{Accelerator, Side};
 
 pub const SECOND_NS: u64 = 1_000_000_000;
@@ -50,6 +50,7 @@ pub fn config(image: &Path, words: Words<'_>, sockets: &Sockets, log: &Path, sid
         incoming: side == Side::Destination,
         sockets: sockets.path().to_owned(),
         console_log: log.join(format!("{side:?}.log")),
+        host_options: HostOptions::default(),
     }
 }
 

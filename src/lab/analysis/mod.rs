@@ -4,6 +4,7 @@
 
 mod away;
 mod bootstrap;
+mod link_share;
 mod loads;
 mod pooled;
 mod repeats;
@@ -17,6 +18,7 @@ mod waits;
 mod work;
 
 pub use away::{Availability, TimeByClass};
+pub use link_share::LinkShare;
 pub use repeats::{Difference, Group, Repeats, Spread, size as effect_size};
 pub use settling::{SettledBy, Settling};
 pub use slowdown::{Ratio, Slowdown};
@@ -64,6 +66,8 @@ pub struct Analysis {
     pub setup: Option<Setup>,
     /// When the load was steady again.
     pub settling: Settling,
+    /// How near a load that is tied to the link came to its share; null for any other.
+    pub link_share: Option<LinkShare>,
     /// Post-copy's waits; null where it was not switched to.
     pub postcopy: Option<Waits>,
     /// What the dirty log cost, pass by pass.
@@ -168,6 +172,7 @@ impl Analysis {
             setup: timeline.setup,
             stages,
             settling,
+            link_share: link_share::link_share(data, &guest, axis, span(PhaseName::Precopy)),
             postcopy,
             baseline_reason,
         }

@@ -33,6 +33,11 @@ pub struct Waits {
     pub qemu_vcpu_blocktime_ns: Option<u64>,
     /// Pages the destination asked for, in all of the guest's memory.
     pub qemu_requests: Option<u64>,
+    /// The guest's faults by length: the n-th number counts those of 2^n to 2^(n+1) us, shorter ones with the first; null without
+    /// faults that were told.
+    pub guest_dist: Option<Vec<u64>>,
+    /// QEMU's count in the same buckets, of all memory; null before 10.1.
+    pub qemu_dist: Option<Vec<u64>>,
     /// What of them does not fit within 10 %, in sentences. QEMU's requests are of all memory, so fewer faults do.
     pub disagreements: Vec<String>,
 }
@@ -79,16 +84,22 @@ pub fn waits(
     } else {
         counted(data, axis, stage, judged)
     };
+    let (faults, guest_dist, faults_reason) = match found {
+        Ok((faults, dist)) => (Some(faults), Some(dist), None),
+        Err(reason) => (None, None, Some(reason)),
+    };
     let mut waits = Waits {
         guest_count: (!data.lacks_gaps()).then_some(lengths.len() as u64),
         guest_p50_ns: quantile(&lengths, 0.5),
         guest_stall_ns: postcopy.guest_stall_ns.filter(|_| stage.is_some()),
         guest_fault_ns: fault_s.map(nanos),
-        faults: found.clone().ok(),
-        faults_reason: found.err(),
+        faults,
+        faults_reason,
         qemu_vcpu_blocktime_ns: vcpus
             .map(|vcpus| vcpus.iter().fold(0u64, |sum, one| sum.saturating_add(*one))),
         qemu_requests: postcopy.requests,
+        guest_dist,
+        qemu_dist: postcopy.qemu_latency_dist.clone(),
         disagreements: Vec::new(),
     };
     let apart = |guest: u64, qemu: u64| (guest as f64 - qemu as f64).abs() > APART * qemu as f64;
@@ -116,7 +127,12 @@ pub fn waits(
 }
 
 /// The faults by the history of their pages, or why they cannot be told.
-fn counted(data: &RunData, axis: &Axis, stage: Option<Span>, judged: &Judged) -> Result<Faults, String> {
+fn counted(
+    data: &RunData,
+    axis: &Axis,
+    stage: Option<Span>,
+    judged: &Judged,
+) -> Result<(Faults, Vec<u64>), String> {
     let Some((start_ns, end_ns)) = stage.and_then(|stage| {
         let at = |at_s| axis.guest_ns(at_s, Side::Destination);
         at(stage.start_s).zip(at(stage.end_s))
@@ -137,7 +153,7 @@ fn counted(data: &RunData, axis: &Axis, stage: Option<Span>, judged: &Judged) ->
     all.sort_unstable();
     let before = in_intervals(data, (mark_ns, start_ns), |interval| Some(interval.writes));
     let sum = |lengths: &[u64]| lengths.iter().fold(0u64, |sum, one| sum.saturating_add(*one));
-    Ok(Faults {
+    let faults = Faults {
         count: all.len() as u64,
         total_ns: sum(&all),
         p50_ns: quantile(&all, 0.5),
@@ -146,7 +162,21 @@ fn counted(data: &RunData, axis: &Axis, stage: Option<Span>, judged: &Judged) ->
         async_count: alone.len() as u64,
         async_ns: sum(&alone),
         unsure_count: whole(before),
-    })
+    };
+    Ok((faults, buckets(&all)))
+}
+
+/// Counts lengths by powers of two of a microsecond, as QEMU does; the last bucket is the last that has any.
+fn buckets(lengths_ns: &[u64]) -> Vec<u64> {
+    let mut counts = Vec::new();
+    for length_ns in lengths_ns {
+        let bucket = (length_ns / 1000).max(1).ilog2() as usize;
+        if counts.len() <= bucket {
+            counts.resize(bucket + 1, 0);
+        }
+        counts[bucket] += 1;
+    }
+    counts
 }
 
 /// What intervals count between `start_ns` and `end_ns`, each by the part of it that lies there.
@@ -178,4 +208,15 @@ fn quantile(sorted: &[u64], quantile: f64) -> Option<u64> {
 /// The time of waiting for pages, in seconds over all vCPUs.
 pub fn fault_s(time: &super::TimeByClass) -> f64 {
     time.of(GapClass::PostcopyFault)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::buckets;
+
+    #[test]
+    fn lengths_are_counted_by_powers_of_two_of_a_microsecond() {
+        assert_eq!(buckets(&[]), [0; 0]);
+        assert_eq!(buckets(&[200, 1999, 2000, 3999, 4000, 300_000]), [2, 2, 1, 0, 0, 0, 0, 0, 1]);
+    }
 }

@@ -12,6 +12,7 @@ const SETTLE: Nanos = Nanos::from_secs(1);
 /// `scenario` with a load of `rate` pages a second that must be through `within` that time, with no more than that downtime.
 pub fn narrowed(scenario: &Scenario, rate: u64, within: Nanos, max_downtime: Option<Nanos>) -> Scenario {
     let mut narrowed = scenario.clone();
+    narrowed.load.link_share = None;
     narrowed.load.asked.rate = Rate::PagesPerSecond(rate.min(Rate::LIMIT_PAGES_PER_S));
     (narrowed.migration.timeout, narrowed.migration.settle) = (within, SETTLE);
     narrowed.expect.outcome = ExpectedOutcome::Completed;

@@ -7,7 +7,7 @@ mod steps;
 mod switch;
 
 use super::setup::Step;
-use super::{Action, Input, MigrationEnd, MigrationResult};
+use super::{Action, Input, MigrationEnd, MigrationResult, Uris};
 use crate::lab::scenario::MigrationSpec;
 use crate::record::{MigrationSample, Milestone, MilestoneName, Side};
 use crate::units::Nanos;
@@ -15,6 +15,7 @@ use middle::Middle;
 use postcopy::Postcopy;
 use serde_json::Value;
 use std::collections::VecDeque;
+use steps::PRE_SWITCHOVER;
 
 /// QEMU can say `completed` before it has filled in the figures: so long it is asked again.
 const FIGURES_LIMIT: Nanos = Nanos::from_secs(2);
@@ -27,7 +28,7 @@ const CANCEL_LIMIT: Nanos = Nanos::from_secs(5);
 #[derive(Debug)]
 pub struct Driver {
     spec: MigrationSpec,
-    uri: String,
+    uris: Uris,
     phase: Phase,
     /// The latest moment that was handed in.
     now_ns: u64,
@@ -77,11 +78,11 @@ enum Phase {
 }
 
 impl Driver {
-    /// A driver for a migration through `uri`, for example `unix:/run/x/migration`.
-    pub fn new(spec: &MigrationSpec, uri: &str) -> Self {
+    /// A driver for a migration through `uris`.
+    pub fn new(spec: &MigrationSpec, uris: Uris) -> Self {
         Self {
             spec: spec.clone(),
-            uri: uri.to_owned(),
+            uris,
             phase: Phase::Idle,
             now_ns: 0,
             started_ns: 0,
@@ -205,6 +206,8 @@ impl Driver {
                 match status {
                     // Why it failed is in the next answer, not in the event.
                     "failed" | "cancelled" => self.query(Side::Source),
+                    // The guest stands: a step that waits for it is taken by the next answer.
+                    PRE_SWITCHOVER => self.query(Side::Source),
                     status => self.status(status, None),
                 }
             }

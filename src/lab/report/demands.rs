@@ -9,7 +9,7 @@ use crate::lab::{
 use serde_json::Value;
 
 /// The short names of figures: the path of each in the JSON report, and what it is multiplied with.
-const NAMED: [(&str, &str, f64); 10] = [
+const NAMED: [(&str, &str, f64); 11] = [
     ("downtime_ms", "blackout.qemu_downtime_ns", 1e-6),
     ("blackout_ms", "blackout.estimate_ns", 1e-6),
     ("stop_to_resume_ms", "blackout.stop_to_resume_ns", 1e-6),
@@ -19,6 +19,7 @@ const NAMED: [(&str, &str, f64); 10] = [
     ("lost_s", "analysis.lost.full_stop_s", 1.0),
     ("lost_pages", "analysis.lost.pages", 1.0),
     ("sent_mib", "sent_bytes", 1.0 / 1_048_576.0),
+    ("link_percent", "analysis.link_share.achieved_percent", 1.0),
     ("pages.corrupt", "corrupt_pages", 1.0),
 ];
 /// Stages that no migration is part of: a slowdown is that of the others.

@@ -117,6 +117,7 @@ fn date(real_ns: u64) -> String {
 /// How the guest was to be migrated, from the scenario as it was resolved.
 fn migration(scenario: &Value) -> String {
     let of = |key: &str| scenario.get("migration").and_then(|own| own.get(key));
+    let link = |key: &str| scenario.get("link").and_then(|own| own.get(key)).and_then(Value::as_str);
     let text = |key: &str| match of(key) {
         Some(Value::String(text)) => Some(text.clone()),
         Some(Value::Number(number)) => Some(number.to_string()),
@@ -125,6 +126,8 @@ fn migration(scenario: &Value) -> String {
     let is_on = |key: &str| of(key).and_then(Value::as_bool) == Some(true);
     let mut parts = Vec::new();
     parts.extend(text("bandwidth").map(|link| format!("link {link}")));
+    parts.extend(link("kind").filter(|kind| *kind != "unix").map(str::to_owned));
+    parts.extend(link("delay").map(|delay| format!("delay {delay} each way")));
     parts.extend(text("downtime_limit").map(|limit| format!("downtime limit {limit}")));
     if is_on("auto_converge") {
         let level = |key: &str| text(key).unwrap_or_else(|| "?".into());

@@ -20,7 +20,9 @@ pub fn felt(analysis: &Analysis, emulated: bool) -> Vec<Table> {
         Some(costs(analysis)),
         lost_by_class(analysis),
         Some(longest(analysis)),
+        link_share(analysis),
         waits(analysis),
+        waits_by_length(analysis),
         Some(tax(analysis, emulated)),
     ];
     all.into_iter().flatten().filter(|table| !table.rows.is_empty()).collect()
@@ -219,6 +221,45 @@ fn tax(analysis: &Analysis, emulated: bool) -> Table {
         ]);
     }
     table
+}
+
+/// How near a load that is tied to the link came to its share.
+fn link_share(analysis: &Analysis) -> Option<Table> {
+    let share = analysis.link_share.as_ref()?;
+    let mut table = Table::of_facts("The load's share of the link, before the switch");
+    table.fact("asked", format!("{} %", figure(share.asked_percent, 1)));
+    let achieved = match (share.achieved_percent, &share.reason) {
+        (Some(percent), _) => {
+            let apart = percent - share.asked_percent;
+            format!("{} % ({} points)", figure(percent, 1), signed(apart, 1))
+        }
+        (None, reason) => format!("n/a: {}", reason.as_deref().unwrap_or("not told")),
+    };
+    table.fact("distinct pages of what was sent", achieved);
+    Some(table)
+}
+
+/// The guest's waits beside QEMU's in buckets of the same length, where QEMU tells them.
+fn waits_by_length(analysis: &Analysis) -> Option<Table> {
+    let waits = analysis.postcopy.as_ref()?;
+    let qemu = waits.qemu_dist.as_ref()?;
+    let guest = waits.guest_dist.as_ref();
+    let head = ["from", "below", "guest: faults", "QEMU: pages"];
+    let mut table = Table::with_head("Post-copy: waits by their length", &head);
+    table.note = "QEMU counts pages of all memory from the request to the arrival; the guest visits that waited for one.".into();
+    let at = |counts: Option<&Vec<u64>>, bucket: usize| {
+        counts.map(|counts| counts.get(bucket).copied().unwrap_or(0))
+    };
+    for bucket in 0..qemu.len().max(guest.map_or(0, Vec::len)) {
+        let (guest, qemu) = (at(guest, bucket), at(Some(qemu), bucket));
+        if guest.unwrap_or(0) + qemu.unwrap_or(0) == 0 {
+            continue;
+        }
+        let edge = |power: usize| time(1000u64.checked_shl(u32::try_from(power).unwrap_or(u32::MAX)));
+        let count = |count: Option<u64>| count.map_or_else(|| ABSENT.into(), |count| count.to_string());
+        table.rows.push(vec![edge(bucket), edge(bucket + 1), count(guest), count(qemu)]);
+    }
+    Some(table)
 }
 
 fn waits(analysis: &Analysis) -> Option<Table> {

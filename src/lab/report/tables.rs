@@ -123,27 +123,10 @@ fn postcopy(timeline: &Timeline) -> Option<Table> {
     table.fact("guest: longest stall", absent(time(postcopy.guest_longest_stall_ns)));
     table.fact("QEMU: blocktime, all vCPUs at once", absent(time(postcopy.qemu_blocktime_ns)));
     table.fact("QEMU: pages asked for", absent(count(postcopy.requests)));
-    if let Some(dist) = &postcopy.qemu_latency_dist {
+    if postcopy.qemu_latency_ns.is_some() {
         table.fact("QEMU: a page took, on average", absent(time(postcopy.qemu_latency_ns)));
-        table.fact("QEMU: pages by how long they took", by_length(dist));
-        let gaps = postcopy.guest_gap_dist.as_deref();
-        table.fact(
-            "guest: gaps by length",
-            gaps.map_or_else(|| "n/a: gap records are missing".into(), by_length),
-        );
     }
     Some(table)
-}
-
-/// `40 from 128 us, 3 from 256 us`: each length is twice the one before.
-fn by_length(counts: &[u64]) -> String {
-    let some = counts.iter().zip(0u32..).filter(|(count, _)| **count > 0);
-    let told = some.map(|(count, power)| {
-        let from_ns = 1000u64.checked_shl(power).filter(|_| power < u64::BITS - 10);
-        format!("{count} from {}", time(from_ns))
-    });
-    let told: Vec<String> = told.collect();
-    if told.is_empty() { "none".into() } else { told.join(", ") }
 }
 
 fn blackout(timeline: &Timeline) -> Table {

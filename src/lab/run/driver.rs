@@ -13,10 +13,13 @@ pub use cycle::{CyclePlan, NO_MAPPED_RAM, StateFile};
 pub use exchange::{Obstacle, Renewal, VmAction, VmInput};
 
 use super::guest::GuestView;
+use super::link_rate::LinkRate;
 use crate::lab::migrate::{Action, Input, MigrationEnd};
 use crate::lab::vm::Exit;
-use crate::record::{Arrival, Body, Command, CycleFigures, MigrationSample, Milestone, MilestoneName, Side};
-use crate::units::Nanos;
+use crate::record::{
+    Arrival, Body, Command, CycleFigures, LoadChange, MigrationSample, Milestone, MilestoneName, Side,
+};
+use crate::units::{Nanos, Rate};
 use cycle::BaselineWaits;
 use exchange::one_line;
 use serde_json::Value;
@@ -45,6 +48,8 @@ pub struct VmDriver {
     cycles: Vec<CycleFigures>,
     /// Corrupt pages that the guest told of when it last looked at all.
     corrupt_pages: u64,
+    /// What holds the load at its share of the link, where it is tied to it.
+    link_rate: Option<LinkRate>,
     /// The latest moment that was handed in.
     now_ns: u64,
     next_ping_ns: u64,
@@ -74,6 +79,7 @@ impl VmDriver {
             baseline: BaselineWaits::default(),
             cycles: Vec::new(),
             corrupt_pages: 0,
+            link_rate: None,
             now_ns: boot_ns,
             next_ping_ns: 0,
             actions: Vec::new(),
@@ -184,6 +190,7 @@ impl VmDriver {
                 let sample = MigrationSample::of_reply(&value);
                 if side == Side::Source {
                     self.sample = Some(sample.clone());
+                    self.hold_rate(host_ns, &sample);
                 }
                 Input::Sample(side, Box::new(sample))
             }
@@ -202,8 +209,14 @@ impl VmDriver {
             self.baseline.on(interval);
         }
         self.guest.on(arrival, self.has(MilestoneName::Migrate));
-        if let Body::Mark(_) = arrival.record.body {
-            self.drive(arrival.host_ns, Input::Marked);
+        match &arrival.record.body {
+            Body::Mark(_) => self.drive(arrival.host_ns, Input::Marked),
+            Body::Interval(interval) => {
+                if let Some(rate) = &mut self.link_rate {
+                    rate.heard(interval);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -227,9 +240,29 @@ impl VmDriver {
                 Action::Note(note) => self.notes.push(note),
                 Action::Finish(end) => {
                     self.migration = Some(*end);
+                    self.release_rate();
                     self.over(Ok(()));
                 }
             }
+        }
+    }
+
+    /// Has a load that is tied to the link follow what the migration gets of it.
+    fn hold_rate(&mut self, at_ns: u64, sample: &MigrationSample) {
+        let is_migrating = matches!(self.stage, VmStage::Migrating { .. });
+        let rate = self.link_rate.as_mut().filter(|_| is_migrating);
+        if let Some(rate) = rate.and_then(|rate| rate.answered(at_ns, sample)) {
+            // One that is lost is told again by the next answer.
+            self.actions.push(VmAction::Offer { side: self.home, command: set_rate(rate) });
+        }
+    }
+
+    /// The migration is over: a load that was tied to it goes on as it began.
+    fn release_rate(&mut self) {
+        let Some(rate) = &self.link_rate else { return };
+        self.notes.push(rate.note());
+        if rate.was_told() && self.gone(self.home).is_none() {
+            self.actions.push(VmAction::Tell { side: self.home, command: set_rate(rate.at_rest()) });
         }
     }
 
@@ -285,6 +318,11 @@ impl VmDriver {
     fn elapsed_ns(&self, since_ns: u64) -> u64 {
         self.now_ns.saturating_sub(since_ns)
     }
+}
+
+/// The command that gives the load another rate.
+fn set_rate(rate: Rate) -> Command {
+    Command::Set { id: None, change: LoadChange { rate: Some(rate.to_string()), ..LoadChange::default() } }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub use script::{Cue, active, completed, end, mark};
 
 use super::driver::{Renewal, StateFile};
 use super::vm::{LastWords, QmpAnswer, Vm, VmEvent};
+use crate::lab::migrate::Uris;
 use crate::lab::qmp::QmpEvent;
 use crate::lab::scenario::Scenario;
 use crate::lab::vm::Exit;
@@ -233,8 +234,8 @@ impl Vm for FakeVm {
         self.now_ns
     }
 
-    fn migration_uri(&self) -> String {
-        "unix:/fake/migration".into()
+    fn migration_uris(&mut self) -> Uris {
+        Uris::same("unix:/fake/migration")
     }
 
     async fn next(&mut self) -> VmEvent {

@@ -2,13 +2,15 @@
 
 use super::driver::{Renewal, StateFile};
 use super::host::Host;
+use super::link::Link;
 use super::vm::{LastWords, QmpAnswer, Vm, VmEvent};
 use crate::lab::collect::{Desk, Links};
 use crate::lab::hostclock;
+use crate::lab::migrate::Uris;
 use crate::lab::qmp::{QmpError, QmpEvent};
 use crate::lab::rundir::RunWriter;
 use crate::lab::scenario::{GUEST_ARGUMENTS, Scenario};
-use crate::lab::vm::{Qemu, Sockets, VmConfig};
+use crate::lab::vm::{HostOptions, Qemu, Sockets, VmConfig};
 use crate::record::{Command, Side};
 use anyhow::Context;
 use serde_json::Value;
@@ -44,6 +46,8 @@ pub struct PairConfig<'a> {
     pub initramfs: PathBuf,
     /// Where the sockets are.
     pub sockets: Sockets,
+    /// What joins both sides.
+    pub link: Link,
 }
 
 impl PairConfig<'_> {
@@ -67,6 +71,10 @@ impl PairConfig<'_> {
             incoming: side == Side::Destination,
             sockets: self.sockets.path().to_owned(),
             console_log: writer.console(side),
+            host_options: HostOptions {
+                namespace: self.link.namespace(side),
+                ..HostOptions::of(self.scenario)
+            },
         }
     }
 }
@@ -83,6 +91,7 @@ pub struct Pair {
     answer: mpsc::UnboundedSender<QmpAnswer>,
     tick: Interval,
     sockets: Sockets,
+    link: Link,
 }
 
 /// One VM, and what there is to hear from it.
@@ -131,8 +140,8 @@ impl Pair {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let waiting = [Side::Source, Side::Destination]
             .map(|side| VmConfig { incoming: true, ..config.side(side, writer) });
-        let sockets = config.sockets;
-        Ok(Self { source, destination, waiting, desk, links, answers, answer, tick, sockets })
+        let (sockets, link) = (config.sockets, config.link);
+        Ok(Self { source, destination, waiting, desk, links, answers, answer, tick, sockets, link })
     }
 
     /// What the guest said, or else the news that nothing more can come from a port.
@@ -164,8 +173,8 @@ impl Vm for Pair {
         hostclock::mono_ns()
     }
 
-    fn migration_uri(&self) -> String {
-        format!("unix:{}", self.sockets.migration().display())
+    fn migration_uris(&mut self) -> Uris {
+        self.link.uris()
     }
 
     async fn next(&mut self) -> VmEvent {
@@ -247,14 +256,14 @@ impl Vm for Pair {
     }
 
     async fn shut_down(self) -> LastWords {
-        let Self { source, destination, desk, links, sockets, .. } = self;
+        let Self { source, destination, desk, links, sockets, link, .. } = self;
         let (one, other) =
             tokio::join!(source.vm.shut_down(QUIT_LIMIT), destination.vm.shut_down(QUIT_LIMIT));
         let closed = desk.until_connected(&[Side::Source, Side::Destination], false);
         // What does not come in time is missing from the stream, whose audit says so.
         let _ = time::timeout(LAST_BYTES_LIMIT, closed).await;
         links.end().await;
-        drop(sockets);
+        drop((sockets, link));
         let stubborn = [one, other].into_iter().filter_map(Result::err).map(|error| error.to_string());
         let stream = desk.finish();
         let (records, sessions, fault) = (desk.take_fresh(), desk.sessions(), desk.take_fault());

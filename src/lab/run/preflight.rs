@@ -2,11 +2,13 @@
 
 use super::driver::NO_MAPPED_RAM;
 use super::host::Host;
+use super::huge_pages::{Pool, guest_memory};
+use super::link::Link;
 use crate::lab::migrate::{
     SET_PARAMETERS, agree, arguments_of, capability_hint, missing_parameters, names, settings,
 };
 use crate::lab::scenario::{MigrationSpec, Scenario};
-use crate::lab::vm::{Qemu, Sockets, VmConfig, ram_for};
+use crate::lab::vm::{HostOptions, Qemu, Sockets, VmConfig};
 use crate::lab::wrong::given;
 use crate::record::Side;
 use crate::units::ByteSize;
@@ -45,6 +47,7 @@ pub fn writable(out: &Path) -> anyhow::Result<()> {
 pub async fn preflight(scenario: &Scenario, host: &Host) -> anyhow::Result<Vec<String>> {
     let memory = Memory::read();
     given(memory.holds(scenario))?;
+    given(Pool::read().holds(scenario))?;
     let cpus = thread::available_parallelism()
         .map_or(u32::MAX, |cpus| u32::try_from(cpus.get()).unwrap_or(u32::MAX));
     let mut warnings = warnings(scenario, cpus);
@@ -149,13 +152,12 @@ fn has_room(place: &Path, memory_bytes: u64, room_bytes: u64) -> anyhow::Result<
 /// Starts the destination as the run will, which boots nothing, and gives it the capabilities of the migration.
 async fn rehearse(scenario: &Scenario, host: &Host) -> anyhow::Result<()> {
     let sockets = Sockets::create()?;
-    let wanted = scenario.vm.memory.0;
-    let (memory_bytes, _) =
-        ram_for(host.accelerator(), host.version().triple(), wanted, scenario.vm.ram_workaround);
+    let (memory_bytes, _) = given(guest_memory(scenario, host))?;
     if scenario.cycle.is_some() {
         let room = statvfs(sockets.path()).map(|disk| disk.blocks_available() * disk.fragment_size());
         given(has_room(sockets.path(), memory_bytes, room.unwrap_or(u64::MAX)))?;
     }
+    let link = given(Link::make(&scenario.link, &sockets))?;
     let config = VmConfig {
         qemu: host.qemu.clone(),
         accelerator: host.accelerator(),
@@ -170,6 +172,10 @@ async fn rehearse(scenario: &Scenario, host: &Host) -> anyhow::Result<()> {
         incoming: true,
         sockets: sockets.path().to_owned(),
         console_log: sockets.path().join("console.log"),
+        host_options: HostOptions {
+            namespace: link.namespace(Side::Destination),
+            ..HostOptions::of(scenario)
+        },
     };
     let cannot = || format!("'{}' cannot run here", scenario.name);
     let vm = Qemu::start(&config).await.with_context(cannot)?;

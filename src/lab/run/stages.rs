@@ -26,10 +26,11 @@ pub struct Played {
 pub async fn play<V: Vm>(
     scenario: &Scenario,
     vm: V,
-    driver: VmDriver,
+    mut driver: VmDriver,
     account: &mut Account,
     watch: &mut Watch<'_>,
 ) -> Played {
+    driver.tie(&scenario.load, scenario.migration.bandwidth);
     let restarts = Restarts::new(scenario.collect.restarts);
     let mut vm = DrivenVm::new(vm, driver, account, watch, restarts);
     let outcome = course(scenario, &mut vm).await;

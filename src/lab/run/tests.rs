@@ -3,6 +3,7 @@
 mod booting;
 mod cycling;
 mod ending;
+mod link;
 mod migrating;
 mod postcopy;
 mod records;

@@ -3,6 +3,7 @@
 //! [`Pair`](super::pair::Pair) is one that we started; the tests have a scripted one, whose clock is moved by hand.
 
 use super::driver::{Renewal, StateFile};
+use crate::lab::migrate::Uris;
 use crate::lab::qmp::QmpEvent;
 use crate::lab::vm::Exit;
 use crate::record::{Arrival, Command, Side, StreamAudit};
@@ -14,8 +15,8 @@ pub trait Vm {
     /// Now, host CLOCK_MONOTONIC in ns: the clock of all moments in what happens.
     fn now_ns(&self) -> u64;
 
-    /// Where the migration stream goes, as QEMU names it.
-    fn migration_uri(&self) -> String;
+    /// Where the migration stream goes, as each QEMU names it, from now on.
+    fn migration_uris(&mut self) -> Uris;
 
     /// Waits for the next thing to happen: at the latest in a tenth of a second. Cancel-safe.
     fn next(&mut self) -> impl Future<Output = VmEvent>;

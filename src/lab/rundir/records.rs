@@ -68,6 +68,8 @@ pub struct IntervalFigures {
     pub writes: u64,
     /// Page visits that only read.
     pub reads: u64,
+    /// Distinct pages that were written; none where they were not counted.
+    pub pages_unique: Option<u64>,
     /// Page visits the schedule asked for.
     pub offered: Option<u64>,
     /// Visits the writers are behind the schedule at its end.
@@ -157,6 +159,7 @@ struct IntervalLine<'a> {
     writes: u64,
     #[serde(default)]
     reads: u64,
+    pages_unique: Option<u64>,
     offered: Option<u64>,
     backlog: Option<u64>,
     target_pages_per_s: Option<u64>,
@@ -324,6 +327,7 @@ fn interval(line: &IntervalLine<'_>, line_at: u64) -> IntervalFigures {
         end_ns: line.end_ns,
         writes: line.writes,
         reads: line.reads,
+        pages_unique: line.pages_unique,
         offered: line.offered,
         backlog: line.backlog,
         target_pages_per_s: line.target_pages_per_s,

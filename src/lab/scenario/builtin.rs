@@ -1,5 +1,9 @@
 //! The scenarios that come with the program.
 
+mod guestperf;
+
+use std::sync::LazyLock;
+
 /// A scenario that comes with the program.
 #[derive(Debug, Clone, Copy)]
 pub struct Builtin {
@@ -15,16 +19,20 @@ macro_rules! builtin {
     };
 }
 
-/// All of them, in the order they are listed.
-pub const BUILTIN: &[Builtin] = builtin! {
+/// Those that have a file of their own.
+const WRITTEN: &[Builtin] = builtin! {
     "smoke/precopy" "smoke/auto-converge" "smoke/post-copy"
     "nova-2016/1" "nova-2016/2" "nova-2016/3" "nova-2016/4" "nova-2016/5" "nova-2016/6"
     "nova-2016/7" "nova-2016/8" "nova-2016/9" "nova-2016/10" "nova-2016/11" "nova-2016/12"
     "policy/nova" "policy/kubevirt" "policy/harvester"
     "qemu/xbzrle" "qemu/multifd" "qemu/multifd-zlib" "qemu/multifd-zstd" "qemu/preempt" "qemu/pause" "qemu/recover"
+    "qemu/zero-page" "qemu/dirty-limit" "qemu/switchover" "qemu/postcopy-latency" "qemu/postcopy-latency-preempt"
     "cycle/plain" "cycle/mapped-ram" "cycle/fork"
     "proof/lost-dirty-pages"
 };
+
+/// All of them, in the order they are listed.
+pub static BUILTIN: LazyLock<Vec<Builtin>> = LazyLock::new(|| [WRITTEN, guestperf::GUESTPERF].concat());
 
 /// The names that `wanted` stands for: itself, or with a `*` every built-in name that begins and ends as it does.
 pub fn expand(wanted: &str) -> Vec<&str> {
@@ -42,7 +50,7 @@ mod tests {
 
     #[test]
     fn every_built_in_scenario_is_sound_and_bears_its_name() {
-        for builtin in BUILTIN {
+        for builtin in BUILTIN.iter() {
             let scenario = parse(builtin.toml, builtin.name).unwrap();
             assert_eq!(scenario.name, builtin.name);
             assert!(!scenario.summary.is_empty(), "{} says what it is for", builtin.name);
@@ -58,6 +66,27 @@ mod tests {
     }
 
     #[test]
+    fn guestperf_is_there_whole_and_its_post_copy_keeps_to_the_link() {
+        let found = |name: &str| find_scaled(name, None, &[]).unwrap().scenario;
+        assert_eq!(expand("guestperf/*").len(), 38);
+        let post_copy = found("guestperf/post-copy-bandwidth/300mbs");
+        assert!(post_copy.migration.may_postcopy());
+        assert_eq!(post_copy.migration.bandwidth.to_string(), "37M/s");
+        assert_eq!(found("guestperf/auto-converge-iters/20").migration.throttle_increment, 20);
+        let cache = &found("guestperf/compr-xbzrle/50").migration.parameters["xbzrle-cache-size"];
+        assert_eq!(cache, &serde_json::json!(512 << 20));
+        for name in expand("guestperf/*") {
+            let scenario = found(name);
+            let last = scenario.migration.when.last().unwrap();
+            assert_eq!(
+                (last.pass, scenario.migration.timeout.to_string().as_str()),
+                (Some(31), "5m"),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
     fn every_scenario_of_2016_fits_a_small_machine_at_an_eighth() {
         for name in expand("nova-2016/*") {
             let scenario = find_scaled(name, "1/8".parse().ok(), &[]).unwrap().scenario;
@@ -67,7 +96,7 @@ mod tests {
 
     #[test]
     fn what_is_printed_of_a_built_in_scenario_loads_back() {
-        for builtin in BUILTIN {
+        for builtin in BUILTIN.iter() {
             let scenario = parse(builtin.toml, builtin.name).unwrap();
             assert_eq!(parse(&scenario.to_toml(), builtin.name).unwrap(), scenario);
         }

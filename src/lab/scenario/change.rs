@@ -13,6 +13,10 @@ use serde_json::Value;
 pub(super) fn changed(scenario: &Scenario, key: &str, text: &str) -> Result<Scenario, String> {
     let bare = text.trim_matches('"');
     let mut changed = scenario.clone();
+    if key == "load.rate" {
+        changed.load.set_rate(bare).map_err(|error| error.to_string())?;
+        return Ok(changed);
+    }
     if let Some(parameter) = parameter(key) {
         let taken = changed.load.asked.set(parameter.name, bare);
         let is_text = parameter.kind == ValueKind::Text;
@@ -46,7 +50,13 @@ pub(super) fn changed(scenario: &Scenario, key: &str, text: &str) -> Result<Scen
     target.ok_or("that section is missing")?.insert(name, value);
     let read: Result<Scenario, toml::de::Error> = table.try_into();
     let read = read.map_err(|error| said(error.message(), Some(key)))?;
-    Ok(Scenario { load: changed.load, ..read })
+    let mut read = Scenario { load: changed.load, ..read };
+    if key == "migration.bandwidth" {
+        read.link.bandwidth = read.link.bandwidth.and(Some(read.migration.bandwidth));
+    } else {
+        read.link.unite(&mut read.migration, None)?;
+    }
+    Ok(read)
 }
 
 /// Sets a capability or a parameter that only QEMU knows: it says itself whether it has it.

@@ -1,6 +1,6 @@
 //! Whether the values of a scenario go together: every fault at once, each with its remedy.
 
-use super::{LoadSpec, Scenario, cycle, plan_file, when};
+use super::{LoadSpec, Scenario, cycle, link_rate, plan_file, when};
 use crate::plan::{Backing, Numa, PageSize, Plan, is_write};
 use crate::units::{Nanos, PAGE_BYTES, shown};
 
@@ -46,6 +46,8 @@ pub fn check(scenario: &Scenario) -> Vec<String> {
     for fault in load.visit_faults() {
         faults.push(format!("load as the guest is told it: {}; {}", fault.what, fault.remedy));
     }
+    faults.extend(scenario.link.faults());
+    faults.extend(link_rate::faults(scenario));
     faults.extend(when::faults(&migration.when, migration.timeout));
     faults.extend(when::value_faults(&migration.parameters, &migration.when));
     if migration.preempt && !migration.may_postcopy() {

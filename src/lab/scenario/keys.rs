@@ -7,13 +7,14 @@ use std::fmt::Write as _;
 pub type Key = (&'static str, ValueKind, &'static str);
 
 /// The keys that are no parameters of the load.
-const OWN: [Key; 33] = [
+const OWN: [Key; 37] = [
     ("name", ValueKind::Text, "letters, digits, - _ . and / such as my/scenario"),
     ("summary", ValueKind::Text, "a sentence"),
     ("vm.memory", ValueKind::Text, "a size such as 256M"),
     ("vm.cpus", ValueKind::Number, "1 to 255"),
     ("vm.ram_workaround", ValueKind::Truth, ""),
     ("vm.hello_within", ValueKind::Text, "a time such as 60s"),
+    ("vm.huge_pages", ValueKind::Truth, ""),
     ("vm.machine", ValueKind::Text, "a machine of QEMU's such as q35"),
     ("vm.cpu", ValueKind::Text, "a CPU model of QEMU's such as host or Skylake-Server"),
     (
@@ -22,6 +23,9 @@ const OWN: [Key; 33] = [
         "such as [\"-cpu\", \"max\"]; after --set words with spaces between them",
     ),
     ("load.plan", ValueKind::Text, "the name of a plan file"),
+    ("link.kind", ValueKind::Text, "unix or tcp"),
+    ("link.bandwidth", ValueKind::Text, "bytes a second such as 30M/s"),
+    ("link.delay", ValueKind::Text, "a time such as 20ms, each way"),
     ("migration.bandwidth", ValueKind::Text, "bytes a second such as 30M/s"),
     ("migration.downtime_limit", ValueKind::Text, "a time such as 300ms"),
     ("migration.auto_converge", ValueKind::Truth, ""),
@@ -160,7 +164,7 @@ pub fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<
 
 /// Every key and every section.
 fn candidates() -> impl Iterator<Item = &'static str> {
-    let sections = ["vm", "load", "migration", "cycle", "collect", "expect"];
+    let sections = ["vm", "load", "link", "migration", "cycle", "collect", "expect"];
     keys().map(|(name, ..)| name).chain(sections)
 }
 
@@ -173,7 +177,7 @@ fn in_section(section: &str) -> impl Iterator<Item = &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::scenario::{CycleSpec, ExpectSpec, LoadSpec, Scenario, VmSpec};
+    use crate::lab::scenario::{CycleSpec, ExpectSpec, LinkSpec, LoadSpec, Scenario, VmSpec};
     use crate::plan::Plan;
     use crate::units::Nanos;
 
@@ -188,7 +192,8 @@ mod tests {
                 qemu_args: vec!["-s".into()],
                 ..VmSpec::default()
             },
-            load: LoadSpec { asked, plan: Some(String::new()) },
+            load: LoadSpec { asked, plan: Some(String::new()), ..LoadSpec::default() },
+            link: LinkSpec { bandwidth: "1M/s".parse().ok(), delay: Some(Nanos(1)), ..LinkSpec::default() },
             cycle: Some(CycleSpec { dirty: Some("1M".parse().unwrap()), ..CycleSpec::default() }),
             expect: ExpectSpec {
                 max_downtime: Some(Nanos(1)),
@@ -245,8 +250,9 @@ mod tests {
             hint("migration.method").contains("did you mean migration.auto_converge or migration.postcopy")
         );
         assert!(
-            hint("qqq")
-                .starts_with("expected one of name, summary, vm, load, migration, cycle, collect, expect")
+            hint("qqq").starts_with(
+                "expected one of name, summary, vm, load, link, migration, cycle, collect, expect"
+            )
         );
     }
 }

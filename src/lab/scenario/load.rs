@@ -142,6 +142,7 @@ pub fn parse(text: &str, origin: &str) -> Result<Scenario, ScenarioError> {
 
 /// Decides between the plan's values and those beside it, but for the keys that were `set`, and checks the outcome.
 fn together(mut scenario: Scenario, origin: &str, set: &[&str]) -> Result<Resolved, ScenarioError> {
+    scenario.load.tie(scenario.migration.bandwidth);
     let settled = settle(&mut scenario, set);
     let mut faults = check(&scenario);
     let notes = settled.unwrap_or_else(|more| {
@@ -221,6 +222,9 @@ fn read(text: &str, origin: &str) -> Result<Scenario, ScenarioError> {
         from_toml(&error, key)
     });
     let mut scenario: Scenario = read?;
+    let is_said = values.iter().any(|(key, _)| key == "migration.bandwidth");
+    let said = is_said.then_some(scenario.migration.bandwidth);
+    scenario.link.unite(&mut scenario.migration, said).map_err(|message| wrong(None, message))?;
     for (_, value) in table.get_ref().iter().filter(|(key, _)| key.get_ref() == "load") {
         let DeValue::Table(section) = value.get_ref() else { continue };
         take(&mut scenario.load, section).map_err(|faults| {

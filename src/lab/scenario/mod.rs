@@ -7,6 +7,8 @@ mod check;
 mod cycle;
 mod demand;
 mod keys;
+mod link;
+mod link_rate;
 mod load;
 mod plan_file;
 mod precedence;
@@ -20,6 +22,8 @@ pub use builtin::{BUILTIN, Builtin, expand};
 pub use check::check;
 pub use demand::{Comparison, Demand};
 pub use keys::nearest;
+pub use link::{LinkKind, LinkSpec};
+pub use link_rate::pages_of_link;
 pub use load::{Resolved, ScenarioError, again, find, find_scaled, parse};
 pub use scale::Scale;
 pub use scan::{Scan, variants};
@@ -27,7 +31,7 @@ pub use trigger::Trigger;
 pub use when::{Deed, Parameters, When};
 
 use crate::plan::{MemoryAmount, Plan};
-use crate::units::{ByteSize, Nanos, PAGE_BYTES, Rate};
+use crate::units::{ByteSize, Nanos, PAGE_BYTES, Rate, Share};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -49,6 +53,8 @@ pub struct Scenario {
     /// What the guest does. It is read as a plan, apart from all else.
     #[serde(skip_deserializing)]
     pub load: LoadSpec,
+    /// What it is migrated over.
+    pub link: LinkSpec,
     /// How it is migrated.
     pub migration: MigrationSpec,
     /// Saves and restores in place of a migration; none migrates.
@@ -72,6 +78,8 @@ pub struct VmSpec {
     pub ram_workaround: bool,
     /// How long the guest may take from its start to its first record.
     pub hello_within: Nanos,
+    /// Whether the host backs guest memory with huge pages from its pool.
+    pub huge_pages: bool,
     /// The machine, by QEMU's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub machine: Option<String>,
@@ -84,13 +92,13 @@ pub struct VmSpec {
 }
 
 /// What the guest does: a plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoadSpec {
     /// The plan that the guest gets.
-    #[serde(flatten)]
     pub asked: Plan,
+    /// The share of the link that its rate is tied to; none for a rate by itself.
+    pub link_share: Option<Share>,
     /// The text of a plan file, or the name of one. What it says goes before what a scenario says; only `--set` goes before it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
 }
 
@@ -200,6 +208,7 @@ impl Default for Scenario {
             summary: String::new(),
             vm: VmSpec::default(),
             load: LoadSpec::default(),
+            link: LinkSpec::default(),
             migration: MigrationSpec::default(),
             cycle: None,
             collect: CollectSpec::default(),
@@ -215,6 +224,7 @@ impl Default for VmSpec {
             cpus: 1,
             ram_workaround: true,
             hello_within: Nanos::from_secs(60),
+            huge_pages: false,
             machine: None,
             cpu: None,
             qemu_args: Vec::new(),
@@ -231,7 +241,7 @@ impl Default for LoadSpec {
             interval: Nanos::from_ms(100),
             ..Plan::default()
         };
-        Self { asked, plan: None }
+        Self { asked, link_share: None, plan: None }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The plan of a load: read from `[load]` and from the plan file that `load.plan` names, which is held in the scenario whole, so that
 //! a run directory says what was done; and written for the guest, which gets it with its image.
 
+use super::link_rate::share_of_link;
 use super::{LoadSpec, Scenario};
 use crate::files::read_text;
 use crate::plan::{Fault, PLAN_FILE_LIMIT, Plan, PlanFile, Scope};
@@ -12,7 +13,19 @@ use toml::de::{DeTable, DeValue};
 /// # Errors
 /// Every fault, each with the byte where it stands and its remedy.
 pub(super) fn take(load: &mut LoadSpec, section: &DeTable<'_>) -> Result<(), Vec<(usize, Fault)>> {
-    let PlanFile { settings, regions, phases } = PlanFile::of_table(section, Scope::Scenario, &["plan"])?;
+    let rate = section.iter().find_map(|(key, value)| match value.get_ref() {
+        DeValue::String(text) if key.get_ref() == "rate" => share_of_link(text).map(|_| (value, text)),
+        _ => None,
+    });
+    // The plan itself knows no rate that is tied to the link.
+    let others: &[&str] = if rate.is_some() { &["plan", "rate"] } else { &["plan"] };
+    let PlanFile { settings, regions, phases } = PlanFile::of_table(section, Scope::Scenario, others)?;
+    if let Some((value, text)) = rate {
+        load.set_rate(text).map_err(|error| {
+            let remedy = "write rate = \"65%link\" for a rate tied to the link".into();
+            vec![(value.span().start, Fault { what: format!("load.rate: {error}"), remedy })]
+        })?;
+    }
     for (key, value) in section {
         match (key.get_ref().as_ref(), value.get_ref()) {
             ("plan", DeValue::String(text)) => load.plan = Some(text.to_string()),
@@ -58,7 +71,7 @@ fn is_text(plan: &str) -> bool {
 
 /// What is wrong with the plan of `scenario`; what only the guest can tell is left to it.
 pub(super) fn faults(scenario: &Scenario) -> Vec<String> {
-    let LoadSpec { asked, plan } = &scenario.load;
+    let LoadSpec { asked, plan, .. } = &scenario.load;
     let mut faults = Vec::new();
     if let Some(Err(wrong)) = plan.as_ref().map(|text| PlanFile::parse(text)) {
         faults.extend(wrong.into_iter().map(|fault| format!("load.plan, {}; {}", fault.what, fault.remedy)));

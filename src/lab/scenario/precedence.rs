@@ -30,6 +30,9 @@ pub(super) fn settle(scenario: &mut Scenario, set: &[&str]) -> Result<Vec<String
         } else {
             by_plan.push(format!("{} = {other}, not {own}", parameter.key));
             *asked = planned;
+            if parameter.name == "rate" {
+                scenario.load.link_share = None;
+            }
         }
     }
     if !file.regions.is_empty() && is_set("load.memory") {

@@ -60,9 +60,11 @@ impl Scale {
         let needed = scenario.load.memory_bytes(memory.0).saturating_add(GUEST_FLOOR_BYTES);
         *memory = ByteSize(self.size(*memory).0.max(needed.next_multiple_of(1 << 20)));
         *link = Bandwidth(self.times(link.0).max(1));
+        scenario.link.bandwidth = scenario.link.bandwidth.and(Some(*link));
         Ok(format!(
             "scaled by {self}: vm.memory = {memory}, load.memory = {}, load.rate = {}, migration.bandwidth = {link}",
-            scenario.load.asked.memory, scenario.load.asked.rate
+            scenario.load.asked.memory,
+            scenario.load.rate_text()
         ))
     }
 

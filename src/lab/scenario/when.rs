@@ -47,6 +47,8 @@ pub enum Deed {
     Cut,
     /// A post-copy whose link was cut goes on over a new one.
     Recover,
+    /// A migration that waits before its switch goes on (`pause-before-switchover`).
+    Continue,
     /// QEMU's parameters are changed.
     Set,
 }

@@ -26,7 +26,7 @@ pub use guest::{GapAt, Guest, IntervalAt};
 pub use histograms::{BothLatencies, Histograms, StageLatencies};
 pub use phases::PhaseName;
 pub use postcopy::Postcopy;
-pub use qemu::{DirtyRate, Pass};
+pub use qemu::{DirtyRate, Pass, SampleAt, samples};
 pub use series::{GuestPoint, QemuPoint};
 pub use setup::Setup;
 pub use span::{Span, nanos};
@@ -105,7 +105,7 @@ impl Timeline {
     pub fn of(data: &RunData) -> Self {
         let axis = Axis::of(data);
         let guest = Guest::of(data, &axis);
-        let samples = qemu::samples(data, &axis);
+        let samples = samples(data, &axis);
         let mut blackout = blackout::blackout(data, &axis);
         let spans = match phases::measured(data, &axis) {
             None => Vec::new(),
@@ -136,7 +136,7 @@ impl Timeline {
         let pass_reason = qemu::why_no_passes(data, &passes);
         Self {
             clock_step_ns: Some(guest.clock_step_ns).filter(|step_ns| *step_ns > 0),
-            postcopy: postcopy::postcopy(data, &guest, &phases),
+            postcopy: postcopy::postcopy(data, &phases),
             phases,
             throttle,
             setup: setup::setup(data, &axis, &guest),
@@ -206,7 +206,7 @@ fn remarks(data: &RunData, guest: &Guest<'_>, histograms: &Histograms, stages: &
 fn levels(
     data: &RunData,
     guest: &Guest<'_>,
-    samples: &[qemu::SampleAt<'_>],
+    samples: &[SampleAt<'_>],
     spans: &[(PhaseName, Span)],
 ) -> Vec<(Option<u64>, Span)> {
     let is_running = |(name, _): &&(PhaseName, Span)| matches!(name, PhaseName::Precopy | PhaseName::Run);

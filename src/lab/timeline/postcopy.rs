@@ -1,12 +1,9 @@
 //! The waiting for pages after a switch to post-copy, by QEMU's count and the guest's.
 
-use super::{Guest, Phase, PhaseName, Span, axis, nanos};
+use super::{Phase, PhaseName, axis};
 use crate::lab::rundir::RunData;
 use crate::record::{MigrationSample, MilestoneName};
 use serde::Serialize;
-
-/// How many lengths QEMU tells apart: from 2^N to 2^(N+1) us, N below this; the last has all that are longer.
-const LENGTHS: usize = 24;
 
 /// The waiting for pages after a switch to post-copy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -21,8 +18,6 @@ pub struct Postcopy {
     pub qemu_latency_ns: Option<u64>,
     /// QEMU: how many pages took from 2^N to 2^(N+1) us, N from 0 (from 10.1 on).
     pub qemu_latency_dist: Option<Vec<u64>>,
-    /// The guest: its gaps in the stage by the same lengths, where QEMU tells its own and no record of a gap is missing.
-    pub guest_gap_dist: Option<Vec<u64>>,
     /// The guest: total gap time in the stage, sum over vCPUs.
     pub guest_stall_ns: Option<u64>,
     /// The guest: the longest of them.
@@ -30,7 +25,7 @@ pub struct Postcopy {
 }
 
 /// The waiting for pages; none where it never came to post-copy.
-pub fn postcopy(data: &RunData, guest: &Guest<'_>, phases: &[Phase]) -> Option<Postcopy> {
+pub fn postcopy(data: &RunData, phases: &[Phase]) -> Option<Postcopy> {
     axis::after_migrate(data, MilestoneName::PostcopyStart)?;
     let ns = |ms: u64| ms.saturating_mul(1_000_000);
     let stage = phases.iter().find(|phase| phase.name == PhaseName::Postcopy);
@@ -45,24 +40,10 @@ pub fn postcopy(data: &RunData, guest: &Guest<'_>, phases: &[Phase]) -> Option<P
             .map(|vcpus| vcpus.iter().copied().map(ns).collect()),
         requests: source.and_then(requests).or_else(|| destination.and_then(requests)),
         qemu_latency_ns: destination.and_then(|sample| sample.postcopy_latency_ns),
-        guest_gap_dist: dist.as_ref().filter(|_| !guest.gaps_dropped).and(stage).map(|stage| {
-            let gaps = guest.gaps.iter().map(|gap| gap.span);
-            by_length(gaps.filter(|gap| stage.figures.span.contains(gap.start_s)))
-        }),
         qemu_latency_dist: dist,
         guest_stall_ns: gaps.map(|gaps| gaps.total_ns),
         guest_longest_stall_ns: gaps.map(|gaps| gaps.longest_ns),
     })
-}
-
-/// How many spans there are of each length, as QEMU tells them apart.
-fn by_length(spans: impl Iterator<Item = Span>) -> Vec<u64> {
-    let mut counts = vec![0; LENGTHS];
-    for span in spans {
-        let us = (nanos(span.length_s()) / 1000).max(1);
-        counts[(us.ilog2() as usize).min(LENGTHS - 1)] += 1;
-    }
-    counts
 }
 
 #[cfg(test)]
@@ -71,23 +52,12 @@ mod tests {
     use crate::lab::timeline::fixture::Story;
 
     #[test]
-    fn gaps_are_counted_by_the_lengths_that_qemu_tells_apart() {
-        let spans =
-            [0.5e-6, 1e-6, 255e-6, 256e-6, 511e-6, 40.0].map(|length_s| Span::new(1.0, 1.0 + length_s));
-        let counts = by_length(spans.into_iter());
-        let some: Vec<(usize, u64)> =
-            counts.into_iter().enumerate().filter(|(_, count)| *count > 0).collect();
-        assert_eq!(some, [(0, 2), (7, 1), (8, 2), (23, 1)]);
-    }
-
-    #[test]
-    fn what_qemu_tells_of_its_pages_is_there_beside_the_guests_gaps() {
+    fn what_qemu_tells_of_its_pages_is_there() {
         let mut data = Story::post_copy().run_data();
-        assert_eq!(data.timeline().postcopy.unwrap().guest_gap_dist, None, "a QEMU that does not tell");
+        assert_eq!(data.timeline().postcopy.unwrap().qemu_latency_dist, None, "a QEMU that does not tell");
         let last = data.run.destination.as_mut().unwrap();
         (last.postcopy_latency_ns, last.postcopy_latency_dist) = (Some(200_000), Some(vec![0, 0, 7]));
         let told = data.timeline().postcopy.unwrap();
         assert_eq!((told.qemu_latency_ns, told.qemu_latency_dist), (Some(200_000), Some(vec![0, 0, 7])));
-        assert!(told.guest_gap_dist.is_some_and(|counts| counts.iter().sum::<u64>() > 0));
     }
 }

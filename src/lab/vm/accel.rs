@@ -1,6 +1,6 @@
 //! KVM or emulation: found out by trying, because a KVM that opens is not yet a KVM that boots.
 
-use super::{Qemu, Sockets, VmConfig, VmError, console, port_socket};
+use super::{HostOptions, Qemu, Sockets, VmConfig, VmError, console, port_socket};
 use crate::record::{Accelerator, Side};
 use crate::units::shown;
 use std::{
@@ -78,6 +78,7 @@ impl Trial {
             incoming: false,
             sockets: sockets.to_owned(),
             console_log: sockets.join("console.log"),
+            host_options: HostOptions::default(),
         }
     }
 }

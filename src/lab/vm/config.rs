@@ -1,5 +1,6 @@
 //! The options of one QEMU: everything both sides of a migration must have alike, said once.
 
+use super::HostOptions;
 use super::sockets::{port_socket, qmp_socket, side_name};
 use crate::record::{Accelerator, Side};
 use std::path::{Path, PathBuf};
@@ -46,6 +47,8 @@ pub struct VmConfig {
     pub sockets: PathBuf,
     /// The file the guest's serial console is written to.
     pub console_log: PathBuf,
+    /// What the host gives it besides.
+    pub host_options: HostOptions,
 }
 
 impl VmConfig {
@@ -67,13 +70,14 @@ impl VmConfig {
             // One thread for all vCPUs would make one vCPU's work the other's stall.
             Accelerator::Tcg => ("tcg,thread=multi", "max"),
         };
+        let accelerator = self.host_options.accelerator(accelerator);
         let name = format!("sully-{}", side_name(self.side));
         let cpus = self.cpus.to_string();
         let memory = format!("{}K", self.memory_bytes.div_ceil(1024));
         [
             ["-name", &name],
             ["-machine", MACHINE],
-            ["-accel", accelerator],
+            ["-accel", &accelerator],
             ["-cpu", cpu],
             ["-smp", &cpus],
             ["-m", &memory],
@@ -84,6 +88,7 @@ impl VmConfig {
         .into_iter()
         .chain(["-nodefaults", "-no-user-config", "-no-reboot"])
         .map(String::from)
+        .chain(self.host_options.memory(&memory))
         .collect()
     }
 
@@ -161,6 +166,7 @@ mod tests {
             incoming: false,
             sockets: "/tmp/s".into(),
             console_log: "runs/a,b/console-source.log".into(),
+            host_options: HostOptions::default(),
         }
     }
 

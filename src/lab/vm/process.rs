@@ -139,14 +139,18 @@ impl Qemu {
 /// Creates the process, tied to the life of this one where `setpriv` is there to tie it.
 async fn spawn(config: &VmConfig) -> Result<Reaper, VmError> {
     let qemu = locate::find(Some(&config.qemu))?;
+    let entry = config.host_options.entry();
+    let mut words = entry.iter().map(AsRef::as_ref).chain([qemu.as_os_str()]);
     let mut command = match tether().await {
-        Some(mut tether) => {
-            tether.arg(&qemu);
-            tether
-        }
-        None => Command::new(&qemu),
+        Some(tether) => tether,
+        None => Command::new(words.next().unwrap_or(qemu.as_os_str())),
     };
-    command.args(config.arguments()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+        .args(words)
+        .args(config.arguments())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
     command.kill_on_drop(true);
     // ^C goes to the whole process group of a terminal: the lab gets it, and ends its QEMUs in order.
     command.process_group(0);

@@ -4,7 +4,7 @@ use crate::lab::collect::{Desk, Links};
 use crate::lab::hostclock;
 use crate::lab::qmp::{QemuVersion, QmpError, QmpEvent};
 use crate::lab::rundir::{Limits, RecordsFile};
-use crate::lab::vm::{Qemu, Sockets, VmConfig, console, ram_for};
+use crate::lab::vm::{HostOptions, Qemu, Sockets, VmConfig, console, ram_for};
 use crate::record::{Accelerator, Arrival, Body, Command, Side};
 use anyhow::bail;
 use serde_json::Value;
@@ -82,6 +82,7 @@ impl CalibrationVm {
             initramfs: host.initramfs.clone(),
             kernel_arguments: String::new(),
             qemu_arguments: Vec::new(),
+            host_options: HostOptions::default(),
             guest_arguments: guest_arguments.to_owned(),
             side: Side::Source,
             incoming: false,

@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 const RECOVER: &str = "migrate-recover";
 /// The command that shuts the sockets of a migration, whatever waits on them.
 const CUT: &str = "yank";
+/// The status of a migration whose guest stands and waits for the word to be switched over.
+pub(super) const PRE_SWITCHOVER: &str = "pre-switchover";
 
 impl Driver {
     /// Does what is due.
@@ -71,6 +73,10 @@ impl Driver {
                 note("post-copy was to go on over a new link");
                 self.middle.recovery = Some(Recovery::AwaitsDestination);
             }
+            Deed::Continue => {
+                note("the migration was told to go on");
+                self.execute(Side::Source, "migrate-continue", json!({ "state": PRE_SWITCHOVER }));
+            }
             Deed::Set => {
                 let parameters: Vec<String> =
                     step.parameters.iter().map(|(name, value)| format!("{name} = {value}")).collect();
@@ -103,7 +109,7 @@ impl Driver {
     fn listen_anew(&mut self) {
         if self.middle.destination_paused && self.middle.recovery == Some(Recovery::AwaitsDestination) {
             self.middle.recovery = Some(Recovery::Listens);
-            let uri = self.uri.clone();
+            let uri = self.uris.incoming.clone();
             self.execute(Side::Destination, RECOVER, json!({ "uri": uri }));
         }
     }
@@ -113,7 +119,7 @@ impl Driver {
         match (self.middle.recovery, command) {
             (Some(Recovery::Listens), RECOVER) => {
                 self.middle.recovery = Some(Recovery::Resumes);
-                let uri = self.uri.clone();
+                let uri = self.uris.outgoing.clone();
                 self.execute(Side::Source, "migrate", json!({ "uri": uri, "resume": true }));
             }
             (Some(Recovery::Resumes), "migrate") => self.middle.recovery = None,

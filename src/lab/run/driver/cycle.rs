@@ -9,9 +9,11 @@ pub use plan::{CyclePlan, NO_MAPPED_RAM, StateFile};
 pub use waits::BaselineWaits;
 
 use super::exchange::{Obstacle, VmAction, VmInput, one_line};
-use crate::lab::migrate::{names, sample};
+use crate::lab::migrate::names;
 use crate::lab::run::guest::GuestFacts;
-use crate::record::{Arrival, Body, Command, CycleFigures, ForkFigures, PageVerdict, SessionId, Side};
+use crate::record::{
+    Arrival, Body, Command, CycleFigures, ForkFigures, MigrationSample, PageVerdict, SessionId, Side,
+};
 use plan::StateUris;
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -190,7 +192,7 @@ impl CycleDriver {
     fn answer(&mut self, command: &'static str, host_ns: u64, result: &Result<Value, String>) {
         match result {
             Ok(value) if command == "query-migrate" => {
-                let sample = sample(value);
+                let sample = MigrationSample::of_reply(value);
                 match sample.status.as_deref() {
                     Some("completed") => self.transferred(host_ns),
                     Some("failed" | "cancelled") if self.step.is_transfer() => {

@@ -4,8 +4,9 @@ use super::VmDriver;
 use super::cycle::{Before, CycleDriver, CyclePlan};
 use super::exchange::VmAction;
 use super::stage::VmStage;
-use crate::lab::migrate::{Driver, Input};
-use crate::lab::scenario::{LoadSpec, MigrationSpec};
+use crate::lab::migrate::{Driver, Input, Uris};
+use crate::lab::run::link_rate::LinkRate;
+use crate::lab::scenario::{Bandwidth, LoadSpec, MigrationSpec};
 use crate::record::{Command, MilestoneName};
 use crate::units::Nanos;
 
@@ -22,10 +23,15 @@ impl VmDriver {
         self.begin(now_ns, stage)
     }
 
-    /// The guest is to go from the source to the destination through `uri`, for example `unix:/run/x/migration`. How that ended
+    /// A load that is tied to the link is to keep to its share while a migration runs.
+    pub fn tie(&mut self, load: &LoadSpec, bandwidth: Bandwidth) {
+        self.link_rate = load.link_share.map(|share| LinkRate::new(share, bandwidth.0));
+    }
+
+    /// The guest is to go from the source to the destination through `uris`. How that ended
     /// is [`VmDriver::migration`]'s to say: a migration that failed is an end like another.
-    pub fn migrate(&mut self, now_ns: u64, spec: &MigrationSpec, uri: &str) -> Vec<VmAction> {
-        let driver = Box::new(Driver::new(spec, uri));
+    pub fn migrate(&mut self, now_ns: u64, spec: &MigrationSpec, uris: Uris) -> Vec<VmAction> {
+        let driver = Box::new(Driver::new(spec, uris));
         self.now_ns = self.now_ns.max(now_ns);
         self.stage = VmStage::Migrating { since_ns: now_ns, timeout: spec.timeout, driver };
         self.drive(now_ns, Input::Start);

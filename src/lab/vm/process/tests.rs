@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     lab::vm::{
-        Sockets, console,
+        HostOptions, Sockets, console,
         made_kernel::{self, Files, Guest},
     },
     record::{Accelerator, Side},
@@ -38,6 +38,7 @@ fn bench(guest: &Guest) -> Option<Bench> {
         incoming: false,
         sockets: sockets.path().to_owned(),
         console_log: files.directory().join("console.log"),
+        host_options: HostOptions::default(),
     };
     Some(Bench { config, files, sockets })
 }
@@ -213,6 +214,7 @@ async fn a_missing_qemu_is_named() {
         incoming: false,
         sockets: files.directory().to_owned(),
         console_log: files.directory().join("console.log"),
+        host_options: HostOptions::default(),
     };
     let error = Qemu::start(&config).await.unwrap_err().to_string();
     assert!(error.contains("qemu-nowhere") && error.contains("apt-get install"), "{error}");

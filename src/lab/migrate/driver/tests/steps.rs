@@ -46,6 +46,21 @@ fn a_load_that_outruns_the_link_is_seen_by_what_its_passes_have_left() {
 }
 
 #[test]
+fn a_migration_that_waits_before_its_switch_is_told_to_go_on_once() {
+    let status = Some("pre-switchover".to_owned());
+    let mut play = with(vec![When { status, ..step(Deed::Continue) }]);
+    play.says(Side::Source, &active(2));
+    play.heard();
+    play.event(Side::Source, "MIGRATION", json!({"status": "pre-switchover"}));
+    assert_eq!(play.heard(), ["source ?"], "the guest stands: nobody waits for the next tick");
+    play.says(Side::Source, &json!({"status": "pre-switchover"}));
+    let count = |said: &[String]| said.iter().filter(|said| *said == "source migrate-continue").count();
+    assert_eq!(count(&play.heard()), 1);
+    play.says(Side::Source, &json!({"status": "pre-switchover"}));
+    assert_eq!(count(&play.heard()), 0);
+}
+
+#[test]
 fn a_step_that_was_never_due_is_said() {
     let mut play = with(vec![When { pass: Some(9), ..step(Deed::Pause) }]);
     play.event(Side::Destination, "RESUME", json!({}));
