@@ -72,7 +72,7 @@ fn achieved(
     }
 }
 
-/// The time between two answers and what was sent in it, where that says something of the link: not while most pages were zero.
+/// The time between two answers and what was sent in it, where that says something of the link: not while one page in ten or more was zero.
 fn stretch(one: &SampleAt<'_>, other: &SampleAt<'_>, precopy: Span) -> Option<(Span, f64)> {
     let (before, after) = (one.sample.ram.as_ref()?, other.sample.ram.as_ref()?);
     let grown = |from: Option<u64>, to: Option<u64>| to?.checked_sub(from?);
@@ -81,7 +81,8 @@ fn stretch(one: &SampleAt<'_>, other: &SampleAt<'_>, precopy: Span) -> Option<(S
     let normal = grown(before.normal_pages, after.normal_pages).unwrap_or(0);
     let span = Span::new(one.at_s, other.at_s);
     let is_inside = precopy.contains(span.start_s) && precopy.contains(span.end_s);
-    (is_inside && span.length_s() <= APART_S && zero <= normal).then_some((span, sent as f64))
+    (is_inside && span.length_s() <= APART_S && zero.saturating_mul(10) <= normal)
+        .then_some((span, sent as f64))
 }
 
 #[cfg(test)]

@@ -91,7 +91,7 @@ impl LinkRate {
         Some(Rate::PagesPerSecond(wanted))
     }
 
-    /// Works out the bandwidth of the last answers. Where most pages were zero, what was sent says nothing of the link.
+    /// Works out the bandwidth of the last answers. Where one page in ten or more was zero, what was sent says nothing of the link.
     fn measure(&mut self, at_ns: u64, sample: &MigrationSample) {
         let Some((ram, bytes)) = sample.ram.as_ref().and_then(|ram| Some((ram, ram.transferred_bytes?)))
         else {
@@ -105,7 +105,8 @@ impl LinkRate {
         }
         let Some(first) = self.window.front() else { return };
         let span_ns = at_ns.saturating_sub(first.at_ns);
-        let is_zero = zero.saturating_sub(first.zero) > normal.saturating_sub(first.normal);
+        let is_zero =
+            zero.saturating_sub(first.zero).saturating_mul(10) > normal.saturating_sub(first.normal);
         if span_ns < LEAST.0 || is_zero || bytes <= first.bytes {
             return;
         }

@@ -19,7 +19,7 @@ const REGISTRY: &str = "/run/netns";
 /// What all our names begin with.
 const PREFIX: &str = "sully-";
 /// The device in each namespace.
-const DEVICE: &str = "link";
+const DEVICE: &str = "mig0";
 /// The addresses of source and destination: nobody else is in their namespaces.
 const ADDRESSES: [&str; 2] = ["169.254.77.1", "169.254.77.2"];
 /// The most packets that are under way at once: what a fast link with a long delay holds.
@@ -223,10 +223,10 @@ mod tests {
         let before = said(dir.path());
         for told in [
             format!("ip netns add {source}"),
-            format!("ip -n {source} link add link type veth peer name link netns {destination}"),
-            format!("tc -n {source} qdisc add dev link root netem delay 20000us limit 100000"),
-            format!("tc -n {destination} qdisc add dev link root netem delay 20000us limit 100000"),
-            format!("ip -n {destination} addr add 169.254.77.2/30 dev link"),
+            format!("ip -n {source} link add mig0 type veth peer name mig0 netns {destination}"),
+            format!("tc -n {source} qdisc add dev mig0 root netem delay 20000us limit 100000"),
+            format!("tc -n {destination} qdisc add dev mig0 root netem delay 20000us limit 100000"),
+            format!("ip -n {destination} addr add 169.254.77.2/30 dev mig0"),
         ] {
             assert!(before.contains(&told), "{told} in {before:?}");
         }
