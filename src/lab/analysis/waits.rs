@@ -84,8 +84,8 @@ pub fn waits(
     } else {
         counted(data, axis, stage, judged)
     };
-    let (faults, guest_dist, faults_reason) = match found {
-        Ok((faults, dist)) => (Some(faults), Some(dist), None),
+    let (told, guest_dist, faults_reason) = match found {
+        Ok((told, dist)) => (Some(told), Some(dist), None),
         Err(reason) => (None, None, Some(reason)),
     };
     let mut waits = Waits {
@@ -93,7 +93,7 @@ pub fn waits(
         guest_p50_ns: quantile(&lengths, 0.5),
         guest_stall_ns: postcopy.guest_stall_ns.filter(|_| stage.is_some()),
         guest_fault_ns: fault_s.map(nanos),
-        faults,
+        faults: told,
         faults_reason,
         qemu_vcpu_blocktime_ns: vcpus
             .map(|vcpus| vcpus.iter().fold(0u64, |sum, one| sum.saturating_add(*one))),

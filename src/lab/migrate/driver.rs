@@ -205,9 +205,8 @@ impl Driver {
                 let status = data.get("status").and_then(Value::as_str).unwrap_or_default();
                 match status {
                     // Why it failed is in the next answer, not in the event.
-                    "failed" | "cancelled" => self.query(Side::Source),
-                    // The guest stands: a step that waits for it is taken by the next answer.
-                    PRE_SWITCHOVER => self.query(Side::Source),
+                    // Neither is what a step that waits for a guest that stands goes by.
+                    "failed" | "cancelled" | PRE_SWITCHOVER => self.query(Side::Source),
                     status => self.status(status, None),
                 }
             }
