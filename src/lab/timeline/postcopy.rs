@@ -48,7 +48,6 @@ pub fn postcopy(data: &RunData, phases: &[Phase]) -> Option<Postcopy> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::lab::timeline::fixture::Story;
 
     #[test]

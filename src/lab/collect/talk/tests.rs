@@ -16,7 +16,9 @@ fn line(session: u64, seq: u64, text: &str) -> String {
 
 /// Hears these records of a session, one after the other.
 fn hear(talk: &mut Talk, session: u64, numbers: &[u64]) {
-    numbers.iter().for_each(|seq| talk.hear(*seq, line(session, *seq, "here").as_bytes()));
+    for seq in numbers {
+        talk.hear(*seq, line(session, *seq, "here").as_bytes());
+    }
 }
 
 /// A connection of a socket that `desk` admits, and attends from now on.
