@@ -48,7 +48,7 @@ fn achieved(
 ) -> Result<f64, &'static str> {
     let precopy = precopy.ok_or("no migration was started")?;
     if guest.lacks_intervals(precopy) {
-        return Err(super::MISSING);
+        return Err("intervals are missing");
     }
     let samples = crate::lab::timeline::samples(data, axis);
     let (mut pages, mut bytes) = (0.0, 0.0);
@@ -88,8 +88,7 @@ fn stretch(one: &SampleAt<'_>, other: &SampleAt<'_>, precopy: Span) -> Option<(S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::analysis::Analysis;
-    use crate::lab::timeline::{Timeline, fixture::Story};
+    use crate::lab::timeline::{PhaseName, Timeline, fixture::Story};
     use crate::record::Body;
 
     /// What a guest that dirties 10 MiB/s under a migration of 30 MiB/s is told to have come to.
@@ -102,7 +101,9 @@ mod tests {
             }
         }
         let data = data.data();
-        Analysis::of(&data, &Timeline::of(&data)).link_share
+        let timeline = Timeline::of(&data);
+        let precopy = timeline.phase(PhaseName::Precopy).map(|phase| phase.figures.span);
+        link_share(&data, &Guest::of(&data, &timeline.axis), &timeline.axis, precopy)
     }
 
     #[test]

@@ -84,10 +84,8 @@ pub fn waits(
     } else {
         counted(data, axis, stage, judged)
     };
-    let (told, guest_dist, faults_reason) = match found {
-        Ok((told, dist)) => (Some(told), Some(dist), None),
-        Err(reason) => (None, None, Some(reason)),
-    };
+    let faults_reason = found.as_ref().err().cloned();
+    let (told, guest_dist) = found.ok().unzip();
     let mut waits = Waits {
         guest_count: (!data.lacks_gaps()).then_some(lengths.len() as u64),
         guest_p50_ns: quantile(&lengths, 0.5),

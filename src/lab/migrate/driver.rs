@@ -11,11 +11,10 @@ use super::{Action, Input, MigrationEnd, MigrationResult, Uris};
 use crate::lab::scenario::MigrationSpec;
 use crate::record::{MigrationSample, Milestone, MilestoneName, Side};
 use crate::units::Nanos;
-use middle::Middle;
+use middle::{Middle, PRE_SWITCHOVER};
 use postcopy::Postcopy;
 use serde_json::Value;
 use std::collections::VecDeque;
-use steps::PRE_SWITCHOVER;
 
 /// QEMU can say `completed` before it has filled in the figures: so long it is asked again.
 const FIGURES_LIMIT: Nanos = Nanos::from_secs(2);

@@ -16,7 +16,7 @@ const MEMINFO: &str = "/proc/meminfo";
 /// It has to be whole huge pages, and this QEMU would corrupt it then.
 pub fn guest_memory(scenario: &Scenario, host: &Host) -> anyhow::Result<(u64, Option<String>)> {
     let (vm, version) = (&scenario.vm, host.version().triple());
-    let page_bytes = Pool::read().page_bytes.filter(|_| vm.huge_pages);
+    let page_bytes = HugePagePool::read().page_bytes.filter(|_| vm.huge_pages);
     let wanted_bytes = page_bytes.map_or(vm.memory.0, |page| vm.memory.0.next_multiple_of(page));
     let (bytes, note) = ram_for(host.accelerator(), version, wanted_bytes, vm.ram_workaround);
     if page_bytes.is_some() && bytes != wanted_bytes {
@@ -34,14 +34,14 @@ pub fn guest_memory(scenario: &Scenario, host: &Host) -> anyhow::Result<(u64, Op
 
 /// The kernel's pool of huge pages; none where the kernel does not say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Pool {
+pub struct HugePagePool {
     page_bytes: Option<u64>,
     total: Option<u64>,
     /// Pages that nobody has taken or been promised.
     free: Option<u64>,
 }
 
-impl Pool {
+impl HugePagePool {
     /// As it is now.
     pub fn read() -> Self {
         Self::of(&fs::read_to_string(MEMINFO).unwrap_or_default())
@@ -103,7 +103,7 @@ mod tests {
             let set = [format!("vm.memory={memory}"), "vm.huge_pages=true".into()];
             find("smoke/precopy", &set).unwrap().scenario
         };
-        let pool = Pool::of(MEMINFO_OF_300);
+        let pool = HugePagePool::of(MEMINFO_OF_300);
         assert!(pool.holds(&scenario("190M")).is_ok());
         let refused = pool.holds(&scenario("256M")).unwrap_err().to_string();
         for part in [
@@ -112,7 +112,7 @@ mod tests {
         ] {
             assert!(refused.contains(part), "{refused}");
         }
-        let none = Pool::of("MemTotal: 8 kB\n");
+        let none = HugePagePool::of("MemTotal: 8 kB\n");
         assert!(none.holds(&scenario("190M")).unwrap_err().to_string().contains("CONFIG_HUGETLBFS"));
         assert!(none.holds(&find("smoke/precopy", &[]).unwrap().scenario).is_ok());
     }

@@ -2,7 +2,7 @@
 
 use super::driver::NO_MAPPED_RAM;
 use super::host::Host;
-use super::huge_pages::{Pool, guest_memory};
+use super::huge_pages::{HugePagePool, guest_memory};
 use super::link::Link;
 use crate::lab::migrate::{
     SET_PARAMETERS, agree, arguments_of, capability_hint, missing_parameters, names, settings,
@@ -47,7 +47,7 @@ pub fn writable(out: &Path) -> anyhow::Result<()> {
 pub async fn preflight(scenario: &Scenario, host: &Host) -> anyhow::Result<Vec<String>> {
     let memory = Memory::read();
     given(memory.holds(scenario))?;
-    given(Pool::read().holds(scenario))?;
+    given(HugePagePool::read().holds(scenario))?;
     let cpus = thread::available_parallelism()
         .map_or(u32::MAX, |cpus| u32::try_from(cpus.get()).unwrap_or(u32::MAX));
     let mut warnings = warnings(scenario, cpus);

@@ -32,7 +32,10 @@ const WRITTEN: &[Builtin] = builtin! {
 };
 
 /// All of them, in the order they are listed.
-pub static BUILTIN: LazyLock<Vec<Builtin>> = LazyLock::new(|| [WRITTEN, guestperf::GUESTPERF].concat());
+pub static BUILTIN: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
+    let guestperf = guestperf::GUESTPERF.iter().map(|(name, toml)| Builtin { name, toml });
+    WRITTEN.iter().copied().chain(guestperf).collect()
+});
 
 /// The names that `wanted` stands for: itself, or with a `*` every built-in name that begins and ends as it does.
 pub fn expand(wanted: &str) -> Vec<&str> {

@@ -54,7 +54,7 @@ pub(super) fn changed(scenario: &Scenario, key: &str, text: &str) -> Result<Scen
     if key == "migration.bandwidth" {
         read.link.bandwidth = read.link.bandwidth.and(Some(read.migration.bandwidth));
     } else {
-        read.link.unite(&mut read.migration, None)?;
+        read.link.unite(&mut read.migration.bandwidth, None)?;
     }
     Ok(read)
 }

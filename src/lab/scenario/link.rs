@@ -1,6 +1,6 @@
 //! The link between both sides: `[link]`.
 
-use super::{Bandwidth, MigrationSpec};
+use super::bandwidth::Bandwidth;
 use crate::units::Nanos;
 use serde::{Deserialize, Serialize};
 
@@ -50,14 +50,14 @@ impl LinkSpec {
         faults
     }
 
-    /// Gives `migration` the bandwidth that is said here. `said` is the one that the same text says there.
+    /// Gives the migration's `bandwidth` the value that is said here. `said` is the one that the same text says there.
     ///
     /// # Errors
     /// The two differ.
-    pub(super) fn unite(&self, migration: &mut MigrationSpec, said: Option<Bandwidth>) -> Result<(), String> {
+    pub(super) fn unite(&self, bandwidth: &mut Bandwidth, said: Option<Bandwidth>) -> Result<(), String> {
         let Some(own) = self.bandwidth else { return Ok(()) };
         match said.filter(|said| *said != own) {
-            None => migration.bandwidth = own,
+            None => *bandwidth = own,
             Some(said) => {
                 return Err(format!(
                     "link.bandwidth = {own} and migration.bandwidth = {said} are two names of one thing: leave one out"

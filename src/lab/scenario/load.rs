@@ -224,7 +224,7 @@ fn read(text: &str, origin: &str) -> Result<Scenario, ScenarioError> {
     let mut scenario: Scenario = read?;
     let is_said = values.iter().any(|(key, _)| key == "migration.bandwidth");
     let said = is_said.then_some(scenario.migration.bandwidth);
-    scenario.link.unite(&mut scenario.migration, said).map_err(|message| wrong(None, message))?;
+    scenario.link.unite(&mut scenario.migration.bandwidth, said).map_err(|message| wrong(None, message))?;
     for (_, value) in table.get_ref().iter().filter(|(key, _)| key.get_ref() == "load") {
         let DeValue::Table(section) = value.get_ref() else { continue };
         take(&mut scenario.load, section).map_err(|faults| {

@@ -30,9 +30,7 @@ pub(super) fn settle(scenario: &mut Scenario, set: &[&str]) -> Result<Vec<String
         } else {
             by_plan.push(format!("{} = {other}, not {own}", parameter.key));
             *asked = planned;
-            if parameter.name == "rate" {
-                scenario.load.link_share = None;
-            }
+            scenario.load.link_share = scenario.load.link_share.filter(|_| parameter.name != "rate");
         }
     }
     if !file.regions.is_empty() && is_set("load.memory") {

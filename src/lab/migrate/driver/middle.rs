@@ -3,6 +3,9 @@
 use crate::lab::scenario::When;
 use crate::record::MigrationSample;
 
+/// The status of a migration whose guest stands and waits for the word to be switched over.
+pub(super) const PRE_SWITCHOVER: &str = "pre-switchover";
+
 /// How the passes of pre-copy follow each other.
 #[derive(Debug, Default)]
 pub(super) struct Passes {

@@ -1,6 +1,6 @@
 //! What is done in the middle of a migration: each step of `migration.when`, once its conditions hold.
 
-use super::middle::Recovery;
+use super::middle::{PRE_SWITCHOVER, Recovery};
 use super::postcopy::Postcopy;
 use super::{Driver, Phase, index};
 use crate::lab::migrate::{Action, MigrationResult, SET_PARAMETERS};
@@ -12,8 +12,6 @@ use serde_json::{Value, json};
 const RECOVER: &str = "migrate-recover";
 /// The command that shuts the sockets of a migration, whatever waits on them.
 const CUT: &str = "yank";
-/// The status of a migration whose guest stands and waits for the word to be switched over.
-pub(super) const PRE_SWITCHOVER: &str = "pre-switchover";
 
 impl Driver {
     /// Does what is due.

@@ -4,25 +4,23 @@
 //! guestperf's word for a link without a limit. The cache of xbzrle is a power of two, as QEMU demands: the next one above the share of
 //! the guest's memory that names the scenario.
 
-use super::Builtin;
-
 macro_rules! guestperf {
     ($( $comparison:literal $what:literal { $( $number:literal $mib_per_s:literal $keys:literal $steps:literal )* } )*) => {
-        &[$($( Builtin {
-            name: concat!("guestperf/", $comparison, "/", $number),
-            toml: concat!(
+        &[$($( (
+            concat!("guestperf/", $comparison, "/", $number),
+            concat!(
                 "name = \"guestperf/", $comparison, "/", $number, "\"\n",
                 "summary = \"guestperf: ", $what, " ", $number, "\"\n",
                 "[vm]\nmemory = \"1G\"\n[load]\nmemory = \"896M\"\nrate = \"max\"\n[expect]\noutcome = \"any\"\n",
                 "[migration]\nbandwidth = \"", $mib_per_s, "M/s\"\ndowntime_limit = \"500ms\"\ntimeout = \"300s\"\n",
                 $keys, "\nwhen = [", $steps, "{ pass = 31, do = \"cancel\" }]\n",
             ),
-        }, )*)*]
+        ), )*)*]
     };
 }
 
-/// All of them, in guestperf's order.
-pub(super) const GUESTPERF: &[Builtin] = guestperf! {
+/// All of them, name and text, in guestperf's order.
+pub(super) const GUESTPERF: &[(&str, &str)] = guestperf! {
     "pause-iters" "the guest is paused when so many passes are over:" {
         "0" 125000 "" "{ pass = 1, do = \"pause\" }, "
         "1" 125000 "" "{ pass = 2, do = \"pause\" }, "
