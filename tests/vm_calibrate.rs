@@ -1,6 +1,5 @@
 //! A real guest and QEMU's own meters: `sully-lab calibrate`, in its shortest form. Needs what `tests/vm.rs` needs.
 #![cfg(feature = "host")]
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod parts;
 

@@ -134,9 +134,11 @@ impl Timeline {
         let ram = data.run.source.as_ref().and_then(|sample| sample.ram.as_ref());
         let sync_count = ram.and_then(|ram| ram.dirty_sync_count).or(passes.last().map(|pass| pass.number));
         let pass_reason = qemu::why_no_passes(data, &passes);
+        let waiting =
+            phases.iter().find(|phase| phase.name == PhaseName::Postcopy).map(|phase| &phase.figures);
         Self {
             clock_step_ns: Some(guest.clock_step_ns).filter(|step_ns| *step_ns > 0),
-            postcopy: postcopy::postcopy(data, &phases),
+            postcopy: postcopy::postcopy(data, waiting),
             phases,
             throttle,
             setup: setup::setup(data, &axis, &guest),

@@ -1,6 +1,6 @@
 //! The waiting for pages after a switch to post-copy, by QEMU's count and the guest's.
 
-use super::{Phase, PhaseName, axis};
+use super::{axis, figures::Figures};
 use crate::lab::rundir::RunData;
 use crate::record::{MigrationSample, MilestoneName};
 use serde::Serialize;
@@ -24,12 +24,11 @@ pub struct Postcopy {
     pub guest_longest_stall_ns: Option<u64>,
 }
 
-/// The waiting for pages; none where it never came to post-copy.
-pub fn postcopy(data: &RunData, phases: &[Phase]) -> Option<Postcopy> {
+/// The waiting for pages, the guest's in `stage`; none where it never came to post-copy.
+pub fn postcopy(data: &RunData, stage: Option<&Figures>) -> Option<Postcopy> {
     axis::after_migrate(data, MilestoneName::PostcopyStart)?;
     let ns = |ms: u64| ms.saturating_mul(1_000_000);
-    let stage = phases.iter().find(|phase| phase.name == PhaseName::Postcopy);
-    let gaps = stage.and_then(|stage| stage.figures.gaps);
+    let gaps = stage.and_then(|stage| stage.gaps);
     let (source, destination) = (data.run.source.as_ref(), data.run.destination.as_ref());
     let requests = |sample: &MigrationSample| sample.ram.as_ref()?.postcopy_requests;
     let dist = destination.and_then(|sample| sample.postcopy_latency_dist.clone());

@@ -1,7 +1,7 @@
 //! Asks QEMU's meters about the load that is under way, one after the other, while the guest counts the same time.
 
+use super::reading::{Meter, Moment, PAGES_PER_MIB, Reading};
 use super::vm::{CalibrationHost, CalibrationVm, Window};
-use super::{Meter, Moment, PAGES_PER_MIB, Reading};
 use crate::lab::migrate::words_of;
 use crate::lab::qmp::QmpEvent;
 use crate::record::{Accelerator, MigrationSample};

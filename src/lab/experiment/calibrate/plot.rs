@@ -1,6 +1,7 @@
 //! A calibration as a picture: what each meter said over what the guest wrote. On the diagonal it was right.
 
-use super::{Calibration, Meter, Moment, PAGES_PER_MIB, tables::points};
+use super::reading::{Meter, Moment, PAGES_PER_MIB};
+use super::{Calibration, tables::points};
 use crate::lab::figure::short;
 use std::fmt::Write as _;
 

@@ -1,6 +1,7 @@
 //! A calibration as a table, on a terminal and in Markdown: what each meter said, and by how much it was off.
 
-use super::{CalibratedLoad, Calibration, Meter, Moment, PAGES_PER_MIB, Reading};
+use super::reading::{Meter, Moment, PAGES_PER_MIB, Reading};
+use super::{CalibratedLoad, Calibration};
 use crate::lab::figure::{figure, signed};
 use crate::lab::report::Table;
 use crate::record::Accelerator;

@@ -1,5 +1,7 @@
 //! A calibration that was made up, shown.
 
+use super::reading::{Meter, Moment};
+use super::vm::Window;
 use super::*;
 
 fn reading(meter: Meter, moment: Moment, said: Result<(f64, u64), &str>) -> Reading {
