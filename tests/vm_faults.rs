@@ -149,7 +149,8 @@ fn a_link_that_is_cut_in_pre_copy_fails_the_migration_and_the_guest_runs_on_at_t
     run.until("qemu.ndjson", &["\"yank\""]);
     let ended = run.end(3);
     let reasons = ended.reasons(30);
-    assert!(reasons.contains("the migration failed: the ") && reasons.contains("QEMU says"), "{reasons}");
+    // Before 9.1 a destination that loses its link ends, and may be heard first.
+    assert!(reasons.contains("the migration failed: the ") && reasons.contains("QEMU "), "{reasons}");
     let notes = ended.run["provenance"]["notes"].to_string();
     assert!(notes.contains("1s were over, the link was cut"), "{notes}");
     let last = ended.run["milestones"].to_string();
