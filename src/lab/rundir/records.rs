@@ -203,9 +203,6 @@ impl GuestRecords {
         let mut records = Self { file: Some(Arc::clone(&file)), ..Self::default() };
         each_line(limits, (&*file, path), "a guest record", remarks, |at, line| {
             records.is_cut = records.numbers.count() >= limits.records;
-            let Self { checks, gaps, stalls, .. } = &mut records;
-            checks.retain(gaps, |gap| (gap.start_ns, gap.len_ns));
-            checks.retain(stalls, |stall| (stall.start_ns, stall.len_ns));
             if records.is_cut {
                 return Ok(AfterLine::Stop);
             }
