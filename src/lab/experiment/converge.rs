@@ -67,6 +67,7 @@ pub fn tried(run: &Run, max_downtime: Option<Nanos>) -> Result<Tried, Vec<String
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::scenario::parse;
     use crate::lab::timeline::fixture::Story;
     use crate::record::{MigrationSample, Verdict};
 
@@ -106,6 +107,11 @@ mod tests {
             Err(vec!["why".to_owned()]),
             "a QEMU that fails says nothing of the load"
         );
+        let mut completed_after_all = run;
+        completed_after_all.verdict = Verdict { outcome: Outcome::Judged, reasons: vec!["why".into()] };
+        let last = MigrationSample { status: Some("active".into()), ..MigrationSample::default() };
+        completed_after_all.source = Some(last);
+        assert_eq!(tried(&completed_after_all, None), Err(vec!["why".to_owned()]), "it got through");
     }
 
     #[test]
@@ -118,5 +124,30 @@ mod tests {
             (Nanos::from_secs(30), scenario.migration.bandwidth)
         );
         assert_eq!(narrowed.expect.max_downtime, Some(Nanos::from_ms(200)));
+    }
+
+    #[test]
+    fn a_run_of_the_search_expects_nothing_but_what_is_searched() {
+        let mut scenario = Scenario::default();
+        scenario.expect.outcome = ExpectedOutcome::Failed;
+        (scenario.expect.throttled, scenario.expect.postcopy) = (Some(true), Some(true));
+        let expect = narrowed(&scenario, u64::MAX, Nanos::from_secs(30), None).expect;
+        assert_eq!(
+            (expect.outcome, expect.throttled, expect.postcopy),
+            (ExpectedOutcome::Completed, None, None)
+        );
+        let most = narrowed(&scenario, u64::MAX, Nanos::from_secs(30), None).load.asked.rate;
+        assert_eq!(most, Rate::PagesPerSecond(Rate::LIMIT_PAGES_PER_S));
+    }
+
+    #[test]
+    fn a_scenario_that_says_a_rate_of_its_own_or_cancels_cannot_be_searched() {
+        let of = |text: &str| unsearchable(&parse(text, "x").unwrap()).join("; ");
+        assert_eq!(of(""), "");
+        let phase = "[[load.phase]]\nname = \"a\"\n";
+        assert_eq!(of(phase), "");
+        assert!(of(&format!("{phase}rate = \"1M/s\"\n")).contains("says its own rate"));
+        let step = "[[migration.when]]\npass = 2\ndo = \"cancel\"\n";
+        assert!(of(step).contains("a step of migration.when cancels the migration: leave it out"));
     }
 }

@@ -196,3 +196,21 @@ async fn interrupted(interrupt: &mut watch::Receiver<bool>) {
         pending::<()>().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tokio::time::timeout;
+
+    #[test]
+    fn somebody_who_can_no_longer_interrupt_does_not_interrupt() {
+        let (sender, mut receiver) = watch::channel(false);
+        drop(sender);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let waited = runtime.block_on(async {
+            timeout(Duration::from_millis(20), interrupted(&mut receiver)).await.is_err()
+        });
+        assert!(waited);
+    }
+}

@@ -5,7 +5,7 @@
 mod guest;
 mod script;
 
-pub use script::{Cue, active, completed, end, mark};
+pub use script::{Cue, active, completed, end, hello, mark};
 
 use super::driver::{Renewal, StateFile};
 use super::vm::{LastWords, QmpAnswer, Vm, VmEvent};
@@ -177,7 +177,7 @@ impl FakeVm {
                 let SessionId(session) = self.guest.session;
                 (self.guest.session, self.guest.seq) = (SessionId(session + 1), 0);
                 self.sessions += 1;
-                self.say(script::hello());
+                self.say(hello());
             }
             Cue::Exits(side, exit) => self.exit(side, exit),
             Cue::PowersOff => self.exit(self.home, Exit { code: Some(0), ..Exit::default() }),

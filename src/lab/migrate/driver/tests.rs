@@ -159,6 +159,32 @@ fn pre_copy_from_the_first_question_to_the_last_figure() {
 }
 
 #[test]
+fn what_a_qemu_refuses_is_said_again_without_what_it_may_not_know() {
+    let mut driver = Driver::new(&MigrationSpec::default(), "unix:/m");
+    driver.setup = [Step {
+        side: Side::Destination,
+        command: "migrate-incoming",
+        arguments: json!({"uri": "unix:/m", "exit-on-error": false}),
+        otherwise: Some(json!({"uri": "unix:/m"})),
+    }]
+    .into();
+    driver.phase = Phase::Preparing;
+    let (side, command) = (Side::Destination, "migrate-incoming");
+    let said = driver.on(SECOND, Input::CommandFailed { side, command, error: "unexpected".into() });
+    assert_eq!(said, [Action::Execute { side, command, arguments: json!({"uri": "unix:/m"}) }]);
+}
+
+#[test]
+fn a_question_that_qemu_refuses_is_asked_again() {
+    let mut play = Play::prepared(|_| {});
+    play.heard();
+    let (side, command) = (Side::Source, "query-migrate");
+    play.hand(Input::CommandFailed { side, command, error: "busy".into() });
+    play.tick(1);
+    assert_eq!(play.heard(), ["source ?"]);
+}
+
+#[test]
 fn without_migration_events_the_answers_carry_it_through_until_the_guest_runs() {
     let mut play = Play::prepared(|_| {});
     play.heard();

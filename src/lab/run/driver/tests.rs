@@ -95,3 +95,15 @@ fn the_sources_answer_is_the_one_that_is_shown() {
     }
     assert_eq!(driver.sample().and_then(|sample| sample.status.as_deref()), Some("active"));
 }
+
+#[test]
+fn what_happened_is_told_in_its_order_and_no_moment_is_older_than_one_before() {
+    let mut driver = VmDriver::new(1);
+    driver.end(50);
+    // The guest's last record came before it was told to end.
+    driver.on(60, says(9, crate::lab::run::fake::end()));
+    let milestones: Vec<u64> = driver.milestones().iter().map(|milestone| milestone.host_ns).collect();
+    assert_eq!(milestones, [1, 9, 50]);
+    driver.on(20, VmInput::Tick);
+    assert_eq!(driver.now_ns, 60);
+}

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::lab::run::fake::Cue;
+use crate::lab::run::fake::hello;
 
 #[test]
 fn the_guest_is_asked_every_second_whether_it_hears_until_it_is_told_to_end() {
@@ -38,6 +39,20 @@ fn connections_that_are_broken_on_purpose_are_broken_as_often_as_the_scenario_sa
     let ran = fixture(|scenario| scenario.collect.restarts = 3).run();
     ran.passed();
     assert_eq!(ran.told("reconnect"), 3, "{ran:?}");
+}
+
+#[test]
+fn no_connection_is_broken_before_the_guest_has_spoken_nor_when_it_was_told_to_end() {
+    let mut fixture = fixture(|scenario| scenario.collect.restarts = 3);
+    let vm = &mut fixture.vm;
+    vm.without("boot").when("boot", 20_000, Cue::Says(hello())).when("boot", 20_000, Cue::Loads(100));
+    let ran = fixture.run();
+    ran.passed();
+    let told = ran.told_from("reconnect", "guest stop");
+    assert_eq!((ran.told("reconnect"), told.iter().filter(|told| *told == "reconnect").count()), (3, 3));
+    let heard = ran.heard.borrow();
+    let first = |what: &str| heard.iter().position(|told| told == what);
+    assert!(first("guest ping") < first("reconnect"), "{ran:?}");
 }
 
 #[test]

@@ -181,3 +181,37 @@ fn parameters_that_a_qemu_does_not_have_are_said_before_anything_is_switched() {
     let reason = play.end().reason.clone().unwrap_or_default();
     assert!(reason.contains("QEMU does not offer the migration parameter no-such"), "{reason}");
 }
+
+#[test]
+fn a_step_that_cannot_be_taken_where_the_guest_is_is_noted_and_not_tried() {
+    let after = |deed| When { after: Some(Nanos::from_secs(2)), ..step(deed) };
+    let mut play = Play::prepared(|spec| {
+        spec.postcopy = true;
+        spec.when = vec![after(Deed::Pause)];
+    });
+    play.says(Side::Source, &json!({"status": "postcopy-active", "ram": {"postcopy-bytes": 1}}));
+    play.heard();
+    play.tick(2);
+    let said = play.heard();
+    assert!(said.iter().any(|line| line.contains("the guest was at the destination already")), "{said:?}");
+    assert!(!said.contains(&"source stop".into()), "{said:?}");
+
+    let mut play = with(vec![after(Deed::Cut)]);
+    play.event(Side::Destination, "RESUME", json!({}));
+    play.tick(2);
+    let said = play.heard();
+    assert!(
+        said.iter().any(|line| line.contains("there was no post-copy whose link could be cut")),
+        "{said:?}"
+    );
+    assert!(!said.contains(&"source migrate-pause".into()), "{said:?}");
+}
+
+#[test]
+fn the_same_pass_told_twice_is_one_that_does_not_converge_at_most_once() {
+    let mut play = with(vec![When { not_converging: Some(2), ..step(Deed::PostCopy) }]);
+    for (pass, bytes) in [(1, 500), (2, 500), (2, 600), (2, 700)] {
+        play.says(Side::Source, &left(pass, bytes));
+    }
+    assert!(!play.heard().contains(&"mark".into()));
+}
