@@ -10,7 +10,7 @@ mod uris;
 
 pub use driver::Driver;
 pub use offer::{arguments_of, names, words_of};
-pub use setup::{SET_PARAMETERS, agree, capability_hint, missing_parameters, settings};
+pub use setup::{SET_PARAMETERS, agree, capability_hint, settings};
 pub use uris::Uris;
 
 use crate::record::{MigrationSample, Milestone, Side};

@@ -64,18 +64,23 @@ pub struct Agreement<'a> {
     pub missing: Vec<String>,
 }
 
-/// Compares what is wanted with what each side knows.
-pub fn agree<'a>(spec: &'a MigrationSpec, source: &[String], destination: &[String]) -> Agreement<'a> {
+/// Compares what is wanted with the capabilities that source and destination know, and the parameters that they take; these
+/// matter only where the scenario gives some by QEMU's names.
+pub fn agree<'a>(
+    spec: &'a MigrationSpec,
+    capabilities: [&[String]; 2],
+    parameters: [&[String]; 2],
+) -> Agreement<'a> {
     let mut agreement = Agreement::default();
     for (name, Wanted { on, otherwise }) in wanted(spec) {
-        let Some(who) = lacking(name, [source, destination]) else {
+        let Some(who) = lacking(name, capabilities) else {
             agreement.capabilities.insert(name, on);
             continue;
         };
         let what = format!("{who} not offer the migration capability {name}");
         match otherwise {
             Some(otherwise) => {
-                let meant = meant(name, source);
+                let meant = meant(name, capabilities[0]);
                 agreement
                     .missing
                     .push(format!("{what}{meant}: take a QEMU that does (--qemu PATH), or {otherwise}"));
@@ -83,11 +88,12 @@ pub fn agree<'a>(spec: &'a MigrationSpec, source: &[String], destination: &[Stri
             None => agreement.notes.push(format!("{what}: what it would add is absent")),
         }
     }
+    agreement.missing.extend(missing_parameters(spec, parameters));
     agreement
 }
 
 /// The parameters that the scenario gives by QEMU's names and that a side does not take, each in a sentence.
-pub fn missing_parameters(spec: &MigrationSpec, known: [&[String]; 2]) -> Vec<String> {
+fn missing_parameters(spec: &MigrationSpec, known: [&[String]; 2]) -> Vec<String> {
     let given = [("migration.parameters", &spec.parameters)]
         .into_iter()
         .chain(spec.when.iter().map(|step| ("migration.when", &step.parameters)));
@@ -183,6 +189,8 @@ mod tests {
     use super::*;
     use crate::lab::scenario::When;
 
+    const NONE: [&[String]; 2] = [&[], &[]];
+
     fn known(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
     }
@@ -192,7 +200,7 @@ mod tests {
         let spec = MigrationSpec { postcopy: true, preempt: true, ..MigrationSpec::default() };
         let new = known(&["events", "postcopy-ram", "postcopy-preempt", "postcopy-blocktime"]);
         let old = known(&["events", "postcopy-ram"]);
-        let agreement = agree(&spec, &new, &old);
+        let agreement = agree(&spec, [&new, &old], NONE);
         assert_eq!(agreement.capabilities, BTreeMap::from([("events", true), ("postcopy-ram", true)]));
         assert!(
             agreement.missing[0].contains("destination") && agreement.missing[0].contains("postcopy-preempt")
@@ -209,8 +217,9 @@ mod tests {
         spec.parameters = [("max-bandwidth", json!(7)), ("xbzrle-cache-size", json!(1 << 20))]
             .map(|(name, value)| (name.to_owned(), value))
             .into();
+        let taken = known(&["max-bandwidth", "xbzrle-cache-size"]);
         let known = known(&["events", "auto-converge", "xbzrle"]);
-        let agreement = agree(&spec, &known, &known);
+        let agreement = agree(&spec, [&known, &known], [&taken, &taken]);
         assert_eq!(agreement.missing, <[String; 0]>::default());
         let steps = steps(&spec, &agreement.capabilities, &Uris::same("unix:/s"));
         assert_eq!(
@@ -231,7 +240,7 @@ mod tests {
         let mut spec = MigrationSpec::default();
         spec.capabilities.insert("xbzrl".into(), true);
         let names = known(&["events", "xbzrle"]);
-        let said = agree(&spec, &names, &names).missing.join("\n");
+        let said = agree(&spec, [&names, &names], NONE).missing.join("\n");
         assert!(
             said.contains("QEMU does not offer the migration capability xbzrl (did you mean xbzrle?)"),
             "{said}"
@@ -242,7 +251,7 @@ mod tests {
             .push(When { parameters: [("multifd-channels".to_owned(), json!(4))].into(), ..When::default() });
         let (new, old) = (known(&["downtime-limit", "multifd-channels"]), known(&["downtime-limit"]));
         assert_eq!(
-            missing_parameters(&spec, [&new, &old]),
+            agree(&spec, [&names, &names], [&new, &old]).missing[2..],
             [
                 "QEMU does not offer the migration parameter downtimelimit of migration.parameters (did you mean \
                  downtime-limit?)",

@@ -4,9 +4,7 @@ use super::driver::NO_MAPPED_RAM;
 use super::host::Host;
 use super::huge_pages::{HugePagePool, guest_memory};
 use super::link::Link;
-use crate::lab::migrate::{
-    SET_PARAMETERS, agree, arguments_of, capability_hint, missing_parameters, names, settings,
-};
+use crate::lab::migrate::{SET_PARAMETERS, agree, arguments_of, capability_hint, names, settings};
 use crate::lab::scenario::{MigrationSpec, Scenario};
 use crate::lab::vm::{HostOptions, Qemu, Sockets, VmConfig};
 use crate::lab::wrong::given;
@@ -193,15 +191,15 @@ async fn capabilities(vm: &Qemu, scenario: &Scenario) -> anyhow::Result<()> {
     {
         bail!("{NO_MAPPED_RAM}");
     }
-    let agreement = agree(spec, &known, &known);
-    let mut missing = agreement.missing;
-    if spec.names_parameters() {
+    let parameters = if spec.names_parameters() {
         let schema = vm.qmp().execute("query-qmp-schema", Value::Null).await?;
-        let known = arguments_of(SET_PARAMETERS, &schema);
-        missing.extend(missing_parameters(spec, [&known, &known]));
-    }
-    if !missing.is_empty() {
-        bail!("{}", missing.join("; "));
+        arguments_of(SET_PARAMETERS, &schema)
+    } else {
+        Vec::new()
+    };
+    let agreement = agree(spec, [&known, &known], [&parameters, &parameters]);
+    if !agreement.missing.is_empty() {
+        bail!("{}", agreement.missing.join("; "));
     }
     for (command, arguments) in settings(spec, &agreement.capabilities) {
         let told = vm.qmp().execute(command, arguments).await;

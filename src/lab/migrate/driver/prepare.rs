@@ -3,7 +3,7 @@
 use super::postcopy::START_POSTCOPY;
 use super::{Driver, Phase, index, word};
 use crate::lab::migrate::offer::{arguments_of, names};
-use crate::lab::migrate::setup::{SET_PARAMETERS, agree, capability_hint, missing_parameters, steps};
+use crate::lab::migrate::setup::{SET_PARAMETERS, agree, capability_hint, steps};
 use crate::lab::migrate::{Action, MigrationResult};
 use crate::record::{MilestoneName, Side};
 use serde_json::Value;
@@ -30,9 +30,8 @@ impl Driver {
         if self.spec.names_parameters() && self.parameters.iter().any(Option::is_none) {
             return;
         }
-        let mut agreement = agree(&self.spec, source, destination);
         let parameters = self.parameters.each_ref().map(|known| known.as_deref().unwrap_or_default());
-        agreement.missing.extend(missing_parameters(&self.spec, parameters));
+        let agreement = agree(&self.spec, [source, destination], parameters);
         self.actions.extend(agreement.notes.into_iter().map(Action::Note));
         if !agreement.missing.is_empty() {
             return self.finish(MigrationResult::Failed, Some(agreement.missing.join("; ")));
