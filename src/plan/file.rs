@@ -38,6 +38,10 @@ impl PlanFile {
         let at_line = |at: usize, what: &str| shown(&format!("line {}{what}", line_of(text, at)));
         let table = DeTable::parse(text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
+            if let Some((key, first)) = key_twice(text, &error) {
+                let what = format!(": the key {key} stands in line {} already", line_of(text, first));
+                return vec![Fault { what: at_line(at, &what), remedy: "remove one of them".into() }];
+            }
             vec![Fault {
                 what: at_line(at, &format!(" is no TOML: {}", error.message())),
                 remedy: "write values in quotes, key = \"value\", and [[phase]] before the keys of a phase"
@@ -229,6 +233,35 @@ impl Reader {
 
     fn wrong(&mut self, at: usize, what: &str, remedy: &str) {
         self.faults.push((at, Fault { what: shown(what), remedy: remedy.into() }));
+    }
+}
+
+/// The key that stands twice in a text which is no TOML for that, and the byte where it stands first.
+pub fn key_twice<'a>(text: &'a str, error: &toml::de::Error) -> Option<(&'a str, usize)> {
+    let again = error.span().filter(|_| error.message() == "duplicate key")?;
+    let name = text.get(again.clone())?;
+    let mut starts = Vec::new();
+    // The parser lets go of the first of two tables of one name, but not before it has come to the second.
+    for text in [text, &text[..again.start]] {
+        add_starts(DeTable::parse_recoverable(text).0.get_ref(), name.trim_matches(['"', '\'']), &mut starts);
+    }
+    starts.into_iter().filter(|start| *start < again.start).max().map(|first| (name, first))
+}
+
+/// Where the key `name` stands, in whichever table.
+fn add_starts(table: &DeTable<'_>, name: &str, starts: &mut Vec<usize>) {
+    for (key, value) in table {
+        if key.get_ref() == name {
+            starts.push(key.span().start);
+        }
+        match value.get_ref() {
+            DeValue::Table(inner) => add_starts(inner, name, starts),
+            DeValue::Array(items) => {
+                let tables = items.iter().filter_map(|item| item.get_ref().as_table());
+                tables.for_each(|inner| add_starts(inner, name, starts));
+            }
+            _ => {}
+        }
     }
 }
 

@@ -34,7 +34,7 @@ pub use check::{Checked, check, crowded};
 pub use clock::ClockChoice;
 pub use content::{ContentSpec, dedup_fault};
 pub use fault::{Fault, Faults};
-pub use file::{PLAN_FILE_LIMIT, PlanFile};
+pub use file::{PLAN_FILE_LIMIT, PlanFile, key_twice};
 pub use hotspot::Hotspot;
 pub use kind::{Backing, MemoryKind, Numa, PageSize};
 pub use load::{Load, Ramp};

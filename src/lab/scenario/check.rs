@@ -7,7 +7,7 @@ use crate::units::{Nanos, PAGE_BYTES, shown};
 /// What the kernel and the guest program need beside the load, in bytes: less than this does not boot.
 pub(super) const GUEST_FLOOR_BYTES: u64 = 96 << 20;
 /// The longest name of a scenario, in bytes.
-pub(super) const NAME_LIMIT: usize = 100;
+const NAME_LIMIT: usize = 100;
 /// What is mistaken most often of a size.
 const BARE: &str = "a number without a unit is bytes";
 /// The shortest time that a guest is given to boot.
@@ -74,6 +74,12 @@ pub fn check(scenario: &Scenario) -> Vec<String> {
         faults.push("expect.throttled = true cannot be met: set migration.auto_converge = true".into());
     }
     faults
+}
+
+/// Why a run cannot be called so, where the name is made of a scenario's and of what tells its runs apart.
+pub fn too_long(name: &str) -> Option<String> {
+    (name.len() > NAME_LIMIT)
+        .then(|| format!("{name} is too long a name for a run: at most {NAME_LIMIT} letters"))
 }
 
 /// The name becomes part of a path, so it must not be able to leave its directory.

@@ -66,9 +66,12 @@ pub fn parameter(key: &str) -> Option<&'static Parameter> {
     Parameter::called(key.strip_prefix("load.")?, Scope::Scenario)
 }
 
-/// Whether `key` is a list of tables: such are written in a file, and not set.
-pub fn is_list(key: &str) -> bool {
-    matches!(key, "load.phase" | "load.region" | "migration.when")
+/// The list of tables that `key` is or is one of: such are written in a file, and not set.
+pub fn list(key: &str) -> Option<&'static str> {
+    let lists = ["load.phase", "load.region", "migration.when"];
+    lists
+        .into_iter()
+        .find(|list| key.strip_prefix(list).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
 }
 
 /// Sections whose keys are QEMU's own names.
@@ -77,6 +80,12 @@ const QEMUS: [&str; 2] = ["migration.capabilities", "migration.parameters"];
 /// Whether `key` is a section whose keys are QEMU's own names.
 pub fn is_qemus(key: &str) -> bool {
     QEMUS.contains(&key)
+}
+
+/// What to say where a section of QEMU's own names is set without one of them.
+pub fn without_name(section: &str) -> String {
+    let example = if section == QEMUS[0] { "auto-converge=true" } else { "downtime-limit=500" };
+    format!("{section} has keys of QEMU's own: name one, for example {section}.{example}")
 }
 
 /// The section and QEMU's own name of `key`, where it is one of QEMU's.

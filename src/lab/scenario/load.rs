@@ -2,16 +2,17 @@
 
 use super::change::{changed, said};
 use super::keys::{
-    expectation, expected, hint, is_list, is_qemus, is_section, kind_of, nearest, parameter, qemus,
+    expectation, expected, hint, is_qemus, is_section, kind_of, list, nearest, parameter, qemus, without_name,
 };
 use super::precedence::settle;
+use super::qemus_own::misfit;
 use super::{
     BUILTIN, Scale, Scenario,
     check::check,
     plan_file::{carry, take},
 };
 use crate::files::read_text;
-use crate::plan::{Setting, ValueKind};
+use crate::plan::{Setting, ValueKind, key_twice};
 use crate::units;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -22,6 +23,10 @@ use toml::{
 
 /// The largest scenario file that is read, in bytes.
 const FILE_LIMIT_BYTES: u64 = 1 << 20;
+
+/// What to say of a text that is no TOML.
+const NO_TOML: &str = "write [load] before the keys of a section, key = value in each line, and a value with a unit in quotes, such \
+                       as \"80M/s\"";
 
 /// A scenario that is not there or not right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -191,10 +196,13 @@ fn read(text: &str, origin: &str) -> Result<Scenario, ScenarioError> {
         wrong(error.span().map(|span| span.start), said(error.message(), key))
     };
     let table = DeTable::parse(text).map_err(|error| {
-        let message = format!(
-            "{}; write a value with a unit in quotes, such as \"80M/s\"",
-            said(error.message(), None)
-        );
+        let message = match key_twice(text, &error) {
+            Some((key, first)) => {
+                let line = place(text, first).split(':').nth(1).unwrap_or_default().to_owned();
+                format!("the key {} stands in line {line} already: remove one of them", shown(key))
+            }
+            None => format!("{}; {NO_TOML}", said(error.message(), None)),
+        };
         wrong(error.span().map(|span| span.start), message)
     })?;
     if let Some((start, key)) = unknown_key(table.get_ref()) {
@@ -207,6 +215,10 @@ fn read(text: &str, origin: &str) -> Result<Scenario, ScenarioError> {
             Some(key.span().start),
             format!("{name} is no section: write [{name}] before its keys"),
         ));
+    }
+    let migration = table.get_ref().get("migration").and_then(|section| section.get_ref().as_table());
+    if let Some((start, message)) = migration.and_then(|migration| misfit(migration, text)) {
+        return Err(wrong(Some(start), message));
     }
     let values = values(table.get_ref());
     if let Some((key, value)) = values.iter().find(|(key, value)| !is_of_kind(key, value.get_ref())) {
@@ -288,7 +300,7 @@ fn unknown_key(table: &DeTable<'_>) -> Option<(usize, String)> {
             DeValue::Table(section) if is_section(name) => {
                 for inner in section.keys() {
                     let full = format!("{name}.{}", inner.get_ref());
-                    if kind_of(&full).is_none() && !is_list(&full) && !is_qemus(&full) {
+                    if kind_of(&full).is_none() && list(&full).is_none() && !is_qemus(&full) {
                         return Some((inner.span().start, full));
                     }
                 }
@@ -312,10 +324,12 @@ fn set(scenario: &Scenario, assignment: &str) -> Result<Scenario, ScenarioError>
     if is_section(key) {
         return Err(wrong(format!("{key} is a section: name one of its keys; {}", expected(Some(key)))));
     }
-    if is_list(key) {
-        return Err(wrong(format!(
-            "{key} is a list of tables: write [[{key}]] in a scenario file, or in a plan for load.plan"
-        )));
+    if let Some(list) = list(key) {
+        let plan = if list.starts_with("load.") { ", or in a plan for load.plan" } else { "" };
+        return Err(wrong(format!("{list} is a list of tables: write [[{list}]] in a scenario file{plan}")));
+    }
+    if let Some(section) = key.strip_suffix('.').or(Some(key)).filter(|section| is_qemus(section)) {
+        return Err(wrong(without_name(section)));
     }
     if kind_of(key).is_none() && qemus(key).is_none() {
         return Err(wrong(format!("there is no key '{}': {}", shown(key), hint(key))));

@@ -12,6 +12,7 @@ mod link_rate;
 mod load;
 mod plan_file;
 mod precedence;
+mod qemus_own;
 mod scale;
 mod scan;
 mod trigger;
@@ -19,7 +20,7 @@ mod when;
 
 pub use bandwidth::Bandwidth;
 pub use builtin::{BUILTIN, Builtin, expand};
-pub use check::check;
+pub use check::{check, too_long};
 pub use demand::{Comparison, Demand};
 pub use keys::nearest;
 pub use link::{LinkKind, LinkSpec};

@@ -1,6 +1,6 @@
 //! One key of a scenario with several values: `--scan load.rate=20M/s,40M/s`.
 
-use super::{Resolved, Scale, ScenarioError, check::NAME_LIMIT, find_scaled};
+use super::{Resolved, Scale, ScenarioError, check::too_long, find_scaled};
 use crate::units::{UnitError, shown};
 use std::str::FromStr;
 
@@ -81,11 +81,7 @@ fn variant(
         let name = &mut resolved.scenario.name;
         *name = format!("{name}/{}", part(&format!("{key}-{value}")));
     }
-    if resolved.scenario.name.len() > NAME_LIMIT {
-        let name = resolved.scenario.name;
-        return Err(wrong(format!("{name} is too long a name for a run: at most {NAME_LIMIT} letters")));
-    }
-    Ok(resolved)
+    too_long(&resolved.scenario.name).map_or(Ok(resolved), |message| Err(wrong(message)))
 }
 
 fn wrong(message: String) -> ScenarioError {

@@ -53,6 +53,9 @@ pub enum Deed {
     Set,
 }
 
+/// How a scenario writes them.
+pub const DEEDS: [&str; 6] = ["post-copy", "pause", "cancel", "cut", "recover", "set"];
+
 /// The states of a migration in which something can be done, by QEMU's names up to 11.1.
 pub const STATES: [&str; 9] = [
     "setup",
@@ -138,6 +141,7 @@ pub(super) fn value_faults(parameters: &Parameters, steps: &[When]) -> Vec<Strin
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::lab::scenario::parse;
 
     #[test]
@@ -154,27 +158,21 @@ mod tests {
     }
 
     #[test]
+    fn every_deed_is_read() {
+        for deed in DEEDS {
+            let read: Deed = serde_json::from_value(deed.into()).unwrap();
+            assert_eq!(serde_json::to_value(read).unwrap(), deed);
+        }
+    }
+
+    #[test]
     fn a_step_that_cannot_be_is_refused_with_its_number_and_the_way_out() {
         for (step, part) in [
             ("do = \"cancel\"", "step 1: it has no condition: give it pass, after, not_converging or status"),
             ("after = \"3m\"\ndo = \"cancel\"", "after = 3m never comes: migration.timeout = 2m"),
-            ("pass = 2", "missing field `do`"),
-            (
-                "pass = 2\ndo = \"set\"\nparameters = { x = nan }",
-                "migration.parameters.x cannot be: a parameter has",
-            ),
             ("pass = 0\ndo = \"cancel\"", "passes are counted from 1"),
-            (
-                "status = \"activ\"\ndo = \"cancel\"",
-                "nothing can be done at the migration status 'activ': expected one of setup, active",
-            ),
             ("pass = 2\ndo = \"set\"", "do = \"set\" and parameters go together"),
             ("pass = 2\ndo = \"pause\"\nparameters = { x = 1 }", "do = \"set\" and parameters go together"),
-            (
-                "pass = 2\ndo = \"stop\"",
-                "unknown variant `stop`, expected one of `post-copy`, `pause`, `cancel`",
-            ),
-            ("passes = 2\ndo = \"pause\"", "unknown field `passes`, expected one of `pass`, `after`"),
         ] {
             let said = parse(&format!("[[migration.when]]\n{step}\n"), "x").unwrap_err().to_string();
             assert!(said.contains(part), "{step}: {said}");

@@ -117,7 +117,14 @@ fn a_section_or_a_list_that_is_set_and_a_section_without_keys_are_answered_with_
     for (assignment, expected) in [
         ("load=1", "load is a section: name one of its keys; expected one of load.memory, load.pages"),
         ("vm=1", "expected one of vm.memory, vm.cpus"),
-        ("load.phase=x", "write [[load.phase]] in a scenario file"),
+        ("load.phase=x", "write [[load.phase]] in a scenario file, or in a plan"),
+        (
+            "migration.when.pass=3",
+            "migration.when is a list of tables: write [[migration.when]] in a scenario file",
+        ),
+        ("migration.parameters=5", "name one, for example migration.parameters.downtime-limit=500"),
+        ("migration.parameters.=5", "name one, for example migration.parameters.downtime-limit=500"),
+        ("migration.capabilities.=5", "name one, for example migration.capabilities.auto-converge=true"),
     ] {
         let said = find("smoke/precopy", &[assignment.to_owned()]).unwrap_err().to_string();
         assert!(said.contains(assignment) && said.contains(expected), "{said}");
@@ -143,6 +150,25 @@ fn memory_in_bare_bytes_is_answered_with_a_size_and_what_a_bare_number_means() {
 fn a_value_without_its_quotes_is_answered_with_quotes() {
     let said = parse("[load]\nrate = 80M/s\n", "x").unwrap_err().to_string();
     assert!(said.contains("x:2:") && said.contains("in quotes, such as \"80M/s\""), "{said}");
+}
+
+#[test]
+fn a_key_that_stands_twice_is_named_with_both_lines() {
+    for (text, said) in [
+        (
+            "[load]\nrate = \"1M/s\"\nrate = \"2M/s\"\n",
+            "x:3:1: the key rate stands in line 2 already: remove one",
+        ),
+        ("[load]\nseed = 1\n[vm]\ncpus = 1\n[load]\n", "x:5:2: the key load stands in line 1 already"),
+        ("[migration]\nparameters = { a = 1, a = 2 }\n", "x:2:23: the key a stands in line 2 already"),
+        (
+            "[[load.phase]]\nname = \"a\"\n[[load.phase]]\nname = \"b\"\nname = \"c\"\n",
+            "x:5:1: the key name stands in line 4",
+        ),
+    ] {
+        let error = parse(text, "x").unwrap_err().to_string();
+        assert!(error.starts_with(said), "{error}");
+    }
 }
 
 #[test]
