@@ -2,8 +2,10 @@
 #![cfg(feature = "host")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod renewed;
+
+use renewed::is_current;
 use std::fmt::Write as _;
-use std::path::Path;
 use sully::plan::{PARAMETERS, Parameter, PhaseAsked, Plan, RegionAsked, Scope};
 
 const BEGINNING: &str = "\
@@ -81,19 +83,7 @@ fn page() -> String {
 
 #[test]
 fn the_page_of_parameters_is_that_of_the_table() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/PARAMETERS.md");
-    let made = page();
-    if std::env::var_os("SULLY_RENEW").is_some() {
-        std::fs::write(&path, &made).unwrap();
-    }
-    let kept = std::fs::read_to_string(&path).unwrap_or_default();
-    let differs = made.lines().zip(kept.lines()).position(|(made, kept)| made != kept);
-    assert!(
-        made == kept,
-        "docs/PARAMETERS.md is not the table's any more (first at line {}); if the change is meant, renew it: \
-         SULLY_RENEW=1 cargo test --test parameters",
-        differs.unwrap_or_else(|| made.lines().count().min(kept.lines().count())) + 1
-    );
+    is_current("PARAMETERS.md", &page(), "SULLY_RENEW=1 cargo test --test parameters");
 }
 
 #[test]

@@ -2,36 +2,24 @@
 #![cfg(feature = "host")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod renewed;
+
 use jsonschema::Validator;
+use renewed::is_current;
 use serde_json::Value;
 use std::path::Path;
 use sully::record::schema::{commands, records};
 
-fn project() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
 /// Compares a schema with its file, or writes the file where that is asked for.
 fn stands_in(name: &str, schema: &Value) {
-    let path = project().join("docs/schema").join(name);
     let made = serde_json::to_string_pretty(schema).unwrap() + "\n";
-    if std::env::var_os("SULLY_RENEW").is_some() {
-        std::fs::write(&path, &made).unwrap();
-    }
-    let kept = std::fs::read_to_string(&path).unwrap_or_default();
-    let differs = made.lines().zip(kept.lines()).position(|(made, kept)| made != kept);
-    assert!(
-        made == kept,
-        "docs/schema/{name} is not the schema of the types any more (first at line {}); \
-         if the change is meant, renew it: make schema",
-        differs.unwrap_or_else(|| made.lines().count().min(kept.lines().count())) + 1
-    );
+    is_current(&format!("schema/{name}"), &made, "make schema");
 }
 
 /// The golden lines whose file names begin so.
 fn golden(prefix: &str) -> Vec<Value> {
     let mut lines = Vec::new();
-    for entry in std::fs::read_dir(project().join("tests/golden/v1")).unwrap() {
+    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1")).unwrap() {
         let path = entry.unwrap().path();
         if path.file_name().unwrap().to_str().unwrap().starts_with(prefix) {
             let text = std::fs::read_to_string(path).unwrap();
