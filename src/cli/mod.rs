@@ -5,3 +5,5 @@ pub mod guest;
 pub mod lab;
 mod print;
 mod say;
+#[cfg(feature = "host")]
+mod width;

@@ -5,7 +5,8 @@ mod table;
 use super::interrupt::interruptions;
 use crate::cli::say::say;
 use crate::lab::collect::{Options, collect};
-use crate::units::{ByteSize, Nanos};
+use crate::units::{ByteSize, Nanos, UnitError};
+use crate::wire::RECORD_LIMIT_BYTES;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -33,11 +34,25 @@ pub struct CollectArgs {
     pub duration: Option<Nanos>,
     /// The most that is kept of one session, and a fourth of what is kept of all those of one socket; what comes beyond is
     /// counted, and the exit code is 3
-    #[arg(long, value_name = "SIZE", default_value = "1G")]
+    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = limit)]
     pub limit: ByteSize,
     /// Show nothing
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+/// A limit that holds at least one record, however long.
+fn limit(text: &str) -> Result<ByteSize, String> {
+    let size: ByteSize = text.parse().map_err(|error: UnitError| error.to_string())?;
+    let least = ByteSize(RECORD_LIMIT_BYTES as u64);
+    if size < least {
+        return Err(format!(
+            "no more than {} bytes would be kept, and one record may take {least}: give at least that, \
+             for example 1G; a number without a unit is bytes",
+            size.0
+        ));
+    }
+    Ok(size)
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
@@ -101,6 +116,16 @@ fn raise_file_limit() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_limit_that_holds_no_record_is_refused_with_what_a_bare_number_means() {
+        for wrong in ["1", "0", "100K", "262143"] {
+            let said = limit(wrong).unwrap_err();
+            assert!(said.contains("may take 256K") && said.contains("without a unit is bytes"), "{said}");
+        }
+        assert!(limit("lots").unwrap_err().contains("'lots' is not a size"));
+        assert_eq!((limit("256K"), limit("1G")), (Ok(ByteSize(256 << 10)), Ok(ByteSize(1 << 30))));
+    }
 
     #[test]
     fn a_port_alone_is_one_of_this_machine_and_what_is_none_is_shown_one() {

@@ -3,28 +3,34 @@
 use crate::cli::{
     print::{print, print_with},
     say::say,
+    width::width,
 };
 use crate::lab::{
-    report::{csv, json, text, write_derived, write_pages},
+    report::{csv, json, markdown, text, write_derived, write_pages},
     rundir::{OWN_FILES, REPORT_FILE, ReadError, RunData, find_runs},
     view::RunView,
     wrong::given,
 };
 use crate::units::harmless;
+use console::Term;
 use std::path::{Path, PathBuf};
 
 /// One run explained, or several compared.
 #[derive(Debug, Clone, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct ReportArgs {
     /// Run directories, as `sully-lab run` wrote them, sessions' directories of `sully-lab collect`, or directories of such
     #[arg(required = true, value_name = "DIR")]
     pub dirs: Vec<PathBuf>,
     /// Where the page goes [default: report.html in DIR, or beside several]
-    #[arg(short = 'o', long = "output", value_name = "FILE.html", conflicts_with_all = ["text", "json", "csv"])]
+    #[arg(short = 'o', long = "output", value_name = "FILE.html", conflicts_with_all = ["text", "markdown", "json", "csv"])]
     pub output: Option<PathBuf>,
     /// Print the text only, write no page
     #[arg(long, conflicts_with_all = ["json", "csv"])]
     pub text: bool,
+    /// Print the comparison of several runs, or the report on one, as Markdown only, write no page
+    #[arg(long, conflicts_with_all = ["text", "json", "csv"])]
+    pub markdown: bool,
     /// Print the figures as JSON only, write no page
     #[arg(long, conflicts_with = "csv")]
     pub json: bool,
@@ -51,9 +57,10 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<()> {
     match args {
         ReportArgs { csv: true, .. } => print_with(|out| csv(&runs, out))?,
         ReportArgs { json: true, .. } => print(&json(&runs)?)?,
-        _ => print(&text(&runs))?,
+        ReportArgs { markdown: true, .. } => print(&markdown(&runs))?,
+        _ => print(&text(&runs, width(&Term::stdout())))?,
     }
-    if args.json || args.text || args.csv {
+    if args.json || args.text || args.csv || args.markdown {
         return unread;
     }
     let page = args.output.clone().unwrap_or_else(|| page_path(&dirs));
@@ -148,7 +155,7 @@ fn beside(dir: &Path) -> PathBuf {
 mod tests {
     use super::*;
     use crate::lab::{
-        rundir::{ANALYSIS_FILE, COMPARISON_FILE},
+        rundir::{ANALYSIS_FILE, COMPARISON_FILE, COMPARISON_TEXT_FILE},
         timeline::fixture::{Story, write_dir},
     };
     use clap::{Args, FromArgMatches};
@@ -164,7 +171,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         write_dir(&Story::precopy().run_data(), dir.path());
         let (place, page) = (dir.path().to_str().unwrap(), dir.path().join(REPORT_FILE));
-        for only in ["--text", "--json", "--csv"] {
+        for only in ["--text", "--markdown", "--json", "--csv"] {
             run(&parsed(&[place, only]).unwrap()).unwrap();
             assert!(!page.exists());
         }
@@ -211,6 +218,8 @@ mod tests {
         }
         run(&parsed(&[dir.path().to_str().unwrap()]).unwrap()).unwrap();
         let text = std::fs::read_to_string(dir.path().join("demo").join(COMPARISON_FILE)).unwrap();
+        let shown = std::fs::read_to_string(dir.path().join("demo").join(COMPARISON_TEXT_FILE)).unwrap();
+        assert!(shown.starts_with("# 2 runs compared\n"), "{shown}");
         let found: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!((&found["schema"], &found["groups"][0]["runs"]), (&1.into(), &2.into()));
     }
@@ -235,9 +244,13 @@ mod tests {
 
     #[test]
     fn contradicting_wishes_are_refused() {
-        for wrong in
-            [&["a", "--text", "--json"][..], &["a", "--csv", "--json"], &["a", "--text", "-o", "x.html"], &[]]
-        {
+        for wrong in [
+            &["a", "--text", "--json"][..],
+            &["a", "--markdown", "--text"],
+            &["a", "--csv", "--json"],
+            &["a", "--text", "-o", "x.html"],
+            &[],
+        ] {
             assert!(parsed(wrong).is_err(), "{wrong:?}");
         }
     }

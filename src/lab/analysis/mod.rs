@@ -19,7 +19,7 @@ mod work;
 
 pub use away::{Availability, TimeByClass};
 pub use link_share::LinkShare;
-pub use repeats::{Difference, Group, Repeats, Spread, size as effect_size};
+pub use repeats::{Difference, Group, RUNS, Repeats, Spread, size as effect_size};
 pub use settling::{SettledBy, Settling};
 pub use slowdown::{Ratio, Slowdown};
 pub use tax::Tax;

@@ -4,11 +4,15 @@ use super::{
     hlog::{COMMENT, hlog},
     html::html,
     json::{analysis_json, comparison_json},
+    markdown::markdown,
 };
 use crate::{
     files::{open_regular, replace},
     lab::{
-        rundir::{ANALYSIS_FILE, COMPARISON_FILE, HLOG_FILE, QEMU_FILE, RECORDS_FILE, RUN_FILE},
+        rundir::{
+            ANALYSIS_FILE, COMPARISON_FILE, COMPARISON_TEXT_FILE, HLOG_FILE, QEMU_FILE, RECORDS_FILE,
+            RUN_FILE,
+        },
         view::RunView,
     },
 };
@@ -48,9 +52,12 @@ pub fn write_pages(runs: &[RunView], page: &Path) -> anyhow::Result<()> {
     write_file(page, html(runs)?.as_bytes())
         .with_context(|| format!("cannot write the report to '{}'", page.display()))?;
     if runs.len() > 1 {
-        let path = page.with_file_name(COMPARISON_FILE);
-        write_file(&path, comparison_json(runs)?.as_bytes())
-            .with_context(|| format!("cannot write the comparison to '{}'", path.display()))?;
+        let files = [(COMPARISON_FILE, comparison_json(runs)?), (COMPARISON_TEXT_FILE, markdown(runs))];
+        for (name, text) in files {
+            let path = page.with_file_name(name);
+            write_file(&path, text.as_bytes())
+                .with_context(|| format!("cannot write the comparison to '{}'", path.display()))?;
+        }
     }
     Ok(())
 }

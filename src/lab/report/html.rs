@@ -3,6 +3,7 @@
 use super::{
     charts::{Curves, embedded},
     compare::{comparison, unlike},
+    costs::{costs, which},
     cycles::cycles,
     facts::{EMULATED, consoles, facts, is_emulated, notes, verdict},
     felt::felt,
@@ -57,9 +58,10 @@ pub fn html(runs: &[RunView]) -> anyhow::Result<String> {
     let mut comparisons = Vec::new();
     if runs.len() > 1 {
         let mut table = comparison(runs);
-        table.note = unlike(runs).unwrap_or_default();
+        let found = together(runs);
+        table.note = which(&found).into_iter().chain(unlike(runs)).collect::<Vec<_>>().join(" ");
         comparisons.push(table);
-        comparisons.extend(repeats(&together(runs)));
+        comparisons.extend(costs(&found).into_iter().chain(repeats(&found)));
     }
     let curves: Vec<Curves> = runs.iter().map(|run| Curves::of(run.timeline())).collect();
     let names: Vec<&str> = runs.iter().map(|run| run.data().run.name.as_str()).collect();

@@ -38,10 +38,64 @@ impl Table {
     }
 
     /// As text: columns aligned and set apart by two spaces, every line indented by two. Where that is wider than
-    /// `width`, cells of words are wrapped, never cut.
+    /// `width`, cells of words are wrapped, and columns of figures that find no room stand below the others; nothing is cut.
     pub fn to_text(&self, width: usize) -> String {
         let mut lines = vec![self.title.clone()];
+        for part in self.parts(width) {
+            lines.extend(part.lines(width));
+        }
+        if !self.note.is_empty() {
+            lines.extend(wrap(&self.note, width - 2).into_iter().map(|line| format!("  {line}")));
+        }
+        lines.iter().flat_map(|line| [line.trim_end(), "\n"]).collect()
+    }
+
+    /// The table in parts that are no wider than `width`, each with the names of its rows.
+    fn parts(&self, width: usize) -> Vec<Self> {
         let widths = self.widths(width);
+        let is_wide = |columns: &[usize]| {
+            let names = widths.first().map_or(0, |names| names + 2);
+            names + columns.iter().map(|column| widths[*column] + 2).sum::<usize>() > width
+        };
+        let mut parts: Vec<Vec<usize>> = Vec::new();
+        for column in 1..widths.len() {
+            match parts.last_mut() {
+                Some(part) if !is_wide(&[part.as_slice(), &[column]].concat()) => part.push(column),
+                _ => parts.push(vec![column]),
+            }
+        }
+        if self.words || parts.len() < 2 {
+            return vec![self.clone()];
+        }
+        parts.iter().map(|columns| self.part(columns)).collect()
+    }
+
+    /// The first column and these.
+    fn part(&self, columns: &[usize]) -> Self {
+        let chosen = |cells: &[String]| -> Vec<String> {
+            [0].iter().chain(columns).filter_map(|column| cells.get(*column).cloned()).collect()
+        };
+        let mut groups: Vec<(String, usize)> = Vec::new();
+        let names: Vec<usize> = self
+            .groups
+            .iter()
+            .enumerate()
+            .flat_map(|(index, (_, count))| std::iter::repeat_n(index, *count))
+            .collect();
+        let mut last = None;
+        for index in [0].iter().chain(columns).filter_map(|column| names.get(*column)) {
+            match groups.last_mut() {
+                Some((_, count)) if last == Some(index) => *count += 1,
+                _ => groups.push((self.groups[*index].0.clone(), 1)),
+            }
+            last = Some(index);
+        }
+        let rows = self.rows.iter().map(|row| chosen(row)).collect();
+        Self { groups, head: chosen(&self.head), rows, ..self.clone() }
+    }
+
+    fn lines(&self, width: usize) -> Vec<String> {
+        let (mut lines, widths) = (Vec::new(), self.widths(width));
         if !self.groups.is_empty() {
             lines.push(self.group_line(&widths));
         }
@@ -51,10 +105,7 @@ impl Table {
         for row in &self.rows {
             lines.extend(self.wrapped(row, &widths));
         }
-        if !self.note.is_empty() {
-            lines.extend(wrap(&self.note, width - 2).into_iter().map(|line| format!("  {line}")));
-        }
-        lines.iter().flat_map(|line| [line.trim_end(), "\n"]).collect()
+        lines
     }
 
     fn widths(&self, width: usize) -> Vec<usize> {
@@ -157,6 +208,18 @@ mod tests {
         table.rows = vec![row(&["pre-copy", "1 µs", "12 ms"]), row(&["after", "10 µs", "-"])];
         let expected = "Stages\n            service ────\n  stage       p50    p99\n  pre-copy   1 µs  12 ms\n  after     10 µs      -\n";
         assert_eq!(table.to_text(80), expected);
+    }
+
+    #[test]
+    fn columns_that_find_no_room_stand_below_the_others_with_the_names_of_rows_and_groups() {
+        let mut table = Table::with_head("Stages", &["stage", "p50", "p99", "p50", "p99"]);
+        table.groups = vec![(String::new(), 1), ("service".into(), 2), ("response".into(), 2)];
+        table.rows = vec![row(&["pre-copy", "1 µs", "12 ms", "123 ms", "4 s"])];
+        table.note = "A note.".into();
+        let expected = "Stages\n            service ───  response\n  stage      p50    p99       p50\n  pre-copy  1 µs  12 ms    123 ms\n            \
+                        response\n  stage          p99\n  pre-copy       4 s\n  A note.\n";
+        assert_eq!(table.to_text(34), expected);
+        assert!(table.to_text(60).contains("  pre-copy  1 µs  12 ms  123 ms  4 s"), "{}", table.to_text(60));
     }
 
     #[test]

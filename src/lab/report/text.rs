@@ -1,7 +1,8 @@
-//! The report for a terminal: plain text, at most 110 columns wide.
+//! The report for a terminal: plain text, as wide as asked for.
 
 use super::{
     compare::{comparison, unlike},
+    costs::which,
     cycles::cycles,
     facts::{EMULATED, consoles, facts, is_emulated, notes, verdict},
     felt::felt,
@@ -13,49 +14,51 @@ use super::{
 };
 use crate::{lab::view::RunView, units::harmless};
 
-/// The widest line.
-const WIDTH: usize = 110;
+/// The widest line that reads well.
+pub const WIDTH: usize = 110;
 /// The most runs side by side.
 const COLUMNS: usize = 4;
 
-/// The report on these runs as plain text, at most 110 columns wide but for words that are longer. Where there are
+/// The report on these runs as plain text, at most `width` columns wide but for words that are longer. Where there are
 /// several, their comparison comes first.
-pub fn text(runs: &[RunView]) -> String {
+pub fn text(runs: &[RunView], width: usize) -> String {
     let mut parts = Vec::new();
     if runs.len() > 1 {
-        parts.extend(side_by_side(runs));
-        parts.extend(unlike(runs).map(|sentence| lines(&wrap(&sentence, WIDTH))));
-        parts.extend(repeats(&together(runs)).iter().map(|table| table.to_text(WIDTH)));
+        parts.extend(side_by_side(runs, width));
+        let found = together(runs);
+        let sentences = which(&found).into_iter().chain(unlike(runs));
+        parts.extend(sentences.map(|sentence| lines(&wrap(&sentence, width))));
+        parts.extend(repeats(&found).iter().map(|table| table.to_text(width)));
     }
-    parts.extend(runs.iter().map(one));
+    parts.extend(runs.iter().map(|run| one(run, width)));
     harmless(&parts.join("\n"))
 }
 
 /// As many runs side by side as fit.
-fn side_by_side(runs: &[RunView]) -> Vec<String> {
+fn side_by_side(runs: &[RunView], width: usize) -> Vec<String> {
     let in_columns =
-        |columns| -> Vec<String> { runs.chunks(columns).map(|few| comparison(few).to_text(WIDTH)).collect() };
+        |columns| -> Vec<String> { runs.chunks(columns).map(|few| comparison(few).to_text(width)).collect() };
     let fits = |tables: &Vec<String>| {
-        tables.iter().all(|table| table.lines().all(|line| line.chars().count() <= WIDTH))
+        tables.iter().all(|table| table.lines().all(|line| line.chars().count() <= width))
     };
     (2..=COLUMNS).rev().map(in_columns).find(fits).unwrap_or_else(|| in_columns(1))
 }
 
 /// One run.
-fn one(run: &RunView) -> String {
+fn one(run: &RunView, width: usize) -> String {
     let (data, timeline) = (run.data(), run.timeline());
     let name = &data.run.name;
     let mut parts = vec![format!("{name}\n{}\n", "═".repeat(name.chars().count()))];
-    parts.push(lines(&wrap(&headline(data, timeline), WIDTH)));
-    parts.push(lines(&wrap(&format!("Verdict: {}.", verdict(data)), WIDTH)));
+    parts.push(lines(&wrap(&headline(data, timeline), width)));
+    parts.push(lines(&wrap(&format!("Verdict: {}.", verdict(data)), width)));
     for (title, console) in consoles(data) {
         let indented: Vec<String> = console.iter().map(|line| format!("  {line}")).collect();
         parts.push(format!("\n{title}\n{}", lines(&indented)));
     }
     if is_emulated(data) {
-        parts.push(lines(&wrap(EMULATED, WIDTH)));
+        parts.push(lines(&wrap(EMULATED, width)));
     }
-    let shown = |table: &Table| format!("\n{}", table.to_text(WIDTH));
+    let shown = |table: &Table| format!("\n{}", table.to_text(width));
     let felt = felt(run.analysis(), is_emulated(data));
     parts.extend(
         cycles(data, timeline)
@@ -68,15 +71,15 @@ fn one(run: &RunView) -> String {
     parts.push(shown(&facts(data)));
     let notes = notes(data, timeline);
     if !notes.is_empty() {
-        let items = notes.iter().flat_map(|note| hanging(note));
+        let items = notes.iter().flat_map(|note| hanging(note, width));
         parts.push(format!("\nNotes\n{}", lines(&items.collect::<Vec<_>>())));
     }
     parts.concat()
 }
 
 /// A note as an item of a list.
-fn hanging(note: &str) -> Vec<String> {
-    let wrapped = wrap(note, WIDTH - 4);
+fn hanging(note: &str, width: usize) -> Vec<String> {
+    let wrapped = wrap(note, width - 4);
     let lines = wrapped.iter().enumerate();
     lines.map(|(index, line)| format!("  {} {line}", if index == 0 { '·' } else { ' ' })).collect()
 }
@@ -100,14 +103,16 @@ mod tests {
 
     #[test]
     fn no_line_is_wider_than_a_terminal() {
-        for line in text(&stories()).lines() {
-            assert!(line.chars().count() <= WIDTH, "{} wide: {line}", line.chars().count());
+        for width in [80, 90, WIDTH] {
+            for line in text(&stories(), width).lines() {
+                assert!(line.chars().count() <= width, "{} wide: {line}", line.chars().count());
+            }
         }
     }
 
     #[test]
     fn the_report_reads_as_it_always_did() {
-        insta::assert_snapshot!(text(&stories()));
+        insta::assert_snapshot!(text(&stories(), WIDTH));
     }
 
     #[test]
@@ -115,7 +120,7 @@ mod tests {
         let mut data = Story { completed_ms: None, blackout: None, ..Story::precopy() }.run_data();
         data.run.verdict.outcome = Outcome::Judged;
         data.destination_console = vec!["Kernel panic - not syncing".into()];
-        let said = text(&[RunView::new(data.data())]);
+        let said = text(&[RunView::new(data.data())], WIDTH);
         assert!(said.contains("Verdict: failed: the migration did not complete."), "{said}");
         assert!(
             said.contains("The destination's console ended with\n  Kernel panic - not syncing\n"),
@@ -128,7 +133,7 @@ mod tests {
         let mut data = Story::precopy().run_data();
         (data.arrivals, data.qemu, data.run.milestones) = (Vec::new(), Vec::new(), Vec::new());
         (data.run.source, data.run.destination) = (None, None);
-        let said = text(&[RunView::new(data.data())]);
+        let said = text(&[RunView::new(data.data())], WIDTH);
         assert!(said.contains("No migration was started.") && !said.contains("by stage"), "{said}");
     }
 
@@ -140,7 +145,7 @@ mod tests {
         for (index, arrival) in (0u64..).zip(late) {
             arrival.host_ns += if index == 0 { 0 } else { 2_000_000_000 };
         }
-        let said = text(&[RunView::new(data.data())]);
+        let said = text(&[RunView::new(data.data())], WIDTH);
         let stood =
             "the guest went to another socket at 11.00 s, and how long it stood still cannot\nbe told.";
         assert!(said.contains(stood), "{said}");
@@ -153,7 +158,7 @@ mod tests {
         let story = Story { frozen_clock: false, ..Story::precopy() };
         let mut data = story.session_data(&[Side::Source]);
         let run = RunView::new(data.data());
-        let said = text(std::slice::from_ref(&run)).split_whitespace().collect::<Vec<_>>().join(" ");
+        let said = text(std::slice::from_ref(&run), WIDTH).split_whitespace().collect::<Vec<_>>().join(" ");
         for sentence in [
             "1 blackout: 400 ms at 11.00 s (told by a lone gap of all vCPUs alone, so it may be the stall in which QEMU set",
             "800 ms (0.50)",
@@ -161,7 +166,7 @@ mod tests {
             assert!(said.contains(sentence), "{sentence}: {said}");
         }
         data.arrivals.retain(|arrival| !matches!(arrival.record.body, Body::Gap(_)));
-        let said = text(&[RunView::new(data.data())]);
+        let said = text(&[RunView::new(data.data())], WIDTH);
         assert!(
             said.contains("gap records are missing, so whether it had a blackout cannot be told"),
             "{said}"
@@ -173,7 +178,7 @@ mod tests {
         let both = [Side::Source, Side::Destination];
         let story = Story { frozen_clock: false, end_ms: 14_000, ..Story::precopy() };
         let run = RunView::new(story.session_data(&both).data());
-        let said = text(&[run]);
+        let said = text(&[run], WIDTH);
         for sentence in [
             "session 00c0ffee00c0ffee of vm7\n",
             "1 blackout: 400 ms at 11.00 s.",

@@ -2,8 +2,9 @@
 //! over.
 
 use super::{
-    ANALYSIS_FILE, COMPARISON_FILE, DESTINATION_CONSOLE_FILE, HLOG_FILE, Limits, QEMU_FILE, RECORDS_FILE,
-    REPORT_FILE, RUN_FILE, ReadError, SESSION_FILE, SOURCE_CONSOLE_FILE, session::is_session,
+    ANALYSIS_FILE, COMPARISON_FILE, COMPARISON_TEXT_FILE, DESTINATION_CONSOLE_FILE, HLOG_FILE, Limits,
+    QEMU_FILE, RECORDS_FILE, REPORT_FILE, RUN_FILE, ReadError, SESSION_FILE, SOURCE_CONSOLE_FILE,
+    session::is_session,
 };
 use std::{
     collections::BTreeSet,
@@ -12,9 +13,10 @@ use std::{
 };
 
 /// Files that `runs/*` and `runs/NAME/*` give besides.
-const OWN_FILES: [&str; 8] = [
+const OWN_FILES: [&str; 9] = [
     ANALYSIS_FILE,
     COMPARISON_FILE,
+    COMPARISON_TEXT_FILE,
     REPORT_FILE,
     RECORDS_FILE,
     QEMU_FILE,

@@ -47,10 +47,12 @@ pub const DESTINATION_CONSOLE_FILE: &str = "console-destination.log";
 pub const ANALYSIS_FILE: &str = "analysis.json";
 /// What several runs say together, beside their report.
 pub const COMPARISON_FILE: &str = "comparison.json";
+/// The same for people, as Markdown.
+pub const COMPARISON_TEXT_FILE: &str = "comparison.md";
 /// The report.
 pub const REPORT_FILE: &str = "report.html";
 /// The files of a run or a session that have names of their own: no page may be written over one.
-pub const OWN_FILES: [&str; 9] = [
+pub const OWN_FILES: [&str; 10] = [
     RUN_FILE,
     SESSION_FILE,
     RECORDS_FILE,
@@ -60,4 +62,5 @@ pub const OWN_FILES: [&str; 9] = [
     HLOG_FILE,
     ANALYSIS_FILE,
     COMPARISON_FILE,
+    COMPARISON_TEXT_FILE,
 ];

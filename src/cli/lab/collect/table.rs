@@ -4,6 +4,7 @@ use crate::cli::say::say;
 use crate::lab::collect::{View, called};
 use crate::lab::hostclock;
 use crate::units::{ByteSize, PAGE_BYTES};
+use console::Term;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
     io::{IsTerminal, stderr},
@@ -46,7 +47,7 @@ impl Live {
         match &self.out {
             Out::Silent => {}
             Out::Terminal(bar) => {
-                bar.set_message(table(views, hostclock::mono_ns()));
+                bar.set_message(table(views, hostclock::mono_ns(), columns_of_terminal()));
                 bar.tick();
             }
             Out::Plain => news.iter().for_each(say),
@@ -55,35 +56,70 @@ impl Live {
 
     /// Shows how it ended.
     pub fn finish(&self, views: &[View]) {
-        let table = table(views, hostclock::mono_ns());
+        let table = |width| table(views, hostclock::mono_ns(), width);
         match &self.out {
             Out::Silent => {}
-            Out::Terminal(bar) => bar.finish_with_message(table),
-            Out::Plain => say(table),
+            Out::Terminal(bar) => bar.finish_with_message(table(columns_of_terminal())),
+            Out::Plain => say(table(usize::MAX - 1)),
         }
     }
 }
 
+/// How wide the terminal is.
+fn columns_of_terminal() -> usize {
+    Term::stderr().size_checked().map_or(usize::MAX - 1, |(_, columns)| columns.into())
+}
+
+/// A column: its name, its width, and how little it matters where there is no room for all.
+type Column = (&'static str, usize, u32);
+
+const COLUMNS: [Column; 11] = [
+    ("VM", 24, 0),
+    ("session", 18, 10),
+    ("phase", 9, 1),
+    ("dirties", 11, 2),
+    ("service p99", 11, 5),
+    ("throttle", 8, 6),
+    ("silence", 9, 4),
+    ("corrupt", 7, 7),
+    ("records", 8, 8),
+    ("lost", 5, 3),
+    ("given up", 8, 9),
+];
+
+/// The columns that fit into `width`, by how much they matter, in their order.
+fn columns(width: usize) -> Vec<usize> {
+    let mut by_weight: Vec<usize> = (0..COLUMNS.len()).collect();
+    by_weight.sort_by_key(|column| COLUMNS[*column].2);
+    let mut left = width + 1;
+    let mut fitting: Vec<usize> = by_weight
+        .into_iter()
+        .map_while(|column| {
+            left = left.checked_sub(COLUMNS[column].1 + 1)?;
+            Some(column)
+        })
+        .collect();
+    fitting.sort_unstable();
+    fitting
+}
+
+/// Cells in their columns: the first two to the left.
+fn line(cells: &[String; COLUMNS.len()], columns: &[usize]) -> String {
+    let set = |column: &usize| {
+        let (cell, width) = (&cells[*column], COLUMNS[*column].1);
+        if *column < 2 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+    };
+    columns.iter().map(set).collect::<Vec<_>>().join(" ")
+}
+
 /// One line for each VM; what is not known is a dash. Silence is the longest time between two heartbeats beyond their
 /// period, as they arrived; lost are records that did not arrive, given up those that the guest had no room for.
-fn table(views: &[View], now_ns: u64) -> String {
-    let mut lines = vec![format!(
-        "{:<24} {:<18} {:>9} {:>11} {:>11} {:>8} {:>9} {:>7} {:>8} {:>5} {:>8}",
-        "VM",
-        "session",
-        "phase",
-        "dirties",
-        "service p99",
-        "throttle",
-        "silence",
-        "corrupt",
-        "records",
-        "lost",
-        "given up"
-    )];
+fn table(views: &[View], now_ns: u64, width: usize) -> String {
+    let columns = columns(width);
+    let mut lines = vec![line(&COLUMNS.map(|(name, ..)| name.to_owned()), &columns)];
     for view in views.iter().take(ROWS_LIMIT) {
         let is_alone = views.iter().filter(|other| other.hostname == view.hostname).count() == 1;
-        lines.push(row(view, is_alone, now_ns));
+        lines.push(line(&row(view, is_alone, now_ns), &columns));
     }
     if views.len() > ROWS_LIMIT {
         lines.push(format!("and {} more", views.len() - ROWS_LIMIT));
@@ -92,7 +128,7 @@ fn table(views: &[View], now_ns: u64) -> String {
 }
 
 /// The guest's name alone tells which VM it is where no other calls itself the same, as guests of one image do.
-fn row(view: &View, is_alone: bool, now_ns: u64) -> String {
+fn row(view: &View, is_alone: bool, now_ns: u64) -> [String; COLUMNS.len()] {
     let dash = || "-".to_owned();
     let name = match (view.hostname.is_empty(), is_alone) {
         (true, _) => called(Path::new(&view.socket)),
@@ -106,14 +142,12 @@ fn row(view: &View, is_alone: bool, now_ns: u64) -> String {
         (None, true, 0..=4) => view.phase.clone(),
         (None, true, silent_s) => format!("{silent_s}s mute"),
     };
-    format!(
-        "{:<24} {:<18} {:>9} {:>11} {:>11} {:>8} {:>9} {:>7} {:>8} {:>5} {:>8}",
+    [
         shortened(&name, 24),
-        if view.life.is_empty() { "-" } else { &view.life },
+        if view.life.is_empty() { dash() } else { view.life.clone() },
         shortened(&state, 9),
-        view.pages_per_s.map_or_else(dash, |pages| {
-            format!("{}/s", ByteSize(pages.saturating_mul(PAGE_BYTES)).human())
-        }),
+        view.pages_per_s
+            .map_or_else(dash, |pages| format!("{}/s", ByteSize(pages.saturating_mul(PAGE_BYTES)).human())),
         view.service_p99_ns.map_or_else(dash, time),
         view.throttle_percent.map_or_else(dash, |percent| format!("{percent:.0} %")),
         view.silence_ns.map_or_else(dash, time),
@@ -121,7 +155,7 @@ fn row(view: &View, is_alone: bool, now_ns: u64) -> String {
         view.session.map_or_else(dash, |_| view.stream.records.to_string()),
         view.session.map_or_else(dash, |_| view.stream.holes.to_string()),
         view.losses.records_given_up().map_or_else(dash, |records| records.to_string()),
-    )
+    ]
 }
 
 fn time(ns: u64) -> String {
@@ -144,7 +178,8 @@ mod tests {
     #[test]
     fn a_row_shows_what_is_known_and_dashes_for_the_rest() {
         let mut view = View::new("/run/vms/a.sock");
-        let row = |view: &View, now_ns| row(view, true, now_ns);
+        let all: Vec<usize> = (0..COLUMNS.len()).collect();
+        let row = |view: &View, now_ns| line(&row(view, true, now_ns), &all);
         assert!(row(&view, 0).starts_with("a.sock ") && row(&view, 0).contains(" closed "));
         let unknown: Vec<String> = row(&view, 0).split_whitespace().skip(3).map(str::to_owned).collect();
         assert_eq!(unknown, ["-"; 8], "nothing was heard, so nothing is zero");
@@ -167,21 +202,36 @@ mod tests {
     }
 
     #[test]
+    fn where_there_is_no_room_for_all_columns_those_that_matter_least_are_left_out_whole() {
+        let view = View::new("a.sock");
+        for width in [40, 80, 100, 130, 200] {
+            let shown = table(std::slice::from_ref(&view), 0, width);
+            assert!(shown.lines().all(|line| line.chars().count() <= width), "{width}: {shown}");
+        }
+        let head = |width| table(&[], 0, width).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(head(80), "VM phase dirties service p99 silence lost");
+        assert_eq!(
+            head(128),
+            "VM session phase dirties service p99 throttle silence corrupt records lost given up"
+        );
+    }
+
+    #[test]
     fn two_guests_of_one_image_are_told_apart() {
         let views = ["/run/a.sock", "/run/b.sock"].map(|socket| {
             let mut view = View::new(socket);
             view.hostname = "guest".into();
             view
         });
-        let table = table(&views, 0);
+        let table = table(&views, 0, 200);
         assert!(table.contains("a.sock guest") && table.contains("b.sock guest"), "{table}");
-        assert!(self::table(&views[..1], 0).lines().nth(1).is_some_and(|row| row.starts_with("guest ")));
+        assert!(self::table(&views[..1], 0, 200).lines().nth(1).is_some_and(|row| row.starts_with("guest ")));
     }
 
     #[test]
     fn a_table_of_many_vms_stays_on_the_screen() {
         let views: Vec<View> = (0..500).map(|number| View::new(&format!("{number}.sock"))).collect();
-        let table = table(&views, 0);
+        let table = table(&views, 0, 200);
         assert!(table.lines().count() == ROWS_LIMIT + 2 && table.ends_with("and 460 more"));
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     lab::{
-        report::{json, text},
+        report::{WIDTH, json, text},
         rundir::RunData,
         timeline::fixture::{FixtureData, Story, write_dir},
         view::RunView,
@@ -52,7 +52,7 @@ fn of(change: impl FnOnce(&mut FixtureData)) -> (RunView, String) {
 
 fn read(dir: &Path) -> (RunView, String) {
     let run = RunView::new(RunData::read(dir).unwrap());
-    let said = text(std::slice::from_ref(&run)).split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = text(std::slice::from_ref(&run), WIDTH).split_whitespace().collect::<Vec<_>>().join(" ");
     (run, said)
 }
 
