@@ -84,7 +84,7 @@ async fn search(args: &ConvergeArgs, mut resolved: Resolved) -> anyhow::Result<B
             }
         };
         print(&format!("{:>12}  {:<28}  {}\n", shown(rate), told(what, &result), result.dir.display()))?;
-        RunReports::default().add(result, &[]);
+        RunReports::default().add(result, &[], "");
         border.take(rate, what);
     }
 }

@@ -17,7 +17,7 @@ pub use place::{PlaceArgs, RunPlace};
 pub use reports::RunReports;
 use std::process::ExitCode;
 use tokio::runtime;
-use turns::{turns, wanted};
+use turns::{nameable, turns, wanted};
 
 /// Exit code for a command line or a file that is wrong.
 const WRONG: u8 = 2;
@@ -62,6 +62,7 @@ pub fn scenarios(args: &ScenariosArgs) -> anyhow::Result<ExitCode> {
 
 async fn run_all(args: &RunArgs, mut scenarios: Vec<Resolved>) -> anyhow::Result<RunReports> {
     let place = RunPlace::prepare(&args.place, &args.qemu, &mut scenarios).await?;
+    nameable(&scenarios, &place.hosts)?;
     let mut reports = RunReports::default();
     for (round, resolved, host) in turns(args.repeat, &scenarios, &place.hosts) {
         let name = &resolved.scenario.name;
@@ -72,7 +73,8 @@ async fn run_all(args: &RunArgs, mut scenarios: Vec<Resolved>) -> anyhow::Result
         }
         let result = carry_out_until_shown(&place, &title, &resolved, host).await?;
         let interrupted = result.run.verdict.outcome == Outcome::Interrupted;
-        reports.add(result, &resolved.scenario.expect.figures);
+        let again = args.place.again(&result.dir, host, !args.qemu.is_empty());
+        reports.add(result, &resolved.scenario.expect.figures, &again);
         if interrupted {
             break;
         }

@@ -8,14 +8,17 @@ use crate::cli::say::say;
 use crate::lab::run::{Host, HostRequest, RunResult, Watch, preflight, run_scenario, writable};
 use crate::lab::scenario::{Resolved, Scale};
 use crate::lab::vm::accel::Wanted;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tokio::sync::watch;
+
+/// Where run directories go if nothing else is said.
+const OUT: &str = "runs";
 
 /// The flags of every command that carries out runs.
 #[derive(Debug, Clone, clap::Args)]
 pub struct PlaceArgs {
     /// Where the run directories go
-    #[arg(long, value_name = "DIR", default_value = "runs")]
+    #[arg(long, value_name = "DIR", default_value = OUT)]
     pub out: PathBuf,
     /// The guest image, as `sully-lab image -o DIR` makes it [default: sully-image, or else target/image]
     #[arg(long, value_name = "DIR")]
@@ -32,6 +35,43 @@ pub struct PlaceArgs {
     /// Show no progress
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+impl PlaceArgs {
+    /// The command that repeats the run in `dir` on `host`, whose QEMU is named where it was.
+    pub fn again(&self, dir: &Path, host: &Host, is_qemu_named: bool) -> String {
+        let mut words = vec!["sully-lab run --again".to_owned(), quoted(dir)];
+        if is_qemu_named {
+            words.extend(["--qemu".into(), quoted(&host.qemu)]);
+        }
+        words.extend(self.own_flags());
+        words.join(" ")
+    }
+
+    /// What was said of where runs go and on what, as flags.
+    fn own_flags(&self) -> Vec<String> {
+        let path = |flag: &str, path: &Path| [flag.to_owned(), quoted(path)];
+        let mut words: Vec<String> = self.image.iter().flat_map(|image| path("--image", image)).collect();
+        words.extend((self.out != Path::new(OUT)).then(|| path("--out", &self.out)).into_iter().flatten());
+        let accel = match self.accel {
+            Wanted::Auto => None,
+            Wanted::Kvm => Some("--accel kvm"),
+            Wanted::Tcg => Some("--accel tcg"),
+        };
+        words.extend(accel.map(str::to_owned));
+        words
+    }
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+:@%".contains(letter);
+    if !path.is_empty() && path.chars().all(is_plain) {
+        path
+    } else {
+        format!("'{}'", path.replace('\'', "'\\''"))
+    }
 }
 
 /// Where runs are carried out, tried.
@@ -112,5 +152,26 @@ fn introduce(hosts: &[Host], scenarios: &[Resolved]) {
         for note in notes {
             say(format_args!("{}: {note}", scenario.name));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{Args, FromArgMatches};
+
+    fn args(line: &[&str]) -> PlaceArgs {
+        let command = PlaceArgs::augment_args(clap::Command::new("run"));
+        PlaceArgs::from_arg_matches(&command.get_matches_from(["run"].iter().chain(line))).unwrap()
+    }
+
+    #[test]
+    fn what_was_said_of_the_place_is_said_again_as_a_shell_takes_it() {
+        assert_eq!(args(&[]).own_flags().join(" "), "");
+        let line =
+            ["--out", "my runs", "--image", "target/image", "--accel", "tcg", "--set", "load.rate=1M/s"];
+        let again = args(&line).own_flags().join(" ");
+        assert_eq!(again, "--image target/image --out 'my runs' --accel tcg", "values are in run.json");
+        assert_eq!(quoted(Path::new("it's")), r"'it'\''s'");
     }
 }

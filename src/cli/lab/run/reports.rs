@@ -2,7 +2,7 @@
 
 use super::super::report::{page_path, same_with_charts};
 use super::outcome::{badness, exit_code, word};
-use crate::cli::{print::print, say::say};
+use crate::cli::{print::print, say::say, width::width};
 use crate::{
     lab::{
         report::{text, unmet, write_derived, write_pages},
@@ -13,6 +13,7 @@ use crate::{
     },
     record::{Outcome, Run},
 };
+use console::Term;
 use std::{
     path::{Path, PathBuf},
     slice,
@@ -33,7 +34,8 @@ pub struct RunReports {
 
 impl RunReports {
     /// Takes in a run that is over, and writes its files: whatever becomes of the next run, this one is explained.
-    pub fn add(&mut self, RunResult { dir, run }: RunResult, demands: &[Demand]) {
+    /// `again` is the command that repeats it.
+    pub fn add(&mut self, RunResult { dir, run }: RunResult, demands: &[Demand], again: &str) {
         let view = match RunData::of(&dir, run.clone()) {
             Ok(data) => {
                 let (view, held) = held_to(demands, RunView::new(data), &dir);
@@ -53,7 +55,7 @@ impl RunReports {
             .into_iter()
             .max_by_key(|code| badness(*code))
             .unwrap_or(self.code);
-        self.conclusions.push(conclusion(&dir, run));
+        self.conclusions.push(conclusion(&dir, run, again));
         if let Some(view) = view {
             let derived = write_derived(&view, &dir);
             let page = write_pages(slice::from_ref(&view), &page_path(slice::from_ref(&dir)));
@@ -74,7 +76,7 @@ impl RunReports {
     /// The first thing that could not be read or written.
     pub fn finish(mut self) -> anyhow::Result<()> {
         if !self.views.is_empty() {
-            print(&format!("\n{}", text(&self.views)))?;
+            print(&format!("\n{}", text(&self.views, width(&Term::stdout()))))?;
             let page = page_path(&self.dirs);
             let written = if self.views.len() > 1 { write_pages(&self.views, &page) } else { Ok(()) };
             if written.is_ok() && page.is_file() {
@@ -108,12 +110,16 @@ fn held_to(demands: &[Demand], mut view: RunView, dir: &Path) -> (RunView, anyho
     (view, held)
 }
 
-/// One run's end: its directory, its outcome, and each reason on a line of its own.
-fn conclusion(dir: &Path, run: &Run) -> String {
+/// One run's end: its directory, its outcome, and on lines of their own each reason and how to repeat it.
+fn conclusion(dir: &Path, run: &Run, again: &str) -> String {
     let mut text = format!("{:<11} {}", word(run.verdict.outcome), dir.display());
     for reason in &run.verdict.reasons {
         text.push_str("\n            ");
         text.push_str(reason);
+    }
+    if !again.is_empty() {
+        text.push_str("\n            again: ");
+        text.push_str(again);
     }
     text
 }
@@ -142,7 +148,7 @@ mod tests {
         for (story, count) in [Story::precopy(), Story::auto_converge(), Story::post_copy()].iter().zip(1..) {
             let over = result(story, parent.path());
             let dir = over.dir.clone();
-            reports.add(over, &[]);
+            reports.add(over, &[], "");
             for file in [ANALYSIS_FILE, HLOG_FILE, REPORT_FILE] {
                 assert!(dir.join(file).is_file(), "{file} of {}", story.name);
             }
@@ -160,10 +166,10 @@ mod tests {
         let mut unread = result(&Story::precopy(), parent.path());
         std::fs::write(unread.dir.join(RECORDS_FILE), "no record\n").unwrap();
         unread.run.verdict.outcome = Outcome::Judged;
-        reports.add(unread, &[]);
+        reports.add(unread, &[], "");
         let other = result(&Story::post_copy(), parent.path());
         let dir = other.dir.clone();
-        reports.add(other, &[]);
+        reports.add(other, &[], "");
         assert_eq!(reports.exit_code(), 3);
         let fault = reports.finish().unwrap_err();
         assert!(fault.to_string().contains("records.ndjson"), "{fault}");
@@ -176,7 +182,15 @@ mod tests {
         let over = result(&Story::precopy(), parent.path());
         let dir = over.dir.clone();
         let mut reports = RunReports::default();
-        reports.add(over, &["passes >= 1".parse().unwrap(), "downtime_ms < 1".parse().unwrap()]);
+        reports.add(
+            over,
+            &["passes >= 1".parse().unwrap(), "downtime_ms < 1".parse().unwrap()],
+            "sully-lab run --again x",
+        );
+        assert!(
+            reports.conclusions[0].ends_with("\n            again: sully-lab run --again x"),
+            "{reports:?}"
+        );
         assert_eq!(reports.exit_code(), 3);
         assert!(reports.conclusions[0].contains("expect.figures demands downtime_ms < 1"), "{reports:?}");
         let written = RunData::read(&dir).unwrap().run.verdict;

@@ -6,7 +6,8 @@ use crate::lab::{
     report::never_met,
     run::Host,
     rundir::RUN_FILE,
-    scenario::{Resolved, ScenarioError, again, expand, variants},
+    scenario::{Resolved, ScenarioError, again, expand, too_long, variants},
+    wrong::given,
 };
 use crate::record::Run;
 use std::path::Path;
@@ -72,6 +73,25 @@ pub fn turns<'a>(
                 (round, called(scenario, hosts.len(), number, host.version().text()), host)
             })
         })
+    })
+}
+
+/// That each scenario's runs by several QEMUs have names that `--again` takes.
+///
+/// # Errors
+/// The first name that is too long.
+pub fn nameable(scenarios: &[Resolved], hosts: &[Host]) -> anyhow::Result<()> {
+    let versions: Vec<&str> = hosts.iter().map(|host| host.version().text()).collect();
+    name_fault(scenarios, &versions).map_or(Ok(()), |fault| given(Err(anyhow::anyhow!(fault))))
+}
+
+fn name_fault(scenarios: &[Resolved], versions: &[&str]) -> Option<String> {
+    scenarios.iter().find_map(|scenario| {
+        let mut named = versions.iter().zip(1..);
+        let fault = named.find_map(|(version, number)| {
+            too_long(&called(scenario, versions.len(), number, version).scenario.name)
+        })?;
+        Some(format!("{fault}; --set name=NAME gives a shorter one"))
     })
 }
 
@@ -142,6 +162,22 @@ mod tests {
         let never =
             asked(&["smoke/precopy", "--set", "expect.figures=downtim_ms<3"]).unwrap_err().to_string();
         assert!(never.contains("did you mean downtime_ms?"), "{never}");
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_with_a_qemus_is_refused_before_any_vm_boots() {
+        let named = |letters: usize| {
+            let name = format!("name={}", "x".repeat(letters));
+            [find("smoke/precopy", &[name]).unwrap()]
+        };
+        assert_eq!(name_fault(&named(100), &["7.2.22"]), None, "one QEMU adds nothing");
+        assert_eq!(name_fault(&named(87), &["7.2.22", "11.1"]), None, "13 are added");
+        let fault = name_fault(&named(88), &["7.2.22", "11.1"]).unwrap();
+        assert!(
+            fault.contains("xx/qemu1-7.2.22 is too long a name for a run: at most 100 letters"),
+            "{fault}"
+        );
+        assert!(fault.contains("--set name=NAME"), "{fault}");
     }
 
     #[test]
