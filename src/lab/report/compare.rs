@@ -106,7 +106,7 @@ fn keys(runs: &[RunView]) -> BTreeSet<String> {
     let mut keys: BTreeSet<String> =
         ["/migration/bandwidth", "/migration/downtime_limit"].map(String::from).into();
     for run in runs {
-        for section in ["vm", "load"] {
+        for section in ["vm", "load", "link"] {
             let own = run.data().run.scenario.get(section).and_then(Value::as_object);
             keys.extend(own.into_iter().flat_map(|own| own.keys()).map(|key| format!("/{section}/{key}")));
         }

@@ -190,7 +190,7 @@ mod tests {
             "{text}"
         );
         assert_eq!(text.matches("as good").count(), 1, "{text}");
-        let said = super::super::text(&[run]);
+        let said = super::super::text(&[run], 110);
         assert!(said.contains("2 saves and restores") && !said.contains("downtime"), "{said}");
         assert!(said.lines().all(|line| line.chars().count() <= 110), "{said}");
     }

@@ -160,7 +160,7 @@ fn pre_copy_from_the_first_question_to_the_last_figure() {
 
 #[test]
 fn what_a_qemu_refuses_is_said_again_without_what_it_may_not_know() {
-    let mut driver = Driver::new(&MigrationSpec::default(), "unix:/m");
+    let mut driver = Driver::new(&MigrationSpec::default(), Uris::same("unix:/m"));
     driver.setup = [Step {
         side: Side::Destination,
         command: "migrate-incoming",
