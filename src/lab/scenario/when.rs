@@ -54,7 +54,7 @@ pub enum Deed {
 }
 
 /// How a scenario writes them.
-pub const DEEDS: [&str; 6] = ["post-copy", "pause", "cancel", "cut", "recover", "set"];
+pub const DEEDS: [&str; 7] = ["post-copy", "pause", "cancel", "continue", "cut", "recover", "set"];
 
 /// The states of a migration in which something can be done, by QEMU's names up to 11.1.
 pub const STATES: [&str; 9] = [

@@ -196,7 +196,10 @@ fn a_step_that_cannot_be_taken_where_the_guest_is_is_noted_and_not_tried() {
     assert!(said.iter().any(|line| line.contains("the guest was at the destination already")), "{said:?}");
     assert!(!said.contains(&"source stop".into()), "{said:?}");
 
-    let mut play = with(vec![after(Deed::Cut)]);
+    let mut play = Play::prepared(|spec| {
+        spec.postcopy = true;
+        spec.when = vec![after(Deed::Cut)];
+    });
     play.event(Side::Destination, "RESUME", json!({}));
     play.tick(2);
     let said = play.heard();
