@@ -4,7 +4,7 @@ LAB := target/release/sully-lab
 SCENARIOS ?= smoke/precopy smoke/auto-converge smoke/post-copy
 OUT ?= runs/demo
 
-.PHONY: help demo check test fidelity setup build image soak fuzz schema bench bench-parts bench-instructions bench-collect bench-link bench-prefault bench-own clean-runs
+.PHONY: help demo check test fidelity setup build image soak matrix fuzz schema bench bench-parts bench-instructions bench-collect bench-link bench-prefault bench-own clean-runs
 .NOTPARALLEL:
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make build       the guest program, static, and the host program"
 	@echo "make image       the guest image in target/image (KERNEL=FILE to bring your own kernel)"
 	@echo "make soak        N=30 real migrations in a row, the collector's connections broken in every second one"
+	@echo "make matrix      scenarios on the QEMUs and kernels of Debian 12, 13 and 14 (root, debootstrap; LONG=1 for the eleven of 2016)"
 	@echo "make bench       visits against a peer's loop and bare stores, as ratios; their parts; instructions; pacing; prefault"
 	@echo "make bench-parts    whole visits, their parts and bare loops, by divan (PART=shuffle for some)"
 	@echo "make bench-instructions  instructions a visit in the guest program, and of its parts beside bare loops (valgrind)"
@@ -65,6 +66,10 @@ image: build
 soak: setup build image
 	@echo "== soak: $(or $(N),30) migrations"
 	@scripts/soak.sh $(or $(N),30)
+
+matrix: setup build
+	@echo "== matrix: $(or $(NAMES),smoke/* policy/*)"
+	@scripts/matrix.sh $(foreach name,$(NAMES),'$(name)')
 
 bench:
 	@echo "== bench: visits beside a peer's loop and bare stores (1 GiB, three times; 35 s)"
