@@ -80,6 +80,9 @@ fn interval(end_ns: u64) -> Body {
         callbacks: None,
         stall_ms: None,
         throttle: None,
+        regions: Vec::new(),
+        cpus: Vec::new(),
+        cpus_left_out: None,
         self_cost: SelfCost { cpu_ns: 1, pages_dirtied: None },
     }))
 }

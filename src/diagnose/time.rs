@@ -1,6 +1,7 @@
 //! The time of canaries by class: what was lost and to whom.
 
 use crate::record::GapClass;
+use std::collections::BTreeMap;
 
 /// Time by class in ns, sum over canaries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,6 +24,11 @@ impl TimeByClass {
             .zip(earlier.0)
             .map(|(now, then)| (now / 1_000_000).saturating_sub(then / 1_000_000));
         GapClass::ALL.into_iter().zip(ms).filter(|(_, ms)| *ms > 0)
+    }
+
+    /// The same by the names of the classes.
+    pub fn named_ms_since(&self, earlier: &Self) -> BTreeMap<String, u64> {
+        self.ms_since(earlier).map(|(class, ms)| (class.name().to_owned(), ms)).collect()
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::diagnose::{STEAL_SPAN_NS, Seen, TimeByClass, WINDOW_NS, judged};
 use crate::record::{Gap, Throttle};
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     mem,
 };
 
@@ -33,6 +33,8 @@ pub(super) struct Diagnosis {
     /// Steal in ms since boot, and when it was read.
     steal: VecDeque<(u64, u64)>,
     time: TimeByClass,
+    /// The same for each CPU.
+    times: BTreeMap<u32, TimeByClass>,
     throttle: Option<Throttle>,
     /// The ticks that canaries wake with; 0 where they wake when they ask to.
     tick_ns: u64,
@@ -99,6 +101,7 @@ impl Diagnosis {
         self.throttle = throttle;
         for (gap, verdict) in gaps.iter().zip(told).skip(first_fresh) {
             self.time.add(verdict.class, gap.len_ns);
+            self.times.entry(gap.cpu).or_default().add(verdict.class, gap.len_ns);
         }
     }
 
@@ -119,6 +122,11 @@ impl Diagnosis {
     /// Time by class since the beginning.
     pub(super) fn time(&self) -> TimeByClass {
         self.time
+    }
+
+    /// The same for one CPU.
+    pub(super) fn time_of(&self, cpu: u32) -> TimeByClass {
+        self.times.get(&cpu).copied().unwrap_or_default()
     }
 
     /// The throttle as it was last found.

@@ -18,6 +18,7 @@ mod stamps;
 mod status;
 mod threads;
 mod timing;
+mod unit;
 mod visitor;
 mod work;
 mod worker;

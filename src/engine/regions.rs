@@ -1,7 +1,7 @@
 //! All the regions of a plan: mapped in order, and looked at as one.
 
 use crate::{
-    plan::Checked,
+    plan::{Checked, PlannedRegion},
     probe::numa_nodes,
     record::MemoryFacts,
     region::{Region, RegionError, Slice, spare},
@@ -25,6 +25,11 @@ impl MappedRegions {
         let nodes = numa_nodes();
         for area in plan.areas() {
             let pages = PageCount::in_bytes(area.memory_bytes);
+            if area.compute.is_some() {
+                // A page for each of its writers, filled and never visited: no part of what is measured.
+                slices.append(&mut Region::map(PageCount(u64::from(area.threads)), area.threads)?.1);
+                continue;
+            }
             let (region, mut own) = Region::map_as(pages, area.threads, &area.kind, &nodes)?;
             for slice in &mut own {
                 slice.follow(PageCount(before));
@@ -43,7 +48,8 @@ impl MappedRegions {
         plan: &Checked,
         prefault_ns: u64,
     ) -> Result<(MemoryFacts, Option<String>), RegionError> {
-        let sizes: Vec<u64> = plan.areas().iter().map(|area| area.kind.pages.bytes()).collect();
+        let of_memory = |area: &PlannedRegion| area.compute.is_none().then(|| area.kind.pages.bytes());
+        let sizes: Vec<u64> = plan.areas().iter().filter_map(of_memory).collect();
         let mut facts = MemoryFacts {
             bytes: 0,
             resident_bytes: 0,

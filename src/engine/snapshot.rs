@@ -1,5 +1,8 @@
 //! All counts at one moment, and the records that two such moments make.
 
+mod by_cpu;
+mod by_region;
+
 use super::{
     canary::Canary,
     course::{Asked, Course},
@@ -9,14 +12,15 @@ use super::{
 use crate::{
     diagnose::TimeByClass,
     histogram::Counts,
-    plan::{Checked, Load},
+    plan::{Checked, Load, PlannedRegion},
     probe::process_cpu_ns,
     record::{
         End, EndReason, GapSummary, Interval, Latency, SelfCost, Status, Throttle, Totals, is_resolved,
     },
     tally::{GapCounts, Latencies, StampCounts},
 };
-use std::collections::BTreeMap;
+use by_cpu::CpuCounts;
+use by_region::RegionCounts;
 
 /// All counts at one moment, cumulative since the engine was started.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -43,6 +47,10 @@ pub struct Snapshot {
     own_cpu_ns: u64,
     /// Of the gaps taken so far.
     lost: TimeByClass,
+    /// Region by region, in the order of the plan; empty where there is one.
+    regions: Vec<RegionCounts>,
+    /// Canary by canary; empty where there is one at most.
+    cpus: Vec<CpuCounts>,
     throttle: Option<Throttle>,
     /// Of the interval that ends with it, where that was counted.
     own_pages_dirtied: Option<u64>,
@@ -103,12 +111,16 @@ pub(super) struct Sources<'a> {
 /// be in it, and then is in the next. It is expected to hold about as much as `last`.
 pub(super) fn take(sources: &Sources<'_>, at_ns: u64, last: &Snapshot) -> Snapshot {
     let mut stamps = sources.plan.verify.then(StampCounts::default);
-    let tallies = sources.writers.iter().map(|writer| &*writer.tally);
-    let latencies = Latencies::of(tallies, &last.latencies);
+    let plan = sources.plan;
+    // What a region computes is no visit of a page: it is counted with its region alone.
+    let pages = sources.writers.iter().zip(0..).filter(|(_, index)| !plan.region_share(*index).computes());
+    let latencies = Latencies::of(pages.map(|(writer, _)| &*writer.tally), &last.latencies);
+    let mut regions = of_regions(sources, last);
     let (mut writes, mut reads) = (0u64, 0u64);
     let mut due = Due::default();
     let mut open_ns: Option<u64> = None;
     for (writer, index) in sources.writers.iter().zip(0u32..) {
+        let share = plan.region_share(index);
         // Before the counts: a load taken up in between then counts as one that was not.
         let offered = sources
             .course
@@ -120,7 +132,16 @@ pub(super) fn take(sources: &Sources<'_>, at_ns: u64, last: &Snapshot) -> Snapsh
             counts.writes = own.writes();
             sum.add(&own);
         }
-        due.add(Due::new(offered, counts.writes + counts.reads, counts.missed));
+        let own = Due::new(offered, counts.writes + counts.reads, counts.missed);
+        if let Some(region) = regions.get_mut(share.region) {
+            region.writes += counts.writes;
+            region.reads += counts.reads;
+            region.due.add(own);
+        }
+        if share.computes() {
+            continue;
+        }
+        due.add(own);
         let open = counts.open_since_ns.map(|since_ns| at_ns.saturating_sub(since_ns));
         open_ns = open_ns.max(open.filter(|open_ns| is_resolved(*open_ns, sources.clock_step_ns)));
         writes += counts.writes;
@@ -151,10 +172,39 @@ pub(super) fn take(sources: &Sources<'_>, at_ns: u64, last: &Snapshot) -> Snapsh
         callbacks: sources.callbacks,
         own_cpu_ns,
         lost: sources.diagnosis.time(),
+        regions,
+        cpus: of_cpus(sources),
         throttle: sources.diagnosis.throttle(),
         own_pages_dirtied: sources.own_pages_dirtied,
         clock_step_ns: sources.clock_step_ns,
     }
+}
+
+/// How long visits took in each region; the other counts are yet to come. Empty where there is one region.
+fn of_regions(sources: &Sources<'_>, last: &Snapshot) -> Vec<RegionCounts> {
+    let (regions, none) = (&sources.plan.regions, RegionCounts::default());
+    if regions.len() < 2 {
+        return Vec::new();
+    }
+    let (mut first, likes) = (0, last.regions.iter().chain(std::iter::repeat(&none)));
+    let of = |(region, like): (&PlannedRegion, &RegionCounts)| {
+        let writers = sources.writers.iter().skip(first).take(region.threads as usize);
+        first += region.threads as usize;
+        let latencies = Latencies::of(writers.map(|writer| &*writer.tally), &like.latencies);
+        RegionCounts { latencies, ..RegionCounts::default() }
+    };
+    regions.iter().zip(likes).map(of).collect()
+}
+
+/// What each canary counted; empty where there is one at most.
+fn of_cpus(sources: &Sources<'_>) -> Vec<CpuCounts> {
+    let canaries = sources.canaries.iter().filter(|_| sources.canaries.len() > 1);
+    let of = |canary: &Canary| CpuCounts {
+        cpu: canary.cpu,
+        gap_ns: canary.tally.total_ns(),
+        lost: sources.diagnosis.time_of(canary.cpu),
+    };
+    canaries.map(of).collect()
 }
 
 impl Snapshot {
@@ -188,6 +238,8 @@ impl Snapshot {
         let (service, response) = self.latencies_since(earlier);
         let asked = self.asked.since(&earlier.asked);
         let due = |count: fn(&Due) -> u64| asked.is_scheduled().then(|| self.due_since(earlier, count));
+        let (cpus, cpus_left_out) = by_cpu::since(&self.cpus, &earlier.cpus);
+        let told_of = (asked.is_scheduled(), self.clock_step_ns.max(earlier.clock_step_ns));
         Interval {
             phase: phase.to_owned(),
             start_ns: earlier.at_ns,
@@ -207,8 +259,11 @@ impl Snapshot {
             gaps: self.gaps_since(earlier),
             steal_ms: self.steal_ms.zip(earlier.steal_ms).map(|(now, then)| now.saturating_sub(then)),
             callbacks: self.callbacks.zip(earlier.callbacks).map(|(now, then)| now.saturating_sub(then)),
-            stall_ms: self.gaps.is_some().then(|| self.stall_ms_since(earlier)),
+            stall_ms: self.gaps.is_some().then(|| self.lost.named_ms_since(&earlier.lost)),
             throttle: self.throttle,
+            regions: by_region::since(&plan.regions, (&self.regions, &earlier.regions), told_of),
+            cpus,
+            cpus_left_out,
             self_cost: SelfCost {
                 cpu_ns: self.own_cpu_since(earlier),
                 pages_dirtied: self.own_pages_dirtied.filter(|_| self.is_next_after(earlier)),
@@ -276,10 +331,6 @@ impl Snapshot {
 
     fn due_since(&self, earlier: &Self, count: fn(&Due) -> u64) -> u64 {
         count(&self.due).saturating_sub(count(&earlier.due))
-    }
-
-    fn stall_ms_since(&self, earlier: &Self) -> BTreeMap<String, u64> {
-        self.lost.ms_since(&earlier.lost).map(|(class, ms)| (class.name().to_owned(), ms)).collect()
     }
 
     fn gaps_since(&self, earlier: &Self) -> Option<GapSummary> {

@@ -252,6 +252,7 @@ fn two_regions_have_writers_loads_and_shares_of_their_own_and_their_pages_follow
         name: name.into(),
         share: Some(share),
         settings: plan::settings(said),
+        ..plan::RegionAsked::default()
     };
     let hot = region("hot", 3, &[("memory", "1M"), ("content", "fill:7")]);
     let cold = region("cold", 1, &[("memory", "4M"), ("threads", "2")]);
@@ -271,6 +272,67 @@ fn two_regions_have_writers_loads_and_shares_of_their_own_and_their_pages_follow
     let parts = [writes[0] * 4, writes[1] * 24, writes[2] * 24];
     let due = end.writes * 3 + end.backlog.unwrap();
     assert!(parts.iter().all(|part| part.abs_diff(due) * 10 <= due || end.backlog > Some(800)), "{writes:?}");
+}
+
+/// A plan with a region `hot` that is dirtied on the first of `cpus`, and one that computes on the last.
+fn beside_one_that_computes(cpus: &[u32], rate: &str, units: u32) -> Checked {
+    let (first, last) = (cpus[0].to_string(), cpus[cpus.len() - 1].to_string());
+    let region = |name: &str, compute, said: &[(&str, &str)]| plan::RegionAsked {
+        name: name.into(),
+        compute,
+        settings: plan::settings(said),
+        ..plan::RegionAsked::default()
+    };
+    let regions = vec![
+        region("still", Some(units), &[("cpus", &last)]),
+        region("hot", None, &[("memory", "1M"), ("cpus", &first)]),
+    ];
+    let plan = Plan { rate: rate.parse().unwrap(), regions, ..Plan::default() };
+    plan::check(&plan, &probe::machine().unwrap()).unwrap()
+}
+
+#[test]
+fn what_a_region_computes_is_counted_with_it_and_with_no_page() {
+    let cpus = probe::cpus().unwrap();
+    let plan = beside_one_that_computes(&cpus, "2000p/s", 500);
+    assert_eq!((plan.memory_bytes, plan.threads, plan.target_pages_per_s), (1 << 20, 2, Some(2000)));
+    let mut engine = Engine::start(&plan, &cpus).unwrap();
+    let on: Vec<u32> = engine.writers.iter().map(|writer| writer.on).collect();
+    assert_eq!(on, [cpus[cpus.len() - 1], cpus[0]]);
+    let (facts, begin) = (engine.facts().memory, engine.snapshot());
+    assert_eq!((facts.bytes, facts.resident_bytes), (1 << 20, 1 << 20));
+    let t0_ns = engine.open_gate();
+    engine.sweep();
+    Monotonic.sleep_until(t0_ns + 500_000_000);
+    // Paused: it computes on.
+    engine.change(Load { rate: Rate::PagesPerSecond(0), ..plan.load() }).unwrap();
+    let paused = engine.snapshot();
+    Monotonic.sleep_until(t0_ns + 1_000_000_000);
+    assert_eq!((engine.failure(), engine.sweeps().0), (None, 1));
+    let end = engine.stop();
+    let interval = end.interval_since(&begin, &plan, "run");
+    let [still, hot] = &interval.regions[..] else { panic!("{:?}", interval.regions) };
+    assert_eq!((&*still.name, still.writes, still.reads), ("still", None, None));
+    assert_eq!((&*hot.name, hot.units), ("hot", None));
+    assert_eq!((hot.writes, hot.reads, hot.offered), (Some(interval.writes), Some(0), interval.offered));
+    assert_eq!(hot.service_ns, interval.service_ns);
+    assert_eq!((hot.service_ns.count, still.service_ns.count), (interval.writes, still.units.unwrap()));
+    let due = still.units.unwrap() + still.missed.unwrap() + still.backlog.unwrap();
+    assert!(due.abs_diff(still.offered.unwrap()) <= 2 && due >= 500, "{still:?}");
+    // Half of the time at its rate: what is computed would make it more.
+    assert!((1..=1400).contains(&interval.writes), "{interval:?}");
+    let after = end.interval_since(&paused, &plan, "run");
+    assert!(after.regions[0].offered.unwrap() > 200 && after.target_pages_per_s == Some(0), "{after:?}");
+    let totals = end.end(&begin, EndReason::Stop, None, 0).totals;
+    assert_eq!((totals.writes, totals.pages_swept), (interval.writes, Some(256)));
+    assert_eq!(totals.corruptions.unwrap().sum(), 0);
+}
+
+#[test]
+fn a_plan_of_one_region_has_no_figures_region_by_region() {
+    let plan = checked("1000p/s", 1);
+    let (begin, end) = load(&plan, 20_000_000);
+    assert!(end.interval_since(&begin, &plan, "run").regions.is_empty());
 }
 
 #[test]

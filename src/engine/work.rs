@@ -13,6 +13,8 @@ pub(super) struct Work {
     pub(super) pattern: Box<dyn AddressPattern>,
     pub(super) reads: Reads,
     pub(super) visitor: Visitor,
+    /// Whether its visits are units of work that touch no memory.
+    pub(super) computes: bool,
     /// Whether each visit is timed.
     pub(super) timed: bool,
     pub(super) drawn: Box<Drawn>,

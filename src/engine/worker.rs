@@ -6,6 +6,7 @@ use super::{
     dirty::DirtyPart,
     order::Order,
     status::WriterStatus,
+    unit,
     visitor::Visitor,
     work::{Drawn, Sums, Work},
 };
@@ -57,7 +58,9 @@ pub(super) fn run<C: Clock>(
                 std::mem::take(&mut work.undone),
             );
         }
-        if work.only_stores() {
+        if work.computes {
+            compute_until_called(clock, (control, taken_up), tally, work);
+        } else if work.only_stores() {
             store_until_called(clock, (control, taken_up), tally, work);
         } else {
             visit_until_called(clock, (control, taken_up), tally, work);
@@ -106,6 +109,43 @@ fn store_until_called<C: Clock>(
             work.store(batch.visits);
             tally.wrote(work.sums.writes);
         } else if !gives_up_rest(start_ns, (control, taken_up), tally, work, batch.visits) {
+            return;
+        }
+    }
+}
+
+/// Computes until there are orders to take up: units of work, paced and timed as visits are.
+fn compute_until_called<C: Clock>(
+    clock: &C,
+    (control, taken_up): (&Control, u32),
+    tally: &VisitTally,
+    work: &mut Work,
+) {
+    loop {
+        let held = work.drawn.held.take();
+        let batch = held.unwrap_or_else(|| work.pacer.next(&mut work.drawn.intended_ns));
+        let Some(start_ns) = wait(clock, (control, taken_up), &batch) else {
+            work.drawn.held = Some(batch);
+            return;
+        };
+        let until_ns = work.pacer.released(start_ns, &batch);
+        let mut round = Round { control, tally, visitor: &mut work.visitor, sums: &mut work.sums, until_ns };
+        let intended_ns = &work.drawn.intended_ns[..batch.visits];
+        let unit = |round: &mut Round<'_>, _: usize, now_ns: u64| {
+            unit::compute(now_ns);
+            round.sums.writes += 1;
+            round.count();
+        };
+        let (done, end_ns) = if work.timed {
+            round.chain(clock, start_ns, intended_ns, unit)
+        } else if start_ns <= until_ns {
+            (0..batch.visits).for_each(|index| unit(&mut round, index, start_ns));
+            (batch.visits, start_ns)
+        } else {
+            (0, start_ns)
+        };
+        let undone = batch.visits - done;
+        if undone > 0 && !gives_up_rest(end_ns, (control, taken_up), tally, work, undone) {
             return;
         }
     }

@@ -160,11 +160,12 @@ pub(super) fn start(
 ) -> Result<(Vec<Writer>, u64), EngineError> {
     let tag = new_tag();
     // CPUs without a writer help those that have one.
-    let writers = slices.len();
+    let (on, writers) = (plan.writer_cpus(cpus), slices.len());
+    let idle = || cpus.iter().copied().filter(|cpu| !on.contains(cpu));
     for (index, slice) in slices.iter_mut().enumerate() {
-        slice.lend(cpus.iter().copied().skip(writers + index).step_by(writers).collect());
+        slice.lend(idle().skip(index).step_by(writers).collect());
     }
-    let started = slices.into_iter().zip(0u32..).zip(cpus.iter().cycle());
+    let started = slices.into_iter().zip(0u32..).zip(&on);
     let started = started.map(|((slice, index), cpu)| {
         Starting::spawn(plan, (*cpu, index), tag, slice, (keeper.clock(), control))
     });
@@ -204,7 +205,8 @@ impl Starting {
         let name = format!("sully-writer{index}");
         let (tally, status, meter) =
             (Arc::new(VisitTally::new()), Arc::<WriterStatus>::default(), Arc::default());
-        let stamps = plan.verify.then(|| Arc::new(StampTally::new()));
+        let is_stamped = plan.verify && !plan.region_share(index).computes();
+        let stamps = is_stamped.then(|| Arc::new(StampTally::new()));
         let (say, ready) = mpsc::sync_channel(1);
         let (orders, own_orders) = mpsc::channel();
         let (own_control, own_tally, own_station, own_meter) =
@@ -301,6 +303,7 @@ impl WriterSetup {
                 writer_seed(plan.seed, index),
             ),
             visitor,
+            computes: plan.region_share(index).computes(),
             timed: plan.latency,
             drawn,
             sums: Sums::default(),

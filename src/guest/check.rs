@@ -63,7 +63,14 @@ pub fn check(options: &Options) -> Result<Findings, ProbeError> {
     let kernel = checked.as_ref().ok().map(|checked| mapped(checked, machine.cpus, options.targets.len()));
     let mut faults = checked.err().map(|faults| faults.0).unwrap_or_default();
     let mut lines = Vec::new();
-    for (region, part) in plan.parts() {
+    let computes = |index: usize| plan.regions.get(index).is_some_and(|region| region.compute.is_some());
+    for (index, (region, part)) in plan.parts().into_iter().enumerate() {
+        if computes(index) {
+            let mut own = writers(&part, &machine, &mut faults);
+            own.text.insert_str(0, &region);
+            lines.push(own);
+            continue;
+        }
         let flag = |name: &str| format!("{region}--{name}");
         let mut own = [
             judged("memory", memory(&part, &machine), &mut faults, &flag("memory")),
@@ -93,7 +100,8 @@ pub fn check(options: &Options) -> Result<Findings, ProbeError> {
 /// streams to the `targets` by then, and a thread more.
 fn mapped(plan: &Checked, cpus: u32, targets: usize) -> Line {
     let before_bytes = Checked::SPARE_BYTES.saturating_mul(targets as u64 + 1);
-    let areas: Vec<_> = plan.areas().into_iter().map(|area| (area.kind, area.memory_bytes)).collect();
+    let areas = plan.areas().into_iter().filter(|area| area.compute.is_none());
+    let areas: Vec<_> = areas.map(|area| (area.kind, area.memory_bytes)).collect();
     match spare(plan.private_bytes(cpus).saturating_add(before_bytes))
         .and_then(|()| rehearse(&areas, &probe::numa_nodes()))
     {
@@ -124,7 +132,7 @@ fn memory(plan: &Plan, machine: &Machine) -> String {
 
 fn writers(plan: &Plan, machine: &Machine, faults: &mut Vec<Fault>) -> Line {
     let cpus = machine.cpus;
-    let threads = plan.threads.unwrap_or(cpus);
+    let threads = plan.writers(machine);
     match judged("writers", format!("{threads} on {cpus} CPUs"), faults, "--threads") {
         fine if fine.mark == Mark::Ok => match plan::crowded(threads, cpus) {
             Some(text) => line("writers", Mark::Poor, text),

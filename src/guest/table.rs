@@ -141,6 +141,9 @@ mod tests {
             callbacks: None,
             stall_ms: None,
             throttle: None,
+            regions: Vec::new(),
+            cpus: Vec::new(),
+            cpus_left_out: None,
             self_cost: crate::record::SelfCost::default(),
         }
     }

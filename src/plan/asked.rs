@@ -2,7 +2,7 @@
 
 use super::table::{of_plan, parameters, read, written};
 use super::{
-    BacklogPolicy, CanaryPeriod, ClockChoice, ContentSpec, Load, MemoryAmount, MemoryKind, PaceSpec,
+    BacklogPolicy, CanaryPeriod, ClockChoice, ContentSpec, CpuList, Load, MemoryAmount, MemoryKind, PaceSpec,
     PatternSpec, PhaseAsked, RegionAsked, Setting,
 };
 use crate::units::{ByteSize, Nanos, Rate, Share, UnitError};
@@ -115,7 +115,7 @@ mod tests {
             "pattern" => "random",
             "pace" => "poisson",
             "backlog" => "shed",
-            "catch-up" | "threads" | "seed" => "7",
+            "catch-up" | "threads" | "cpus" | "seed" => "7",
             "reads" | "dedup" => "5%",
             "write" => "64",
             "content" => "zero",

@@ -3,9 +3,9 @@
 #[cfg(feature = "host")]
 use super::table::written;
 use super::{
-    AccessOptions, Backing, BacklogPolicy, CanaryPeriod, ClockChoice, ContentSpec, Fault, Faults, Load,
-    Machine, MemoryKind, PaceSpec, PatternSpec, Plan, PlannedPhase, PlannedRegion, RegionShare, dedup_fault,
-    parts, phase, region, room, table::parameters, tables::Tables,
+    AccessOptions, Backing, BacklogPolicy, CanaryPeriod, ClockChoice, ContentSpec, CpuList, Fault, Faults,
+    Load, Machine, MemoryKind, PaceSpec, PatternSpec, Plan, PlannedPhase, PlannedRegion, RegionShare,
+    dedup_fault, parts, phase, region, room, table::parameters, tables::Tables,
 };
 use crate::units::{ByteSize, Nanos, PAGE_BYTES, PageCount, Rate, Share};
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,9 @@ macro_rules! checked {
             $( #[doc = $doc] $(#[$hello])? pub $field: $type, )*
             /// Writers.
             pub threads: u32,
+            /// The CPUs they are pinned to, in turn; empty for all there are, and where regions say theirs.
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            pub cpus: Vec<u32>,
             /// How long to run; absent means until told to stop.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub duration_ns: Option<u64>,
@@ -70,6 +73,7 @@ macro_rules! checked {
                     target_pages_per_s: plan.rate.pages_per_s(),
                     $( $field: plan.$field, )*
                     threads: regions.iter().map(|region| region.threads).sum(),
+                    cpus: plan.cpus.as_ref().map(|cpus| cpus.numbers().to_vec()).unwrap_or_default(),
                     duration_ns: plan.duration.map(|span| span.0),
                     baseline_ns: plan.baseline.0,
                     interval_ns: plan.interval.0,
@@ -142,6 +146,21 @@ impl Checked {
         RegionShare::of(&self.regions, writer, self.threads)
     }
 
+    /// The CPU that each writer is pinned to, where the program may run on `cpus`: those of its region in turn, or of all.
+    pub fn writer_cpus(&self, cpus: &[u32]) -> Vec<u32> {
+        // Over all regions, so that two of them do not begin on the same CPU.
+        let mut all = cpus.iter().copied().cycle();
+        let of = |area: PlannedRegion| -> Vec<u32> {
+            let own = all.by_ref().take(area.threads as usize).collect();
+            if area.cpus.is_empty() {
+                own
+            } else {
+                area.cpus.iter().copied().cycle().take(own.len()).collect()
+            }
+        };
+        self.areas().into_iter().flat_map(of).collect()
+    }
+
     /// What is mapped: the regions, or one without a name where the plan names none.
     pub fn areas(&self) -> Vec<PlannedRegion> {
         if !self.regions.is_empty() {
@@ -153,6 +172,8 @@ impl Checked {
             kind: self.kind.clone(),
             threads: self.threads,
             share: 1,
+            cpus: self.cpus.clone(),
+            compute: None,
             access: AccessOptions::default(),
         }]
     }
@@ -165,8 +186,9 @@ impl Checked {
             let is_private = area.kind.backing == Backing::Anon && !area.kind.pages.is_pooled();
             // The canaries are there once.
             let canaries = cpus.take().unwrap_or(0);
+            let stamped = self.verify && area.compute.is_none();
             let tables =
-                Tables::of(self.verify, area.kind.pages, area.threads, canaries).bytes(area.memory_bytes);
+                Tables::of(stamped, area.kind.pages, area.threads, canaries).bytes(area.memory_bytes);
             tables.saturating_add(if is_private { area.memory_bytes } else { 0 })
         };
         self.areas().into_iter().map(of).fold(Self::SPARE_BYTES, u64::saturating_add)
@@ -258,18 +280,24 @@ fn regions(plan: &Plan, machine: &Machine, faults: &mut Vec<Fault>) -> Vec<Plann
     let mut left = machine.clone();
     let mut regions = Vec::new();
     for (index, (prefix, part)) in plan.parts().iter().enumerate() {
-        let threads = part.threads.unwrap_or(machine.cpus.max(1));
-        let memory_bytes = room::memory((prefix, part), (machine, &left), threads, faults);
+        let (asked, cpus) = (plan.regions.get(index), part.cpus.as_ref().map(CpuList::numbers));
+        let compute = asked.and_then(|asked| asked.compute);
+        let threads = part.writers(machine);
+        let mut memory_bytes = 0;
+        if compute.is_none() {
+            memory_bytes = room::memory((prefix, part), (machine, &left), threads, faults);
+        }
         room::take(&mut left, part, memory_bytes, threads);
         // The canaries are there once.
         left.cpus = 0;
-        let asked = plan.regions.get(index);
         regions.push(PlannedRegion {
             name: asked.map(|asked| asked.name.clone()).unwrap_or_default(),
             memory_bytes,
             kind: part.kind.clone(),
             threads,
-            share: asked.and_then(|asked| asked.share).unwrap_or(1),
+            share: asked.and_then(|asked| asked.share).unwrap_or(u32::from(compute.is_none())),
+            cpus: cpus.unwrap_or_default().to_vec(),
+            compute,
             access: asked.map(|asked| AccessOptions::of(asked, &part.load())).unwrap_or_default(),
         });
     }

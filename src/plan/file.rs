@@ -125,6 +125,7 @@ impl Reader {
             match key.get_ref().as_ref() {
                 "name" => region.name = self.scalar("name", value).unwrap_or_default(),
                 "share" => region.share = self.own("share", value, number::share),
+                "compute" => region.compute = self.own("compute", value, number::compute),
                 _ => {
                     let own = RegionAsked::KEYS.map(|(name, ..)| name);
                     self.parameter(&mut region.settings, (key, value), Scope::Region, &own);
@@ -342,6 +343,12 @@ mod tests {
                 "[[region]]\nthreads = \"many\"\n",
                 "threads: 'many' is not a number of writers: expected a whole",
             ),
+            (
+                "[[region]]\ncompute = true\n",
+                "line 2: compute: 'true' is not a rate of computing: expected a whole number",
+            ),
+            ("[[region]]\ncompute = 0\n", "compute: '0' is not a rate of computing: expected a whole number"),
+            ("[[region]]\ncpus = \"x\"\n", "cpus: 'x' is not a list of CPUs: expected numbers"),
             ("[[region]]\nlock = \"no\"\n", "lock: 'no' is not a switch: expected true or false"),
             ("lock = 7\n", "line 1: lock: '7' is not a switch: expected true or false"),
             ("repeat = 1\n", "line 1: repeat: '1' is not a switch: expected true or false"),

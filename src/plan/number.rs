@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 /// The largest share: with every region at it, the rate of each is still exact in 64 bits.
 pub(super) const MOST_SHARE: u32 = 1_000_000;
+/// The most units of work that a region computes in a second.
+const MOST_UNITS: u32 = 1_000_000;
 
 fn bounded(text: &str, most: u32, words: [&'static str; 3]) -> Result<u32, UnitError> {
     let number = whole(text, u64::from(most), words)?;
@@ -51,6 +53,18 @@ pub fn share(text: &str) -> Result<u32, UnitError> {
         "3",
     ];
     bounded(text, MOST_SHARE, words)
+}
+
+/// Units of work that a region computes in a second.
+///
+/// # Errors
+/// When the text is no whole number, or more than can be asked for.
+pub fn compute(text: &str) -> Result<u32, UnitError> {
+    let words = ["a rate of computing", "a whole number of units a second, 1 to 1000000", "500"];
+    bounded(text, MOST_UNITS, words).and_then(|units| match units {
+        0 => Err(UnitError::new(text, words[0], words[1], words[2])),
+        units => Ok(units),
+    })
 }
 
 /// Something that is so or not.

@@ -2,8 +2,8 @@
 
 use super::table::{parameters, read};
 use super::{
-    Backing, BacklogPolicy, CanaryPeriod, ClockChoice, ContentSpec, MemoryAmount, Numa, PaceSpec, PageSize,
-    PatternSpec,
+    Backing, BacklogPolicy, CanaryPeriod, ClockChoice, ContentSpec, CpuList, MemoryAmount, Numa, PaceSpec,
+    PageSize, PatternSpec,
 };
 use crate::units::{ByteSize, Nanos, Rate, Share, UnitError};
 use std::fmt;

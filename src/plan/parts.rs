@@ -1,12 +1,17 @@
 //! A plan's regions one by one: as plans of their own, and what is wrong with them.
 
-use super::{Backing, Fault, Plan, RegionAsked, name_fault, number::MOST_SHARE, region::prefix};
+use super::{
+    Backing, Fault, MemoryAmount, Plan, RegionAsked, Setting, name_fault, number::MOST_SHARE, region::prefix,
+};
+use crate::units::ByteSize;
 
 /// The most regions of a plan.
-const MOST_REGIONS: usize = 64;
+pub const MOST_REGIONS: usize = 64;
+/// The parameters of a region that computes.
+const COMPUTING: [&str; 2] = ["threads", "cpus"];
 
 impl Plan {
-    /// For each region what its faults begin with, and a plan of that region alone.
+    /// For each region what its faults begin with, and a plan of that region alone. One that computes has no memory.
     pub fn parts(&self) -> Vec<(String, Self)> {
         if self.regions.is_empty() {
             return vec![(String::new(), self.clone())];
@@ -17,6 +22,9 @@ impl Plan {
         let alone = |region: &RegionAsked| {
             let mut plan = common.clone();
             plan.take(&region.settings);
+            if region.compute.is_some() {
+                plan.memory = MemoryAmount::Bytes(ByteSize(0));
+            }
             plan
         };
         self.regions.iter().map(|region| (prefix(&region.name), alone(region))).collect()
@@ -36,7 +44,13 @@ pub(super) fn check(plan: &Plan, faults: &mut Vec<Fault>) {
             "give each [[region]] a memory of its own, and leave memory out elsewhere",
         );
     }
-    if !regions.is_empty() && regions.iter().all(|region| region.share == Some(0)) {
+    let of_memory = || regions.iter().filter(|region| region.compute.is_none());
+    if !regions.is_empty() && of_memory().next().is_none() {
+        wrong(
+            "no region has memory: all of them compute".into(),
+            "give one memory instead; with --rate 0 it is held and not visited",
+        );
+    } else if !regions.is_empty() && of_memory().all(|region| region.share == Some(0)) {
         wrong("no region has a share of the rate".into(), "give one of them share = 1");
     }
     for (index, region) in regions.iter().enumerate() {
@@ -50,8 +64,18 @@ pub(super) fn check(plan: &Plan, faults: &mut Vec<Fault>) {
         } else if before.iter().any(|other| other.name == region.name) {
             wrong("the name is taken", "give each region a name of its own");
         }
-        if !region.says("memory") {
-            wrong("it has no memory", "give it some, for example memory = \"256M\"");
+        if region.compute.is_some() {
+            let idle = region.settings.iter().map(Setting::name).find(|name| !COMPUTING.contains(name));
+            let idle = idle.or(region.share.map(|_| "share"));
+            if let Some(name) = idle {
+                let remedy = "leave it out: beside compute and a name a region says threads and cpus alone";
+                wrong(&format!("it computes, and {name} is of memory"), remedy);
+            }
+        } else if !region.says("memory") {
+            wrong(
+                "it has no memory",
+                "give it some, for example memory = \"256M\", or have it compute: compute = 500",
+            );
         }
         if region.share > Some(MOST_SHARE) {
             wrong("its share is above 1000000", "shares count only beside each other: use smaller ones");

@@ -2,7 +2,7 @@
 //! do whatever the load says.
 
 use super::table::parameters;
-use super::{ContentSpec, Fault, Load, MemoryKind, PatternSpec, Setting};
+use super::{ContentSpec, Fault, Load, MemoryKind, PaceSpec, PatternSpec, Setting};
 use crate::units::{Rate, Share};
 use serde::{Deserialize, Serialize};
 
@@ -11,20 +11,28 @@ use serde::{Deserialize, Serialize};
 pub struct RegionAsked {
     /// Its name.
     pub name: String,
-    /// Its part of the rate; none is 1.
+    /// Its part of the rate; none is 1, or 0 where it computes.
     pub share: Option<u32>,
+    /// The units of work that its writers compute in a second, all together, instead of visiting memory.
+    pub compute: Option<u32>,
     /// What it has of its own.
     pub settings: Vec<Setting>,
 }
 
 impl RegionAsked {
     /// The keys of a region that are no parameters: the form of each, and what it is.
-    pub const KEYS: [(&'static str, &'static str, &'static str); 2] = [
+    pub const KEYS: [(&'static str, &'static str, &'static str); 3] = [
         ("name", "1 to 64 bytes", "The region's name"),
         (
             "share",
             "0 to 1000000",
             "Its part of the rate, in proportion to the other regions'; 0 is held and not visited [default: 1]",
+        ),
+        (
+            "compute",
+            "1 to 1000000",
+            "Units of work a second that its writers compute, all together: it has no memory and visits none, whatever the \
+             load says. A unit is 4096 steps of arithmetic, each of which needs the one before it",
         ),
     ];
 
@@ -88,6 +96,12 @@ pub struct PlannedRegion {
     pub threads: u32,
     /// Its part of the rate, in proportion to the other regions'.
     pub share: u32,
+    /// The CPUs its writers are pinned to, in turn; empty for all there are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cpus: Vec<u32>,
+    /// The units of work that its writers compute in a second, all together; absent where it is memory to visit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compute: Option<u32>,
     /// What its visits do whatever the load says.
     #[serde(flatten)]
     pub access: AccessOptions,
@@ -97,8 +111,12 @@ pub struct PlannedRegion {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RegionShare {
     access: AccessOptions,
+    /// The units of work of a second; none where the region is memory.
+    compute: Option<u32>,
     /// The shares of the regions before its own, of those with its own, and of all.
     shares: [u64; 3],
+    /// Which region, from 0.
+    pub region: usize,
     /// Which writer of its region, from 0.
     pub writer: u32,
     /// How many the region has.
@@ -110,15 +128,28 @@ impl RegionShare {
     pub(super) fn of(regions: &[PlannedRegion], writer: u32, writers: u32) -> Self {
         let all: u64 = regions.iter().map(|region| u64::from(region.share)).sum();
         let (mut before, mut first) = (0, 0);
-        for region in regions {
+        for (index, region) in regions.iter().enumerate() {
             let with = before + u64::from(region.share);
             if writer - first < region.threads {
-                let (access, shares) = (region.access, [before, with, all.max(1)]);
-                return Self { access, shares, writer: writer - first, writers: region.threads };
+                let (access, compute, shares) = (region.access, region.compute, [before, with, all.max(1)]);
+                let (writer, writers) = (writer - first, region.threads);
+                return Self { access, compute, shares, region: index, writer, writers };
             }
             (before, first) = (with, first + region.threads);
         }
-        Self { access: AccessOptions::default(), shares: [0, 1, 1], writer, writers }
+        Self {
+            access: AccessOptions::default(),
+            compute: None,
+            shares: [0, 1, 1],
+            region: 0,
+            writer,
+            writers,
+        }
+    }
+
+    /// Whether its visits are units of work that touch no memory.
+    pub const fn computes(&self) -> bool {
+        self.compute.is_some()
     }
 
     /// Whether any load visits the region.
@@ -130,9 +161,14 @@ impl RegionShare {
     /// What of `load` the writers of the region do together.
     ///
     /// The rates of all regions are whole pages a second and add up to the load's: a region's is off from its exact share
-    /// by less than one. `max` is `max` for every region that has a share.
+    /// by less than one. `max` is `max` for every region that has a share. A region that computes goes on at its own rate, of
+    /// units at a constant pace, whatever the load's is.
     #[must_use]
     pub fn load(&self, load: &Load) -> Load {
+        if let Some(units) = self.compute {
+            let rate = Rate::PagesPerSecond(u64::from(units));
+            return Load { rate, ramp: None, pace: PaceSpec::Constant, reads: Share::default(), ..*load };
+        }
         let [before, with, all] = self.shares;
         let part = |rate| match rate {
             Rate::Max if with > before => Rate::Max,

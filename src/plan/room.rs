@@ -113,6 +113,12 @@ pub(super) fn take(left: &mut Machine, plan: &Plan, bytes: u64, threads: u32) {
 }
 
 impl Plan {
+    /// The writers that are asked for on this machine: of a plan with one region.
+    pub fn writers(&self, machine: &Machine) -> u32 {
+        let cpus = self.cpus.as_ref().map(|cpus| u32::try_from(cpus.numbers().len()).unwrap_or(u32::MAX));
+        self.threads.or(cpus).unwrap_or(machine.cpus.max(1))
+    }
+
     /// What there is of the kind of memory, and on the nodes, that is asked for: of a plan with one region.
     pub fn available_bytes(&self, machine: &Machine) -> u64 {
         pool::available(self, machine)

@@ -186,9 +186,16 @@ macro_rules! parameters {
                     short: Some('t'),
                     value: Some("N"),
                     help: "Writers, each pinned to a CPU and owning an equal slice",
-                    absent: "one per online vCPU",
+                    absent: "one per online vCPU, or per CPU of cpus",
                     kind: ValueKind::Number,
                     form: "1 to 1024",
+                }
+                /// The CPUs that writers are pinned to, in turn; none means all there are.
+                cpus "cpus": Option<CpuList> = None, [by super::number::given, as given,] [own Region,] {
+                    value: Some("LIST"),
+                    help: "CPUs that writers are pinned to, in turn: numbers and ranges such as 0 or 0,2-3",
+                    absent: "all",
+                    form: "numbers such as 0 or 0,2-3",
                 }
                 /// How long to run; none means until told to stop.
                 duration "duration": Option<Nanos> = None, [by super::number::given, as given,] [] {

@@ -76,8 +76,8 @@ fn a_policy_that_binds_bounds_what_can_be_had_unless_a_node_is_named() {
     // The second region finds what the first leaves of the node.
     let region = |name: &str| RegionAsked {
         name: name.into(),
-        share: None,
         settings: settings(&[("memory", "150M")]),
+        ..RegionAsked::default()
     };
     let both = Plan { regions: vec![region("one"), region("two")], ..Plan::default() };
     let message = check(&both, &bound(&[2])).unwrap_err().to_string();

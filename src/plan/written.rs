@@ -67,6 +67,9 @@ impl Serialize for RegionAsked {
         if let Some(share) = self.share {
             map.serialize_entry("share", &share)?;
         }
+        if let Some(units) = self.compute {
+            map.serialize_entry("compute", &units)?;
+        }
         settings(&mut map, &self.settings, Scope::Region)?;
         map.end()
     }
@@ -138,9 +141,20 @@ mod tests {
             RegionAsked {
                 name: "hot".into(),
                 share: Some(3),
-                settings: said(&[("lock", "false"), ("memory", "8M"), ("threads", "2")]),
+                settings: said(&[("cpus", "0,2-3"), ("lock", "false"), ("memory", "8M"), ("threads", "2")]),
+                ..RegionAsked::default()
             },
-            RegionAsked { name: "cold".into(), share: None, settings: said(&[("memory", "5%")]) },
+            RegionAsked {
+                name: "cold".into(),
+                settings: said(&[("memory", "5%")]),
+                ..RegionAsked::default()
+            },
+            RegionAsked {
+                name: "still".into(),
+                compute: Some(500),
+                settings: said(&[("cpus", "1")]),
+                ..RegionAsked::default()
+            },
         ];
         assert_eq!(again(&plan), plan);
     }

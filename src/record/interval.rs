@@ -1,5 +1,6 @@
 //! One interval of a run: what was asked, what was done, how long it took, who was away.
 
+use super::{CpuInterval, RegionInterval};
 use crate::histogram::Counts;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -63,6 +64,15 @@ pub struct Interval {
     /// How much the hypervisor lets the vCPUs sleep at the interval's end; absent where it cannot be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttle: Option<Throttle>,
+    /// Region by region, in the order of the plan; empty where there is one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<RegionInterval>,
+    /// The vCPUs of several that lost anything, in order; empty where there is one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cpus: Vec<CpuInterval>,
+    /// How many more lost something; absent where none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpus_left_out: Option<u64>,
     /// What the tool itself took in this interval.
     #[serde(rename = "self")]
     pub self_cost: SelfCost,

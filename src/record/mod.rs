@@ -15,6 +15,7 @@ mod hello;
 mod interval;
 #[cfg(feature = "host")]
 mod migration;
+mod parts;
 #[cfg(feature = "host")]
 mod reply;
 #[cfg(feature = "host")]
@@ -38,6 +39,7 @@ pub use interval::{
 };
 #[cfg(feature = "host")]
 pub use migration::{MigrationSample, QemuBody, QemuLine, RamSample, Side};
+pub use parts::{CpuInterval, MOST_CPUS, REGION_HISTOGRAMS_BYTES, RegionInterval};
 #[cfg(feature = "host")]
 pub use run::{
     Accelerator, Arrival, ClockPair, Milestone, MilestoneName, Outcome, Provenance, Run, StreamAudit, Verdict,

@@ -78,6 +78,11 @@ impl GapTally {
         self.threshold_ns.load(Ordering::Relaxed)
     }
 
+    /// The length of all gaps.
+    pub fn total_ns(&self) -> u64 {
+        self.total_ns.load(Ordering::Relaxed)
+    }
+
     /// The memory they take, in bytes.
     pub const fn bytes() -> usize {
         size_of::<Self>() + Cells::BYTES + Ring::BYTES
@@ -124,7 +129,7 @@ impl GapCounts {
         let (lengths, _) = Counts::of_cells(&like.lengths, Sums::of(&tables));
         let mut counts = Self { lengths, ..Self::default() };
         for tally in tallies {
-            counts.total_ns = counts.total_ns.saturating_add(tally.total_ns.load(Ordering::Relaxed));
+            counts.total_ns = counts.total_ns.saturating_add(tally.total_ns());
             counts.threshold_ns = counts.threshold_ns.max(tally.threshold());
             counts.records_dropped = counts.records_dropped.saturating_add(tally.ring.dropped());
         }

@@ -1,5 +1,7 @@
 //! Records made of two snapshots.
 
+mod regions;
+
 use super::*;
 use crate::{
     plan::{self, Machine, Plan},
@@ -37,6 +39,8 @@ fn scheduled(at_ns: u64, visits: &[u64], due: Due, rate: &str) -> Snapshot {
         own_cpu_ns: at_ns / 100,
         lost: TimeByClass::default(),
         throttle: None,
+        regions: Vec::new(),
+        cpus: Vec::new(),
         own_pages_dirtied: None,
         clock_step_ns: 0,
     }

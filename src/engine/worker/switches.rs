@@ -121,6 +121,7 @@ fn load_of(clock: Fake, first: Leg, orders: Vec<(u64, Order)>, end_ns: u64, full
         pattern: pattern(PatternSpec::Shuffle, PageCount(PAGES), 1),
         reads: Reads::new(VisitMix { reads: 0, visits: 1 }, 1),
         visitor,
+        computes: false,
         timed: full,
         drawn: Drawn::none(),
         sums: Sums::default(),

@@ -185,6 +185,9 @@ mod tests {
             callbacks: None,
             stall_ms: None,
             throttle: None,
+            regions: Vec::new(),
+            cpus: Vec::new(),
+            cpus_left_out: None,
             self_cost: SelfCost::default(),
         }
     }

@@ -10,7 +10,7 @@ fn machine() -> Machine {
 }
 
 fn region(name: &str, memory: &str) -> RegionAsked {
-    RegionAsked { name: name.into(), share: None, settings: settings(&[("memory", memory)]) }
+    RegionAsked { name: name.into(), settings: settings(&[("memory", memory)]), ..RegionAsked::default() }
 }
 
 /// The region with more of its own.
@@ -134,6 +134,45 @@ fn what_does_not_go_together_in_one_region_is_named_with_it_and_with_its_phase()
     assert_eq!((checked.load_faults(&checked.load()).len(), checked.load_faults(&load).len()), (0, 1));
 }
 
+#[test]
+fn a_region_that_computes_has_no_memory_no_share_and_a_rate_of_its_own_whatever_the_load_says() {
+    let settings = settings(&[("cpus", "1")]);
+    let still = RegionAsked { name: "still".into(), compute: Some(500), settings, share: None };
+    let checked = check(&plan(vec![region("hot", "16M"), still.clone()]), &machine()).unwrap();
+    assert_eq!((checked.memory_bytes, checked.threads, checked.regions[1].share), (16 << 20, 3, 0));
+    assert_eq!((checked.writer_cpus(&[0, 1]), checked.writer_cpus(&[4, 5])), (vec![0, 1, 1], vec![4, 5, 1]));
+    for rate in ["0", "1001p/s", "max"] {
+        let (rate, reads) = (rate.parse().unwrap(), "50%".parse().unwrap());
+        let ramp = Some(super::super::Ramp { from: Rate::PagesPerSecond(7), over_ns: 1000 });
+        let load = Load { rate, ramp, reads, ..checked.load() };
+        let [first, second, still] = [0, 1, 2].map(|writer| checked.region_share(writer).load(&load));
+        assert_eq!((first.rate, second.rate, first.reads), (load.rate, load.rate, load.reads));
+        assert_eq!((still.visit_rate(), still.ramp), (Rate::PagesPerSecond(500), None));
+    }
+    let alone = said(&plan(vec![still.clone()]));
+    assert!(alone.contains("no region has memory: all of them compute"), "{alone}");
+    let wrong = |own: RegionAsked| said(&plan(vec![region("hot", "16M"), own]));
+    let shared = wrong(RegionAsked { share: Some(1), ..still.clone() });
+    assert!(shared.contains("region 2 'still': it computes, and share is of memory"), "{shared}");
+    let large = wrong(with(still, &[("memory", "1M")]));
+    assert!(large.contains("it computes, and memory is of memory"), "{large}");
+}
+
+#[test]
+fn a_region_is_on_its_own_cpus_in_turn_and_has_a_writer_for_each() {
+    let own = |name: &str, said: &[(&str, &str)]| with(region(name, "1M"), said);
+    let regions = vec![
+        own("a", &[("cpus", "2-4")]),
+        own("b", &[("threads", "2")]),
+        own("c", &[("cpus", "1"), ("threads", "2")]),
+    ];
+    let checked = check(&Plan { cpus: "0".parse().ok(), ..plan(regions) }, &machine()).unwrap();
+    assert_eq!(checked.writer_cpus(&[0, 1, 2, 3, 4]), [2, 3, 4, 0, 0, 1, 1]);
+    let one = Plan { cpus: "1".parse().ok(), threads: Some(2), ..Plan::default() };
+    let one = check(&one, &machine()).unwrap();
+    assert_eq!((one.writer_cpus(&[0, 1]), &one.cpus[..]), (vec![1, 1], &[1][..]));
+}
+
 proptest! {
     #[test]
     fn the_regions_together_have_the_whole_rate_and_each_its_share(
@@ -149,6 +188,8 @@ proptest! {
                 kind: MemoryKind::default(),
                 threads: 1,
                 share: *share,
+                cpus: Vec::new(),
+                compute: None,
                 access: AccessOptions::default(),
             })
             .collect();

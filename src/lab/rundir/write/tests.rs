@@ -31,6 +31,9 @@ fn interval(seq: u64, start_ns: u64, value_ns: u64) -> Arrival {
         callbacks: None,
         stall_ms: None,
         throttle: None,
+        regions: Vec::new(),
+        cpus: Vec::new(),
+        cpus_left_out: None,
         self_cost: SelfCost::default(),
     }));
     let mono_ns = start_ns + 100_000_000;
