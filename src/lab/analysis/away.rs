@@ -26,6 +26,11 @@ pub struct TimeByClass {
 }
 
 impl TimeByClass {
+    /// The time in which it did not run, in seconds.
+    pub fn all_lost_s(&self) -> f64 {
+        (self.wall_s - self.running_s).max(0.0)
+    }
+
     fn add(&mut self, class: GapClass, time_s: f64, confidence: f64) {
         if let Some(index) = GapClass::ALL.iter().position(|other| *other == class) {
             self.lost_s[index] += time_s;
@@ -61,6 +66,18 @@ impl Serialize for TimeByClass {
         map.serialize_entry("confidence", &sure.collect::<BTreeMap<_, _>>())?;
         map.end()
     }
+}
+
+/// Where one vCPU's time went in one stage.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct CpuCost {
+    /// Which.
+    pub cpu: u32,
+    /// Its longest gap, or the part of it that lies in the stage; 0 without any.
+    pub longest_s: f64,
+    /// Where its time went.
+    #[serde(flatten)]
+    pub time: TimeByClass,
 }
 
 /// The least share of a window in which at least one vCPU ran.
@@ -107,12 +124,32 @@ impl Away {
 
     /// Where the time of `stage` went.
     pub fn by_class(&self, stage: Span) -> TimeByClass {
-        let stood_s = stage.covered_s(&self.blackouts);
-        let mut time =
-            TimeByClass { wall_s: stage.length_s() * self.canaries as f64, ..TimeByClass::default() };
-        time.add(GapClass::Blackout, stood_s * self.canaries as f64, self.confidence);
         // A guest that names more vCPUs than its `hello` did is believed for the first of them only.
-        for (span, verdict) in self.gaps.values().take(self.canaries).flatten() {
+        self.time_of(stage, self.canaries, self.gaps.values().take(self.canaries).flatten())
+    }
+
+    /// Where the time of each of these vCPUs went in `stage`.
+    pub fn by_cpu(&self, stage: Span, cpus: &[u32]) -> Vec<CpuCost> {
+        let of = |cpu: &u32| {
+            let time = self.time_of(stage, 1, self.gaps.get(cpu).into_iter().flatten());
+            let parts = self.gaps.get(cpu).into_iter().flatten().filter_map(|(span, _)| span.common(&stage));
+            let longest_s = parts.map(|part| part.length_s()).fold(0.0, f64::max);
+            CpuCost { cpu: *cpu, longest_s, time }
+        };
+        cpus.iter().map(of).collect()
+    }
+
+    /// Where the time of so many vCPUs went, whose gaps these are.
+    fn time_of<'a>(
+        &self,
+        stage: Span,
+        cpus: usize,
+        gaps: impl Iterator<Item = &'a (Span, Verdict)>,
+    ) -> TimeByClass {
+        let stood_s = stage.covered_s(&self.blackouts);
+        let mut time = TimeByClass { wall_s: stage.length_s() * cpus as f64, ..TimeByClass::default() };
+        time.add(GapClass::Blackout, stood_s * cpus as f64, self.confidence);
+        for (span, verdict) in gaps {
             let Some(part) = span.common(&stage) else { continue };
             let own_s = part.length_s() - part.covered_s(&self.blackouts);
             if nanos(own_s) > 0 {

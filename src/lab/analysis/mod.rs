@@ -4,6 +4,8 @@
 
 mod away;
 mod bootstrap;
+mod by_region;
+mod bystander;
 mod link_share;
 mod loads;
 mod pooled;
@@ -17,7 +19,9 @@ mod verdicts;
 mod waits;
 mod work;
 
-pub use away::{Availability, TimeByClass};
+pub use away::{Availability, CpuCost, TimeByClass};
+pub use by_region::RegionCost;
+pub use bystander::{Bystander, bystanders};
 pub use link_share::LinkShare;
 pub use repeats::{Difference, Group, RUNS, Repeats, Spread, size as effect_size};
 pub use settling::{SettledBy, Settling};
@@ -31,7 +35,7 @@ use crate::{
         rundir::RunData,
         timeline::{Axis, Guest, IntervalAt, Phase, PhaseName, Setup, Span, StageLatencies, Timeline, nanos},
     },
-    record::GapClass,
+    record::{GapClass, MOST_CPUS},
 };
 use away::Away;
 use bootstrap::{Draws, bounds};
@@ -111,6 +115,12 @@ pub struct StageCost {
     pub availability: Vec<Availability>,
     /// Where the vCPUs' time went; null where no canary watched, or gap records are missing.
     pub time: Option<TimeByClass>,
+    /// The same for each vCPU, the first 256 of them; left out where there is one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cpus: Vec<CpuCost>,
+    /// Region by region, in the order of the plan; left out where there is one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<RegionCost>,
 }
 
 impl Analysis {
@@ -143,7 +153,7 @@ impl Analysis {
         let away = watched.map(|canaries| Away::of(&judged, timeline, canaries, &blackouts));
         let common = away.as_ref().map(Away::common);
         let costs = Costs { guest: &guest, work, baseline: &baseline, away: away.as_ref(), common };
-        let stages = costs.of_all(timeline);
+        let stages = costs.of_all(data, timeline);
         let usual = Usual { loads: &loads, baseline: before, p99_ns: baseline.response_p99_ns(), rate };
         let settling = match (span(PhaseName::After), data.session.is_some()) {
             (after, _) if lacks(after) => Settling::unsaid(MISSING),
@@ -197,18 +207,28 @@ struct Costs<'a> {
 
 impl Costs<'_> {
     /// What each stage cost, in order.
-    fn of_all(&self, timeline: &Timeline) -> Vec<StageCost> {
-        let period_s = throttle_period_s(timeline);
-        let stages = timeline.phases.iter().zip(&timeline.histograms.stages);
-        stages.map(|(phase, latencies)| self.of(phase, latencies, period_s)).collect()
+    fn of_all(&self, data: &RunData, timeline: &Timeline) -> Vec<StageCost> {
+        // The throttle acts before the switch alone.
+        let is_throttled = |phase: &Phase| matches!(phase.name, PhaseName::Precopy | PhaseName::Run);
+        let period_s = |phase| if is_throttled(phase) { throttle_period_s(timeline) } else { 0.0 };
+        let periods_s: Vec<f64> = timeline.phases.iter().map(period_s).collect();
+        let is_same = |span| self.work.baseline.is_some_and(|before| self.work.loads.are_one(span, before));
+        let mut regions = by_region::by_region((data, self.guest, timeline), &periods_s, is_same).into_iter();
+        let cpus = data.records.hellos().last().map_or(&[][..], |hello| &hello.cpus);
+        let cpus = if cpus.len() > 1 { &cpus[..cpus.len().min(MOST_CPUS)] } else { &[] };
+        let stages = timeline.phases.iter().zip(&timeline.histograms.stages).zip(&periods_s);
+        let cost = |((phase, latencies), period_s): ((&Phase, &StageLatencies), &f64)| StageCost {
+            cpus: self.away.map_or_else(Vec::new, |away| away.by_cpu(phase.figures.span, cpus)),
+            regions: regions.next().unwrap_or_default(),
+            ..self.of(phase, latencies, *period_s)
+        };
+        stages.map(cost).collect()
     }
 
-    /// What one stage cost. `period_s` is that of the throttle, which acts before the switch alone.
+    /// What one stage cost, all vCPUs and regions together. `period_s` is that of the throttle in it.
     fn of(&self, phase: &Phase, latencies: &StageLatencies, period_s: f64) -> StageCost {
         let (name, stage, work) = (phase.name, phase.figures.span, &self.work);
         let later = name != PhaseName::Baseline;
-        let is_throttled = matches!(name, PhaseName::Precopy | PhaseName::Run);
-        let period_s = if is_throttled { period_s } else { 0.0 };
         let is_same = work.baseline.is_some_and(|before| work.loads.are_one(stage, before));
         let lacks_own = self.guest.lacks_intervals(stage);
         let lacks = lacks_own || work.baseline.is_some_and(|before| self.guest.lacks_intervals(before));
@@ -231,6 +251,8 @@ impl Costs<'_> {
             ms_per_gib_reason,
             availability: self.common.as_ref().map_or_else(Vec::new, availability),
             time: self.away.map(|away| away.by_class(stage)),
+            cpus: Vec::new(),
+            regions: Vec::new(),
         }
     }
 }

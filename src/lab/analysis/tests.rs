@@ -7,6 +7,7 @@ use crate::{
 };
 use proptest::prelude::*;
 
+mod apart;
 mod asked;
 
 fn of(data: &FixtureData) -> Analysis {

@@ -1,6 +1,7 @@
 //! What the guest felt: the costs of a run as tables.
 
 use super::{
+    apart::{per_cpu, per_region},
     table::{ABSENT, Table},
     words::{at, percent, seconds, time},
 };
@@ -14,11 +15,13 @@ use crate::{
 };
 
 /// All tables of costs; one that would say nothing is left out.
-pub fn felt(analysis: &Analysis, emulated: bool) -> Vec<Table> {
+pub fn felt(analysis: &Analysis, emulated: bool, untold_ns: Option<u64>) -> Vec<Table> {
     let all = [
         Some(slowdown(analysis)),
         Some(costs(analysis)),
         lost_by_class(analysis),
+        Some(per_cpu(analysis)),
+        Some(per_region(analysis, untold_ns)),
         Some(longest(analysis)),
         link_share(analysis),
         waits(analysis),

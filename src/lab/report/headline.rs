@@ -7,8 +7,10 @@ use super::{
 };
 use crate::{
     lab::{
+        analysis::{Bystander, bystanders},
         rundir::RunData,
         timeline::{PhaseName, ThrottleLevel, Timeline, nanos},
+        view::RunView,
     },
     record::{Latency, MilestoneName, Outcome},
 };
@@ -33,6 +35,36 @@ pub fn headline(data: &RunData, timeline: &Timeline) -> String {
         integrity::sentence(data),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+/// The same, and what it took from vCPUs that dirtied nothing.
+pub fn headline_of(run: &RunView) -> String {
+    let said = headline(run.data(), run.timeline());
+    let beside = bystander(&bystanders(run.data(), run.analysis()));
+    beside.map_or_else(|| said.clone(), |beside| format!("{said} {beside}"))
+}
+
+/// What vCPUs lost that dirtied nothing, beside the one that lost most of those that did.
+fn bystander(cpus: &[Bystander]) -> Option<String> {
+    let of = |own: &Bystander| format!("{} of {}", seconds(own.lost_s), seconds(own.wall_s));
+    let most = |dirties| {
+        let own = cpus.iter().filter(move |own| own.dirties == dirties);
+        own.max_by(|one, other| one.lost_s.total_cmp(&other.lost_s))
+    };
+    let (still, busy) = (most(false)?, most(true)?);
+    let classes = still.by_class.iter().take(2);
+    let classes: Vec<String> =
+        classes.map(|(class, s)| format!("{} to {}", seconds(*s), class.name().replace('_', " "))).collect();
+    let classes = if classes.is_empty() { String::new() } else { format!(" ({})", classes.join(", ")) };
+    let others = cpus.iter().filter(|own| !own.dirties).count() - 1;
+    let others = if others == 0 { "" } else { ", most of those that did not" };
+    Some(format!(
+        "vCPU {}, which dirtied nothing{others}, lost {}{classes} while it was migrated; vCPU {}, which dirtied, lost {}.",
+        still.cpu,
+        of(still),
+        busy.cpu,
+        of(busy)
+    ))
 }
 
 /// That the run directory contradicts itself: nothing that follows is to be read without it.

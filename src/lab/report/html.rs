@@ -8,7 +8,7 @@ use super::{
     facts::{EMULATED, consoles, facts, is_emulated, notes, verdict},
     felt::felt,
     frames::{ChartFrame, frames, since},
-    headline::headline,
+    headline::headline_of,
     integrity::integrity,
     repeats::{repeats, together},
     table::Table,
@@ -90,11 +90,11 @@ fn section<'a>(run: &'a RunView, curves: &Curves) -> RunSection<'a> {
     };
     let mut folded: Vec<Table> = passes(timeline).into_iter().collect();
     folded.push(facts(data));
-    let felt = felt(run.analysis(), is_emulated(data));
+    let felt = felt(run.analysis(), is_emulated(data), timeline.untold_ns());
     RunSection {
         name: &data.run.name,
         dir_name: &data.dir_name,
-        headline: headline(data, timeline),
+        headline: headline_of(run),
         verdict: verdict(data),
         verdict_class,
         emulated: is_emulated(data),

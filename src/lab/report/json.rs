@@ -1,6 +1,6 @@
 //! The figures of the report as JSON, for `jq` and its kind.
 
-use super::{headline::headline, integrity::corrupt_pages, repeats::together};
+use super::{headline::headline_of, integrity::corrupt_pages, repeats::together};
 use crate::{
     lab::{analysis::Analysis, rundir::CollectedSession, timeline::Timeline, view::RunView},
     record::{Corruption, CycleFigures, Provenance, StreamAudit, Verdict},
@@ -69,7 +69,7 @@ impl<'a> RunFigures<'a> {
         Self {
             directory: &data.dir_name,
             name: &data.run.name,
-            headline: headline(data, timeline),
+            headline: headline_of(view),
             verdict: (is_driven && !data.audit.claims.verdict).then_some(&data.run.verdict),
             provenance: is_driven.then_some(&data.run.provenance),
             session: data.session.as_ref(),

@@ -35,7 +35,7 @@ fn several(runs: &[RunView]) -> Vec<String> {
 fn one(run: &RunView) -> Vec<String> {
     let (data, timeline) = (run.data(), run.timeline());
     let mut parts = vec![format!("# {}", escaped(&data.run.name)), escaped(&said(run))];
-    let (all, felt) = (tables(data, timeline), felt(run.analysis(), is_emulated(data)));
+    let (all, felt) = (tables(data, timeline), felt(run.analysis(), is_emulated(data), timeline.untold_ns()));
     parts.extend(all.iter().chain(&felt).chain(&integrity(data)).chain([&facts(data)]).map(table));
     parts
 }

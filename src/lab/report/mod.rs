@@ -1,5 +1,6 @@
 //! The report: what happened in a run, in words, tables and charts. Nothing in it that is not in the run directory.
 
+mod apart;
 mod artefacts;
 mod charts;
 mod compare;

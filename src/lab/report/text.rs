@@ -6,7 +6,7 @@ use super::{
     cycles::cycles,
     facts::{EMULATED, consoles, facts, is_emulated, notes, verdict},
     felt::felt,
-    headline::headline,
+    headline::headline_of,
     integrity::integrity,
     repeats::{repeats, together},
     table::{Table, wrap},
@@ -49,7 +49,7 @@ fn one(run: &RunView, width: usize) -> String {
     let (data, timeline) = (run.data(), run.timeline());
     let name = &data.run.name;
     let mut parts = vec![format!("{name}\n{}\n", "═".repeat(name.chars().count()))];
-    parts.push(lines(&wrap(&headline(data, timeline), width)));
+    parts.push(lines(&wrap(&headline_of(run), width)));
     parts.push(lines(&wrap(&format!("Verdict: {}.", verdict(data)), width)));
     for (title, console) in consoles(data) {
         let indented: Vec<String> = console.iter().map(|line| format!("  {line}")).collect();
@@ -59,7 +59,7 @@ fn one(run: &RunView, width: usize) -> String {
         parts.push(lines(&wrap(EMULATED, width)));
     }
     let shown = |table: &Table| format!("\n{}", table.to_text(width));
-    let felt = felt(run.analysis(), is_emulated(data));
+    let felt = felt(run.analysis(), is_emulated(data), timeline.untold_ns());
     parts.extend(
         cycles(data, timeline)
             .iter()

@@ -11,8 +11,8 @@ use super::{
 use crate::{
     plan::Load,
     record::{
-        Arrival, Body, ClockStep, Corruption, End, Gap, GapSummary, Heartbeat, Hello, SessionId, Side, Stall,
-        Throttle,
+        Arrival, Body, ClockStep, Corruption, End, Gap, GapSummary, Heartbeat, Hello, RegionInterval,
+        SessionId, Side, Stall, Throttle,
     },
     units::harmless,
 };
@@ -92,6 +92,14 @@ pub struct IntervalFigures {
     pub is_baseline: bool,
     /// Where its line begins in the file.
     pub(super) line_at: u64,
+}
+
+impl IntervalFigures {
+    /// What one region did, as if it were all of an interval; units of work stand for visits that wrote.
+    pub fn of_region(own: &RegionInterval) -> Self {
+        let (writes, reads) = (own.writes.or(own.units).unwrap_or(0), own.reads.unwrap_or(0));
+        Self { writes, reads, offered: own.offered, ..Self::default() }
+    }
 }
 
 /// What is kept of a guest's records, each list in the order of arrival.

@@ -28,6 +28,7 @@ const WRITTEN: &[Builtin] = builtin! {
     "qemu/xbzrle" "qemu/multifd" "qemu/multifd-zlib" "qemu/multifd-zstd" "qemu/preempt" "qemu/pause" "qemu/recover"
     "qemu/zero-page" "qemu/dirty-limit" "qemu/switchover" "qemu/postcopy-latency" "qemu/postcopy-latency-preempt"
     "cycle/plain" "cycle/mapped-ram" "cycle/fork"
+    "bystander/auto-converge" "bystander/post-copy"
     "proof/lost-dirty-pages"
 };
 
@@ -63,7 +64,7 @@ mod tests {
     #[test]
     fn a_star_stands_for_every_name_that_fits() {
         assert_eq!(expand("smoke/*"), ["smoke/precopy", "smoke/auto-converge", "smoke/post-copy"]);
-        assert_eq!(expand("*copy"), ["smoke/precopy", "smoke/post-copy"]);
+        assert_eq!(expand("*copy"), ["smoke/precopy", "smoke/post-copy", "bystander/post-copy"]);
         assert_eq!((expand("nova-2016/*").len(), expand("*").len()), (12, BUILTIN.len()));
         assert_eq!((expand("smoke/precopy"), expand("nosuch/*")), (vec!["smoke/precopy"], vec!["nosuch/*"]));
     }

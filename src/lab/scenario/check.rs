@@ -116,6 +116,16 @@ fn vm(scenario: &Scenario, faults: &mut Vec<String>) {
             ));
         }
     }
+    let absent = |part: &Plan| part.cpus.as_ref().and_then(|cpus| cpus.numbers().iter().max().copied());
+    for (region, part) in load.asked.parts() {
+        if let Some(cpu) = absent(&part).filter(|cpu| *cpu >= vm.cpus) {
+            faults.push(format!(
+                "{region}cpus names CPU {cpu}, and with vm.cpus = {} there are 0 to {}: raise vm.cpus, or name another",
+                vm.cpus,
+                vm.cpus.saturating_sub(1)
+            ));
+        }
+    }
     let asked_bytes = asked_bytes(scenario);
     let needed = asked_bytes.saturating_add(GUEST_FLOOR_BYTES);
     if vm.memory.0 < GUEST_FLOOR_BYTES {
@@ -283,6 +293,17 @@ mod tests {
         ] {
             assert!(faults.contains(part), "{part} in {faults}");
         }
+    }
+
+    #[test]
+    fn a_cpu_that_the_vm_has_not_is_named_with_its_region() {
+        let region = "[[load.region]]\nname = \"a\"\nmemory = \"8M\"\ncpus = \"0-2\"\n";
+        let said = parse(&format!("[vm]\ncpus = 2\n{region}"), "x").unwrap_err().to_string();
+        assert!(
+            said.contains("region 'a': cpus names CPU 2, and with vm.cpus = 2 there are 0 to 1"),
+            "{said}"
+        );
+        assert!(parse(&format!("[vm]\ncpus = 3\n{region}"), "x").is_ok());
     }
 
     #[test]

@@ -167,7 +167,8 @@ pub fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<
     names
         .map(|name| (likeness(name), name))
         .filter(|(likeness, _)| *likeness > 0.7)
-        .max_by(|one, other| one.0.total_cmp(&other.0))
+        // Of several that are as like the first one: what is listed first is used most.
+        .min_by(|one, other| other.0.total_cmp(&one.0))
         .map(|(_, name)| name)
 }
 
@@ -193,7 +194,7 @@ mod tests {
     /// The keys of a scenario in which every optional value is present.
     fn keys_as_written() -> Vec<(String, toml::Value)> {
         let mut asked = Plan { threads: Some(1), repeat: true, ..Plan::default() };
-        asked.kind.numa = Some("0".parse().unwrap());
+        (asked.kind.numa, asked.cpus) = ("0".parse().ok(), "0".parse().ok());
         let full = Scenario {
             vm: VmSpec {
                 machine: Some("q35".into()),

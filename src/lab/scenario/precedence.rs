@@ -184,7 +184,7 @@ mod tests {
         let plan = "memory = \"40M\"\npages = \"thp\"\nbacking = \"shared\"\nnuma = \"0\"\nlock = true\nrate = \"9M/s\"\n\
             pattern = \"random\"\npace = \"poisson\"\nbacklog = \"shed\"\ncatch-up = 2\nreads = \"5%\"\nwrite = 64\n\
             content = \"compress:50\"\ndedup = \"0%\"\nverify = \"on\"\nclock = \"tsc\"\ncanary = \"10ms\"\nthreads = 1\n\
-            baseline = \"6s\"\ninterval = \"200ms\"\nseed = 7\n";
+            cpus = \"0\"\nbaseline = \"6s\"\ninterval = \"200ms\"\nseed = 7\n";
         let Resolved { scenario, notes } = with_plan(plan, &[]).unwrap();
         assert_eq!(scenario.load.asked.canary.to_string(), "10ms");
         let but = ["dedup", "verify", "repeat"];

@@ -53,11 +53,12 @@ impl BothLatencies {
 
 impl StageLatencies {
     /// A stage of so many intervals.
-    fn of(intervals: usize) -> Self {
+    pub fn of(intervals: usize) -> Self {
         Self { together: intervals.div_ceil(UNITS).max(1), ..Self::default() }
     }
 
-    fn add(&mut self, both: &[Option<Counts>; 2]) {
+    /// Takes in those of the next interval.
+    pub fn add(&mut self, both: &[Option<Counts>; 2]) {
         if self.seen.is_multiple_of(self.together) {
             self.units.push(BothLatencies::default());
         }
