@@ -2,6 +2,7 @@
 
 mod by_cpu;
 mod by_region;
+mod due;
 
 use super::{
     canary::Canary,
@@ -21,6 +22,7 @@ use crate::{
 };
 use by_cpu::CpuCounts;
 use by_region::RegionCounts;
+use due::Due;
 
 /// All counts at one moment, cumulative since the engine was started.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -58,32 +60,6 @@ pub struct Snapshot {
     clock_step_ns: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Due {
-    /// Always the sum of those done, missed and in the backlog.
-    offered: u64,
-    missed: u64,
-    backlog: u64,
-}
-
-impl Due {
-    /// Of one writer.
-    ///
-    /// Writers run up to a batch ahead: a visit that is done counts as offered, and what one writer is ahead does not
-    /// hide what another is behind.
-    fn new(offered: u64, done: u64, missed: u64) -> Self {
-        let past = done.saturating_add(missed);
-        let offered = offered.max(past);
-        Self { offered, missed, backlog: offered - past }
-    }
-
-    fn add(&mut self, other: Self) {
-        self.offered += other.offered;
-        self.missed += other.missed;
-        self.backlog += other.backlog;
-    }
-}
-
 /// What a snapshot is taken of.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sources<'a> {
@@ -110,43 +86,7 @@ pub(super) struct Sources<'a> {
 /// Loads everything once, for the time `at_ns`, which is now or just past. What is counted meanwhile may or may not
 /// be in it, and then is in the next. It is expected to hold about as much as `last`.
 pub(super) fn take(sources: &Sources<'_>, at_ns: u64, last: &Snapshot) -> Snapshot {
-    let mut stamps = sources.plan.verify.then(StampCounts::default);
-    let plan = sources.plan;
-    // What a region computes is no visit of a page: it is counted with its region alone.
-    let pages = sources.writers.iter().zip(0..).filter(|(_, index)| !plan.region_share(*index).computes());
-    let latencies = Latencies::of(pages.map(|(writer, _)| &*writer.tally), &last.latencies);
-    let mut regions = of_regions(sources, last);
-    let (mut writes, mut reads) = (0u64, 0u64);
-    let mut due = Due::default();
-    let mut open_ns: Option<u64> = None;
-    for (writer, index) in sources.writers.iter().zip(0u32..) {
-        let share = plan.region_share(index);
-        // Before the counts: a load taken up in between then counts as one that was not.
-        let offered = sources
-            .course
-            .map_or(0, |course| course.offered(sources.plan, index, writer.status.taken_up(), at_ns));
-        let mut counts = writer.tally.counts();
-        if let Some((sum, own)) = stamps.as_mut().zip(writer.stamps.as_ref()) {
-            // Stamps know to the visit what was written when the interval ended, however long the reading takes.
-            let own = own.counts(sources.epoch);
-            counts.writes = own.writes();
-            sum.add(&own);
-        }
-        let own = Due::new(offered, counts.writes + counts.reads, counts.missed);
-        if let Some(region) = regions.get_mut(share.region) {
-            region.writes += counts.writes;
-            region.reads += counts.reads;
-            region.due.add(own);
-        }
-        if share.computes() {
-            continue;
-        }
-        due.add(own);
-        let open = counts.open_since_ns.map(|since_ns| at_ns.saturating_sub(since_ns));
-        open_ns = open_ns.max(open.filter(|open_ns| is_resolved(*open_ns, sources.clock_step_ns)));
-        writes += counts.writes;
-        reads += counts.reads;
-    }
+    let visited = Visited::by(sources, at_ns, last);
     let tallies = sources.canaries.iter().map(|canary| &*canary.tally);
     let none = GapCounts::default();
     let like = last.gaps.as_ref().unwrap_or(&none);
@@ -160,23 +100,80 @@ pub(super) fn take(sources: &Sources<'_>, at_ns: u64, last: &Snapshot) -> Snapsh
         at_ns,
         t0_ns,
         epoch,
-        writes,
-        reads,
-        stamps,
-        latencies,
-        due,
+        writes: visited.writes,
+        reads: visited.reads,
+        stamps: visited.stamps,
+        latencies: visited.latencies,
+        due: visited.due,
         asked,
-        open_ns,
+        open_ns: visited.open_ns,
         gaps,
         steal_ms: sources.steal_ms,
         callbacks: sources.callbacks,
         own_cpu_ns,
         lost: sources.diagnosis.time(),
-        regions,
+        regions: visited.regions,
         cpus: of_cpus(sources),
         throttle: sources.diagnosis.throttle(),
         own_pages_dirtied: sources.own_pages_dirtied,
         clock_step_ns: sources.clock_step_ns,
+    }
+}
+
+/// What writers have counted so far, all of them together and region by region.
+#[derive(Default)]
+struct Visited {
+    writes: u64,
+    reads: u64,
+    due: Due,
+    open_ns: Option<u64>,
+    stamps: Option<StampCounts>,
+    latencies: Latencies,
+    regions: Vec<RegionCounts>,
+}
+
+impl Visited {
+    fn by(sources: &Sources<'_>, at_ns: u64, last: &Snapshot) -> Self {
+        let plan = sources.plan;
+        // What a region computes is no visit of a page: it is counted with its region alone.
+        let is_page = |index: u32| !plan.region_share(index).computes();
+        let pages = sources.writers.iter().zip(0..).filter(|(_, index)| is_page(*index));
+        let latencies = Latencies::of(pages.map(|(writer, _)| &*writer.tally), &last.latencies);
+        let (stamps, regions) = (plan.verify.then(StampCounts::default), of_regions(sources, last));
+        let mut sums = Self { stamps, latencies, regions, ..Self::default() };
+        for (writer, index) in sources.writers.iter().zip(0u32..) {
+            sums.add(sources, (writer, index), at_ns);
+        }
+        sums
+    }
+
+    fn add(&mut self, sources: &Sources<'_>, (writer, index): (&Writer, u32), at_ns: u64) {
+        let share = sources.plan.region_share(index);
+        // Before the counts: a load taken up in between then counts as one that was not.
+        let offered = sources
+            .course
+            .map_or(0, |course| course.offered(sources.plan, index, writer.status.taken_up(), at_ns));
+        let mut counts = writer.tally.counts();
+        if let Some((sum, own)) = self.stamps.as_mut().zip(writer.stamps.as_ref()) {
+            // Stamps know to the visit what was written when the interval ended, however long the reading takes.
+            let own = own.counts(sources.epoch);
+            counts.writes = own.writes();
+            sum.add(&own);
+        }
+        let due = Due::new(offered, counts.writes + counts.reads, counts.missed);
+        if let Some(region) = self.regions.get_mut(share.region) {
+            region.writes += counts.writes;
+            region.reads += counts.reads;
+            region.due.add(due);
+        }
+        if share.computes() {
+            return;
+        }
+        self.due.add(due);
+        let open = counts.open_since_ns.map(|since_ns| at_ns.saturating_sub(since_ns));
+        self.open_ns = self.open_ns.max(open.filter(|open_ns| is_resolved(*open_ns, sources.clock_step_ns)));
+        self.writes += counts.writes;
+        self.reads += counts.reads;
     }
 }
 

@@ -1,7 +1,7 @@
 //! CPUs by number: which ones writers are pinned to.
 
 use crate::units::{UnitError, serde_as_text};
-use std::{collections::BTreeSet, fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, ops::RangeInclusive, str::FromStr};
 
 /// CPUs by number, each once, in order. Text: `0`, `0,2-3`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl FromStr for CpuList {
         };
         let ranges: Option<Vec<_>> = text.split(',').map(range).collect();
         let cpus: BTreeSet<u32> = ranges
-            .filter(|ranges| !ranges.iter().any(|range| range.is_empty()))
+            .filter(|ranges| !ranges.iter().any(RangeInclusive::is_empty))
             .into_iter()
             .flatten()
             .flatten()

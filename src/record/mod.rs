@@ -13,6 +13,7 @@ mod envelope;
 mod gap;
 mod hello;
 mod interval;
+mod latency;
 #[cfg(feature = "host")]
 mod migration;
 mod parts;
@@ -34,9 +35,8 @@ pub use end::{End, EndReason, Totals};
 pub use envelope::Record;
 pub use gap::{Gap, GapClass, GapFeatures};
 pub use hello::{ClockFacts, Hello, MemoryFacts, SelfFacts, tick_ns};
-pub use interval::{
-    GapSummary, Interval, Latency, SelfCost, Throttle, ThrottleLaw, is_resolved, unresolved_ns,
-};
+pub use interval::{GapSummary, Interval, SelfCost, Throttle, ThrottleLaw};
+pub use latency::{Latency, is_resolved, unresolved_ns};
 #[cfg(feature = "host")]
 pub use migration::{MigrationSample, QemuBody, QemuLine, RamSample, Side};
 pub use parts::{CpuInterval, MOST_CPUS, REGION_HISTOGRAMS_BYTES, RegionInterval};

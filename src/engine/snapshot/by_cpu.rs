@@ -41,7 +41,9 @@ mod tests {
 
     fn counts(cpu: u32, gaps: &[(GapClass, u64)]) -> CpuCounts {
         let mut lost = TimeByClass::default();
-        gaps.iter().for_each(|(class, ns)| lost.add(*class, *ns));
+        for (class, ns) in gaps {
+            lost.add(*class, *ns);
+        }
         CpuCounts { cpu, gap_ns: gaps.iter().map(|(_, ns)| ns).sum(), lost }
     }
 

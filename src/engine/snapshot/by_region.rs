@@ -1,6 +1,6 @@
 //! What the writers of each region counted.
 
-use super::Due;
+use super::due::Due;
 use crate::{
     plan::PlannedRegion,
     record::{Latency, REGION_HISTOGRAMS_BYTES, RegionInterval},

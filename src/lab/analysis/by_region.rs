@@ -1,7 +1,7 @@
 //! What each region of a load had of a stage: its own latencies, and its own slowdown. Sums over all of them hide a region that was
 //! spared, and one that bore everything.
 
-use super::slowdown::{Slowdown, Stage};
+use super::slowdown::{MISSING, Slowdown, Stage};
 use crate::{
     histogram::Counts,
     lab::{
@@ -94,7 +94,7 @@ pub fn by_region(
             let before = baseline.and_then(|at| told.get(at)?.get(index));
             let lacks = |told: &Told| told.lacks || told.figures.is_empty();
             let reason = match before {
-                _ if lacks_intervals => Some(super::MISSING),
+                _ if lacks_intervals => Some(MISSING),
                 _ if own.lacks => Some(NO_HISTOGRAMS),
                 Some(before) if before.lacks => Some(NO_HISTOGRAMS),
                 _ => None,

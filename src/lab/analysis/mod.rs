@@ -5,7 +5,6 @@
 mod away;
 mod bootstrap;
 mod by_region;
-mod bystander;
 mod link_share;
 mod loads;
 mod pooled;
@@ -21,7 +20,6 @@ mod work;
 
 pub use away::{Availability, CpuCost, TimeByClass};
 pub use by_region::RegionCost;
-pub use bystander::{Bystander, bystanders};
 pub use link_share::LinkShare;
 pub use repeats::{Difference, Group, RUNS, Repeats, Spread, size as effect_size};
 pub use settling::{SettledBy, Settling};
@@ -42,12 +40,10 @@ use bootstrap::{Draws, bounds};
 use loads::Loads;
 use serde::Serialize;
 use settling::Usual;
-use slowdown::Stage;
+use slowdown::{MISSING, Stage};
 use verdicts::Judged;
 use work::Work;
 
-/// Why nothing is summed up.
-const MISSING: &str = "intervals are missing";
 /// How many of the longest gaps are told one by one.
 const LONGEST: usize = 10;
 
@@ -210,8 +206,8 @@ impl Costs<'_> {
     fn of_all(&self, data: &RunData, timeline: &Timeline) -> Vec<StageCost> {
         // The throttle acts before the switch alone.
         let is_throttled = |phase: &Phase| matches!(phase.name, PhaseName::Precopy | PhaseName::Run);
-        let period_s = |phase| if is_throttled(phase) { throttle_period_s(timeline) } else { 0.0 };
-        let periods_s: Vec<f64> = timeline.phases.iter().map(period_s).collect();
+        let longest_s = |phase| if is_throttled(phase) { throttle_period_s(timeline) } else { 0.0 };
+        let periods_s: Vec<f64> = timeline.phases.iter().map(longest_s).collect();
         let is_same = |span| self.work.baseline.is_some_and(|before| self.work.loads.are_one(span, before));
         let mut regions = by_region::by_region((data, self.guest, timeline), &periods_s, is_same).into_iter();
         let cpus = data.records.hellos().last().map_or(&[][..], |hello| &hello.cpus);

@@ -26,6 +26,8 @@ const MEDIAN_APART: f64 = 1.5;
 /// A higher quantile is compared when the halves' differ by no more than this factor.
 const TAIL_APART: f64 = 2.0;
 
+/// Why nothing is summed up.
+pub const MISSING: &str = "intervals are missing";
 /// Why a stage's latencies are not held against the baseline's.
 pub const OTHER_LOAD: &str = "the load is not the baseline's all the time";
 

@@ -7,7 +7,6 @@ use crate::{
 };
 use proptest::prelude::*;
 
-mod apart;
 mod asked;
 
 fn of(data: &FixtureData) -> Analysis {

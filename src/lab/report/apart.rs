@@ -54,14 +54,12 @@ pub fn per_region(analysis: &Analysis, untold_ns: Option<u64>) -> Table {
     ];
     let row = |own: &RegionCost| {
         let of = |latency, field: fn(Latency) -> Option<u64>| quantile(latency, field, untold_ns);
-        let (p50, p99): (fn(Latency) -> Option<u64>, fn(Latency) -> Option<u64>) =
-            (|own| own.p50, |own| own.p99);
         let cpus: Vec<String> = own.cpus.iter().map(u32::to_string).collect();
         let unit = if own.computes { "units" } else { "visits" };
         let done = own.done_per_s.map_or_else(|| ABSENT.into(), |done| format!("{} {unit}", short(done)));
         let mut row = vec![own.name.clone(), cpus.join(","), done];
-        row.extend([of(own.service_ns, p50), of(own.service_ns, p99)]);
-        row.extend([of(own.response_ns, p50), of(own.response_ns, p99)]);
+        row.extend([of(own.service_ns, |own| own.p50), of(own.service_ns, |own| own.p99)]);
+        row.extend([of(own.response_ns, |own| own.p50), of(own.response_ns, |own| own.p99)]);
         row.extend(["p50", "p99"].map(|of| ratio(own.slowdown.as_ref(), of)));
         row
     };
@@ -88,3 +86,6 @@ fn ratio(slowdown: Option<&Slowdown>, of: &str) -> String {
         Some(Some(ratio)) => short(ratio),
     }
 }
+
+#[cfg(test)]
+mod tests;

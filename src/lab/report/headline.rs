@@ -1,13 +1,13 @@
 //! What happened in a run, in a few plain sentences.
 
 use super::{
+    bystander::{Bystander, bystanders},
     cycles, integrity,
     table::ABSENT,
     words::{at, counted, percent, quantile, seconds, time},
 };
 use crate::{
     lab::{
-        analysis::{Bystander, bystanders},
         rundir::RunData,
         timeline::{PhaseName, ThrottleLevel, Timeline, nanos},
         view::RunView,

@@ -2,6 +2,7 @@
 
 mod apart;
 mod artefacts;
+mod bystander;
 mod charts;
 mod compare;
 mod costs;

@@ -144,7 +144,7 @@ fn a_region_that_computes_has_no_memory_no_share_and_a_rate_of_its_own_whatever_
     for rate in ["0", "1001p/s", "max"] {
         let (rate, reads) = (rate.parse().unwrap(), "50%".parse().unwrap());
         let ramp = Some(super::super::Ramp { from: Rate::PagesPerSecond(7), over_ns: 1000 });
-        let load = Load { rate, ramp, reads, ..checked.load() };
+        let load = Load { rate, reads, ramp, ..checked.load() };
         let [first, second, still] = [0, 1, 2].map(|writer| checked.region_share(writer).load(&load));
         assert_eq!((first.rate, second.rate, first.reads), (load.rate, load.rate, load.reads));
         assert_eq!((still.visit_rate(), still.ramp), (Rate::PagesPerSecond(500), None));

@@ -1,8 +1,11 @@
 //! What the migration took from vCPUs that dirtied nothing, beside those that did.
 
-use super::{Analysis, TimeByClass};
 use crate::{
-    lab::{rundir::RunData, timeline::PhaseName},
+    lab::{
+        analysis::{Analysis, TimeByClass},
+        rundir::RunData,
+        timeline::PhaseName,
+    },
     record::GapClass,
 };
 

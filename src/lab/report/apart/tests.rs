@@ -1,15 +1,28 @@
 //! vCPUs and regions apart: none has what is another's.
 
-use super::*;
+use super::super::{bystander::bystanders, html, text};
 use crate::{
     histogram::Counts,
     lab::{
-        report::{html, text},
+        analysis::{Analysis, RegionCost, StageCost},
+        timeline::{
+            PhaseName, Timeline,
+            fixture::{FixtureData, Story},
+        },
         view::RunView,
     },
     plan::{self, Machine, Plan, RegionAsked, Stock},
-    record::{Latency, RegionInterval},
+    record::{Body, Gap, Latency, RegionInterval},
 };
+
+fn of(data: &FixtureData) -> Analysis {
+    let data = data.data();
+    Analysis::of(&data, &Timeline::of(&data))
+}
+
+fn stage(analysis: &Analysis, name: PhaseName) -> &StageCost {
+    analysis.stages.iter().find(|stage| stage.name == name).unwrap()
+}
 
 /// A run whose vCPU 0 is dirtied and whose vCPU 1 computes: what it computes takes 50 us a unit before the migration and 200 us
 /// while it lasts, and vCPU 1 has but the second of the two stretches in which vCPUs were away.
