@@ -228,12 +228,11 @@ fn read(text: &str, origin: &str) -> Result<Scenario, ScenarioError> {
             format!("{key} = {given} cannot be: {}", in_a_file(key)),
         ));
     }
-    let read = toml::from_str(text).map_err(|error: toml::de::Error| {
+    let mut scenario: Scenario = toml::from_str(text).map_err(|error: toml::de::Error| {
         let at = error.span().unwrap_or_default();
         let key = values.iter().find(|(_, value)| value.span().contains(&at.start)).map(|(key, _)| &**key);
         from_toml(&error, key)
-    });
-    let mut scenario: Scenario = read?;
+    })?;
     let is_said = values.iter().any(|(key, _)| key == "migration.bandwidth");
     let said = is_said.then_some(scenario.migration.bandwidth);
     scenario.link.unite(&mut scenario.migration.bandwidth, said).map_err(|message| wrong(None, message))?;
