@@ -3,7 +3,7 @@
 use super::failure;
 
 /// Every flag that takes a value, a wrong one, what repeats it and what shows the form.
-const FLAGS: [(&str, &str, &str, &str); 41] = [
+const FLAGS: [(&str, &str, &str, &str); 43] = [
     ("--memory", "lots", "'lots'", "<number>[K|M|G|T]"),
     ("--memory", "256", "--memory 256", "a number without a unit is bytes"),
     ("--memory", "99999999999T", "'99999999999T'", "less than 2^64 bytes"),
@@ -30,6 +30,8 @@ const FLAGS: [(&str, &str, &str, &str); 41] = [
     ("--clock", "hpet", "'hpet'", "auto, tsc or monotonic"),
     ("--canary", "often", "'often'", "off, or a time of 987us to 100ms"),
     ("--canary", "1s", "'1s'", "off, or a time of 987us to 100ms"),
+    ("--cpus", "0,x", "'0,x'", "numbers from 0 to 1023 and ranges"),
+    ("--dirty", "lots", "'lots'", "<number>[K|M|G|T]"),
     ("--threads", "-1", "'-1'", "a whole number from 1 to 1024"),
     ("--threads", "many", "'many'", "a whole number from 1 to 1024"),
     ("--threads", "5000000000", "'5000000000'", "a whole number from 1 to 1024"),
