@@ -255,9 +255,11 @@ fn a_host_that_is_busy_is_named_by_the_report() {
     }
     let dir = fs::read_dir(run.out.path()).unwrap().flatten().next().unwrap().path();
     let report = Command::new(run.program).args(["report", "--text"]).arg(dir).output().unwrap();
-    let said = text(&output) + &text(&report);
-    // A load that is never steady on it, or one that is and lost its time to it.
-    assert!(said.contains("The host was busy") || said.contains("the host is busy: a quieter one"), "{said}");
+    // Lines end where the width does.
+    let said = (text(&output) + &text(&report)).split_whitespace().collect::<Vec<_>>().join(" ");
+    // Host time that nothing proves is said as such. A load that is never steady on it, or one that is and lost its time to it.
+    let ways = ["The host was busy", "The host was most likely busy", "the host is busy: a quieter one"];
+    assert!(ways.iter().any(|way| said.contains(way)), "{said}");
 }
 
 /// The VMs that `parent` started (and not a QEMU that is only asked for its version).
