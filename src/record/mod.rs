@@ -34,7 +34,8 @@ pub use interval::{
 pub use migration::{MigrationSample, QemuBody, QemuLine, RamSample, Side};
 #[cfg(feature = "host")]
 pub use run::{
-    Accelerator, Arrival, ClockPair, Milestone, MilestoneName, Outcome, Provenance, Run, StreamAudit, Verdict,
+    Accelerator, Arrival, ClockPair, Milestone, MilestoneName, OtherClock, OtherMachine, Outcome, Provenance,
+    Run, StreamAudit, Verdict,
 };
 pub use session::SessionId;
 pub use stall::Stall;

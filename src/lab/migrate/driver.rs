@@ -7,7 +7,7 @@ mod steps;
 mod switch;
 
 use super::setup::Step;
-use super::{Action, Input, MigrationEnd, MigrationResult};
+use super::{Action, Input, MigrationEnd, MigrationResult, Uris};
 use crate::lab::scenario::MigrationSpec;
 use crate::record::{MigrationSample, Milestone, MilestoneName, Side};
 use crate::units::Nanos;
@@ -27,7 +27,7 @@ const CANCEL_LIMIT: Nanos = Nanos::from_secs(5);
 #[derive(Debug)]
 pub struct Driver {
     spec: MigrationSpec,
-    uri: String,
+    uris: Uris,
     phase: Phase,
     /// The latest moment that was handed in.
     now_ns: u64,
@@ -77,11 +77,11 @@ enum Phase {
 }
 
 impl Driver {
-    /// A driver for a migration through `uri`, for example `unix:/run/x/migration`.
-    pub fn new(spec: &MigrationSpec, uri: &str) -> Self {
+    /// A driver for a migration that takes this way.
+    pub fn new(spec: &MigrationSpec, uris: Uris) -> Self {
         Self {
             spec: spec.clone(),
-            uri: uri.to_owned(),
+            uris,
             phase: Phase::Idle,
             now_ns: 0,
             started_ns: 0,

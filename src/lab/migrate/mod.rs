@@ -7,11 +7,13 @@ mod driver;
 mod offer;
 mod sample;
 mod setup;
+mod uris;
 
 pub use driver::Driver;
 pub use offer::{arguments_of, names};
 pub use sample::sample;
 pub use setup::{SET_PARAMETERS, agree, capability_hint, missing_parameters, settings};
+pub use uris::Uris;
 
 use crate::record::{MigrationSample, Milestone, Side};
 use serde_json::Value;

@@ -1,5 +1,6 @@
 //! What both QEMUs are told before a migration begins: capabilities, parameters, the channel.
 
+use super::Uris;
 use crate::lab::scenario::{MigrationSpec, nearest};
 use crate::record::Side;
 use serde_json::{Value, json};
@@ -137,7 +138,7 @@ pub fn settings(spec: &MigrationSpec, capabilities: &BTreeMap<&str, bool>) -> Ve
 }
 
 /// The commands in their order; the last one starts the migration.
-pub fn steps(spec: &MigrationSpec, capabilities: &BTreeMap<&str, bool>, uri: &str) -> Vec<Step> {
+pub fn steps(spec: &MigrationSpec, capabilities: &BTreeMap<&str, bool>, uris: &Uris) -> Vec<Step> {
     let mut steps = Vec::new();
     for (command, arguments) in settings(spec, capabilities) {
         let told = |side| Step { side, command, arguments: arguments.clone(), otherwise: None };
@@ -147,13 +148,13 @@ pub fn steps(spec: &MigrationSpec, capabilities: &BTreeMap<&str, bool>, uri: &st
         side: Side::Destination,
         command: "migrate-incoming",
         // A destination that stays can be asked what went wrong; QEMU before 9.1 does not know the argument.
-        arguments: json!({"uri": uri, "exit-on-error": false}),
-        otherwise: Some(json!({"uri": uri})),
+        arguments: json!({"uri": uris.incoming, "exit-on-error": false}),
+        otherwise: Some(json!({"uri": uris.incoming})),
     });
     steps.push(Step {
         side: Side::Source,
         command: "migrate",
-        arguments: json!({"uri": uri}),
+        arguments: json!({"uri": uris.outgoing}),
         otherwise: None,
     });
     steps
@@ -210,7 +211,7 @@ mod tests {
         let known = known(&["events", "auto-converge", "xbzrle"]);
         let agreement = agree(&spec, &known, &known);
         assert_eq!(agreement.missing, <[String; 0]>::default());
-        let steps = steps(&spec, &agreement.capabilities, "unix:/s");
+        let steps = steps(&spec, &agreement.capabilities, &"unix:/s".into());
         assert_eq!(
             steps[0].arguments["capabilities"],
             json!([{"capability": "auto-converge", "state": true}, {"capability": "events", "state": false},
@@ -251,7 +252,7 @@ mod tests {
 
     #[test]
     fn the_link_is_capped_before_and_after_the_switch() {
-        let steps = steps(&MigrationSpec::default(), &BTreeMap::from([("events", true)]), "unix:/s");
+        let steps = steps(&MigrationSpec::default(), &BTreeMap::from([("events", true)]), &"unix:/s".into());
         let parameters: Vec<&Step> =
             steps.iter().filter(|step| step.command == "migrate-set-parameters").collect();
         assert_eq!(parameters.len(), 2);

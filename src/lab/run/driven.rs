@@ -62,8 +62,8 @@ impl<'a, 'w, V: Vm> DrivenVm<'a, 'w, V> {
     /// # Errors
     /// The migration cannot be brought to an end.
     pub async fn migrate(&mut self, spec: &MigrationSpec) -> Result<bool, Obstacle> {
-        let uri = self.vm.migration_uri();
-        let actions = self.driver.migrate(self.vm.now_ns(), spec, &uri);
+        let uris = self.vm.uris();
+        let actions = self.driver.migrate(self.vm.now_ns(), spec, uris);
         self.reach(actions).await?;
         let completed = |end: &MigrationEnd| end.result == MigrationResult::Completed;
         Ok(self.driver.migration().is_some_and(completed))

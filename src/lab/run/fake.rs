@@ -7,6 +7,7 @@ mod script;
 pub use script::{Cue, active, completed, end, mark};
 
 use super::vm::{LastWords, QmpAnswer, Vm, VmEvent};
+use crate::lab::migrate::Uris;
 use crate::lab::qmp::QmpEvent;
 use crate::lab::scenario::Scenario;
 use crate::lab::vm::Exit;
@@ -271,7 +272,7 @@ impl Vm for FakeVm {
         self.now_ns
     }
 
-    fn migration_uri(&self) -> String {
+    fn uris(&self) -> Uris {
         "unix:/fake/migration".into()
     }
 
@@ -348,7 +349,14 @@ impl Vm for FakeVm {
             _ => None,
         });
         let (stream, sessions, notes) = (self.stream, self.sessions, self.stubborn);
-        LastWords { records: heard.flatten().collect(), stream, sessions, fault: self.fault, notes }
+        LastWords {
+            records: heard.flatten().collect(),
+            stream,
+            sessions,
+            fault: self.fault,
+            other_machine: None,
+            notes,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod account;
 mod away;
 mod console;
+mod destination;
 mod driven;
 mod driver;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod status;
 mod steady;
 mod vm;
 
+pub use destination::DestinationRequest;
 pub use host::{Host, HostRequest};
 pub use preflight::{preflight, writable};
 pub use status::{Status, Watch};
@@ -84,7 +86,10 @@ pub async fn run_scenario(
     };
     let notes =
         notes.iter().chain(&note).chain(played.driver.notes()).chain(&played.last.notes).cloned().collect();
-    let provenance = host.provenance(memory_bytes, qemu_arguments, notes);
+    let mut provenance = host.provenance(memory_bytes, qemu_arguments, notes);
+    if let Some(other_machine) = &played.last.other_machine {
+        provenance.other_machine = Some(other_machine.clone());
+    }
     finish(scenario, account, clock, provenance, &played)
 }
 

@@ -1,14 +1,16 @@
 //! The two VMs of a migration, their sockets, and everything that happens to them as one sequence.
 
+use super::destination::{DestinationHost, DestinationLink};
 use super::host::Host;
 use super::vm::{LastWords, QmpAnswer, Vm, VmEvent};
 use crate::lab::collect::{Desk, Links};
 use crate::lab::hostclock;
+use crate::lab::migrate::Uris;
 use crate::lab::qmp::{QmpError, QmpEvent};
 use crate::lab::rundir::RunWriter;
 use crate::lab::scenario::{GUEST_ARGUMENTS, Scenario};
 use crate::lab::vm::{Qemu, Sockets, VmConfig};
-use crate::record::{Command, Side};
+use crate::record::{Command, OtherMachine, Side};
 use anyhow::Context;
 use serde_json::Value;
 use std::{future::pending, path::PathBuf, sync::Arc, time::Duration};
@@ -76,7 +78,42 @@ pub struct Pair {
     answers: mpsc::UnboundedReceiver<QmpAnswer>,
     answer: mpsc::UnboundedSender<QmpAnswer>,
     tick: Interval,
+    uris: Uris,
+    elsewhere: Option<Elsewhere>,
     sockets: Sockets,
+}
+
+/// The other machine, where the destination is on one.
+struct Elsewhere {
+    link: DestinationLink,
+    facts: OtherMachine,
+    /// When the destination's RESUME was read.
+    resumed_ns: Option<u64>,
+}
+
+impl Elsewhere {
+    /// Connects, and finds a way for the migration stream.
+    async fn connect(host: &DestinationHost, sockets: &Sockets) -> anyhow::Result<(Self, Uris)> {
+        let link = host.connect(sockets.path()).await?;
+        let uris = host.uris(&link).await?;
+        let facts = OtherMachine { stream: uris.outgoing.clone(), ..host.facts() };
+        Ok((Self { link, facts, resumed_ns: None }, uris))
+    }
+
+    /// Notes when the guest began to run there.
+    fn heard(&mut self, event: &QmpEvent) {
+        if event.name == "RESUME" {
+            self.resumed_ns.get_or_insert(event.host_ns);
+        }
+    }
+
+    /// Disconnects. What is known of it, with its clock.
+    async fn close(self) -> OtherMachine {
+        let Self { link, mut facts, resumed_ns } = self;
+        link.read_clock(&mut facts, resumed_ns);
+        link.close().await;
+        facts
+    }
 }
 
 /// One VM, and what there is to hear from it.
@@ -89,8 +126,17 @@ struct Half {
 }
 
 impl Half {
-    async fn start(config: &VmConfig, desk: &Desk, links: &mut Links) -> anyhow::Result<Self> {
-        let mut vm = Qemu::start(config).await?;
+    /// Starts it on this machine, or on the other one.
+    async fn start(
+        config: &VmConfig,
+        elsewhere: Option<&Elsewhere>,
+        desk: &Desk,
+        links: &mut Links,
+    ) -> anyhow::Result<Self> {
+        let mut vm = match elsewhere {
+            Some(elsewhere) => elsewhere.link.start(config).await?,
+            None => Qemu::start(config).await?,
+        };
         let events = vm.take_events();
         links.attend(vm.port_socket(), Some(config.side));
         let connecting = time::timeout(CONNECT_LIMIT, desk.until_connected(&[config.side], true)).await;
@@ -111,10 +157,18 @@ impl Pair {
         let desk = Arc::new(Desk::of_one_vm(writer.records()));
         let mut links = Links::new(Arc::clone(&desk));
         let (answer, answers) = mpsc::unbounded_channel();
-        let destination = Half::start(&config.side(Side::Destination, writer), &desk, &mut links)
+        let (elsewhere, uris) = match &config.host.destination {
+            Some(host) => {
+                Elsewhere::connect(host, &config.sockets).await.map(|(link, uris)| (Some(link), uris))?
+            }
+            None => (None, format!("unix:{}", config.sockets.migration().display()).as_str().into()),
+        };
+        let there = config.side(Side::Destination, writer);
+        let destination = Half::start(&there, elsewhere.as_ref(), &desk, &mut links)
             .await
             .context("the destination did not start")?;
-        let source = match Half::start(&config.side(Side::Source, writer), &desk, &mut links).await {
+        let here = config.side(Side::Source, writer);
+        let source = match Half::start(&here, None, &desk, &mut links).await {
             Ok(source) => source,
             Err(error) => {
                 destination.vm.kill().await?;
@@ -123,7 +177,18 @@ impl Pair {
         };
         let mut tick = time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(Self { source, destination, desk, links, answers, answer, tick, sockets: config.sockets })
+        Ok(Self {
+            source,
+            destination,
+            desk,
+            links,
+            answers,
+            answer,
+            tick,
+            uris,
+            elsewhere,
+            sockets: config.sockets,
+        })
     }
 
     /// What the guest said, or else the news that nothing more can come from a port.
@@ -155,8 +220,8 @@ impl Vm for Pair {
         hostclock::mono_ns()
     }
 
-    fn migration_uri(&self) -> String {
-        format!("unix:{}", self.sockets.migration().display())
+    fn uris(&self) -> Uris {
+        self.uris.clone()
     }
 
     async fn next(&mut self) -> VmEvent {
@@ -174,8 +239,10 @@ impl Vm for Pair {
                 exit = destination.vm.wait(), if !destination.exit_told => VmEvent::Exited(Side::Destination, exit),
                 _ = tick.tick() => VmEvent::Tick,
             };
-            if let VmEvent::Exited(side, _) = &event {
-                self.half(*side).exit_told = true;
+            match (&event, &mut self.elsewhere) {
+                (VmEvent::Exited(side, _), _) => self.half(*side).exit_told = true,
+                (VmEvent::Qmp(Side::Destination, event), Some(elsewhere)) => elsewhere.heard(event),
+                _ => {}
             }
             return event;
         }
@@ -217,18 +284,27 @@ impl Vm for Pair {
     }
 
     async fn shut_down(self) -> LastWords {
-        let Self { source, destination, desk, links, sockets, .. } = self;
+        let Self { source, destination, desk, links, elsewhere, sockets, .. } = self;
         let (one, other) =
             tokio::join!(source.vm.shut_down(QUIT_LIMIT), destination.vm.shut_down(QUIT_LIMIT));
         let closed = desk.until_connected(&[Side::Source, Side::Destination], false);
         // What does not come in time is missing from the stream, whose audit says so.
         let _ = time::timeout(LAST_BYTES_LIMIT, closed).await;
         links.end().await;
+        let other_machine = match elsewhere {
+            Some(elsewhere) => Some(elsewhere.close().await),
+            None => None,
+        };
         drop(sockets);
-        let stubborn = [one, other].into_iter().filter_map(Result::err).map(|error| error.to_string());
+        let notes = [one, other].into_iter().filter_map(|ended| match ended {
+            Err(error) => Some(error.to_string()),
+            Ok(exit) => exit.lost.map(|address| {
+                format!("what the run has on {address} ends there by itself, at the latest half a minute after the connection")
+            }),
+        });
         let stream = desk.finish();
         let (records, sessions, fault) = (desk.take_fresh(), desk.sessions(), desk.take_fault());
-        LastWords { records, stream, sessions, fault, notes: stubborn.collect() }
+        LastWords { records, stream, sessions, fault, other_machine, notes: notes.collect() }
     }
 }
 

@@ -2,9 +2,10 @@
 //!
 //! [`Pair`](super::pair::Pair) is one that we started; the tests have a scripted one, whose clock is moved by hand.
 
+use crate::lab::migrate::Uris;
 use crate::lab::qmp::QmpEvent;
 use crate::lab::vm::Exit;
-use crate::record::{Arrival, Command, Side, StreamAudit};
+use crate::record::{Arrival, Command, OtherMachine, Side, StreamAudit};
 use serde_json::Value;
 use std::io;
 
@@ -13,8 +14,8 @@ pub trait Vm {
     /// Now, host CLOCK_MONOTONIC in ns: the clock of all moments in what happens.
     fn now_ns(&self) -> u64;
 
-    /// Where the migration stream goes, as QEMU names it.
-    fn migration_uri(&self) -> String;
+    /// Where the migration stream goes.
+    fn uris(&self) -> Uris;
 
     /// Waits for the next thing to happen: at the latest in a tenth of a second. Cancel-safe.
     fn next(&mut self) -> impl Future<Output = VmEvent>;
@@ -81,6 +82,8 @@ pub struct LastWords {
     pub sessions: usize,
     /// Why the first record that could not be written could not be.
     pub fault: Option<io::Error>,
+    /// The machine that the destination ran on, where that was another one.
+    pub other_machine: Option<OtherMachine>,
     /// A sentence about each QEMU that would not end.
     pub notes: Vec<String>,
 }

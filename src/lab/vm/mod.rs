@@ -13,6 +13,7 @@ mod process;
 mod ram;
 mod reaper;
 mod sockets;
+pub mod ssh;
 mod state;
 
 pub use config::VmConfig;

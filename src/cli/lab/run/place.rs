@@ -5,9 +5,12 @@ use super::outcome::word;
 use super::progress::Progress;
 use crate::cli::lab::interrupt::interruptions;
 use crate::cli::say::say;
-use crate::lab::run::{Host, HostRequest, RunResult, Watch, preflight, run_scenario, writable};
+use crate::lab::run::{
+    DestinationRequest, Host, HostRequest, RunResult, Watch, preflight, run_scenario, writable,
+};
 use crate::lab::scenario::{Resolved, Scale};
 use crate::lab::vm::accel::Wanted;
+use crate::lab::vm::ssh::{DestAddress, SshAddress};
 use std::path::PathBuf;
 use tokio::sync::watch;
 
@@ -20,6 +23,13 @@ pub struct PlaceArgs {
     /// The guest image, as `sully-lab image -o DIR` makes it [default: sully-image, or else target/image]
     #[arg(long, value_name = "DIR")]
     pub image: Option<PathBuf>,
+    /// Let the guest go to another machine, which needs sshd and QEMU only: ssh://[USER@]HOST[:PORT], reached by ssh without a
+    /// question; see "Two machines" in docs/SCENARIOS.md
+    #[arg(long, value_name = "SSH-URL")]
+    pub dest: Option<SshAddress>,
+    /// That machine's address for the migration stream, with a port or without [default: the host and a free port]
+    #[arg(long, value_name = "ADDR[:PORT]", requires = "dest")]
+    pub dest_address: Option<DestAddress>,
     /// How the guest's CPUs are run: auto tries KVM first and says why when it does not work [auto|kvm|tcg]
     #[arg(long, value_name = "ACCEL", default_value = "auto")]
     pub accel: Wanted,
@@ -86,9 +96,13 @@ impl<'a> RunPlace<'a> {
 /// What the runs need, found and tried: a host for each QEMU, or for the one on PATH.
 async fn hosts(args: &PlaceArgs, qemus: &[PathBuf], scenarios: &mut [Resolved]) -> anyhow::Result<Vec<Host>> {
     let named = if qemus.is_empty() { vec![None] } else { qemus.iter().cloned().map(Some).collect() };
+    let destination = args.dest.clone();
+    let destination =
+        destination.map(|address| DestinationRequest { address, stream: args.dest_address.clone() });
     let mut hosts = Vec::new();
     for qemu in named {
-        let request = HostRequest { image: args.image.clone(), qemu, wanted: args.accel };
+        let destination = destination.clone();
+        let request = HostRequest { image: args.image.clone(), qemu, wanted: args.accel, destination };
         let host = Host::prepare(&request).await?;
         writable(&args.out)?;
         for Resolved { scenario, notes } in scenarios.iter_mut() {

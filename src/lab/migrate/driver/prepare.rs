@@ -38,7 +38,7 @@ impl Driver {
             return self.finish(MigrationResult::Failed, Some(agreement.missing.join("; ")));
         }
         self.blocktime = agreement.capabilities.get("postcopy-blocktime") == Some(&true);
-        self.setup = steps(&self.spec, &agreement.capabilities, &self.uri).into();
+        self.setup = steps(&self.spec, &agreement.capabilities, &self.uris).into();
         self.phase = Phase::Preparing;
         self.tell();
     }

@@ -97,7 +97,7 @@ impl Driver {
     fn listen_anew(&mut self) {
         if self.middle.destination_paused && self.middle.recovery == Some(Recovery::AwaitsDestination) {
             self.middle.recovery = Some(Recovery::Listens);
-            let uri = self.uri.clone();
+            let uri = self.uris.incoming.clone();
             self.execute(Side::Destination, RECOVER, json!({ "uri": uri }));
         }
     }
@@ -107,7 +107,7 @@ impl Driver {
         match (self.middle.recovery, command) {
             (Some(Recovery::Listens), RECOVER) => {
                 self.middle.recovery = Some(Recovery::Resumes);
-                let uri = self.uri.clone();
+                let uri = self.uris.outgoing.clone();
                 self.execute(Side::Source, "migrate", json!({ "uri": uri, "resume": true }));
             }
             (Some(Recovery::Resumes), "migrate") => self.middle.recovery = None,

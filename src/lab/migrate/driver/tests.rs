@@ -23,7 +23,7 @@ impl Play {
         let mut spec = MigrationSpec::default();
         change(&mut spec);
         Self {
-            driver: Driver::new(&spec, "unix:/m"),
+            driver: Driver::new(&spec, "unix:/m".into()),
             now_ns: SECOND,
             said: Vec::new(),
             milestones: Vec::new(),

@@ -3,6 +3,7 @@
 use super::VmDriver;
 use super::exchange::VmAction;
 use super::stage::VmStage;
+use crate::lab::migrate::Uris;
 use crate::lab::migrate::{Driver, Input};
 use crate::lab::scenario::{LoadSpec, MigrationSpec};
 use crate::record::{Command, MilestoneName};
@@ -21,10 +22,9 @@ impl VmDriver {
         self.begin(now_ns, stage)
     }
 
-    /// The guest is to go from the source to the destination through `uri`, for example `unix:/run/x/migration`. How that ended
-    /// is [`VmDriver::migration`]'s to say: a migration that failed is an end like another.
-    pub fn migrate(&mut self, now_ns: u64, spec: &MigrationSpec, uri: &str) -> Vec<VmAction> {
-        let driver = Box::new(Driver::new(spec, uri));
+    /// The guest is to go from the source to the destination by the way of `uris`. How that ended is [`VmDriver::migration`]'s to say: a migration that failed is an end like another.
+    pub fn migrate(&mut self, now_ns: u64, spec: &MigrationSpec, uris: Uris) -> Vec<VmAction> {
+        let driver = Box::new(Driver::new(spec, uris));
         self.now_ns = self.now_ns.max(now_ns);
         self.stage = VmStage::Migrating { since_ns: now_ns, timeout: spec.timeout, driver };
         self.drive(now_ns, Input::Start);
