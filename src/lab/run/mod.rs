@@ -38,7 +38,6 @@ use pair::{Pair, PairConfig};
 use stages::{Played, play};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::time::Duration;
 use tokio::{sync::watch, time::timeout};
 use vm::{LastWords, Vm as _};
@@ -108,7 +107,7 @@ async fn start(
     writer: &RunWriter,
     mut interrupt: watch::Receiver<bool>,
 ) -> Result<Pair, RunObstacle> {
-    let mut starting = pin!(Pair::start(config, writer));
+    let mut starting = Box::pin(Pair::start(config, writer));
     tokio::select! {
         started = &mut starting => started.map_err(|error| RunObstacle::Failed(format!("{error:#}"))),
         _ = interrupt.wait_for(|interrupted| *interrupted) => {

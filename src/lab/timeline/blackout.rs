@@ -109,35 +109,43 @@ impl Blackout {
     }
 }
 
-/// The blackout of one run.
-pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
-    let stop = after_migrate(data, MilestoneName::Stop);
+/// What QEMU says of it, and what the host saw of QEMU's two sides. `stop` is when the source stopped.
+fn seen(data: &RunData, stop: Option<u64>) -> Blackout {
     let resume = after_migrate(data, MilestoneName::Resume);
     let downtime_ms = data.run.source.as_ref().and_then(|sample| sample.downtime_ms);
     let downtime_ms = downtime_ms.filter(|_| !data.audit.claims.downtime);
     let other = data.run.provenance.other_machine.as_ref();
     let clock = other.and_then(|other| other.clock);
-    let is_compared = other.is_none() || clock.is_some();
-    let mut blackout = Blackout {
+    let stop = stop.filter(|_| other.is_none() || clock.is_some());
+    Blackout {
         qemu_downtime_ns: downtime_ms.map(|ms| ms.saturating_mul(1_000_000)),
-        stop_to_resume_ns: stop
-            .zip(resume)
-            .filter(|_| is_compared)
-            .and_then(|(stop, resume)| resume.checked_sub(stop)),
+        stop_to_resume_ns: stop.zip(resume).and_then(|(stop, resume)| resume.checked_sub(stop)),
         stop_to_resume_error_ns: clock.map(|clock| clock.error_ns),
         ..Blackout::default()
-    };
+    }
+}
+
+/// Why nothing can be told of guest and host together, whatever the records say.
+fn untellable(data: &RunData, stop: Option<u64>) -> Option<String> {
+    if let Some(other) = data.run.provenance.other_machine.as_ref().filter(|other| other.clock.is_none()) {
+        let why = other.clock_reason.as_deref().unwrap_or("nobody asked it");
+        return Some(format!(
+            "how the clock of {} stood, and how long its records took: {why}",
+            other.address
+        ));
+    }
+    (data.audit.claims.downtime && stop.is_none()).then(|| UNKNOWN_STOP.into())
+}
+
+/// The blackout of one run.
+pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
+    let stop = after_migrate(data, MilestoneName::Stop);
+    let mut blackout = seen(data, stop);
     let Some(switch) = axis.switch() else {
         return blackout;
     };
-    if let Some(other) = other.filter(|_| !is_compared) {
-        let why = other.clock_reason.as_deref().unwrap_or("nobody asked it");
-        blackout.reason =
-            Some(format!("how the clock of {} stood, and how long its records took: {why}", other.address));
-        return blackout;
-    }
-    if data.audit.claims.downtime && stop.is_none() {
-        blackout.reason = Some(UNKNOWN_STOP.into());
+    blackout.reason = untellable(data, stop);
+    if blackout.reason.is_some() {
         return blackout;
     }
     let switch_mono_ns = *switch.start();
@@ -166,7 +174,8 @@ pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
     let seen_error = i128::from(blackout.stop_to_resume_error_ns.unwrap_or(0));
     let least = (i128::from(blackout.stop_to_resume_ns.unwrap_or(0)) - seen_error).max(0);
     // Records of another machine are longer on their way, by less than what it takes there and back.
-    let way = clock.map_or(0, |clock| i128::from(clock.round_trip_ns));
+    let other = data.run.provenance.other_machine.as_ref().and_then(|other| other.clock);
+    let way = other.map_or(0, |clock| i128::from(clock.round_trip_ns));
     // Where no host tells whether the clock ran on, either of the two may be beside the blackout.
     let beside = if data.session.is_some() { offset_step.clamp(0, gap) } else { 0 };
     let error = (spread + other_spread + way + beside + untold_ns(data)).max(least - found);
