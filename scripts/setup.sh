@@ -108,6 +108,9 @@ install_missing
 if [ "$purpose" = test ] && [ "$(id -u)" -eq 0 ]; then
     wish_for libvirt-daemon "runs a guest as its users do in the tests" libvirtd
     wish_for libvirt-clients "talks to libvirt in the tests" virsh
+    wish_for openssh-client "reaches a second machine in the tests" ssh
+    wish_for openssh-server "lets the tests into a second machine" /usr/sbin/sshd
+    wish_for iproute2 "joins that machine to this one in the tests" ip
 fi
 if [ "$purpose" = fidelity ] && [ -n "${LONG:-}" ] && [ "$(id -u)" -eq 0 ]; then
     wish_for debootstrap "makes the Debian in which the service unit is tried" debootstrap

@@ -5,7 +5,7 @@
 //!
 //! | floor | rooms |
 //! |---|---|
-//! | 0 | [`figure`], [`hostclock`], [`rundir`], [`scenario`], [`wrong`] |
+//! | 0 | [`figure`], [`hostclock`], [`rundir`], [`scenario`], [`shell`], [`wrong`] |
 //! | 1 | [`collect`], [`image`], [`migrate`], [`qmp`], [`timeline`] |
 //! | 2 | [`analysis`], [`vm`] |
 //! | 3 | [`view`] |
@@ -24,6 +24,7 @@ pub mod report;
 pub mod run;
 pub mod rundir;
 pub mod scenario;
+pub mod shell;
 pub mod timeline;
 pub mod view;
 pub mod vm;

@@ -42,7 +42,8 @@ pub use migration::{MigrationSample, QemuBody, QemuLine, RamSample, Side};
 pub use parts::{CpuInterval, MOST_CPUS, REGION_HISTOGRAMS_BYTES, RegionInterval};
 #[cfg(feature = "host")]
 pub use run::{
-    Accelerator, Arrival, ClockPair, Milestone, MilestoneName, Outcome, Provenance, Run, StreamAudit, Verdict,
+    Accelerator, Arrival, ClockPair, Milestone, MilestoneName, OtherClock, OtherMachine, Outcome, Provenance,
+    Run, StreamAudit, Verdict,
 };
 pub use session::SessionId;
 pub use stall::Stall;

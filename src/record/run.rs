@@ -82,8 +82,46 @@ pub struct Provenance {
     pub guest_memory: String,
     /// The source QEMU's arguments.
     pub qemu_arguments: Vec<String>,
+    /// The machine that the destination ran on, where that was another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other_machine: Option<Box<OtherMachine>>,
     /// What the lab did on its own account, such as the RAM workaround.
     pub notes: Vec<String>,
+}
+
+/// The machine that a guest went to, where that was another one.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OtherMachine {
+    /// Where it is: `ssh://[USER@]HOST[:PORT]`.
+    pub address: String,
+    /// Its kernel's release.
+    pub kernel: String,
+    /// Its CPUs; none where it does not say.
+    pub cpus: Option<u32>,
+    /// Its processor, as its kernel names it.
+    pub cpu_model: String,
+    /// Its QEMU's version.
+    pub qemu_version: String,
+    /// Where the source sent the migration, as QEMU names it.
+    pub stream: String,
+    /// How its wall clock stood to this machine's CLOCK_MONOTONIC; none where that could not be told.
+    pub clock: Option<OtherClock>,
+    /// Why it could not.
+    pub clock_reason: Option<String>,
+}
+
+/// The wall clock of another machine at a moment of this one's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct OtherClock {
+    /// CLOCK_MONOTONIC of this machine.
+    pub mono_ns: u64,
+    /// CLOCK_REALTIME of the other one at that moment, ns since 1970.
+    pub real_ns: u64,
+    /// By how much that may be off when the guest was resumed: half of a round trip, and what the clocks may have drifted since.
+    pub error_ns: u64,
+    /// The shortest round trip to it that was seen.
+    pub round_trip_ns: u64,
 }
 
 /// How the guest's CPUs are run.

@@ -111,7 +111,12 @@ fn or_else<T: Clone, const N: usize>(named: &[T], quick: bool, usual: [T; N]) ->
 
 async fn measure(args: &CalibrateArgs, loads: &CalibrationLoads) -> anyhow::Result<Calibration> {
     let interrupt = interruptions()?;
-    let request = HostRequest { image: args.image.clone(), qemu: args.qemu.clone(), wanted: args.accel };
+    let request = HostRequest {
+        image: args.image.clone(),
+        qemu: args.qemu.clone(),
+        wanted: args.accel,
+        destination: None,
+    };
     let host = Host::prepare(&request).await?;
     writable(&args.out)?;
     if let Some(reason) = host.accelerator_reason().filter(|_| !args.quiet) {

@@ -1,5 +1,6 @@
 //! What a run ran on, how its stream arrived, and how it was judged.
 
+use super::words::{signed_time, time};
 use super::{headline::outcome, table::Table};
 use crate::{
     lab::{
@@ -7,7 +8,7 @@ use crate::{
         timeline::Timeline,
     },
     plan::{PARAMETERS, Parameter, Plan},
-    record::{Accelerator, ClockFacts, Hello, Outcome, unresolved_ns},
+    record::{Accelerator, ClockFacts, ClockPair, Hello, OtherMachine, Outcome, unresolved_ns},
     units::{ByteSize, Nanos, shown},
 };
 use serde_json::Value;
@@ -57,10 +58,33 @@ pub fn facts(data: &RunData) -> Table {
         let cpus = provenance.host_cpus.map_or_else(|| "n/a".into(), |cpus| cpus.to_string());
         let model = known(&provenance.host_cpu_model);
         table.fact("host", format!("{cpus} x {model}, Linux {}", known(&provenance.host_kernel)));
+        if let Some(other) = &provenance.other_machine {
+            table.fact("destination", destination(other, data.run.clock));
+        }
         table.fact("sully", known(&provenance.version));
     }
     table.fact("stream", stream(data));
     table
+}
+
+/// The other machine, and how its wall clock stood to this one's when the guest went on there.
+fn destination(other: &OtherMachine, ours: ClockPair) -> String {
+    let cpus = other.cpus.map_or_else(|| "n/a".into(), |cpus| cpus.to_string());
+    let clock = other.clock.map(|theirs| {
+        let here = i128::from(ours.real_ns) + i128::from(theirs.mono_ns) - i128::from(ours.mono_ns);
+        let ahead =
+            i64::try_from(i128::from(theirs.real_ns) - here).map_or_else(|_| "n/a".into(), signed_time);
+        format!("its clock {ahead} from this one's, ± {}", time(Some(theirs.error_ns)))
+    });
+    let why = || format!("its clock n/a: {}", known(other.clock_reason.as_deref().unwrap_or_default()));
+    format!(
+        "{}, {cpus} x {}, Linux {}, QEMU {}; {}",
+        known(&other.address),
+        known(&other.cpu_model),
+        known(&other.kernel),
+        known(&other.qemu_version),
+        clock.unwrap_or_else(why)
+    )
 }
 
 /// What a session was collected from. What ran it only QEMU could say.
@@ -179,13 +203,13 @@ fn canaries(hello: &Hello) -> String {
     let (Some(period), Some(threshold)) = (facts.canary_period_ns, facts.gap_threshold_ns) else {
         return "none: gaps, stalls and throttle are not told".into();
     };
-    let time = |ns| super::words::time(Some(ns));
+    let time = |ns| time(Some(ns));
     format!("{cpus}, every {}, {urgency}; gaps from {} on", time(period), time(threshold))
 }
 
 /// The clock that stamped, and what it cannot tell.
 fn clock(clock: &ClockFacts) -> String {
-    let time = |ns| super::words::time(Some(ns));
+    let time = |ns| time(Some(ns));
     let source =
         clock.clocksource.as_ref().map_or_else(String::new, |source| format!(", clocksource {source}"));
     let step =

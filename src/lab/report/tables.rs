@@ -137,7 +137,9 @@ fn blackout(timeline: &Timeline) -> Table {
         return table;
     }
     table.fact("QEMU's downtime", absent(time(blackout.qemu_downtime_ns)));
-    table.fact("QEMU's STOP to RESUME", absent(time(blackout.stop_to_resume_ns)));
+    let seen_error = blackout.stop_to_resume_error_ns.filter(|_| blackout.stop_to_resume_ns.is_some());
+    let seen_error = seen_error.map_or_else(String::new, |error| format!(" ± {}", time(Some(error))));
+    table.fact("QEMU's STOP to RESUME", absent(time(blackout.stop_to_resume_ns)) + &seen_error);
     let parts = match (blackout.offset_step_ns, blackout.common_gap_ns) {
         (Some(_), Some(gap)) if gap > 0 && blackout.gap_is_beside() => {
             format!(" (step between their clocks; beside it a gap of all vCPUs: {})", time(Some(gap)))

@@ -334,7 +334,14 @@ impl Vm for FakeVm {
             _ => None,
         });
         let (stream, sessions, notes) = (self.stream, self.sessions, self.stubborn);
-        LastWords { records: heard.flatten().collect(), stream, sessions, fault: self.fault, notes }
+        LastWords {
+            records: heard.flatten().collect(),
+            stream,
+            sessions,
+            fault: self.fault,
+            other_machine: None,
+            notes,
+        }
     }
 }
 

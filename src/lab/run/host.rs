@@ -1,5 +1,6 @@
 //! What runs run on: found and tried once, the same for every run of a command.
 
+use super::destination::{DestinationHost, DestinationRequest};
 use crate::files::read_text;
 use crate::lab::image::{INITRAMFS_FILE, KERNEL_FILE, MANIFEST_FILE};
 use crate::lab::qmp::QemuVersion;
@@ -33,6 +34,8 @@ pub struct HostRequest {
     pub qemu: Option<PathBuf>,
     /// How the guest's CPUs are to be run.
     pub wanted: Wanted,
+    /// The machine that guests go to, where that is another one.
+    pub destination: Option<DestinationRequest>,
 }
 
 /// An image, a QEMU, and what it can run the guest's CPUs on.
@@ -44,6 +47,8 @@ pub struct Host {
     pub initramfs: PathBuf,
     /// The QEMU program.
     pub qemu: PathBuf,
+    /// The machine that guests go to, where that is another one.
+    pub destination: Option<DestinationHost>,
     version: QemuVersion,
     chosen: Chosen,
     guest_kernel: String,
@@ -92,6 +97,18 @@ fn about_qemu<T>(request: &HostRequest, result: Result<T, VmError>) -> anyhow::R
     if request.qemu.is_some() { given(result) } else { result }
 }
 
+/// The machine that guests are to go to, as it is; it is to have the same QEMU.
+async fn destination(request: &HostRequest) -> anyhow::Result<Option<DestinationHost>> {
+    let Some(wanted) = &request.destination else { return Ok(None) };
+    let qemu = request.qemu.as_deref().unwrap_or(Path::new(locate::QEMU)).display().to_string();
+    about_qemu(request, DestinationHost::survey(wanted, &qemu).await).map(Some)
+}
+
+/// What keeps guests from going there under KVM.
+fn no_kvm_there(destination: &DestinationHost) -> Option<String> {
+    destination.machine.no_kvm.as_ref().map(|reason| format!("on {}, {reason}", destination.address()))
+}
+
 impl Host {
     /// Looks for the image and QEMU and tries the accelerator, which may take some seconds.
     ///
@@ -103,9 +120,21 @@ impl Host {
         let qemu = about_qemu(request, locate::find(request.qemu.as_deref()))?;
         let version = about_qemu(request, locate::version(&qemu).await)?;
         let trial = Trial { qemu: qemu.clone(), kernel: kernel.clone(), initramfs: initramfs.clone() };
-        let chosen = choose(request.wanted, &trial).await?;
+        let destination = destination(request).await?;
+        let chosen = match destination.as_ref().and_then(no_kvm_there) {
+            Some(reason) if request.wanted == Wanted::Kvm => return Err(VmError::NoKvm { reason }.into()),
+            Some(reason) if request.wanted == Wanted::Auto => {
+                Chosen { accelerator: Accelerator::Tcg, reason: Some(reason) }
+            }
+            _ => choose(request.wanted, &trial).await?,
+        };
         let guest_kernel = guest_kernel(&image);
-        Ok(Self { kernel, initramfs, qemu, version, chosen, guest_kernel })
+        Ok(Self { kernel, initramfs, qemu, destination, version, chosen, guest_kernel })
+    }
+
+    /// The processor as the kernel names it.
+    pub fn cpu_model() -> String {
+        cpu_model(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default())
     }
 
     /// How the guest's CPUs are run.
@@ -136,13 +165,14 @@ impl Host {
             version: env!("CARGO_PKG_VERSION").into(),
             host_kernel: release.unwrap_or_default(),
             host_cpus: thread::available_parallelism().ok().and_then(|cpus| u32::try_from(cpus.get()).ok()),
-            host_cpu_model: cpu_model(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default()),
+            host_cpu_model: Self::cpu_model(),
             qemu_version: self.version.text().to_owned(),
             accelerator: self.chosen.accelerator,
             accelerator_reason: self.chosen.reason.clone(),
             guest_kernel: self.guest_kernel.clone(),
             guest_memory: ByteSize(memory_bytes).to_string(),
             qemu_arguments,
+            other_machine: self.destination.as_ref().map(|there| Box::new(there.facts())),
             notes,
         }
     }
@@ -185,6 +215,7 @@ mod tests {
     fn what_was_named_and_is_not_there_is_the_users_to_mend_be_it_image_or_qemu() {
         let image = tempfile::tempdir().unwrap();
         let named = |qemu: &str| HostRequest {
+            destination: None,
             image: Some(image.path().into()),
             qemu: Some(qemu.into()),
             wanted: Wanted::Tcg,
@@ -204,7 +235,12 @@ mod tests {
     #[test]
     fn without_an_image_the_message_names_the_command_that_builds_one() {
         let empty = tempfile::tempdir().unwrap();
-        let request = HostRequest { image: Some(empty.path().into()), qemu: None, wanted: Wanted::Tcg };
+        let request = HostRequest {
+            image: Some(empty.path().into()),
+            qemu: None,
+            wanted: Wanted::Tcg,
+            destination: None,
+        };
         let message = refused(&request).to_string();
         assert!(message.contains("vmlinuz") && message.contains("sully-lab image -o"), "{message}");
     }

@@ -4,6 +4,7 @@ mod account;
 mod away;
 mod console;
 mod cycles;
+mod destination;
 mod driven;
 mod driver;
 #[cfg(test)]
@@ -23,6 +24,7 @@ mod status;
 mod steady;
 mod vm;
 
+pub use destination::DestinationRequest;
 pub use host::{Host, HostRequest};
 pub use preflight::{preflight, writable};
 pub use proof::{inapplicable, proved_nothing};
@@ -44,7 +46,6 @@ use pair::{Pair, PairConfig};
 use stages::{Played, play};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::time::Duration;
 use tokio::{sync::watch, time::timeout};
 use vm::{LastWords, Vm as _};
@@ -92,7 +93,10 @@ pub async fn run_scenario(
     };
     let notes =
         notes.iter().chain(&note).chain(played.driver.notes()).chain(&played.last.notes).cloned().collect();
-    let provenance = host.provenance(memory_bytes, qemu_arguments, notes);
+    let mut provenance = host.provenance(memory_bytes, qemu_arguments, notes);
+    if let Some(other_machine) = &played.last.other_machine {
+        provenance.other_machine = Some(Box::new(other_machine.clone()));
+    }
     finish(scenario, account, clock, provenance, &played)
 }
 
@@ -111,7 +115,7 @@ async fn start(
     writer: &RunWriter,
     mut interrupt: watch::Receiver<bool>,
 ) -> Result<Pair, RunObstacle> {
-    let mut starting = pin!(Pair::start(config, writer));
+    let mut starting = Box::pin(Pair::start(config, writer));
     tokio::select! {
         started = &mut starting => started.map_err(|error| RunObstacle::Failed(format!("{error:#}"))),
         _ = interrupt.wait_for(|interrupted| *interrupted) => {

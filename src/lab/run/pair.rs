@@ -1,5 +1,6 @@
 //! The two VMs of a migration, their sockets, and everything that happens to them as one sequence.
 
+use super::destination::{DestinationHost, DestinationLink};
 use super::driver::{Renewal, StateFile};
 use super::host::Host;
 use super::link::Link;
@@ -11,7 +12,7 @@ use crate::lab::qmp::{QmpError, QmpEvent};
 use crate::lab::rundir::RunWriter;
 use crate::lab::scenario::{GUEST_ARGUMENTS, Scenario};
 use crate::lab::vm::{HostOptions, Qemu, Sockets, VmConfig};
-use crate::record::{Command, Side};
+use crate::record::{Command, OtherMachine, Side};
 use anyhow::Context;
 use serde_json::Value;
 use std::{fs, future::pending, os::unix::fs::MetadataExt, path::PathBuf, sync::Arc, time::Duration};
@@ -90,8 +91,43 @@ pub struct Pair {
     answers: mpsc::UnboundedReceiver<QmpAnswer>,
     answer: mpsc::UnboundedSender<QmpAnswer>,
     tick: Interval,
+    elsewhere: Option<Elsewhere>,
     sockets: Sockets,
     link: Link,
+}
+
+/// The other machine, where the destination is on one.
+struct Elsewhere {
+    link: DestinationLink,
+    uris: Uris,
+    facts: OtherMachine,
+    /// When the destination's RESUME was read.
+    resumed_ns: Option<u64>,
+}
+
+impl Elsewhere {
+    /// Connects, and finds a way for the migration stream.
+    async fn connect(host: &DestinationHost, sockets: &Sockets) -> anyhow::Result<Self> {
+        let link = host.connect(sockets.path()).await?;
+        let uris = host.uris(&link).await?;
+        let facts = OtherMachine { stream: uris.outgoing.clone(), ..host.facts() };
+        Ok(Self { link, uris, facts, resumed_ns: None })
+    }
+
+    /// Notes when the guest began to run there.
+    fn heard(&mut self, event: &QmpEvent) {
+        if event.name == "RESUME" {
+            self.resumed_ns.get_or_insert(event.host_ns);
+        }
+    }
+
+    /// Disconnects. What is known of it, with its clock.
+    async fn close(self) -> OtherMachine {
+        let Self { link, mut facts, resumed_ns, .. } = self;
+        link.read_clock(&mut facts, resumed_ns);
+        link.close().await;
+        facts
+    }
 }
 
 /// One VM, and what there is to hear from it.
@@ -104,8 +140,17 @@ struct Half {
 }
 
 impl Half {
-    async fn start(config: &VmConfig, desk: &Desk, links: &mut Links) -> anyhow::Result<Self> {
-        let mut vm = Qemu::start(config).await?;
+    /// Starts it on this machine, or on the other one.
+    async fn start(
+        config: &VmConfig,
+        elsewhere: Option<&Elsewhere>,
+        desk: &Desk,
+        links: &mut Links,
+    ) -> anyhow::Result<Self> {
+        let mut vm = match elsewhere {
+            Some(elsewhere) => elsewhere.link.start(config).await?,
+            None => Qemu::start(config).await?,
+        };
         let events = vm.take_events();
         links.attend(vm.port_socket(), Some(config.side));
         let connecting = time::timeout(CONNECT_LIMIT, desk.until_connected(&[config.side], true)).await;
@@ -126,10 +171,16 @@ impl Pair {
         let desk = Arc::new(Desk::of_one_vm(writer.records()));
         let mut links = Links::new(Arc::clone(&desk));
         let (answer, answers) = mpsc::unbounded_channel();
-        let destination = Half::start(&config.side(Side::Destination, writer), &desk, &mut links)
+        let elsewhere = match &config.host.destination {
+            Some(host) => Some(Elsewhere::connect(host, &config.sockets).await?),
+            None => None,
+        };
+        let there = config.side(Side::Destination, writer);
+        let destination = Half::start(&there, elsewhere.as_ref(), &desk, &mut links)
             .await
             .context("the destination did not start")?;
-        let source = match Half::start(&config.side(Side::Source, writer), &desk, &mut links).await {
+        let here = config.side(Side::Source, writer);
+        let source = match Half::start(&here, None, &desk, &mut links).await {
             Ok(source) => source,
             Err(error) => {
                 destination.vm.kill().await?;
@@ -141,7 +192,19 @@ impl Pair {
         let waiting = [Side::Source, Side::Destination]
             .map(|side| VmConfig { incoming: true, ..config.side(side, writer) });
         let (sockets, link) = (config.sockets, config.link);
-        Ok(Self { source, destination, waiting, desk, links, answers, answer, tick, sockets, link })
+        Ok(Self {
+            source,
+            destination,
+            waiting,
+            desk,
+            links,
+            answers,
+            answer,
+            tick,
+            elsewhere,
+            sockets,
+            link,
+        })
     }
 
     /// What the guest said, or else the news that nothing more can come from a port.
@@ -174,7 +237,10 @@ impl Vm for Pair {
     }
 
     fn migration_uris(&mut self) -> Uris {
-        self.link.uris()
+        match &self.elsewhere {
+            Some(elsewhere) => elsewhere.uris.clone(),
+            None => self.link.uris(),
+        }
     }
 
     async fn next(&mut self) -> VmEvent {
@@ -192,8 +258,10 @@ impl Vm for Pair {
                 exit = destination.vm.wait(), if !destination.exit_told => VmEvent::Exited(Side::Destination, exit),
                 _ = tick.tick() => VmEvent::Tick,
             };
-            if let VmEvent::Exited(side, _) = &event {
-                self.half(*side).exit_told = true;
+            match (&event, &mut self.elsewhere) {
+                (VmEvent::Exited(side, _), _) => self.half(*side).exit_told = true,
+                (VmEvent::Qmp(Side::Destination, event), Some(elsewhere)) => elsewhere.heard(event),
+                _ => {}
             }
             return event;
         }
@@ -242,7 +310,7 @@ impl Vm for Pair {
         // A command must not reach the one that is gone.
         let closed = time::timeout(CONNECT_LIMIT, self.desk.until_connected(&[side], false)).await;
         closed.map_err(|_| "the port of the QEMU that was ended stayed open".to_owned())?;
-        let renewed = Half::start(config, &self.desk, &mut self.links).await;
+        let renewed = Half::start(config, None, &self.desk, &mut self.links).await;
         *half = renewed.map_err(|error| format!("{error:#}"))?;
         let file = fs::metadata(self.sockets.state()).ok();
         let stored_bytes = file.as_ref().map(|file| file.blocks() * BLOCK_BYTES);
@@ -256,18 +324,27 @@ impl Vm for Pair {
     }
 
     async fn shut_down(self) -> LastWords {
-        let Self { source, destination, desk, links, sockets, link, .. } = self;
+        let Self { source, destination, desk, links, elsewhere, sockets, link, .. } = self;
         let (one, other) =
             tokio::join!(source.vm.shut_down(QUIT_LIMIT), destination.vm.shut_down(QUIT_LIMIT));
         let closed = desk.until_connected(&[Side::Source, Side::Destination], false);
         // What does not come in time is missing from the stream, whose audit says so.
         let _ = time::timeout(LAST_BYTES_LIMIT, closed).await;
         links.end().await;
+        let other_machine = match elsewhere {
+            Some(elsewhere) => Some(elsewhere.close().await),
+            None => None,
+        };
         drop((sockets, link));
-        let stubborn = [one, other].into_iter().filter_map(Result::err).map(|error| error.to_string());
+        let notes = [one, other].into_iter().filter_map(|ended| match ended {
+            Err(error) => Some(error.to_string()),
+            Ok(exit) => exit.lost.map(|address| {
+                format!("what the run has on {address} ends there by itself, at the latest half a minute after the connection")
+            }),
+        });
         let stream = desk.finish();
         let (records, sessions, fault) = (desk.take_fresh(), desk.sessions(), desk.take_fault());
-        LastWords { records, stream, sessions, fault, notes: stubborn.collect() }
+        LastWords { records, stream, sessions, fault, other_machine, notes: notes.collect() }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Before any VM is booted: what would be found out only after a minute of measuring is looked at, or tried.
 
+use super::destination::DestinationHost;
 use super::driver::NO_MAPPED_RAM;
 use super::host::Host;
 use super::huge_pages::{HugePagePool, guest_memory};
@@ -44,13 +45,24 @@ pub fn writable(out: &Path) -> anyhow::Result<()> {
 /// It cannot be carried out here.
 pub async fn preflight(scenario: &Scenario, host: &Host) -> anyhow::Result<Vec<String>> {
     let memory = Memory::read();
-    given(memory.holds(scenario))?;
+    given(memory.holds(scenario, "this machine"))?;
     given(HugePagePool::read().holds(scenario))?;
     let cpus = thread::available_parallelism()
         .map_or(u32::MAX, |cpus| u32::try_from(cpus.get()).unwrap_or(u32::MAX));
     let mut warnings = warnings(scenario, cpus);
-    warnings.extend(memory.warning(scenario));
-    rehearse(scenario, host).await?;
+    let Some(destination) = &host.destination else {
+        warnings.extend(memory.warning(scenario, "both sides together", 2));
+        rehearse(scenario, host, None).await?;
+        return Ok(warnings);
+    };
+    let there = destination.address().to_string();
+    let other = Memory::of(&destination.machine.meminfo);
+    given(other.holds(scenario, &there))?;
+    warnings.extend(memory.warning(scenario, "the source", 1));
+    warnings.extend(other.warning(scenario, &format!("the destination on {there}"), 1));
+    destination.fits(scenario, host.version(), &Host::cpu_model(), host.accelerator())?;
+    rehearse(scenario, host, None).await?;
+    rehearse(scenario, host, Some(destination)).await?;
     Ok(warnings)
 }
 
@@ -80,12 +92,12 @@ impl Memory {
     }
 
     /// QEMU promises the guest all of its memory, whatever the guest touches of it.
-    fn holds(self, scenario: &Scenario) -> anyhow::Result<()> {
+    fn holds(self, scenario: &Scenario, who: &str) -> anyhow::Result<()> {
         let memory = scenario.vm.memory;
         if let Some(total) = self.total {
             ensure!(
                 memory.0 <= total,
-                "vm.memory = {memory} is more than the {} that this machine has: lower it, for example \
+                "vm.memory = {memory} is more than the {} that {who} has: lower it, for example \
                  --set vm.memory=256M",
                 ByteSize(total).human()
             );
@@ -93,14 +105,14 @@ impl Memory {
         Ok(())
     }
 
-    /// Towards the end of a migration both sides hold all that the guest has touched.
-    fn warning(self, scenario: &Scenario) -> Option<String> {
+    /// Towards the end of a migration each side holds all that the guest has touched.
+    fn warning(self, scenario: &Scenario, who: &str, sides: u64) -> Option<String> {
         let touched = scenario.load.memory_bytes(scenario.vm.memory.0).saturating_add(BESIDE_BYTES);
-        let both = touched.saturating_mul(2);
-        let available = self.available.filter(|available| *available < both)?;
+        let wanted = touched.saturating_mul(sides);
+        let available = self.available.filter(|available| *available < wanted)?;
         Some(format!(
-            "both sides together will take about {}, and {} are available: the host may swap, or end a QEMU",
-            ByteSize(both).human(),
+            "{who} will take about {}, and {} are available: the host may swap, or end a QEMU",
+            ByteSize(wanted).human(),
             ByteSize(available).human()
         ))
     }
@@ -148,7 +160,11 @@ fn has_room(place: &Path, memory_bytes: u64, room_bytes: u64) -> anyhow::Result<
 }
 
 /// Starts the destination as the run will, which boots nothing, and gives it the capabilities of the migration.
-async fn rehearse(scenario: &Scenario, host: &Host) -> anyhow::Result<()> {
+async fn rehearse(
+    scenario: &Scenario,
+    host: &Host,
+    destination: Option<&DestinationHost>,
+) -> anyhow::Result<()> {
     let sockets = Sockets::create()?;
     let (memory_bytes, _) = given(guest_memory(scenario, host))?;
     if scenario.cycle.is_some() {
@@ -175,10 +191,22 @@ async fn rehearse(scenario: &Scenario, host: &Host) -> anyhow::Result<()> {
             ..HostOptions::of(scenario)
         },
     };
-    let cannot = || format!("'{}' cannot run here", scenario.name);
-    let vm = Qemu::start(&config).await.with_context(cannot)?;
+    let place = destination.map_or_else(|| "here".to_owned(), |there| format!("on {}", there.address()));
+    let cannot = || format!("'{}' cannot run {place}", scenario.name);
+    let elsewhere = match destination {
+        Some(destination) => Some(destination.connect(sockets.path()).await?),
+        None => None,
+    };
+    let started = match &elsewhere {
+        Some(elsewhere) => elsewhere.start(&config).await,
+        None => Qemu::start(&config).await,
+    };
+    let vm = started.with_context(cannot)?;
     let able = capabilities(&vm, scenario).await;
     vm.kill().await?;
+    if let Some(elsewhere) = elsewhere {
+        elsewhere.close().await;
+    }
     able.with_context(cannot)
 }
 
@@ -222,14 +250,18 @@ mod tests {
     fn memory_that_the_machine_does_not_have_is_refused_and_what_is_tight_is_said() {
         let memory =
             Memory::of("MemTotal:        8000000 kB\nMemAvailable:     300000 kB\nSwapTotal:  0 kB\n");
-        let refused = memory.holds(&scenario(&["vm.memory=900G"])).unwrap_err().to_string();
+        let refused = memory.holds(&scenario(&["vm.memory=900G"]), "this machine").unwrap_err().to_string();
         assert!(refused.contains("vm.memory = 900G") && refused.contains("7.6 GiB"), "{refused}");
-        assert!(memory.holds(&scenario(&[])).is_ok());
-        assert!(memory.warning(&scenario(&[])).is_some_and(|said| said.contains("both sides")));
+        assert!(memory.holds(&scenario(&[]), "this machine").is_ok());
+        assert!(
+            memory
+                .warning(&scenario(&[]), "both sides together", 2)
+                .is_some_and(|said| said.contains("both sides"))
+        );
         let unknown = Memory::of("");
         assert!(
-            unknown.holds(&scenario(&["vm.memory=900G"])).is_ok()
-                && unknown.warning(&scenario(&[])).is_none()
+            unknown.holds(&scenario(&["vm.memory=900G"]), "ssh://node2").is_ok()
+                && unknown.warning(&scenario(&[]), "the source", 1).is_none()
         );
     }
 

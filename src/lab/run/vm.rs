@@ -6,7 +6,7 @@ use super::driver::{Renewal, StateFile};
 use crate::lab::migrate::Uris;
 use crate::lab::qmp::QmpEvent;
 use crate::lab::vm::Exit;
-use crate::record::{Arrival, Command, Side, StreamAudit};
+use crate::record::{Arrival, Command, OtherMachine, Side, StreamAudit};
 use serde_json::Value;
 use std::io;
 
@@ -92,6 +92,8 @@ pub struct LastWords {
     pub sessions: usize,
     /// Why the first record that could not be written could not be.
     pub fault: Option<io::Error>,
+    /// The machine that the destination ran on, where that was another one.
+    pub other_machine: Option<OtherMachine>,
     /// A sentence about each QEMU that would not end.
     pub notes: Vec<String>,
 }

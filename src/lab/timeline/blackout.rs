@@ -37,6 +37,9 @@ pub struct Blackout {
     pub qemu_downtime_ns: Option<u64>,
     /// From the source's STOP to the destination's RESUME, as QEMU stamped them.
     pub stop_to_resume_ns: Option<u64>,
+    /// How far that may be off where the two are on two machines: their clocks are compared over ssh.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_to_resume_error_ns: Option<u64>,
     /// From guest and host together: the offset step, with the common gap where that comes nearer to what the host saw;
     /// never less than that. Null where it cannot be told to 5 ms or a tenth.
     pub estimate_ns: Option<u64>,
@@ -79,7 +82,8 @@ impl Blackout {
     fn disagreement(&self) -> Option<String> {
         let (found_ns, error_ns) = (self.estimate_ns?, self.error_ns?);
         let seen_ns = self.stop_to_resume_ns?;
-        let most_ns = i128::from(seen_ns) + i128::from(error_ns) + SURE_NS;
+        let seen_error_ns = self.stop_to_resume_error_ns.unwrap_or(0);
+        let most_ns = i128::from(seen_ns) + i128::from(seen_error_ns) + i128::from(error_ns) + SURE_NS;
         (i128::from(found_ns) > most_ns).then(|| {
             let [found, seen] = [found_ns, seen_ns].map(|ns| Nanos(ns).human());
             format!("guest and host together say {found}, QEMU's STOP to RESUME {seen}")
@@ -105,22 +109,43 @@ impl Blackout {
     }
 }
 
-/// The blackout of one run.
-pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
-    let stop = after_migrate(data, MilestoneName::Stop);
+/// What QEMU says of it, and what the host saw of QEMU's two sides. `stop` is when the source stopped.
+fn seen(data: &RunData, stop: Option<u64>) -> Blackout {
     let resume = after_migrate(data, MilestoneName::Resume);
     let downtime_ms = data.run.source.as_ref().and_then(|sample| sample.downtime_ms);
     let downtime_ms = downtime_ms.filter(|_| !data.audit.claims.downtime);
-    let mut blackout = Blackout {
+    let other = data.run.provenance.other_machine.as_ref();
+    let clock = other.and_then(|other| other.clock);
+    let stop = stop.filter(|_| other.is_none() || clock.is_some());
+    Blackout {
         qemu_downtime_ns: downtime_ms.map(|ms| ms.saturating_mul(1_000_000)),
         stop_to_resume_ns: stop.zip(resume).and_then(|(stop, resume)| resume.checked_sub(stop)),
+        stop_to_resume_error_ns: clock.map(|clock| clock.error_ns),
         ..Blackout::default()
-    };
+    }
+}
+
+/// Why nothing can be told of guest and host together, whatever the records say.
+fn untellable(data: &RunData, stop: Option<u64>) -> Option<String> {
+    if let Some(other) = data.run.provenance.other_machine.as_ref().filter(|other| other.clock.is_none()) {
+        let why = other.clock_reason.as_deref().unwrap_or("nobody asked it");
+        return Some(format!(
+            "how the clock of {} stood, and how long its records took: {why}",
+            other.address
+        ));
+    }
+    (data.audit.claims.downtime && stop.is_none()).then(|| UNKNOWN_STOP.into())
+}
+
+/// The blackout of one run.
+pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
+    let stop = after_migrate(data, MilestoneName::Stop);
+    let mut blackout = seen(data, stop);
     let Some(switch) = axis.switch() else {
         return blackout;
     };
-    if data.audit.claims.downtime && stop.is_none() {
-        blackout.reason = Some(UNKNOWN_STOP.into());
+    blackout.reason = untellable(data, stop);
+    if blackout.reason.is_some() {
         return blackout;
     }
     let switch_mono_ns = *switch.start();
@@ -146,10 +171,14 @@ pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
     let gap = i128::from(blackout.common_gap_ns.unwrap_or(0));
     let found = if blackout.clock_stood_still(offset_step, gap) { offset_step } else { offset_step + gap };
     // The host saw the guest stand still for so long at least: what was found below that is the error of finding it.
-    let least = i128::from(blackout.stop_to_resume_ns.unwrap_or(0));
+    let seen_error = i128::from(blackout.stop_to_resume_error_ns.unwrap_or(0));
+    let least = (i128::from(blackout.stop_to_resume_ns.unwrap_or(0)) - seen_error).max(0);
+    // Records of another machine are longer on their way, by less than what it takes there and back.
+    let other = data.run.provenance.other_machine.as_ref().and_then(|other| other.clock);
+    let way = other.map_or(0, |clock| i128::from(clock.round_trip_ns));
     // Where no host tells whether the clock ran on, either of the two may be beside the blackout.
     let beside = if data.session.is_some() { offset_step.clamp(0, gap) } else { 0 };
-    let error = (spread + other_spread + beside + untold_ns(data)).max(least - found);
+    let error = (spread + other_spread + way + beside + untold_ns(data)).max(least - found);
     let is_unsure = error > SURE_NS.max(found.max(least) / LEAST_SURE);
     if blackout.common_gap_ns.is_none() && data.lacks_gaps() && (is_unsure || data.session.is_some()) {
         blackout.reason = Some("gap records are missing".into());

@@ -1,6 +1,6 @@
 //! What can go wrong with a virtual machine before, while and after it runs.
 
-use super::exit::Exit;
+use super::{exit::Exit, ssh::SshError};
 use crate::lab::qmp::QmpError;
 use std::{io, path::PathBuf, time::Duration};
 
@@ -24,6 +24,32 @@ pub enum VmError {
         /// What it said or did instead.
         said: String,
     },
+    /// There is no QEMU on the other machine.
+    #[error(
+        "QEMU not found on {address}: '{wanted}' is neither a program nor on PATH there; install it there (Debian, Ubuntu: \
+         apt-get install qemu-system-x86) or name with --qemu one that both machines have"
+    )]
+    QemuMissingThere {
+        /// What was looked for: a name on PATH, or a path.
+        wanted: String,
+        /// Where.
+        address: String,
+    },
+    /// What was named is no QEMU on the other machine.
+    #[error(
+        "{qemu} on {address} is no QEMU that works: '-version' said '{said}'; name with --qemu one that both machines have"
+    )]
+    NotQemuThere {
+        /// The program.
+        qemu: String,
+        /// Where.
+        address: String,
+        /// What it said instead.
+        said: String,
+    },
+    /// The other machine cannot be reached, or does not do what it is told.
+    #[error(transparent)]
+    Ssh(#[from] SshError),
     /// The process could not be created.
     #[error("cannot start {}: {source}", program.display())]
     Spawn {
@@ -68,7 +94,7 @@ pub enum VmError {
         source: io::Error,
     },
     /// KVM was asked for and does not work here.
-    #[error("KVM does not work here: {reason}; run with --accel tcg to emulate the guest instead")]
+    #[error("KVM cannot be used: {reason}; run with --accel tcg to emulate the guest instead")]
     NoKvm {
         /// What stands against it.
         reason: String,

@@ -13,7 +13,7 @@ use std::{
 use tokio::{process::Command, time};
 
 /// The program that runs the guests we build.
-const QEMU: &str = "qemu-system-x86_64";
+pub const QEMU: &str = "qemu-system-x86_64";
 /// How long `-version` may take.
 const VERSION_LIMIT: Duration = Duration::from_secs(10);
 

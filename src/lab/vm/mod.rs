@@ -15,6 +15,7 @@ mod process;
 mod ram;
 mod reaper;
 mod sockets;
+pub mod ssh;
 mod state;
 
 pub use config::VmConfig;

@@ -1,5 +1,6 @@
 //! A QEMU process from its start to its end, which it always comes to.
 
+use super::ssh::{SshLink, SshProcess};
 use super::{Exit, VmConfig, VmError, locate, places, port_socket, qmp_socket, reaper::Reaper};
 use crate::{
     lab::qmp::{Qmp, QmpEvent},
@@ -27,6 +28,8 @@ const TETHER_LIMIT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Qemu {
     process: Reaper,
+    /// Where it is on another machine: the process is a client then, whose end is QEMU's.
+    there: Option<SshProcess>,
     qmp: Qmp,
     events: Option<mpsc::UnboundedReceiver<QmpEvent>>,
     port_socket: PathBuf,
@@ -40,26 +43,84 @@ impl Qemu {
     /// # Errors
     /// There is no QEMU, it ends at once (the error has its own words), or it does not answer.
     pub async fn start(config: &VmConfig) -> Result<Self, VmError> {
-        let process = spawn(config).await?;
+        let vm = Self::attach(spawn(config).await?, None, config).await?;
+        if config.accelerator == Accelerator::Tcg {
+            places::keep_apart(&vm.qmp, vm.pid()).await;
+        }
+        Ok(vm)
+    }
+
+    /// [`Qemu::start`] of the program `qemu` of another machine. Kernel and initramfs are copied there; its sockets and its console
+    /// are here, where `config` says. Its vCPUs are left where that machine's scheduler puts them.
+    ///
+    /// # Errors
+    /// Those of [`Qemu::start`], and what can go wrong on the way.
+    pub async fn start_there(config: &VmConfig, link: &SshLink, qemu: &str) -> Result<Self, VmError> {
+        let (process, there) = SshProcess::begin(link, &config.console_log).await?;
+        match Self::send(config, link, qemu, &process, &there).await {
+            Ok(()) => Self::attach(process, Some(there), config).await,
+            Err(error) => {
+                there.end(&process).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Sends what QEMU needs to the other machine, starts it there, and has its sockets here.
+    async fn send(
+        config: &VmConfig,
+        link: &SshLink,
+        qemu: &str,
+        process: &Reaper,
+        there: &SshProcess,
+    ) -> Result<(), VmError> {
+        let own = |name: &str| there.directory().join(name);
+        let theirs = VmConfig {
+            kernel: own("vmlinuz"),
+            initramfs: own("initramfs"),
+            sockets: there.directory().to_owned(),
+            console_log: own("console"),
+            ..config.clone()
+        };
+        for (file, copy) in [(&config.kernel, &theirs.kernel), (&config.initramfs, &theirs.initramfs)] {
+            link.copy(file, &copy.display().to_string()).await?;
+        }
+        let sockets = |config: &VmConfig| {
+            [qmp_socket(&config.sockets, config.side), port_socket(&config.sockets, config.side)]
+        };
+        let (inside, outside) = (sockets(&theirs), sockets(config));
+        let arguments = theirs.arguments();
+        let starting =
+            there.start(link, &config.sockets, qemu, &arguments, inside.each_ref().map(PathBuf::as_path));
+        tokio::select! {
+            started = starting => started?,
+            exit = process.wait() => return Err(VmError::DiedAtOnce { exit: there.seen(exit).await }),
+        }
+        for (inside, outside) in inside.iter().zip(&outside) {
+            link.forward(outside, &inside.display().to_string()).await?;
+        }
+        Ok(())
+    }
+
+    /// Connects to the control channel of a process that has just been started.
+    async fn attach(process: Reaper, there: Option<SshProcess>, config: &VmConfig) -> Result<Self, VmError> {
         let socket = qmp_socket(&config.sockets, config.side);
         let connected = tokio::select! {
             connected = Qmp::connect(&socket, START_LIMIT) => connected,
-            exit = process.wait() => return Err(VmError::DiedAtOnce { exit }),
+            exit = ended(&process, there.as_ref()) => return Err(VmError::DiedAtOnce { exit }),
         };
         match connected {
             Ok((qmp, events)) => {
                 let port_socket = port_socket(&config.sockets, config.side);
-                if config.accelerator == Accelerator::Tcg {
-                    places::keep_apart(&qmp, process.pid()).await;
-                }
-                Ok(Self { process, qmp, events: Some(events), port_socket })
+                Ok(Self { process, there, qmp, events: Some(events), port_socket })
             }
             // A control channel that closes early is the shadow of an end that is about to be known.
             Err(error) => {
-                if let Some(exit) = process.wait_within(LAST_WORDS_LIMIT).await {
+                let last_words = time::timeout(LAST_WORDS_LIMIT, ended(&process, there.as_ref())).await;
+                if let Ok(exit) = last_words {
                     return Err(VmError::DiedAtOnce { exit });
                 }
-                process.kill().await?;
+                kill(&process, there.as_ref()).await?;
                 Err(error.into())
             }
         }
@@ -87,7 +148,7 @@ impl Qemu {
 
     /// Waits until QEMU ends. Cancel-safe, and may be called any number of times.
     pub async fn wait(&self) -> Exit {
-        self.process.wait().await
+        ended(&self.process, self.there.as_ref()).await
     }
 
     /// Whether QEMU has ended and was reaped.
@@ -106,17 +167,19 @@ impl Qemu {
             std::future::pending::<()>().await;
         };
         let polite = tokio::select! {
-            exit = self.process.wait_within(limit) => exit,
+            exit = time::timeout(limit, self.wait()) => exit.ok(),
             () = quit => None,
         };
         if let Some(exit) = polite {
             return Ok(exit);
         }
-        self.process.signal(Signal::SIGTERM);
-        match self.process.wait_within(TERM_LIMIT).await {
-            Some(exit) => Ok(exit),
-            None => self.process.kill().await,
+        if self.there.is_none() {
+            self.process.signal(Signal::SIGTERM);
+            if let Some(exit) = self.process.wait_within(TERM_LIMIT).await {
+                return Ok(exit);
+            }
         }
+        kill(&self.process, self.there.as_ref()).await
     }
 
     /// Ends QEMU by SIGKILL, at once and without a word. Afterwards there is no process.
@@ -132,8 +195,27 @@ impl Qemu {
     /// # Errors
     /// It did not end.
     pub async fn end(&self) -> Result<Exit, VmError> {
-        self.process.kill().await
+        kill(&self.process, self.there.as_ref()).await
     }
+}
+
+/// Waits for the end of a QEMU, here or there.
+async fn ended(process: &Reaper, there: Option<&SshProcess>) -> Exit {
+    let exit = process.wait().await;
+    match there {
+        Some(there) => there.seen(exit).await,
+        None => exit,
+    }
+}
+
+/// Ends it by SIGKILL: there by its keeper, as long as that can be told.
+async fn kill(process: &Reaper, there: Option<&SshProcess>) -> Result<Exit, VmError> {
+    if let Some(there) = there
+        && let Some(exit) = there.end(process).await
+    {
+        return Ok(exit);
+    }
+    process.kill().await
 }
 
 /// Creates the process, tied to the life of this one where `setpriv` is there to tie it.

@@ -106,6 +106,7 @@ async fn reap(
     publish.send_replace(Some(Exit {
         code: status.as_ref().and_then(ExitStatus::code),
         signal: status.as_ref().and_then(ExitStatusExt::signal),
+        lost: None,
         stderr_tail,
     }));
 }

@@ -1,6 +1,7 @@
 //! The state of a VM: it runs or stands still, and its whole state can go into a file and come back out of it.
 
 use super::{Qemu, VmError};
+use crate::lab::shell;
 use serde_json::{Value, json};
 use std::{path::Path, time::Duration};
 use tokio::time;
@@ -32,7 +33,7 @@ impl Qemu {
     /// # Errors
     /// The file cannot be written, QEMU refuses or is gone, or it takes too long.
     pub async fn save(&self, file: &Path, limit: Duration) -> Result<(), VmError> {
-        let uri = format!("exec:cat > {}", quoted(file));
+        let uri = format!("exec:cat > {}", shell::word(&file.display().to_string()));
         self.qmp().execute("migrate", json!({ "uri": uri })).await?;
         self.state_is_through("save", file, limit).await
     }
@@ -43,7 +44,7 @@ impl Qemu {
     /// # Errors
     /// The file cannot be read or holds no such state, QEMU refuses or is gone, or it takes too long.
     pub async fn restore(&self, file: &Path, limit: Duration) -> Result<(), VmError> {
-        let uri = format!("exec:cat {}", quoted(file));
+        let uri = format!("exec:cat {}", shell::word(&file.display().to_string()));
         self.qmp().execute("migrate-incoming", json!({ "uri": uri })).await?;
         self.state_is_through("restore", file, limit).await
     }
@@ -71,20 +72,5 @@ impl Qemu {
         };
         let late = || failed(format!("it was not done within {} s", limit.as_secs_f64()));
         time::timeout(limit, through).await.unwrap_or_else(|_| Err(late()))
-    }
-}
-
-/// A path as one word for the shell that QEMU starts.
-fn quoted(path: &Path) -> String {
-    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_is_one_word_whatever_is_in_it() {
-        assert_eq!(quoted(Path::new("/a b/it's; $x")), r"'/a b/it'\''s; $x'");
     }
 }

@@ -5,9 +5,12 @@ use super::outcome::word;
 use super::progress::Progress;
 use crate::cli::lab::interrupt::interruptions;
 use crate::cli::say::say;
-use crate::lab::run::{Host, HostRequest, RunResult, Watch, preflight, run_scenario, writable};
+use crate::lab::run::{
+    DestinationRequest, Host, HostRequest, RunResult, Watch, preflight, run_scenario, writable,
+};
 use crate::lab::scenario::{Resolved, Scale};
 use crate::lab::vm::accel::Wanted;
+use crate::lab::vm::ssh::{DestAddress, SshAddress};
 use std::path::{Path, PathBuf};
 use tokio::sync::watch;
 
@@ -23,6 +26,13 @@ pub struct PlaceArgs {
     /// The guest image, as `sully-lab image -o DIR` makes it [default: sully-image, or else target/image]
     #[arg(long, value_name = "DIR")]
     pub image: Option<PathBuf>,
+    /// Let the guest go to another machine, which needs sshd and QEMU only: ssh://[USER@]HOST[:PORT], reached by ssh without a
+    /// question; see "Two machines" in docs/SCENARIOS.md
+    #[arg(long, value_name = "SSH-URL")]
+    pub dest: Option<SshAddress>,
+    /// That machine's address for the migration stream, with a port or without [default: the host and a free port]
+    #[arg(long, value_name = "ADDR[:PORT]", requires = "dest")]
+    pub dest_address: Option<DestAddress>,
     /// How the guest's CPUs are run: auto tries KVM first and says why when it does not work [auto|kvm|tcg]
     #[arg(long, value_name = "ACCEL", default_value = "auto")]
     pub accel: Wanted,
@@ -59,11 +69,18 @@ impl PlaceArgs {
             Wanted::Tcg => Some("--accel tcg"),
         };
         words.extend(accel.map(str::to_owned));
+        let there = [
+            ("--dest", self.dest.as_ref().map(SshAddress::to_string)),
+            ("--dest-address", self.dest_address.as_ref().map(DestAddress::to_string)),
+        ];
+        for (flag, address) in there {
+            words.extend(address.into_iter().flat_map(|address| path(flag, Path::new(&address))));
+        }
         words
     }
 }
 
-/// A path as a shell takes it.
+/// A path or an address as a shell takes it.
 fn quoted(path: &Path) -> String {
     let path = path.display().to_string();
     let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+:@%".contains(letter);
@@ -117,7 +134,7 @@ impl<'a> RunPlace<'a> {
         let mut progress = Progress::new(title, self.args.quiet);
         let mut on_status = |status: &_| progress.show(status);
         let mut watch = Watch { on_status: &mut on_status, interrupt: self.interrupt.clone() };
-        let result = run_scenario(resolved, host, &self.args.out, &mut watch).await?;
+        let result = Box::pin(run_scenario(resolved, host, &self.args.out, &mut watch)).await?;
         progress.finish(word(result.run.verdict.outcome));
         Ok(result)
     }
@@ -126,9 +143,13 @@ impl<'a> RunPlace<'a> {
 /// What the runs need, found and tried: a host for each QEMU, or for the one on PATH.
 async fn hosts(args: &PlaceArgs, qemus: &[PathBuf], scenarios: &mut [Resolved]) -> anyhow::Result<Vec<Host>> {
     let named = if qemus.is_empty() { vec![None] } else { qemus.iter().cloned().map(Some).collect() };
+    let destination = args.dest.clone();
+    let destination =
+        destination.map(|address| DestinationRequest { address, stream: args.dest_address.clone() });
     let mut hosts = Vec::new();
     for qemu in named {
-        let request = HostRequest { image: args.image.clone(), qemu, wanted: args.accel };
+        let destination = destination.clone();
+        let request = HostRequest { image: args.image.clone(), qemu, wanted: args.accel, destination };
         let host = Host::prepare(&request).await?;
         writable(&args.out)?;
         for Resolved { scenario, notes } in scenarios.iter_mut() {
@@ -168,6 +189,8 @@ mod tests {
     #[test]
     fn what_was_said_of_the_place_is_said_again_as_a_shell_takes_it() {
         assert_eq!(args(&[]).own_flags().join(" "), "");
+        let there = ["--dest", "ssh://me@node2:2222", "--dest-address", "10.0.0.2:4444"];
+        assert_eq!(args(&there).own_flags().join(" "), there.join(" "));
         let line =
             ["--out", "my runs", "--image", "target/image", "--accel", "tcg", "--set", "load.rate=1M/s"];
         let again = args(&line).own_flags().join(" ");

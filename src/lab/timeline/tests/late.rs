@@ -6,7 +6,7 @@ use crate::{
         Blackout,
         fixture::{FixtureData, Story},
     },
-    record::{MilestoneName, QemuBody, QemuLine, Side},
+    record::{MilestoneName, OtherClock, OtherMachine, QemuBody, QemuLine, Side},
 };
 use proptest::prelude::*;
 
@@ -91,6 +91,40 @@ fn stop_to_resume_is_as_qemu_stamped_it_and_not_as_it_was_read() {
         }
     }
     within(blackout(&data).stop_to_resume_ns, 388.1, 0.2);
+}
+
+#[test]
+fn a_destination_on_another_machine_is_joined_by_its_clock_or_not_at_all() {
+    /// So far its wall clock is ahead.
+    const AHEAD_NS: u64 = 3_600_000_000_000;
+    let story = Story { setup: Some((0.5, 90.0)), ..Story::precopy() };
+    let mut data = story.run_data();
+    let alone = blackout(&data);
+    for (at_ms, ahead_ns, side, name) in
+        [(6000.0, 0, Side::Source, "STOP"), (6395.0, AHEAD_NS, Side::Destination, "RESUME")]
+    {
+        let qemu_real_us = Some(1_790_000_000_000_000 + (story.host_ns(at_ms) + ahead_ns) / 1000);
+        let body = QemuBody::Event { event: name.into(), qemu_real_us, data: serde_json::Value::Null };
+        let host_ns = story.host_ns(if side == Side::Source { 6000.0 } else { 6400.0 });
+        data.qemu.push(QemuLine { host_ns, side, body });
+    }
+    let mono_ns = story.host_ns(7000.0);
+    let real_ns = 1_790_000_000_000_000_000 + mono_ns + AHEAD_NS;
+    let clock = OtherClock { mono_ns, real_ns, error_ns: 250_000, round_trip_ns: 400_000 };
+    data.run.provenance.other_machine =
+        Some(Box::new(OtherMachine { clock: Some(clock), ..OtherMachine::default() }));
+    let found = blackout(&data);
+    within(found.stop_to_resume_ns, 395.0, 0.01);
+    assert_eq!(found.stop_to_resume_error_ns, Some(250_000));
+    assert_eq!(found.error_ns, alone.error_ns.map(|error_ns| error_ns + 400_000), "the way over the link");
+    let reason = Some("its clock was set during the run".to_owned());
+    let other =
+        OtherMachine { address: "ssh://node2".into(), clock_reason: reason, ..OtherMachine::default() };
+    data.run.provenance.other_machine = Some(Box::new(other));
+    let untold = blackout(&data);
+    assert_eq!((untold.stop_to_resume_ns, untold.estimate_ns), (None, None));
+    let reason = untold.reason.unwrap();
+    assert!(reason.contains("ssh://node2") && reason.contains("was set during the run"), "{reason}");
 }
 
 #[test]
