@@ -2,7 +2,7 @@
 
 use crate::lab::migrate::Uris;
 use crate::lab::scenario::{LinkKind, LinkSpec};
-use crate::lab::vm::{Namespaces, Sockets};
+use crate::lab::vm::{NamespaceDoor, Namespaces, Sockets};
 use crate::record::Side;
 use anyhow::Context as _;
 use std::net::TcpListener;
@@ -58,10 +58,10 @@ impl Link {
         }
     }
 
-    /// The network namespace that a side's QEMU runs in, where it has one of its own.
-    pub fn namespace(&self, side: Side) -> Option<String> {
+    /// The way into the network namespace that a side's QEMU runs in, where it has one of its own.
+    pub fn namespace(&self, side: Side) -> Option<NamespaceDoor> {
         match self {
-            Self::Delayed(namespaces) => Some(namespaces.name(side).to_owned()),
+            Self::Delayed(namespaces) => Some(namespaces.door(side)),
             Self::Unix(_) | Self::Loopback { .. } => None,
         }
     }

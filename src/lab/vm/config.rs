@@ -116,7 +116,8 @@ impl VmConfig {
 
     /// The console, the control channel, and the port the guest reports through.
     fn channels(&self) -> Vec<String> {
-        let console = format!("file,id=console,path={}", option_value(&self.console_log));
+        // A side whose QEMU is renewed has one console.
+        let console = format!("file,id=console,append=on,path={}", option_value(&self.console_log));
         let qmp = listening("qmp", &qmp_socket(&self.sockets, self.side));
         let port = listening("sully0", &port_socket(&self.sockets, self.side));
         // Without an id the port's opening and closing would not be announced.
@@ -176,7 +177,7 @@ mod tests {
             -display none -rtc base=utc,clock=host -nodefaults -no-user-config -no-reboot \
             -kernel image/vmlinuz -initrd image/initramfs \
             -append console=ttyS0 quiet panic=-1 no_timer_check tsc=reliable -- run -m 64M --report virtio \
-            -chardev file,id=console,path=runs/a,,b/console-source.log -serial chardev:console \
+            -chardev file,id=console,append=on,path=runs/a,,b/console-source.log -serial chardev:console \
             -chardev socket,id=qmp,path=/tmp/s/source.qmp,server=on,wait=off -mon chardev=qmp,mode=control \
             -device virtio-serial-pci \
             -chardev socket,id=sully0,path=/tmp/s/source.port,server=on,wait=off \

@@ -1,6 +1,7 @@
 //! What the host gives one QEMU besides a machine: where its memory comes from, and the network that it is in.
 
 use crate::lab::scenario::Scenario;
+use std::path::PathBuf;
 
 /// Entries of KVM's dirty ring for each vCPU, where a migration needs that.
 const DIRTY_RING: &str = "dirty-ring-size=4096";
@@ -13,7 +14,16 @@ pub struct HostOptions {
     /// Whether KVM is to log dirty pages in rings, which QEMU's `dirty-limit` needs.
     pub dirty_ring: bool,
     /// The network namespace that QEMU runs in; none for the lab's own.
-    pub namespace: Option<String>,
+    pub namespace: Option<NamespaceDoor>,
+}
+
+/// The way into a network namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamespaceDoor {
+    /// The program `ip`, as it was found when the namespace was made.
+    pub ip: PathBuf,
+    /// The namespace's name.
+    pub name: String,
 }
 
 impl HostOptions {
@@ -41,8 +51,11 @@ impl HostOptions {
     }
 
     /// The words before QEMU's own that start it where it is to run.
-    pub(super) fn entry(&self) -> Vec<String> {
-        self.namespace.iter().flat_map(|name| ["ip", "netns", "exec", name]).map(String::from).collect()
+    pub(super) fn entry(&self) -> Vec<PathBuf> {
+        let words = |NamespaceDoor { ip, name }: &NamespaceDoor| {
+            [ip.clone(), "netns".into(), "exec".into(), name.into()]
+        };
+        self.namespace.iter().flat_map(words).collect()
     }
 }
 
@@ -67,7 +80,8 @@ mod tests {
             (usual.accelerator("kvm"), usual.memory("1K"), usual.entry()),
             ("kvm".into(), vec![], vec![])
         );
-        let apart = HostOptions { namespace: Some("sully-1".into()), ..usual };
-        assert_eq!(apart.entry(), ["ip", "netns", "exec", "sully-1"]);
+        let door = NamespaceDoor { ip: "/sbin/ip".into(), name: "sully-1".into() };
+        let apart = HostOptions { namespace: Some(door), ..usual };
+        assert_eq!(apart.entry(), ["/sbin/ip", "netns", "exec", "sully-1"].map(PathBuf::from));
     }
 }

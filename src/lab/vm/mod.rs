@@ -21,7 +21,7 @@ mod state;
 pub use config::VmConfig;
 pub use error::VmError;
 pub use exit::Exit;
-pub use host_options::HostOptions;
+pub use host_options::{HostOptions, NamespaceDoor};
 pub use namespaces::Namespaces;
 pub use process::Qemu;
 pub use ram::{loses_pages, ram_for};

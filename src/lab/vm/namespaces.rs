@@ -3,6 +3,7 @@
 //! Their names hold the process that made them and when that began, so that those of a lab that was killed can be told from those
 //! of one that runs.
 
+use super::host_options::NamespaceDoor;
 use super::locate::program;
 use crate::record::Side;
 use crate::units::Nanos;
@@ -66,9 +67,10 @@ impl Namespaces {
         NetworkTools { ip: tool("ip")?, tc: tool("tc")?, registry: REGISTRY.into() }.join(delay)
     }
 
-    /// The name of a side's namespace.
-    pub fn name(&self, side: Side) -> &str {
-        &self.names[usize::from(side == Side::Destination)]
+    /// The way into a side's namespace.
+    pub fn door(&self, side: Side) -> NamespaceDoor {
+        let name = self.names[usize::from(side == Side::Destination)].clone();
+        NamespaceDoor { ip: self.tools.ip.clone(), name }
     }
 
     /// The destination's address, as the source reaches it.
@@ -128,7 +130,7 @@ impl NetworkTools {
         let netem = ["qdisc", "add", "dev", DEVICE, "root", "netem", "delay", &delay, "limit", PACKETS_LIMIT];
         let told = run(&self.tc, &[&["-n", name][..], &netem].concat());
         told.map_err(|error| {
-            if error.contains("qdisc kind is unknown") || error.contains("No such file") {
+            if lacks_netem(&error) {
                 format!(
                     "link.delay needs netem, which this kernel does not have ({error}): load it (modprobe sch_netem), take a \
                      kernel with CONFIG_NET_SCH_NETEM, {WAY_OUT}"
@@ -153,6 +155,12 @@ impl NetworkTools {
             }
         }
     }
+}
+
+/// Whether `tc` failed for want of netem. A namespace that is gone is no such file, either.
+fn lacks_netem(error: &str) -> bool {
+    error.contains("qdisc kind is unknown")
+        || (error.contains("No such file") && !error.contains("network namespace"))
 }
 
 fn refused(error: &str) -> String {
@@ -218,7 +226,7 @@ mod tests {
     fn a_pair_is_made_joined_delayed_on_both_sides_and_removed() {
         let dir = tempfile::tempdir().unwrap();
         let made = tools(dir.path(), "").join(Nanos::from_ms(20)).unwrap();
-        let [source, destination] = [Side::Source, Side::Destination].map(|side| made.name(side).to_owned());
+        let [source, destination] = [Side::Source, Side::Destination].map(|side| made.door(side).name);
         assert_ne!(source, destination);
         let before = said(dir.path());
         for told in [
@@ -247,6 +255,8 @@ mod tests {
         }
         let count = |word: &str| said(dir.path()).iter().filter(|line| line.contains(word)).count();
         assert_eq!((count("netns add"), count("netns del")), (2, 2));
+        let gone = "Cannot open network namespace \"x\": No such file or directory";
+        assert!(!lacks_netem(gone) && lacks_netem("RTNETLINK answers: No such file or directory"));
         let dir = tempfile::tempdir().unwrap();
         let refused = tools(dir.path(), "RTNETLINK: no").join(Nanos::from_ms(20)).unwrap_err();
         assert!(refused.contains("RTNETLINK: no; mend that, or leave link.delay out"), "{refused}");

@@ -222,10 +222,10 @@ async fn kill(process: &Reaper, there: Option<&SshProcess>) -> Result<Exit, VmEr
 async fn spawn(config: &VmConfig) -> Result<Reaper, VmError> {
     let qemu = locate::find(Some(&config.qemu))?;
     let entry = config.host_options.entry();
-    let mut words = entry.iter().map(AsRef::as_ref).chain([qemu.as_os_str()]);
+    let mut words = entry.iter().map(PathBuf::as_path).chain([qemu.as_path()]);
     let mut command = match tether().await {
         Some(tether) => tether,
-        None => Command::new(words.next().unwrap_or(qemu.as_os_str())),
+        None => Command::new(words.next().unwrap_or(&qemu)),
     };
     command
         .args(words)
@@ -236,7 +236,8 @@ async fn spawn(config: &VmConfig) -> Result<Reaper, VmError> {
     command.kill_on_drop(true);
     // ^C goes to the whole process group of a terminal: the lab gets it, and ends its QEMUs in order.
     command.process_group(0);
-    command.spawn().map(Reaper::adopt).map_err(|source| VmError::Spawn { program: qemu, source })
+    let program = PathBuf::from(command.as_std().get_program());
+    command.spawn().map(Reaper::adopt).map_err(|source| VmError::Spawn { program, source })
 }
 
 /// A command that runs what is added to it and has it killed when this thread ends; `None` where there is no
