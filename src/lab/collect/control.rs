@@ -4,6 +4,7 @@
 //! and answers with the guest's reply, or with `{"error":...}`.
 
 use super::desk::Desk;
+use super::ended::session_end;
 use super::request::{ReplyTo, Request};
 use crate::wire::COMMAND_LIMIT_BYTES;
 use anyhow::{Context, bail};
@@ -20,6 +21,8 @@ use tokio::{
 
 /// The collector's own socket, in its directory.
 pub const CONTROL_SOCKET: &str = "ctl.sock";
+/// What the collector answers itself, in place of a VM that may be gone: whether it has ended, and how.
+pub const AWAITED_END: &str = "awaited_end";
 /// How long a line and the guest's answer may take.
 const LINE_LIMIT: Duration = Duration::from_secs(5);
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
@@ -128,6 +131,10 @@ async fn forward(desk: &Desk, order: Order) -> Result<String, String> {
     line.push(b'\n');
     if line.len() > COMMAND_LIMIT_BYTES {
         return Err(format!("the command is longer than {COMMAND_LIMIT_BYTES} bytes"));
+    }
+    if order.command.get("type").and_then(Value::as_str) == Some(AWAITED_END) {
+        let ended = session_end(order.vm.as_deref(), &desk.views())?;
+        return Ok(serde_json::json!({ "ended": ended }).to_string());
     }
     let find = || desk.find(order.vm.as_deref());
     let mut vm = find()?;

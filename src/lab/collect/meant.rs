@@ -23,12 +23,7 @@ pub fn meant<'a>(
     let silent = !connected.iter().any(|(_, view)| speaks(view));
     let is_meant = |path: &Path, view: &View| match name {
         None => silent || speaks(view),
-        Some(name) => {
-            is_called(path, name)
-                || view.life == name
-                || view.session.is_some_and(|session| session.to_string() == name)
-                || (!name.is_empty() && view.hostname == name)
-        }
+        Some(name) => is_named(name, path, view),
     };
     let mut called = connected.clone();
     called.retain(|(path, view)| is_meant(path, view));
@@ -45,6 +40,14 @@ pub fn meant<'a>(
         }
         (None, _) => format!("which VM is meant? Connected are: {}", list(&connected)),
     })
+}
+
+/// Whether `name` is one of a VM's names.
+pub fn is_named(name: &str, path: &Path, view: &View) -> bool {
+    is_called(path, name)
+        || view.life == name
+        || view.session.is_some_and(|session| session.to_string() == name)
+        || (!name.is_empty() && view.hostname == name)
 }
 
 fn list(vms: &[(&Path, &View)]) -> String {

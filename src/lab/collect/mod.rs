@@ -6,6 +6,7 @@ mod backlog;
 mod called;
 mod control;
 mod desk;
+mod ended;
 mod family;
 mod finder;
 mod findings;
@@ -31,8 +32,9 @@ mod view;
 mod vm;
 
 pub use called::{called, is_called, libvirt_patterns};
-pub use control::{CONTROL_SOCKET, ask};
+pub use control::{AWAITED_END, CONTROL_SOCKET, ask};
 pub use desk::Desk;
+pub use ended::SessionEnd;
 pub use finder::sockets;
 pub use findings::Findings;
 pub use links::Links;

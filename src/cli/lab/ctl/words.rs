@@ -1,6 +1,7 @@
 //! Commands from words, and replies in words.
 
-use crate::{record::LoadChange, units};
+use crate::lab::collect::SessionEnd;
+use crate::{record::LoadChange, units, wire::decode_record};
 use anyhow::{Context, bail};
 use serde_json::{Map, Value};
 
@@ -67,6 +68,12 @@ pub fn is_reply(line: &[u8], id: Option<&Value>) -> bool {
     record.is_some_and(|record| {
         record.get("type").is_some_and(|name| name == "reply") && record.get("to") == id
     })
+}
+
+/// How a guest program ended, where `line` is its last record.
+pub fn end(line: &[u8]) -> Option<SessionEnd> {
+    let record = decode_record(line).ok()?;
+    SessionEnd::of(&record.body)
 }
 
 /// A reply for people, and the exit code it makes.
