@@ -220,7 +220,7 @@ const INTERVAL_FLOOR: Nanos = Nanos::from_ms(20);
 /// The longest interval: an hour.
 const INTERVAL_CEILING: Nanos = Nanos::from_secs(3600);
 /// Beyond one writer a page there is nothing to do; this bounds what the writers' own tables take.
-const THREADS_CEILING: u32 = 1024;
+pub(super) const THREADS_CEILING: u32 = 1024;
 
 /// Turns what is asked into what will be done on this machine.
 ///

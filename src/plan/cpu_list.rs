@@ -7,8 +7,9 @@ use std::{collections::BTreeSet, fmt, ops::RangeInclusive, str::FromStr};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CpuList(Vec<u32>);
 
-/// The highest number: what the kernel's set of 1024 CPUs holds.
-const HIGHEST: u32 = 1023;
+/// So many CPUs the kernel's set holds.
+pub(super) const CPUS_CEILING: u32 = 1024;
+const HIGHEST: u32 = CPUS_CEILING - 1;
 
 impl CpuList {
     /// Their numbers; at least one.

@@ -274,7 +274,7 @@ impl GuestRecords {
             }
             name if Body::TYPE_NAMES.contains(&name) => {
                 let body = clean::from_slice::<Arrival>(line)?.record.body;
-                if is_possible {
+                if is_possible && self.checks.allow_body(id, &body) {
                     self.take_seldom(mono_ns, body);
                 }
             }
