@@ -303,7 +303,7 @@ impl Run {
             let ended = Dirtied { dirties, pages: pages.saturating_sub(self.dirtied.1) };
             self.audience.offer_news(now_ns, &Body::Dirtied(ended));
             self.dirtied = (dirties, pages);
-            self.desk.dirtied();
+            self.desk.dirtied(now_ns);
         }
     }
 
