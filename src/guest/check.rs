@@ -3,7 +3,7 @@
 use super::{hello::resolved, run::Options};
 use crate::clock::{Monotonic, cycles, resolution, timer_step_ns};
 use crate::engine::{self, EngineError};
-use crate::plan::{self, Backing, Checked, ClockChoice, Fault, Machine, Numa, PageSize, Plan};
+use crate::plan::{self, Backing, Checked, ClockChoice, Fault, Faults, Machine, Numa, PageSize, Plan};
 use crate::port::{Port, Target, ports_here};
 use crate::probe::{self, ProbeError};
 use crate::record::tick_ns;
@@ -61,6 +61,8 @@ pub fn check(options: &Options) -> Result<Findings, ProbeError> {
     let (plan, machine) = (&options.plan, probe::machine()?);
     let checked = plan::check(plan, &machine);
     let kernel = checked.as_ref().ok().map(|checked| mapped(checked, machine.cpus, options.targets.len()));
+    let cpus = probe::cpus()?;
+    let pinnable = checked.as_ref().map_or(Ok(()), |checked| checked.pinnable(&cpus));
     let mut faults = checked.err().map(|faults| faults.0).unwrap_or_default();
     let mut lines = Vec::new();
     let computes = |index: usize| plan.regions.get(index).is_some_and(|region| region.compute.is_some());
@@ -86,7 +88,7 @@ pub fn check(options: &Options) -> Result<Findings, ProbeError> {
         lines.extend(own);
     }
     lines.extend(kernel);
-    lines.extend(scheduling(&probe::cpus()?));
+    lines.extend(scheduling(&cpus, pinnable));
     lines.push(clock(plan.clock));
     lines.push(timers());
     lines.extend(ports(&options.targets));
@@ -131,10 +133,10 @@ fn memory(plan: &Plan, machine: &Machine) -> String {
 }
 
 fn writers(plan: &Plan, machine: &Machine, faults: &mut Vec<Fault>) -> Line {
-    let cpus = machine.cpus;
-    let threads = plan.writers(machine);
+    let named = plan.cpus.as_ref().map(|cpus| u32::try_from(cpus.numbers().len()).unwrap_or(u32::MAX));
+    let (threads, cpus) = (plan.writers(machine), named.unwrap_or(machine.cpus));
     match judged("writers", format!("{threads} on {cpus} CPUs"), faults, "--threads") {
-        fine if fine.mark == Mark::Ok => match plan::crowded(threads, cpus) {
+        fine if fine.mark == Mark::Ok => match plan::crowded(threads, cpus, named.is_some()) {
             Some(text) => line("writers", Mark::Poor, text),
             None => fine,
         },
@@ -193,13 +195,17 @@ fn backing(plan: &Plan, machine: &Machine) -> Line {
 }
 
 /// Pinning and real-time scheduling, both tried by this very thread.
-fn scheduling(cpus: &[u32]) -> [Line; 2] {
+fn scheduling(cpus: &[u32], pinnable: Result<(), Faults>) -> [Line; 2] {
     let (pinned, is_realtime) = match engine::rehearse(cpus) {
         Ok(is_realtime) => {
             (line("pinning", Mark::Ok, format!("to each of {} CPUs", cpus.len())), is_realtime)
         }
         Err(error) => (line("pinning", Mark::Fault, error.to_string()), false),
     };
+    let pinned = pinnable.map_or_else(
+        |Faults(faults)| line("pinning", Mark::Fault, faults.iter().map(told).collect::<Vec<_>>().join("\n")),
+        |()| pinned,
+    );
     let fifo = if is_realtime {
         line("canaries", Mark::Ok, "SCHED_FIFO".into())
     } else {
@@ -338,6 +344,19 @@ mod tests {
             assert!(text.contains(remedy), "{remedy}\n{text}");
         }
         assert_eq!(marks(&text, "pinning"), ["ok"], "what is fine stays ok\n{text}");
+    }
+
+    #[test]
+    fn cpus_that_are_not_there_are_a_fault_and_writers_are_held_against_those_that_are_named() {
+        let missing = text(Plan { cpus: Some("0,1023".parse().unwrap()), threads: Some(1), ..small() }, &[]);
+        assert_eq!(marks(&missing, "pinning"), ["FAULT"], "{missing}");
+        assert!(
+            missing.contains("may not run on 1023 here") && missing.contains("leave --cpus out"),
+            "{missing}"
+        );
+        let crowded = text(Plan { cpus: Some("0".parse().unwrap()), threads: Some(2), ..small() }, &[]);
+        assert_eq!(marks(&crowded, "writers"), ["poor"], "{crowded}");
+        assert!(crowded.contains("2 writers share 1 CPU:"), "{crowded}");
     }
 
     #[test]

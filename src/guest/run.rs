@@ -18,7 +18,7 @@ use crate::record::{
     Body, ClockStep, Corruption, Dirtied, End, EndReason, Gap, Heartbeat, Phase, Stall, SweepEnd,
 };
 use crate::units::Nanos;
-use std::{panic::resume_unwind, rc::Rc, thread};
+use std::{collections::BTreeSet, panic::resume_unwind, rc::Rc, thread};
 
 /// What a run is told.
 #[derive(Debug, Clone)]
@@ -47,6 +47,7 @@ pub fn run(options: &Options) -> Result<End, RunError> {
     let signals = Signals::take()?;
     let checked = plan::check(&options.plan, &probe::machine()?)?;
     let cpus = probe::cpus()?;
+    checked.pinnable(&cpus)?;
     thread::scope(|scope| {
         let name = "sully-run".to_owned();
         let perform = || perform(checked, &cpus, &options.targets, signals);
@@ -67,7 +68,9 @@ fn perform(checked: Checked, cpus: &[u32], targets: &[Target], signals: Signals)
 fn begin(checked: Checked, cpus: &[u32], targets: &[Target], signals: Signals) -> Result<Box<Run>, RunError> {
     let opened = Audience::open(targets)?;
     let mut engine = filling::start(&checked, cpus, &signals)?;
-    let crowded = plan::crowded(checked.threads, u32::try_from(cpus.len()).unwrap_or(u32::MAX));
+    let on: BTreeSet<u32> = checked.writer_cpus(cpus).into_iter().collect();
+    let are_named = !checked.cpus.is_empty() || !checked.regions.is_empty();
+    let crowded = plan::crowded(checked.threads, u32::try_from(on.len()).unwrap_or(u32::MAX), are_named);
     for warning in engine.warning().into_iter().chain(crowded.as_deref()) {
         boot::announce(warning);
     }

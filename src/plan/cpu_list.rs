@@ -1,5 +1,6 @@
 //! CPUs by number: which ones writers are pinned to.
 
+use super::{Checked, Fault, Faults, PlannedRegion, region::prefix};
 use crate::units::{UnitError, serde_as_text};
 use std::{collections::BTreeSet, fmt, ops::RangeInclusive, str::FromStr};
 
@@ -58,6 +59,25 @@ impl fmt::Display for CpuList {
 }
 
 serde_as_text!(CpuList);
+
+impl Checked {
+    /// That all CPUs that are named are among `allowed`, those that the program may run on.
+    ///
+    /// # Errors
+    /// What is not, region by region.
+    pub fn pinnable(&self, allowed: &[u32]) -> Result<(), Faults> {
+        let of = |PlannedRegion { name, cpus, .. }: PlannedRegion| {
+            let absent: Vec<u32> = cpus.iter().copied().filter(|cpu| !allowed.contains(cpu)).collect();
+            let (named, absent, allowed) = (CpuList(cpus), CpuList(absent), CpuList(allowed.to_vec()));
+            (!absent.0.is_empty()).then(|| Fault {
+                what: format!("{}--cpus {named}: this program may not run on {absent} here", prefix(&name)),
+                remedy: format!("name some of {allowed}, or leave --cpus out for all of them"),
+            })
+        };
+        let faults: Vec<Fault> = self.areas().into_iter().filter_map(of).collect();
+        if faults.is_empty() { Ok(()) } else { Err(Faults(faults)) }
+    }
+}
 
 #[cfg(test)]
 mod tests {

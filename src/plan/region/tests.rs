@@ -217,7 +217,7 @@ fn what_is_dirtied_first_is_whole_pages_of_what_is_visited() {
     assert_eq!((checked.first_load(), checked.held_load()), (checked.load().paused(), checked.load()));
     let held = RegionAsked { share: Some(0), ..region("held", "64M") };
     for (size, regions, named, way_out) in [
-        ("513M", vec![], "--dirty 513M: 131328 pages", "more --memory"),
+        ("513M", vec![], "--dirty 513M: 131328 pages", "more memory"),
         ("0", vec![], "--dirty 0: 0 pages", "1 to 131072"),
         ("4097", vec![], "--dirty 4097 is no whole number", "--dirty 8K"),
         ("9M", vec![held, region("hot", "8M")], "2304 pages", "1 to 2048"),
