@@ -18,7 +18,7 @@ use crate::record::{
     Body, ClockStep, Corruption, Dirtied, End, EndReason, Gap, Heartbeat, Phase, Stall, SweepEnd,
 };
 use crate::units::Nanos;
-use std::{collections::BTreeSet, panic::resume_unwind, rc::Rc, thread};
+use std::{panic::resume_unwind, rc::Rc, thread};
 
 /// What a run is told.
 #[derive(Debug, Clone)]
@@ -68,10 +68,7 @@ fn perform(checked: Checked, cpus: &[u32], targets: &[Target], signals: Signals)
 fn begin(checked: Checked, cpus: &[u32], targets: &[Target], signals: Signals) -> Result<Box<Run>, RunError> {
     let opened = Audience::open(targets)?;
     let mut engine = filling::start(&checked, cpus, &signals)?;
-    let on: BTreeSet<u32> = checked.writer_cpus(cpus).into_iter().collect();
-    let are_named = !checked.cpus.is_empty() || !checked.regions.is_empty();
-    let crowded = plan::crowded(checked.threads, u32::try_from(on.len()).unwrap_or(u32::MAX), are_named);
-    for warning in engine.warning().into_iter().chain(crowded.as_deref()) {
+    for warning in engine.warning().into_iter().chain(checked.crowded(cpus).as_deref()) {
         boot::announce(warning);
     }
     let first = hello(&checked, cpus, engine.facts());

@@ -1,6 +1,6 @@
 //! CPUs by number: which ones writers are pinned to.
 
-use super::{Checked, Fault, Faults, PlannedRegion, region::prefix};
+use super::{Checked, Fault, Faults, PlannedRegion, crowded, region::prefix};
 use crate::units::{UnitError, serde_as_text};
 use std::{collections::BTreeSet, fmt, ops::RangeInclusive, str::FromStr};
 
@@ -61,6 +61,13 @@ impl fmt::Display for CpuList {
 serde_as_text!(CpuList);
 
 impl Checked {
+    /// What to say of more writers than CPUs that they are on, where the program may run on `allowed`; none where there are not.
+    pub fn crowded(&self, allowed: &[u32]) -> Option<String> {
+        let on: BTreeSet<u32> = self.writer_cpus(allowed).into_iter().collect();
+        let are_named = !self.cpus.is_empty() || !self.regions.is_empty();
+        crowded(self.threads, u32::try_from(on.len()).unwrap_or(u32::MAX), are_named)
+    }
+
     /// That all CPUs that are named are among `allowed`, those that the program may run on.
     ///
     /// # Errors

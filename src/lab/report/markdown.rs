@@ -40,8 +40,9 @@ fn several(runs: &[RunView]) -> Vec<String> {
 fn item(run: &RunView) -> String {
     let emulated = is_emulated(run.data()).then(|| EMULATED.to_owned());
     let limits = emulated.into_iter().chain(notes(run.data(), run.timeline()));
-    let limits: String = limits.map(|note| format!("\n  - {}", escaped(&note))).collect();
-    format!("- {}: {}{limits}", escaped(&run.data().dir_name), escaped(&said(run)))
+    let limits = limits.map(|note| format!("  - {}", escaped(&note)));
+    let first = format!("- {}: {}", escaped(&run.data().dir_name), escaped(&said(run)));
+    [first].into_iter().chain(limits).collect::<Vec<_>>().join("\n")
 }
 
 fn one(run: &RunView) -> Vec<String> {
