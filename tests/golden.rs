@@ -28,6 +28,7 @@ fn records() -> Vec<String> {
         "records-clocks.ndjson",
         "records-branch.ndjson",
         "records-dirty.ndjson",
+        "records-parts.ndjson",
     ]
     .map(golden)
     .concat()

@@ -30,8 +30,16 @@ fn run_json(text: &str) -> Value {
         { "outcome": "judged", "reasons": [text] }, "clock": { "mono_ns": 1, "real_ns": 2 }, "stream": {},
         "milestones": [at("boot", 0), at("hello", 1), at("steady", 60), at("migrate", 100), at("stop", 290),
         at("resume", 300), at("completed", 310), at("settled", 500), at("end", 600)],
-        "source": { "error": text, "downtime_ms": u64::MAX }, "destination": null,
+        "source": { "error": text, "downtime_ms": u64::MAX }, "destination": { "postcopy_latency_dist": vec![u64::MAX; 99] },
+        "cycles": [cycle(text, u64::MAX), cycle(text, 0)],
     })
+}
+
+fn cycle(text: &str, most: u64) -> Value {
+    let pages = json!({ "looked_at": most, "of": most, "corrupt": most });
+    json!({ "number": u32::MAX, "began_ns": most, "dirtied_pages": most, "save_ns": most, "file_bytes": most,
+        "stored_bytes": most / 2, "restore_ns": most, "first_touch_reason": text, "paid_reason": text, "recover_reason": text,
+        "pages": pages, "fork": { "restore_ns": most, "session": "00c0ffee00c0ffee", "is_apart": true, "pages": pages } })
 }
 
 /// A run directory in which every text of the guest is `text`.
@@ -88,6 +96,13 @@ fn no_field_of_a_guest_steers_a_terminal_or_becomes_markup() {
         let steering: Vec<&str> = text.lines().filter(|line| !line.chars().all(is_harmless)).collect();
         assert!(steering.is_empty(), "{steering:?}");
         serde_json::from_str::<Value>(&report(&["--json"], &dirs)).unwrap();
+        let markdown = report(&["--markdown"], &dirs);
+        assert!(markdown.chars().all(is_harmless) && markdown.contains("alert(1)"), "{markdown:?}");
+        // A console stands there as it is, indented, which is code.
+        let prose = markdown.lines().filter(|line| !line.starts_with("    ")).collect::<Vec<_>>().join("\n");
+        for markup in ["<img", "</script", "&quot;"] {
+            assert!(!prose.replace("\\<", "").contains(markup), "{prose}");
+        }
     }
     let page = |dir: &Path| {
         let file = parent.path().join("page.html");

@@ -3,7 +3,7 @@
 use super::{hello::resolved, run::Options};
 use crate::clock::{Monotonic, cycles, resolution, timer_step_ns};
 use crate::engine::{self, EngineError};
-use crate::plan::{self, Backing, Checked, ClockChoice, Fault, Machine, Numa, PageSize, Plan};
+use crate::plan::{self, Backing, Checked, ClockChoice, Fault, Faults, Machine, Numa, PageSize, Plan};
 use crate::port::{Port, Target, ports_here};
 use crate::probe::{self, ProbeError};
 use crate::record::tick_ns;
@@ -61,6 +61,10 @@ pub fn check(options: &Options) -> Result<Findings, ProbeError> {
     let (plan, machine) = (&options.plan, probe::machine()?);
     let checked = plan::check(plan, &machine);
     let kernel = checked.as_ref().ok().map(|checked| mapped(checked, machine.cpus, options.targets.len()));
+    let cpus = probe::cpus()?;
+    let pinnable = checked.as_ref().map_or(Ok(()), |checked| checked.pinnable(&cpus));
+    let of_regions = checked.as_ref().ok().filter(|checked| !checked.regions.is_empty());
+    let crowded = of_regions.and_then(|checked| checked.crowded(&cpus));
     let mut faults = checked.err().map(|faults| faults.0).unwrap_or_default();
     let mut lines = Vec::new();
     let computes = |index: usize| plan.regions.get(index).is_some_and(|region| region.compute.is_some());
@@ -85,8 +89,9 @@ pub fn check(options: &Options) -> Result<Findings, ProbeError> {
             .for_each(|line| line.text.insert_str(0, &region));
         lines.extend(own);
     }
+    lines.extend(crowded.map(|said| line("writers", Mark::Poor, said)));
     lines.extend(kernel);
-    lines.extend(scheduling(&probe::cpus()?));
+    lines.extend(scheduling(&cpus, pinnable));
     lines.push(clock(plan.clock));
     lines.push(timers());
     lines.extend(ports(&options.targets));
@@ -131,10 +136,10 @@ fn memory(plan: &Plan, machine: &Machine) -> String {
 }
 
 fn writers(plan: &Plan, machine: &Machine, faults: &mut Vec<Fault>) -> Line {
-    let cpus = machine.cpus;
-    let threads = plan.writers(machine);
+    let named = plan.cpus.as_ref().map(|cpus| u32::try_from(cpus.numbers().len()).unwrap_or(u32::MAX));
+    let (threads, cpus) = (plan.writers(machine), named.unwrap_or(machine.cpus));
     match judged("writers", format!("{threads} on {cpus} CPUs"), faults, "--threads") {
-        fine if fine.mark == Mark::Ok => match plan::crowded(threads, cpus) {
+        fine if fine.mark == Mark::Ok => match plan::crowded(threads, cpus, named.is_some()) {
             Some(text) => line("writers", Mark::Poor, text),
             None => fine,
         },
@@ -193,13 +198,17 @@ fn backing(plan: &Plan, machine: &Machine) -> Line {
 }
 
 /// Pinning and real-time scheduling, both tried by this very thread.
-fn scheduling(cpus: &[u32]) -> [Line; 2] {
+fn scheduling(cpus: &[u32], pinnable: Result<(), Faults>) -> [Line; 2] {
     let (pinned, is_realtime) = match engine::rehearse(cpus) {
         Ok(is_realtime) => {
             (line("pinning", Mark::Ok, format!("to each of {} CPUs", cpus.len())), is_realtime)
         }
         Err(error) => (line("pinning", Mark::Fault, error.to_string()), false),
     };
+    let pinned = pinnable.map_or_else(
+        |Faults(faults)| line("pinning", Mark::Fault, faults.iter().map(told).collect::<Vec<_>>().join("\n")),
+        |()| pinned,
+    );
     let fifo = if is_realtime {
         line("canaries", Mark::Ok, "SCHED_FIFO".into())
     } else {
@@ -291,85 +300,4 @@ fn oom() -> Line {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn findings(plan: Plan, targets: &[&str]) -> Findings {
-        let targets = targets.iter().map(|text| text.parse().unwrap()).collect();
-        check(&Options { plan, targets }).unwrap()
-    }
-
-    fn text(plan: Plan, targets: &[&str]) -> String {
-        findings(plan, targets).to_string()
-    }
-
-    fn marks(text: &str, name: &str) -> Vec<String> {
-        let own = text.lines().filter(|line| line.starts_with(&format!("{name} ")));
-        own.map(|line| line.split_whitespace().nth(1).unwrap().to_owned()).collect()
-    }
-
-    fn small() -> Plan {
-        Plan { memory: "8M".parse().unwrap(), ..Plan::default() }
-    }
-
-    #[test]
-    fn a_small_plan_is_possible_anywhere_and_every_matter_has_its_line() {
-        let found = findings(small(), &[]);
-        assert!(found.is_possible(), "{found}");
-        let names: Vec<&str> = found.0.iter().map(|line| line.name).collect();
-        let expected = [
-            "memory", "pages", "numa", "lock", "backing", "writers", "kernel", "pinning", "canaries",
-            "clock", "timers", "port", "oom",
-        ];
-        assert_eq!(names, expected);
-    }
-
-    #[test]
-    fn each_fault_stands_in_its_line_with_its_remedy() {
-        let mut plan = Plan { memory: "999999G".parse().unwrap(), threads: Some(0), ..small() };
-        plan.interval = Nanos(1);
-        plan.kind.numa = Some(Numa::Node(4711));
-        plan.kind.backing = Backing::File("/nonexistent/region".into());
-        let text = text(plan, &["virtio:org.none.0", "file:/nonexistent/records"]);
-        for name in ["memory", "numa", "writers", "backing", "port", "report", "plan"] {
-            assert_eq!(marks(&text, name), ["FAULT"], "{name}\n{text}");
-        }
-        for remedy in ["at most --memory", "leave --numa out", "virtserialport", "100ms"] {
-            assert!(text.contains(remedy), "{remedy}\n{text}");
-        }
-        assert_eq!(marks(&text, "pinning"), ["ok"], "what is fine stays ok\n{text}");
-    }
-
-    #[test]
-    fn what_is_available_is_what_there_is_of_the_kind_and_on_the_nodes() {
-        let huge = plan::HugePages { free_2m_bytes: Some(8 << 20), free_1g_bytes: None };
-        let node = |id, mib: u64| plan::Node { id, available_bytes: mib << 20, huge };
-        let nodes = vec![node(0, 600), node(1, 200)];
-        let stock = plan::Stock { huge, nodes, bound: vec![1], ..plan::Stock::default() };
-        let machine = Machine { available_bytes: 800 << 20, cpus: 2, stock };
-        let mut plan = Plan { memory: "75%".parse().unwrap(), ..Plan::default() };
-        assert_eq!(memory(&plan, &machine), "150.0 MiB asked for, 200.0 MiB available");
-        plan.kind.pages = PageSize::Huge2M;
-        assert_eq!(memory(&plan, &machine), "6.0 MiB asked for, 8.0 MiB available");
-        plan.kind = plan::MemoryKind { numa: Some(Numa::Node(0)), ..plan::MemoryKind::default() };
-        assert_eq!(memory(&plan, &machine), "450.0 MiB asked for, 600.0 MiB available");
-    }
-
-    #[test]
-    fn a_counter_that_is_insisted_on_is_said_to_stamp() {
-        let text = text(Plan { clock: ClockChoice::Tsc, ..small() }, &[]);
-        let mark = if cycles().is_some() { "ok" } else { "FAULT" };
-        assert_eq!(marks(&text, "clock"), [mark], "{text}");
-        assert!(text.contains("--clock tsc"), "{text}");
-    }
-
-    #[test]
-    fn a_check_makes_no_file() {
-        let directory = tempfile::tempdir().unwrap();
-        let mut plan = small();
-        plan.kind.backing = Backing::File(directory.path().join("region"));
-        let report = format!("file:{}", directory.path().join("records").display());
-        assert!(findings(plan, &[&report]).is_possible());
-        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
-    }
-}
+mod tests;

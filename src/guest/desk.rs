@@ -99,9 +99,10 @@ impl Desk {
         self.sweep || !self.asked.is_empty() || matches!(self.dirty, Dirtying::Asked(_))
     }
 
-    /// Whether the load is held: then the plan's time does not go on.
+    /// Whether the load is held: then the plan's time does not go on. What brings it back waits until all pages are dirtied that
+    /// are to be.
     pub fn is_paused(&self) -> bool {
-        self.hold != Hold::Not
+        self.hold != Hold::Not || self.dirty != Dirtying::Not
     }
 
     /// The pages that are to be dirtied, once, when the load is held for it.
@@ -115,9 +116,12 @@ impl Desk {
         }
     }
 
-    /// They are dirtied.
-    pub const fn dirtied(&mut self) {
+    /// They are dirtied: the load comes back where that was asked for meanwhile.
+    pub fn dirtied(&mut self, now_ns: u64) {
         self.dirty = Dirtying::Not;
+        if self.hold == Hold::Not {
+            (self.since_ns, self.changed) = (now_ns, true);
+        }
     }
 
     /// Whether a sweep was asked for, once.

@@ -47,6 +47,7 @@ pub fn run(options: &Options) -> Result<End, RunError> {
     let signals = Signals::take()?;
     let checked = plan::check(&options.plan, &probe::machine()?)?;
     let cpus = probe::cpus()?;
+    checked.pinnable(&cpus)?;
     thread::scope(|scope| {
         let name = "sully-run".to_owned();
         let perform = || perform(checked, &cpus, &options.targets, signals);
@@ -67,8 +68,7 @@ fn perform(checked: Checked, cpus: &[u32], targets: &[Target], signals: Signals)
 fn begin(checked: Checked, cpus: &[u32], targets: &[Target], signals: Signals) -> Result<Box<Run>, RunError> {
     let opened = Audience::open(targets)?;
     let mut engine = filling::start(&checked, cpus, &signals)?;
-    let crowded = plan::crowded(checked.threads, u32::try_from(cpus.len()).unwrap_or(u32::MAX));
-    for warning in engine.warning().into_iter().chain(crowded.as_deref()) {
+    for warning in engine.warning().into_iter().chain(checked.crowded(cpus).as_deref()) {
         boot::announce(warning);
     }
     let first = hello(&checked, cpus, engine.facts());
@@ -303,7 +303,7 @@ impl Run {
             let ended = Dirtied { dirties, pages: pages.saturating_sub(self.dirtied.1) };
             self.audience.offer_news(now_ns, &Body::Dirtied(ended));
             self.dirtied = (dirties, pages);
-            self.desk.dirtied();
+            self.desk.dirtied(now_ns);
         }
     }
 

@@ -220,7 +220,7 @@ const INTERVAL_FLOOR: Nanos = Nanos::from_ms(20);
 /// The longest interval: an hour.
 const INTERVAL_CEILING: Nanos = Nanos::from_secs(3600);
 /// Beyond one writer a page there is nothing to do; this bounds what the writers' own tables take.
-const THREADS_CEILING: u32 = 1024;
+pub(super) const THREADS_CEILING: u32 = 1024;
 
 /// Turns what is asked into what will be done on this machine.
 ///
@@ -259,17 +259,21 @@ pub fn check(plan: &Plan, machine: &Machine) -> Result<Checked, Faults> {
 
 /// What is wrong with the size that is to be dirtied first.
 fn dirty_fault(checked: &Checked, dirty: ByteSize) -> Option<Fault> {
-    if !dirty.0.is_multiple_of(PAGE_BYTES) {
+    let most = ByteSize(checked.visited_pages().bytes());
+    if dirty.0 <= most.0 && !dirty.0.is_multiple_of(PAGE_BYTES) {
         let whole = ByteSize(dirty.0.next_multiple_of(PAGE_BYTES));
         return Some(Fault {
             what: format!("--dirty {dirty} is no whole number of pages of {PAGE_BYTES} bytes"),
             remedy: format!("give whole pages, for example --dirty {whole}"),
         });
     }
-    let why = checked.dirty_fault(dirty.0 / PAGE_BYTES)?;
+    let why = checked.dirty_fault(dirty.0.div_ceil(PAGE_BYTES))?;
     Some(Fault {
         what: format!("--dirty {dirty}: {why}"),
-        remedy: "ask for less, or for more --memory".into(),
+        remedy: match dirty.0 {
+            0 => "leave --dirty out to begin with the load".into(),
+            _ => format!("give at most --dirty {most}, or more memory to visit"),
+        },
     })
 }
 
@@ -311,12 +315,17 @@ fn regions(plan: &Plan, machine: &Machine, faults: &mut Vec<Fault>) -> Vec<Plann
     regions
 }
 
-/// What to say of more writers than CPUs; none where there are not.
-pub fn crowded(threads: u32, cpus: u32) -> Option<String> {
+/// What to say of more writers than CPUs that they are on, `are_named` or all there are; none where there are not.
+pub fn crowded(threads: u32, cpus: u32, are_named: bool) -> Option<String> {
+    let remedy = if are_named {
+        "give fewer threads, or name more cpus"
+    } else {
+        "leave --threads out for one writer per vCPU"
+    };
     (threads > cpus).then(|| {
+        let cpus = if cpus == 1 { "1 CPU".into() } else { format!("{cpus} CPUs") };
         format!(
-            "{threads} writers share {cpus} CPUs: they wait for each other, and that counts as latency\n\
-             leave --threads out for one writer per vCPU"
+            "{threads} writers share {cpus}: they wait for each other, and that counts as latency\n{remedy}"
         )
     })
 }

@@ -1,5 +1,6 @@
 //! CPUs by number: which ones writers are pinned to.
 
+use super::{Checked, Fault, Faults, PlannedRegion, crowded, region::prefix};
 use crate::units::{UnitError, serde_as_text};
 use std::{collections::BTreeSet, fmt, ops::RangeInclusive, str::FromStr};
 
@@ -7,8 +8,9 @@ use std::{collections::BTreeSet, fmt, ops::RangeInclusive, str::FromStr};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CpuList(Vec<u32>);
 
-/// The highest number: what the kernel's set of 1024 CPUs holds.
-const HIGHEST: u32 = 1023;
+/// So many CPUs the kernel's set holds.
+pub(super) const CPUS_CEILING: u32 = 1024;
+const HIGHEST: u32 = CPUS_CEILING - 1;
 
 impl CpuList {
     /// Their numbers; at least one.
@@ -57,6 +59,32 @@ impl fmt::Display for CpuList {
 }
 
 serde_as_text!(CpuList);
+
+impl Checked {
+    /// What to say of more writers than CPUs that they are on, where the program may run on `allowed`; none where there are not.
+    pub fn crowded(&self, allowed: &[u32]) -> Option<String> {
+        let on: BTreeSet<u32> = self.writer_cpus(allowed).into_iter().collect();
+        let are_named = !self.cpus.is_empty() || !self.regions.is_empty();
+        crowded(self.threads, u32::try_from(on.len()).unwrap_or(u32::MAX), are_named)
+    }
+
+    /// That all CPUs that are named are among `allowed`, those that the program may run on.
+    ///
+    /// # Errors
+    /// What is not, region by region.
+    pub fn pinnable(&self, allowed: &[u32]) -> Result<(), Faults> {
+        let of = |PlannedRegion { name, cpus, .. }: PlannedRegion| {
+            let absent: Vec<u32> = cpus.iter().copied().filter(|cpu| !allowed.contains(cpu)).collect();
+            let (named, absent, allowed) = (CpuList(cpus), CpuList(absent), CpuList(allowed.to_vec()));
+            (!absent.0.is_empty()).then(|| Fault {
+                what: format!("{}--cpus {named}: this program may not run on {absent} here", prefix(&name)),
+                remedy: format!("name some of {allowed}, or leave --cpus out for all of them"),
+            })
+        };
+        let faults: Vec<Fault> = self.areas().into_iter().filter_map(of).collect();
+        if faults.is_empty() { Ok(()) } else { Err(Faults(faults)) }
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,8 @@ mod check;
 mod clock;
 mod content;
 mod cpu_list;
+#[cfg(feature = "host")]
+mod excess;
 mod fault;
 mod file;
 mod hotspot;

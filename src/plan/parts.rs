@@ -1,7 +1,8 @@
 //! A plan's regions one by one: as plans of their own, and what is wrong with them.
 
 use super::{
-    Backing, Fault, MemoryAmount, Plan, RegionAsked, Setting, name_fault, number::MOST_SHARE, region::prefix,
+    Backing, Fault, MemoryAmount, MemoryKind, Plan, RegionAsked, Setting, name_fault, number::MOST_SHARE,
+    region::prefix,
 };
 use crate::units::ByteSize;
 
@@ -23,7 +24,7 @@ impl Plan {
             let mut plan = common.clone();
             plan.take(&region.settings);
             if region.compute.is_some() {
-                plan.memory = MemoryAmount::Bytes(ByteSize(0));
+                (plan.memory, plan.kind) = (MemoryAmount::Bytes(ByteSize(0)), MemoryKind::default());
             }
             plan
         };
@@ -69,7 +70,7 @@ pub(super) fn check(plan: &Plan, faults: &mut Vec<Fault>) {
             let idle = idle.or(region.share.map(|_| "share"));
             if let Some(name) = idle {
                 let remedy = "leave it out: beside compute and a name a region says threads and cpus alone";
-                wrong(&format!("it computes, and {name} is of memory"), remedy);
+                wrong(&format!("it computes and has no memory, and says {name}"), remedy);
             }
         } else if !region.says("memory") {
             wrong(

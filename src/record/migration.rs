@@ -155,31 +155,3 @@ pub struct RamSample {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub postcopy_bytes: Option<u64>,
 }
-
-/// The longest that QEMU can mean by a time in ms: a month.
-const TIME_LIMIT_MS: u64 = 31 * 24 * 3_600_000;
-/// The most dirty-bitmap syncs that a migration can have.
-const SYNCS_LIMIT: u64 = 1 << 32;
-
-impl MigrationSample {
-    /// The same without the numbers that cannot be, whose names and values are kept in [`Self::impossible`].
-    #[must_use]
-    pub fn without_impossible(mut self) -> Self {
-        // QEMU from 11.0 on says the largest number while it does not know yet, and older ones -1.
-        self.expected_downtime_ms = self.expected_downtime_ms.filter(|ms| *ms <= TIME_LIMIT_MS);
-        let mut limits = vec![
-            ("cpu-throttle-percentage", &mut self.cpu_throttle_percent, 100),
-            ("downtime", &mut self.downtime_ms, TIME_LIMIT_MS),
-            ("setup-time", &mut self.setup_time_ms, TIME_LIMIT_MS),
-            ("total-time", &mut self.total_time_ms, TIME_LIMIT_MS),
-            ("postcopy-blocktime", &mut self.postcopy_blocktime_ms, TIME_LIMIT_MS),
-        ];
-        let syncs = self.ram.as_mut().map(|ram| &mut ram.dirty_sync_count);
-        limits.extend(syncs.map(|syncs| ("dirty-sync-count", syncs, SYNCS_LIMIT)));
-        for (name, field, most) in limits {
-            let value = field.take_if(|value| *value > most);
-            self.impossible.extend(value.map(|value| format!("{name} {value}")));
-        }
-        self
-    }
-}

@@ -12,6 +12,8 @@ mod end;
 mod envelope;
 mod gap;
 mod hello;
+#[cfg(feature = "host")]
+mod impossible;
 mod interval;
 mod latency;
 #[cfg(feature = "host")]

@@ -53,7 +53,10 @@ impl Fields<'_> {
     }
 
     fn numbers(&self, key: &str) -> Option<Vec<u64>> {
-        self.answer.get(key)?.as_array()?.iter().map(Value::as_u64).collect()
+        let values = self.answer.get(key)?.as_array()?;
+        let odd = values.iter().find(|value| value.is_number() && value.as_u64().is_none());
+        self.impossible.borrow_mut().extend(odd.map(|value| format!("{key} {value}")));
+        values.iter().map(Value::as_u64).collect()
     }
 
     fn text(&self, key: &str) -> Option<String> {
@@ -152,6 +155,25 @@ mod tests {
                 "total-time 18446744073709551615",
                 "dirty-sync-count 18446744073709551615",
             ]
+        );
+    }
+
+    #[test]
+    fn of_several_numbers_and_of_sizes_those_that_cannot_be_are_absent_and_named_too() {
+        let read = sample(&json!({
+            "postcopy-vcpu-blocktime": [5, -1], "postcopy-vcpu-latency": [u64::MAX], "postcopy-latency": u64::MAX,
+            "postcopy-latency-dist": vec![1; 65], "remaining": u64::MAX,
+            "ram": {"remaining": u64::MAX - 4095, "dirty-pages-rate": u64::MAX, "normal": 7}
+        }));
+        let ram = read.ram.unwrap();
+        assert_eq!((read.postcopy_vcpu_blocktime_ms, read.postcopy_latency_dist), (None, None));
+        assert_eq!((ram.remaining_bytes, ram.dirty_pages_per_s, ram.normal_pages), (None, None, Some(7)));
+        let names = read.impossible.join(", ");
+        assert_eq!(
+            names,
+            "postcopy-vcpu-blocktime -1, postcopy-latency 18446744073709551615, remaining 18446744073709551615, \
+             remaining 18446744073709547520, dirty-pages-rate 18446744073709551615, \
+             postcopy-vcpu-latency 18446744073709551615, postcopy-latency-dist of 65 numbers"
         );
     }
 

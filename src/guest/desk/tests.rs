@@ -152,7 +152,7 @@ fn pages_are_dirtied_one_order_at_a_time_when_the_load_is_held_and_a_rate_or_res
     assert_eq!(take_change(&mut desk).unwrap().rate, "0".parse().unwrap());
     assert_eq!((desk.take_dirty(), desk.take_dirty(), desk.is_waiting()), (Some(5), None, false));
     assert!(desk.obey(2, &dirty(5)).unwrap_err().contains("wait for the record 'dirtied'"));
-    desk.dirtied();
+    desk.dirtied(2);
     desk.obey(3, &set(LoadChange { content: Some("zero".into()), ..LoadChange::default() })).unwrap();
     assert_eq!(take_change(&mut desk).unwrap().rate, "0".parse().unwrap(), "no rate was set");
     desk.obey(4, &set(LoadChange { rate: Some("3M/s".into()), ..LoadChange::default() })).unwrap();
@@ -162,8 +162,34 @@ fn pages_are_dirtied_one_order_at_a_time_when_the_load_is_held_and_a_rate_or_res
     desk.obey(7, &set(LoadChange { rate: Some("4M/s".into()), ..LoadChange::default() })).unwrap();
     assert_eq!(take_change(&mut desk).unwrap().rate, "0".parse().unwrap(), "a pause holds what is set");
     assert_eq!(desk.take_dirty(), Some(9));
+    desk.dirtied(8);
     desk.obey(8, &Command::Resume { id: None }).unwrap();
     assert_eq!(take_change(&mut desk).unwrap().rate, "4M/s".parse().unwrap());
+}
+
+#[test]
+fn a_load_that_is_to_come_back_waits_until_the_pages_are_dirtied() {
+    let rate = || set(LoadChange { rate: Some("3M/s".into()), ..LoadChange::default() });
+    for back in [rate(), Command::Resume { id: None }] {
+        for is_late in [false, true] {
+            let mut desk = desk(vec![]);
+            desk.obey(1, &dirty(5)).unwrap();
+            let orders = |desk: &mut Desk| (take_change(desk).map(|load| load.rate), desk.take_dirty());
+            let held = "0".parse().unwrap();
+            if is_late {
+                assert_eq!(orders(&mut desk), (Some(held), Some(5)));
+            }
+            desk.obey(1, &back).unwrap();
+            assert!(desk.is_paused() && desk.status().paused);
+            assert_eq!(
+                orders(&mut desk),
+                (Some(held), Some(5).filter(|_| !is_late)),
+                "nothing else is written"
+            );
+            desk.dirtied(7);
+            assert!(!desk.is_paused() && take_change(&mut desk).unwrap().rate != held);
+        }
+    }
 }
 
 #[test]
@@ -178,6 +204,7 @@ fn no_more_pages_are_dirtied_than_there_are_and_a_plan_may_begin_with_some() {
     let plan = Plan { dirty: Some("1M".parse().unwrap()), ..Plan::default() };
     let mut begun = Desk::new(&plan::check(&plan, &machine).unwrap(), 0);
     assert_eq!((begun.is_paused(), begun.take_dirty()), (true, Some(256)));
+    begun.dirtied(1);
     begun.obey(1, &Command::Resume { id: None }).unwrap();
     assert_eq!(take_change(&mut begun), Some(Plan::default().load()));
 }

@@ -8,11 +8,16 @@ use crate::{
         rundir::{IntervalFigures, RunData},
         timeline::{Guest, IntervalAt, Phase, PhaseName, Span, StageLatencies, Timeline},
     },
+    plan::PlannedRegion,
     record::{Latency, RegionInterval},
-    units::harmless,
+    units::shown,
 };
 use serde::Serialize;
 
+/// The longest name of a region that is told; a plan's have at most so many bytes.
+const NAME_CHARS: usize = 64;
+/// Why nothing is told of a region.
+const UNTOLD: &str = "some intervals do not tell of the region";
 /// Why a region's latencies are not told.
 const NO_HISTOGRAMS: &str = "some intervals lack the region's histograms";
 
@@ -25,7 +30,7 @@ pub struct RegionCost {
     pub cpus: Vec<u32>,
     /// Whether it computes: what it does are units of work then, and no visits of pages.
     pub computes: bool,
-    /// Visits, reads included, or units done a second by the host's clock; null where there was no time.
+    /// Visits, reads included, or units done a second by the host's clock; null where there was no time, or with a `reason`.
     pub done_per_s: Option<f64>,
     /// From actual start to end; null where nothing was done, or with a `reason`.
     pub service_ns: Option<Latency>,
@@ -42,16 +47,23 @@ pub struct RegionCost {
 struct Told {
     figures: Vec<(Span, IntervalFigures)>,
     latencies: StageLatencies,
-    lacks: bool,
+    /// Why not all is there.
+    lacks: Option<&'static str>,
 }
 
 impl Told {
-    fn add(&mut self, span: Span, own: &RegionInterval) {
+    fn add(&mut self, span: Span, own: Option<&RegionInterval>) {
+        let Some((own, figures)) = own.and_then(|own| Some((own, IntervalFigures::of_region(own)?))) else {
+            self.lacks = Some(UNTOLD);
+            return;
+        };
         let unpack = |packed: &Option<String>| packed.as_ref().and_then(|packed| Counts::unpack(packed).ok());
         let both = [unpack(&own.service_hist), unpack(&own.response_hist)];
-        self.lacks |= both.iter().any(Option::is_none);
+        if both.iter().any(Option::is_none) {
+            self.lacks.get_or_insert(NO_HISTOGRAMS);
+        }
         self.latencies.add(&both);
-        self.figures.push((span, IntervalFigures::of_region(own)));
+        self.figures.push((span, figures));
     }
 
     fn stage(&self, period_s: f64, step_ns: u64) -> Stage {
@@ -62,8 +74,8 @@ impl Told {
 
     fn done_per_s(&self) -> Option<f64> {
         let time_s: f64 = self.figures.iter().map(|(span, _)| span.length_s()).sum();
-        let done: u64 = self.figures.iter().map(|(_, own)| own.writes.saturating_add(own.reads)).sum();
-        (time_s > 0.0).then(|| done as f64 / time_s)
+        let done: f64 = self.figures.iter().map(|(_, own)| own.writes.saturating_add(own.reads) as f64).sum();
+        (time_s > 0.0 && self.lacks != Some(UNTOLD)).then(|| done / time_s)
     }
 }
 
@@ -78,7 +90,7 @@ pub fn by_region(
         return Vec::new();
     };
     let (plan, on) = (&hello.plan, hello.plan.writer_cpus(&hello.cpus));
-    let told = told(data, guest, timeline, plan.regions.len());
+    let told = told(data, guest, timeline, &plan.regions);
     let baseline = timeline.phases.iter().position(|phase| phase.name == PhaseName::Baseline);
     let stages = timeline.phases.iter().zip(&told).zip(periods_s);
     let of = |((phase, regions), period_s): ((&Phase, &Vec<Told>), &f64)| -> Vec<RegionCost> {
@@ -92,26 +104,22 @@ pub fn by_region(
             cpus.sort_unstable();
             cpus.dedup();
             let before = baseline.and_then(|at| told.get(at)?.get(index));
-            let lacks = |told: &Told| told.lacks || told.figures.is_empty();
-            let reason = match before {
-                _ if lacks_intervals => Some(MISSING),
-                _ if own.lacks => Some(NO_HISTOGRAMS),
-                Some(before) if before.lacks => Some(NO_HISTOGRAMS),
-                _ => None,
-            };
+            let reason = if lacks_intervals { Some(MISSING) } else { own.lacks };
+            let reason = reason.or_else(|| before?.lacks);
             let may_compare = !matches!(phase.name, PhaseName::Baseline | PhaseName::Blackout);
-            let slowdown =
-                before.filter(|before| may_compare && reason.is_none() && !lacks(before)).map(|before| {
+            let slowdown = before
+                .filter(|before| may_compare && reason.is_none() && !before.figures.is_empty())
+                .map(|before| {
                     // What computes has the same load whatever the others'.
                     let is_same = computes || is_same(span);
                     own.stage(*period_s, step_ns).against(&before.stage(0.0, step_ns), is_same)
                 });
             let merged = own.latencies.merged();
-            let is_told = !lacks_intervals && !own.lacks;
+            let is_told = !lacks_intervals && own.lacks.is_none();
             let latency =
                 |counts: &Counts| (is_told && !counts.is_empty()).then(|| Latency::of(counts, step_ns));
             RegionCost {
-                name: harmless(&region.name),
+                name: shown(&region.name, NAME_CHARS),
                 cpus,
                 computes,
                 done_per_s: own.done_per_s().filter(|_| !lacks_intervals),
@@ -126,19 +134,23 @@ pub fn by_region(
     stages.map(of).collect()
 }
 
-/// What the intervals say of each region, stage by stage.
-fn told(data: &RunData, guest: &Guest<'_>, timeline: &Timeline, regions: usize) -> Vec<Vec<Told>> {
+/// What the intervals say of each region, stage by stage. A guest older than that says nothing.
+fn told(data: &RunData, guest: &Guest<'_>, timeline: &Timeline, regions: &[PlannedRegion]) -> Vec<Vec<Told>> {
     let of_stage = |phase: &Phase| -> Vec<Told> {
         let latencies = || StageLatencies::of(phase.figures.intervals);
-        (0..regions).map(|_| Told { latencies: latencies(), ..Told::default() }).collect()
+        regions.iter().map(|_| Told { latencies: latencies(), ..Told::default() }).collect()
     };
     let mut told: Vec<Vec<Told>> = timeline.phases.iter().map(of_stage).collect();
     let mut lines = data.records.interval_lines();
     for at in &guest.intervals {
-        let Some(interval) = lines.as_mut().and_then(|lines| lines.whole(at.interval)) else { continue };
-        for (phase, own) in timeline.phases.iter().zip(&mut told) {
+        let interval = lines.as_mut().and_then(|lines| lines.whole(at.interval));
+        let of = |index: usize, region: &PlannedRegion| {
+            interval.as_ref()?.regions.get(index).filter(|own| own.name == region.name)
+        };
+        for (phase, stage) in timeline.phases.iter().zip(&mut told) {
             if phase.figures.span.contains(at.span.middle_s()) {
-                own.iter_mut().zip(&interval.regions).for_each(|(told, region)| told.add(at.span, region));
+                let each = stage.iter_mut().zip(regions).enumerate();
+                each.for_each(|(index, (told, region))| told.add(at.span, of(index, region)));
             }
         }
     }

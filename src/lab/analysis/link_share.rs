@@ -32,7 +32,10 @@ pub fn link_share(
     precopy: Option<Span>,
 ) -> Option<LinkShare> {
     let rate = data.run.scenario.pointer("/load/rate")?.as_str()?;
-    let asked_percent = rate.strip_suffix("link")?.trim_end().strip_suffix('%')?.parse().ok()?;
+    let asked_percent: f64 = rate.strip_suffix("link")?.trim_end().strip_suffix('%')?.parse().ok()?;
+    if !asked_percent.is_finite() {
+        return None;
+    }
     let (achieved_percent, reason) = match achieved(data, guest, axis, precopy) {
         Ok(percent) => (Some(percent), None),
         Err(reason) => (None, Some(reason.to_owned())),
@@ -115,6 +118,8 @@ mod tests {
         let uncounted = told("35%link", false).unwrap();
         assert_eq!(uncounted.achieved_percent, None);
         assert_eq!(uncounted.reason.as_deref(), Some("the guest counted no distinct pages"));
-        assert_eq!(told("10M/s", true), None);
+        for none in ["10M/s", "nan%link", "1e999%link"] {
+            assert_eq!(told(none, true), None, "{none}");
+        }
     }
 }

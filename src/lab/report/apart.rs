@@ -88,4 +88,4 @@ fn ratio(slowdown: Option<&Slowdown>, of: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

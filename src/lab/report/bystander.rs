@@ -7,6 +7,7 @@ use crate::{
         timeline::PhaseName,
     },
     record::GapClass,
+    units::Share,
 };
 
 /// One vCPU over all stages of the migration.
@@ -14,7 +15,7 @@ use crate::{
 pub struct Bystander {
     /// Which.
     pub cpu: u32,
-    /// Whether a writer of memory is on it.
+    /// Whether a writer is on it whose memory is visited, and not only read.
     pub dirties: bool,
     /// The length of these stages, in seconds.
     pub wall_s: f64,
@@ -29,8 +30,14 @@ pub fn bystanders(data: &RunData, analysis: &Analysis) -> Vec<Bystander> {
     let Some(hello) = data.records.hellos().last() else { return Vec::new() };
     let plan = &hello.plan;
     let on = plan.writer_cpus(&hello.cpus);
-    let dirties =
-        |cpu: u32| (0..).zip(&on).any(|(writer, own)| *own == cpu && !plan.region_share(writer).computes());
+    let loads = || data.records.loads.iter().map(|from| &from.load);
+    let dirties = |cpu: u32| {
+        let mut own =
+            (0..).zip(&on).filter(|(_, on)| **on == cpu).map(|(writer, _)| plan.region_share(writer));
+        own.any(|share| {
+            share.is_visited() && loads().any(|load| share.load(load).reads.millionths() < Share::WHOLE)
+        })
+    };
     let is_migration = |name| matches!(name, PhaseName::Precopy | PhaseName::Blackout | PhaseName::Postcopy);
     let stages: Vec<_> = analysis.stages.iter().filter(|stage| is_migration(stage.name)).collect();
     let cpus = stages.first().map_or(&[][..], |stage| &stage.cpus);

@@ -96,6 +96,7 @@ pub fn which(repeats: &Repeats) -> Option<String> {
             cheapest.words()
         )
     };
+    said.extend(left_out(repeats));
     said.extend(incomplete(repeats));
     said.extend(doubt(repeats, softest, cheapest));
     Some(said)
@@ -103,14 +104,22 @@ pub fn which(repeats: &Repeats) -> Option<String> {
 
 /// Why the costs of most scenarios are not known.
 fn unknown(repeats: &Repeats) -> String {
-    let mut lacking = repeats.groups.iter().filter(|group| cost(group).is_none()).flat_map(|group| {
-        let spreads = [LOST, STOP].into_iter().filter_map(|of| spread(group, of));
-        spreads.filter(|spread| spread.median.is_none()).map(move |spread| (group, spread))
-    });
-    let Some((group, spread)) = lacking.next() else { return "there are no figures".into() };
+    repeats.groups.iter().find_map(untold).unwrap_or_else(|| "there are no figures".into())
+}
+
+/// What of a scenario's costs is not known, and why; none where all of it is.
+fn untold(group: &Group) -> Option<String> {
+    let spreads = [LOST, STOP].into_iter().filter_map(|of| spread(group, of));
+    let spread = spreads.into_iter().find(|spread| spread.median.is_none())?;
     let what = if spread.of == LOST { "the work lost" } else { "the longest stop" };
     let why = spread.reason.as_deref().unwrap_or("it has none");
-    format!("{what} under {} is not known ({why})", group.name)
+    Some(format!("{what} under {} is not known ({why})", group.name))
+}
+
+/// Scenarios that nothing could be chosen of, beside those that were.
+fn left_out(repeats: &Repeats) -> Option<String> {
+    let told: Vec<String> = repeats.groups.iter().filter_map(untold).collect();
+    (!told.is_empty()).then(|| format!(" Left out of this choice: {}.", told.join("; ")))
 }
 
 /// Scenarios whose migrations were not all complete.
@@ -197,6 +206,18 @@ mod tests {
         let told = said([Story::precopy(), endless], [2, 2]);
         assert!(told.starts_with("Which for my VM? That cannot be told: the "), "{told}");
         assert!(told.contains(" under endless is not known (2 of 2 runs lack it"), "{told}");
+    }
+
+    #[test]
+    fn a_scenario_whose_costs_are_not_known_beside_two_that_are_is_said_to_be_left_out() {
+        let endless = Story { completed_ms: None, blackout: None, name: "endless", ..Story::precopy() };
+        let runs = [Story::precopy(), longer(), endless].map(|story| RunView::new(story.run_data().data()));
+        let told = which(&together(&runs)).unwrap();
+        assert!(told.starts_with("Which for my VM? smoke/precopy"), "{told}");
+        assert!(
+            told.contains(" Left out of this choice: the ") && told.contains("under endless is not known"),
+            "{told}"
+        );
     }
 
     #[test]

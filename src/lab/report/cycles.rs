@@ -13,7 +13,7 @@ use crate::{
 /// What a cell holds whose reason stands below.
 const NONE: &str = "n/a";
 /// A file takes less room than it is long where that is below this share of it, percent.
-const HOLES_PERCENT: u64 = 90;
+const HOLES_PERCENT: u128 = 90;
 
 /// What became of a run of saves and restores, in a sentence; none where it has none.
 pub fn sentence(data: &RunData) -> Option<String> {
@@ -70,7 +70,7 @@ fn row(cycle: &CycleFigures, untold_ns: Option<u64>) -> Vec<String> {
         cycle.recover_ns.map_or_else(|| absent(cycle.recover_reason.as_ref()), |ns| time(Some(ns)));
     vec![
         cycle.number.to_string(),
-        mib(cycle.dirtied_pages.map(|pages| pages * PAGE_BYTES)),
+        mib(cycle.dirtied_pages.map(|pages| pages.saturating_mul(PAGE_BYTES))),
         time(cycle.save_ns),
         file(cycle),
         time(cycle.restore_ns),
@@ -86,7 +86,8 @@ fn row(cycle: &CycleFigures, untold_ns: Option<u64>) -> Vec<String> {
 /// What of a file takes room, and its length where that is more.
 fn file(cycle: &CycleFigures) -> String {
     let stored = cycle.stored_bytes.zip(cycle.file_bytes);
-    match stored.filter(|(stored, length)| stored * 100 < length * HOLES_PERCENT) {
+    let has_holes = |stored, length| u128::from(stored) * 100 < u128::from(length) * HOLES_PERCENT;
+    match stored.filter(|(stored, length)| has_holes(*stored, *length)) {
         Some((stored, _)) => {
             format!("{}/{}", mib(Some(stored)).trim_end_matches(" MiB"), mib(cycle.file_bytes))
         }
@@ -211,6 +212,18 @@ mod tests {
         let told = RunView::new(data.data());
         assert_eq!(told.data().audit.sentences().collect::<Vec<_>>(), [""; 0]);
         assert_eq!(figures(&told), figures(&alone));
+    }
+
+    #[test]
+    fn the_largest_numbers_that_a_run_directory_may_hold_are_written_and_overflow_nothing() {
+        let most = CycleFigures {
+            dirtied_pages: Some(u64::MAX),
+            file_bytes: Some(u64::MAX),
+            stored_bytes: Some(u64::MAX / 2),
+            ..cycle()
+        };
+        let row = row(&most, None);
+        assert!(row[1].ends_with(" MiB") && row[3].contains('/'), "{row:?}");
     }
 
     #[test]

@@ -263,14 +263,19 @@ fn waits_by_length(analysis: &Analysis) -> Option<Table> {
     };
     for bucket in 0..qemu.len().max(guest.map_or(0, Vec::len)) {
         let (guest, qemu) = (at(guest, bucket), at(Some(qemu), bucket));
-        if guest.unwrap_or(0) + qemu.unwrap_or(0) == 0 {
+        if [guest, qemu].into_iter().flatten().all(|count| count == 0) {
             continue;
         }
-        let edge = |power: usize| time(1000u64.checked_shl(u32::try_from(power).unwrap_or(u32::MAX)));
         let count = |count: Option<u64>| count.map_or_else(|| ABSENT.into(), |count| count.to_string());
         table.rows.push(vec![edge(bucket), edge(bucket + 1), count(guest), count(qemu)]);
     }
     Some(table)
+}
+
+/// Two to the power of `power`, in us; a dash for what no time is as long as.
+fn edge(power: usize) -> String {
+    let us = u32::try_from(power).ok().and_then(|power| 1u64.checked_shl(power));
+    time(us.and_then(|us| us.checked_mul(1000)))
 }
 
 fn waits(analysis: &Analysis) -> Option<Table> {
@@ -311,4 +316,15 @@ fn waits(analysis: &Analysis) -> Option<Table> {
         if apart.is_empty() { "no figures differ by more than 10 %".into() } else { apart.join("; ") },
     );
     Some(table)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::edge;
+
+    #[test]
+    fn a_bucket_begins_where_it_does_and_what_no_time_is_as_long_as_is_a_dash() {
+        assert_eq!([0, 10, 20].map(edge), ["1.00 µs", "1.02 ms", "1.05 s"]);
+        assert_eq!([54, 55, 60, 63, 64, usize::MAX].map(edge)[1..], [super::ABSENT; 5]);
+    }
 }

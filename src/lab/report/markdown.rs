@@ -3,9 +3,10 @@
 use super::{
     compare::{comparison, unlike},
     costs::{costs, which},
-    facts::{facts, is_emulated, verdict},
+    cycles::cycles,
+    facts::{EMULATED, consoles, facts, is_emulated, notes, verdict},
     felt::felt,
-    headline::headline,
+    headline::headline_of,
     integrity::integrity,
     repeats::{repeats, together},
     table::Table,
@@ -26,23 +27,47 @@ fn several(runs: &[RunView]) -> Vec<String> {
     parts.extend(unlike(runs).map(|said| format!("> **Warning.** {}", escaped(&said))));
     parts.extend(costs(&found).iter().chain(&repeats(&found)).map(table));
     parts.push(table(&comparison(runs)));
-    let lines = runs.iter().map(|run| format!("- `{}`: {}", run.data().dir_name, escaped(&said(run))));
     parts.push("## Each run".into());
-    parts.push(lines.collect::<Vec<_>>().join("\n"));
+    parts.push(runs.iter().map(item).collect::<Vec<_>>().join("\n"));
+    parts.extend(runs.iter().filter_map(|run| {
+        let own = cycles(run.data(), run.timeline())?;
+        Some(table(&Table { title: format!("{}: {}", own.title, run.data().dir_name), ..own }))
+    }));
     parts
+}
+
+/// One of several runs, and what limits its figures.
+fn item(run: &RunView) -> String {
+    let emulated = is_emulated(run.data()).then(|| EMULATED.to_owned());
+    let limits = emulated.into_iter().chain(notes(run.data(), run.timeline()));
+    let limits = limits.map(|note| format!("  - {}", escaped(&note)));
+    let first = format!("- {}: {}", escaped(&run.data().dir_name), escaped(&said(run)));
+    [first].into_iter().chain(limits).collect::<Vec<_>>().join("\n")
 }
 
 fn one(run: &RunView) -> Vec<String> {
     let (data, timeline) = (run.data(), run.timeline());
     let mut parts = vec![format!("# {}", escaped(&data.run.name)), escaped(&said(run))];
-    let (all, felt) = (tables(data, timeline), felt(run.analysis(), is_emulated(data), timeline.untold_ns()));
-    parts.extend(all.iter().chain(&felt).chain(&integrity(data)).chain([&facts(data)]).map(table));
+    for (title, console) in consoles(data) {
+        // Indented, it is code, whatever it holds.
+        let lines: Vec<String> = console.iter().map(|line| format!("    {line}")).collect();
+        parts.push(format!("{}\n\n{}", escaped(title), lines.join("\n")));
+    }
+    parts.extend(is_emulated(data).then(|| format!("> {}", escaped(EMULATED))));
+    let own = cycles(data, timeline).into_iter().chain(tables(data, timeline));
+    let felt = felt(run.analysis(), is_emulated(data), timeline.untold_ns());
+    parts.extend(own.chain(felt).chain(integrity(data)).chain([facts(data)]).map(|own| table(&own)));
+    let notes = notes(data, timeline);
+    if !notes.is_empty() {
+        let items: Vec<String> = notes.iter().map(|note| format!("- {}", escaped(note))).collect();
+        parts.push(format!("## Notes\n\n{}", items.join("\n")));
+    }
     parts
 }
 
 /// What happened in a run, and what was judged.
 fn said(run: &RunView) -> String {
-    format!("{} Verdict: {}.", headline(run.data(), run.timeline()), verdict(run.data()))
+    format!("{} Verdict: {}.", headline_of(run), verdict(run.data()))
 }
 
 /// A table under its title; names over several columns stand before each of them.
@@ -74,7 +99,7 @@ fn escaped(text: &str) -> String {
     for word in text.split_whitespace() {
         escaped.push_str(if escaped.is_empty() { "" } else { " " });
         for character in word.chars() {
-            if "|\\`*_<>[]#".contains(character) {
+            if "|\\`*_<>[]#&~$".contains(character) {
                 escaped.push('\\');
             }
             escaped.push(character);
@@ -86,7 +111,10 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::timeline::fixture::Story;
+    use crate::{
+        lab::timeline::fixture::Story,
+        record::{Accelerator, CycleFigures, Outcome},
+    };
 
     fn views<const N: usize>(stories: [Story; N]) -> [RunView; N] {
         stories.map(|story| RunView::new(story.run_data().data()))
@@ -114,7 +142,7 @@ mod tests {
             "> **Warning.** Not like with like: these runs differ in load.rate (8M/s, 80M/s)",
             "## What it cost the guest\n\n| scenario | runs |",
             "## The runs side by side\n\n|  | smoke-precopy-001 | smoke-auto-converge-001 |\n|---|--:|--:|\n",
-            "## Each run\n\n- `smoke-precopy-001`: ",
+            "## Each run\n\n- smoke-precopy-001: ",
         ];
         let at: Vec<Option<usize>> = order.iter().map(|part| said.find(part)).collect();
         assert!(at.iter().all(Option::is_some) && at.is_sorted(), "{at:?}\n{said}");
@@ -133,6 +161,33 @@ mod tests {
             "{said}"
         );
         assert!(is_regular(&said), "{said}");
+    }
+
+    #[test]
+    fn what_limits_the_figures_of_a_run_and_its_cycles_are_told_as_on_the_page() {
+        let mut data = Story::precopy().run_data();
+        (data.run.verdict.outcome, data.run.provenance.accelerator) = (Outcome::Judged, Accelerator::Tcg);
+        data.run.provenance.notes = vec!["the link was *slow*".into()];
+        data.destination_console = vec!["```".into(), "# not a title".into()];
+        data.run.cycles =
+            vec![CycleFigures { number: 1, save_ns: Some(7_000_000), ..CycleFigures::default() }];
+        data.dir_name = "run`<b>`&amp;~~$x$".into();
+        let [alone, both] = [1, 2].map(|count| {
+            let runs: Vec<RunView> = (0..count).map(|_| RunView::new(data.data())).collect();
+            markdown(&runs)
+        });
+        for said in [&alone, &both] {
+            for part in ["the link was \\*slow\\*", "emulated", "Saves and restores", " 7.00 ms |"] {
+                assert!(said.contains(part), "{part}: {said}");
+            }
+            let plain = said.lines().filter(|line| !line.starts_with("    "));
+            assert!(plain.clone().all(|line| !line.contains("<b>") && !line.contains("```")), "{said}");
+            assert!(said.contains("run\\`\\<b\\>\\`\\&amp;\\~\\~\\$x\\$") && is_regular(said), "{said}");
+        }
+        assert!(alone.contains("console ended with\n\n    ```\n    # not a title\n"), "{alone}");
+        let story = super::super::apart::tests::run();
+        let beside = markdown(&[RunView::new(story.data())]);
+        assert!(beside.contains("vCPU 1, which dirtied nothing"), "{beside}");
     }
 
     #[test]

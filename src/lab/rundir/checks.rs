@@ -4,7 +4,7 @@
 //! it. Other records bear the time of the turn they belong to, and those told while the load ends may be younger than the end.
 
 use crate::{
-    record::{GapSummary, SessionId},
+    record::{Body, GapSummary, SessionId},
     units::Nanos,
 };
 use std::{collections::BTreeMap, ops::Range};
@@ -125,6 +125,16 @@ impl Checks {
             (followed.end_ns, followed.gaps_ns) = (followed.end_ns.max(end_ns), gaps.total_ns);
         }
         true
+    }
+
+    /// Whether a record that comes seldom may be what it says.
+    pub fn allow_body(&mut self, id: RecordId, body: &Body) -> bool {
+        let Body::Hello(hello) = body else { return true };
+        let RecordId { session, seq, .. } = id;
+        let excess = hello.plan.excess();
+        excess.is_none_or(|excess| {
+            self.refuse(|| format!("record {seq} of session {session} tells of {excess}"))
+        })
     }
 
     /// Leaves a record out.

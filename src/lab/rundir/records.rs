@@ -95,10 +95,13 @@ pub struct IntervalFigures {
 }
 
 impl IntervalFigures {
-    /// What one region did, as if it were all of an interval; units of work stand for visits that wrote.
-    pub fn of_region(own: &RegionInterval) -> Self {
-        let (writes, reads) = (own.writes.or(own.units).unwrap_or(0), own.reads.unwrap_or(0));
-        Self { writes, reads, offered: own.offered, ..Self::default() }
+    /// What one region did, as if it were all of an interval; units of work stand for visits that wrote. None where it does not say.
+    pub fn of_region(own: &RegionInterval) -> Option<Self> {
+        let (writes, reads) = match own.units {
+            Some(units) => (units, 0),
+            None => (own.writes?, own.reads?),
+        };
+        Some(Self { writes, reads, offered: own.offered, ..Self::default() })
     }
 }
 
@@ -274,7 +277,7 @@ impl GuestRecords {
             }
             name if Body::TYPE_NAMES.contains(&name) => {
                 let body = clean::from_slice::<Arrival>(line)?.record.body;
-                if is_possible {
+                if is_possible && self.checks.allow_body(id, &body) {
                     self.take_seldom(mono_ns, body);
                 }
             }

@@ -64,10 +64,11 @@ pub fn why_no_passes(data: &RunData, passes: &[Pass]) -> Option<&'static str> {
     let converges = migration["auto_converge"] == true || migration["capabilities"]["auto-converge"] == true;
     // The first pass sends all of the memory, and is never interrupted by a sync.
     let is_long = passes.iter().skip(1).any(|pass| pass.span.length_s() >= WITHIN_PASS_S);
-    let version =
-        data.run.provenance.qemu_version.split(['.', ' ']).map_while(|part| part.parse::<u32>().ok());
-    let syncs = version.take(2).ge(SYNCS_WITHIN_PASSES);
-    (converges && is_long && syncs).then_some(
+    let parts = data.run.provenance.qemu_version.split(['.', ' ']);
+    let version: Vec<u32> = parts.map_while(|part| part.parse().ok()).take(2).collect();
+    // One that does not say its version may be any.
+    let may_sync = version.is_empty() || version[..] >= SYNCS_WITHIN_PASSES[..];
+    (converges && is_long && may_sync).then_some(
         "QEMU from 9.2 on syncs its dirty bitmap within a pass, too, when the pass takes longer than 5 s",
     )
 }

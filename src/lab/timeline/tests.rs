@@ -291,6 +291,7 @@ fn syncs_within_a_pass_are_not_told_as_passes() {
     assert!(!told("10.0.13 (Debian)", true, 2.5), "no pass was so long");
     assert!(!told("10.0.13 (Debian)", false, 5.5), "only auto-converge does");
     assert!(!told("9.1.0", true, 5.5));
+    assert!(told("", true, 5.5), "nobody knows which it is");
 }
 
 #[test]

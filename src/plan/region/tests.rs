@@ -1,6 +1,8 @@
 //! Regions as they are asked for, what becomes of them, and what of a load falls to whom.
 
-use super::super::{HugePages, Machine, PhaseAsked, Plan, Stock, check, number::MOST_SHARE, settings};
+use super::super::{
+    Backing, HugePages, Machine, PhaseAsked, Plan, Stock, check, number::MOST_SHARE, settings,
+};
 use super::*;
 use proptest::prelude::*;
 
@@ -153,9 +155,9 @@ fn a_region_that_computes_has_no_memory_no_share_and_a_rate_of_its_own_whatever_
     assert!(alone.contains("no region has memory: all of them compute"), "{alone}");
     let wrong = |own: RegionAsked| said(&plan(vec![region("hot", "16M"), own]));
     let shared = wrong(RegionAsked { share: Some(1), ..still.clone() });
-    assert!(shared.contains("region 2 'still': it computes, and share is of memory"), "{shared}");
+    assert!(shared.contains("region 2 'still': it computes and has no memory, and says share"), "{shared}");
     let large = wrong(with(still, &[("memory", "1M")]));
-    assert!(large.contains("it computes, and memory is of memory"), "{large}");
+    assert!(large.contains("it computes and has no memory, and says memory"), "{large}");
 }
 
 #[test]
@@ -217,7 +219,7 @@ fn what_is_dirtied_first_is_whole_pages_of_what_is_visited() {
     assert_eq!((checked.first_load(), checked.held_load()), (checked.load().paused(), checked.load()));
     let held = RegionAsked { share: Some(0), ..region("held", "64M") };
     for (size, regions, named, way_out) in [
-        ("513M", vec![], "--dirty 513M: 131328 pages", "more --memory"),
+        ("513M", vec![], "--dirty 513M: 131328 pages", "more memory"),
         ("0", vec![], "--dirty 0: 0 pages", "1 to 131072"),
         ("4097", vec![], "--dirty 4097 is no whole number", "--dirty 8K"),
         ("9M", vec![held, region("hot", "8M")], "2304 pages", "1 to 2048"),
@@ -225,4 +227,14 @@ fn what_is_dirtied_first_is_whole_pages_of_what_is_visited() {
         let said = asked(size, regions).unwrap_err().to_string();
         assert!(said.contains(named) && said.contains(way_out), "{said}");
     }
+}
+
+#[test]
+fn what_computes_has_nothing_of_the_memory_that_the_plan_says_for_all() {
+    let computes = RegionAsked { name: "computes".into(), compute: Some(9), ..RegionAsked::default() };
+    let kind =
+        MemoryKind { backing: Backing::File("/tmp/region".into()), lock: true, ..MemoryKind::default() };
+    let asked = Plan { kind, ..plan(vec![region("memory", "8M"), computes]) };
+    let checked = check(&asked, &machine()).unwrap();
+    assert!(checked.regions[0].kind.lock && checked.regions[1].kind == MemoryKind::default());
 }

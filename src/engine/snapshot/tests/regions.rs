@@ -68,3 +68,43 @@ fn histograms_of_regions_take_no_more_room_than_they_may() {
     assert!((4..64).contains(&with), "{with}");
     assert!(told.iter().all(|own| own.service_ns.p99.is_some()), "figures are told all the same");
 }
+
+#[test]
+fn an_interval_of_the_most_regions_and_vcpus_that_all_lost_time_of_every_class_is_a_record() {
+    use crate::record::{Body, CpuInterval, GapClass, Latency, MOST_CPUS, Record, RegionInterval, SessionId};
+    use crate::wire::{RECORD_LIMIT_BYTES, encode_record};
+    let (count, ns, ms) = (1 << 40, crate::histogram::HIGHEST_NS, 10_000_000);
+    let long = Latency { count, p50: Some(ns), p90: Some(ns), p99: Some(ns), p999: Some(ns), max: Some(ns) };
+    let stall_ms = || GapClass::ALL.iter().map(|class| (class.name().to_owned(), ms)).collect();
+    let (mut all, mut interval) = (
+        Counts::default(),
+        snapshot(3000, &[], Due::default()).interval_since(
+            &Snapshot::default(),
+            &with_regions(&[None]),
+            "run",
+        ),
+    );
+    (0..crate::histogram::CELLS)
+        .for_each(|cell| all.record_n(crate::histogram::lowest_in_cell(cell), 1 << 30));
+    (interval.service_hist, interval.response_hist) = (all.pack(), all.pack());
+    // Each of these bytes is written as two.
+    let region = RegionInterval {
+        name: "\"".repeat(64),
+        writes: Some(count),
+        reads: Some(count),
+        offered: Some(count),
+        missed: Some(count),
+        backlog: Some(count),
+        service_ns: long,
+        response_ns: long,
+        service_hist: Some("x".repeat(crate::record::REGION_HISTOGRAMS_BYTES / 128)),
+        response_hist: Some("x".repeat(crate::record::REGION_HISTOGRAMS_BYTES / 128)),
+        ..RegionInterval::default()
+    };
+    interval.regions = vec![region; 64];
+    let cpu = |cpu| CpuInterval { cpu, gap_ns: ns, stall_ms: stall_ms() };
+    interval.cpus = (0..1024).rev().take(MOST_CPUS).map(cpu).collect();
+    let body = Body::Interval(Box::new(interval));
+    let length = encode_record(&Record { session: SessionId(1), seq: count, mono_ns: ns, body }).len();
+    assert!((RECORD_LIMIT_BYTES / 2..RECORD_LIMIT_BYTES).contains(&length), "{length}");
+}

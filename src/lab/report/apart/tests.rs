@@ -11,7 +11,7 @@ use crate::{
         },
         view::RunView,
     },
-    plan::{self, Machine, Plan, RegionAsked, Stock},
+    plan::{self, Machine, Plan, PlannedRegion, RegionAsked, Stock},
     record::{Body, Gap, Latency, RegionInterval},
 };
 
@@ -26,7 +26,7 @@ fn stage(analysis: &Analysis, name: PhaseName) -> &StageCost {
 
 /// A run whose vCPU 0 is dirtied and whose vCPU 1 computes: what it computes takes 50 us a unit before the migration and 200 us
 /// while it lasts, and vCPU 1 has but the second of the two stretches in which vCPUs were away.
-fn run() -> FixtureData {
+pub fn run() -> FixtureData {
     let mut data = Story { away: vec![(1000.0, 1300.0), (2000.0, 2500.0)], ..Story::precopy() }.run_data();
     let region = |name: &str, compute, said: &[(&str, &str)]| RegionAsked {
         name: name.into(),
@@ -133,6 +133,52 @@ fn a_region_whose_histograms_found_no_room_has_a_reason_and_no_latency() {
     let computes = &stage(&analysis, PhaseName::Precopy).regions[1];
     assert_eq!((computes.service_ns, &computes.slowdown), (None, &None));
     assert!(computes.reason.as_ref().unwrap().contains("histograms") && computes.done_per_s.is_some());
+}
+
+/// What the report tells of the region that computes, after `change` to it in the first interval of the migration.
+fn without(change: fn(&mut Vec<RegionInterval>)) -> RegionCost {
+    let mut data = run();
+    for arrival in &mut data.arrivals {
+        if let Body::Interval(interval) = &mut arrival.record.body {
+            change(&mut interval.regions);
+        }
+    }
+    stage(&of(&data), PhaseName::Precopy).regions[1].clone()
+}
+
+#[test]
+fn a_region_that_intervals_do_not_tell_of_has_a_reason_and_no_figure() {
+    let changes: [fn(&mut Vec<RegionInterval>); 4] = [
+        |regions| regions.clear(),
+        |regions| drop(regions.pop()),
+        |regions| regions[1].name = "another".into(),
+        |regions| regions[1].units = None,
+    ];
+    for change in changes {
+        let told = without(change);
+        assert_eq!((told.done_per_s, told.service_ns, &told.slowdown), (None, None, &None));
+        assert!(told.reason.unwrap().contains("do not tell of the region"));
+    }
+    let most = without(|regions| regions[1].units = Some(u64::MAX));
+    assert!(most.done_per_s.unwrap() > 1e18, "and the largest counts overflow nothing");
+}
+
+#[test]
+fn a_vcpu_whose_memory_is_held_and_not_visited_or_only_read_dirtied_nothing() {
+    let dirties = |change: fn(&mut PlannedRegion)| {
+        let mut data = run();
+        for arrival in &mut data.arrivals {
+            if let Body::Hello(hello) = &mut arrival.record.body {
+                let region = &mut hello.plan.regions[1];
+                (region.compute, region.share) = (None, 1);
+                change(region);
+            }
+        }
+        bystanders(&data.data(), &of(&data)).iter().map(|own| own.dirties).collect::<Vec<_>>()
+    };
+    assert_eq!(dirties(|_| {}), [true; 0], "both dirty");
+    assert_eq!(dirties(|region| region.share = 0), [true, false]);
+    assert_eq!(dirties(|region| region.access.reads = Some("100%".parse().unwrap())), [true, false]);
 }
 
 #[test]
