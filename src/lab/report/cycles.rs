@@ -6,14 +6,14 @@ use super::{
 };
 use crate::{
     lab::{rundir::RunData, timeline::Timeline},
-    record::{CycleFigures, PageVerdict, Paid},
+    record::{CycleFigures, ForkFigures, Latency, PageVerdict, Paid},
     units::PAGE_BYTES,
 };
 
 /// What a cell holds whose reason stands below.
 const NONE: &str = "n/a";
 /// A file takes less room than it is long where that is below this share of it, percent.
-const HOLES_PERCENT: u64 = 90;
+const HOLES_PERCENT: u128 = 90;
 
 /// What became of a run of saves and restores, in a sentence; none where it has none.
 pub fn sentence(data: &RunData) -> Option<String> {
@@ -57,7 +57,9 @@ pub fn cycles(data: &RunData, timeline: &Timeline) -> Option<Table> {
 }
 
 fn row(cycle: &CycleFigures, untold_ns: Option<u64>) -> Vec<String> {
-    let first = |of| match cycle.first_touch {
+    let first = |of: fn(Latency) -> Option<u64>| match cycle.first_touch {
+        // Too few visits, or a clock that cannot tell: the reason knows which.
+        Some(first) if of(first).is_none() && cycle.first_touch_reason.is_some() => NONE.into(),
         Some(_) => quantile(cycle.first_touch, of, untold_ns),
         None => absent(cycle.first_touch_reason.as_ref()),
     };
@@ -70,7 +72,7 @@ fn row(cycle: &CycleFigures, untold_ns: Option<u64>) -> Vec<String> {
         cycle.recover_ns.map_or_else(|| absent(cycle.recover_reason.as_ref()), |ns| time(Some(ns)));
     vec![
         cycle.number.to_string(),
-        mib(cycle.dirtied_pages.map(|pages| pages * PAGE_BYTES)),
+        mib(cycle.dirtied_pages.map(|pages| pages.saturating_mul(PAGE_BYTES))),
         time(cycle.save_ns),
         file(cycle),
         time(cycle.restore_ns),
@@ -86,7 +88,9 @@ fn row(cycle: &CycleFigures, untold_ns: Option<u64>) -> Vec<String> {
 /// What of a file takes room, and its length where that is more.
 fn file(cycle: &CycleFigures) -> String {
     let stored = cycle.stored_bytes.zip(cycle.file_bytes);
-    match stored.filter(|(stored, length)| stored * 100 < length * HOLES_PERCENT) {
+    let has_holes =
+        |&(stored, length): &(u64, u64)| u128::from(stored) * 100 < u128::from(length) * HOLES_PERCENT;
+    match stored.filter(has_holes) {
         Some((stored, _)) => {
             format!("{}/{}", mib(Some(stored)).trim_end_matches(" MiB"), mib(cycle.file_bytes))
         }
@@ -99,8 +103,12 @@ fn all_pages(cycle: &CycleFigures) -> String {
     let Some(own) = cycle.pages else { return ABSENT.into() };
     match &cycle.fork {
         None => pages(own),
-        Some(fork) if fork.pages.is_right() && own.is_right() => format!("2 x {}", pages(own)),
-        Some(fork) => format!("{}; fork {}", pages(own), pages(fork.pages)),
+        Some(ForkFigures { pages: Some(fork), .. }) if fork.is_right() && own.is_right() => {
+            format!("2 x {}", pages(own))
+        }
+        Some(fork) => {
+            format!("{}; fork {}", pages(own), fork.pages.map_or_else(|| ABSENT.into(), pages))
+        }
     }
 }
 
@@ -142,7 +150,7 @@ mod tests {
     use super::*;
     use crate::{
         lab::{timeline::fixture::Story, view::RunView},
-        record::{ForkFigures, Latency, SessionId},
+        record::SessionId,
     };
 
     fn cycle() -> CycleFigures {
@@ -165,7 +173,12 @@ mod tests {
             paid: Some(Paid::Eager),
             recover_reason: Some("no second was as good".into()),
             pages: Some(pages),
-            fork: Some(ForkFigures { restore_ns: 1, session: SessionId(7), is_apart: true, pages }),
+            fork: Some(ForkFigures {
+                restore_ns: 1,
+                session: SessionId(7),
+                is_apart: true,
+                pages: Some(pages),
+            }),
             ..CycleFigures::default()
         }
     }
@@ -193,6 +206,26 @@ mod tests {
         let said = super::super::text(&[run], 110);
         assert!(said.contains("2 saves and restores") && !said.contains("downtime"), "{said}");
         assert!(said.lines().all(|line| line.chars().count() <= 110), "{said}");
+    }
+
+    #[test]
+    fn a_quantile_of_too_few_visits_is_not_there_and_its_reason_is_said() {
+        let few = Latency { count: 200, p50: Some(4_000), max: Some(3_000_000), ..Latency::default() };
+        let reason = Some("too few for a p99: 200 visits, 1000 are needed".to_owned());
+        let unswept = cycle().fork.map(|fork| ForkFigures { pages: None, ..fork });
+        let cycle = CycleFigures {
+            first_touch: Some(few),
+            first_touch_reason: reason,
+            dirtied_pages: Some(u64::MAX),
+            stored_bytes: Some(u64::MAX),
+            file_bytes: Some(u64::MAX),
+            fork: unswept,
+            ..cycle()
+        };
+        let row = row(&cycle, Some(6_000_000));
+        assert_eq!(row[5..8], ["4.00 µs", NONE, "3.00 ms"], "{row:?}");
+        assert!(row[10].ends_with("; fork -"), "{row:?}");
+        assert!(note(&[cycle]).contains("200 visits, 1000 are needed"));
     }
 
     #[test]
