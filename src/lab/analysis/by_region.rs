@@ -62,8 +62,8 @@ impl Told {
 
     fn done_per_s(&self) -> Option<f64> {
         let time_s: f64 = self.figures.iter().map(|(span, _)| span.length_s()).sum();
-        let done: u64 = self.figures.iter().map(|(_, own)| own.writes.saturating_add(own.reads)).sum();
-        (time_s > 0.0).then(|| done as f64 / time_s)
+        let done: f64 = self.figures.iter().map(|(_, own)| own.writes as f64 + own.reads as f64).sum();
+        (time_s > 0.0).then(|| done / time_s)
     }
 }
 
