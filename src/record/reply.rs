@@ -53,7 +53,22 @@ impl Fields<'_> {
     }
 
     fn numbers(&self, key: &str) -> Option<Vec<u64>> {
-        self.answer.get(key)?.as_array()?.iter().map(Value::as_u64).collect()
+        let list = self.answer.get(key)?.as_array()?;
+        let odd = list.iter().find(|value| value.as_u64().is_none());
+        if let Some(value) = odd.filter(|value| value.is_number()) {
+            self.impossible.borrow_mut().push(format!("{key} {value}"));
+        }
+        list.iter().map(Value::as_u64).collect()
+    }
+
+    /// A figure that may have a fraction.
+    fn measure(&self, key: &str) -> Option<f64> {
+        let value = self.answer.get(key)?;
+        let figure = value.as_f64()?;
+        if figure < 0.0 {
+            self.impossible.borrow_mut().push(format!("{key} {value}"));
+        }
+        Some(figure).filter(|figure| *figure >= 0.0)
     }
 
     fn text(&self, key: &str) -> Option<String> {
@@ -70,7 +85,7 @@ impl Fields<'_> {
             dirty_pages_per_s: self.number("dirty-pages-rate"),
             dirty_sync_count: self.number("dirty-sync-count"),
             postcopy_requests: self.number("postcopy-requests"),
-            mbps: self.answer.get("mbps").and_then(Value::as_f64),
+            mbps: self.measure("mbps"),
             pages_per_s: self.number("pages-per-second"),
             precopy_bytes: self.number("precopy-bytes"),
             downtime_bytes: self.number("downtime-bytes"),
@@ -153,6 +168,20 @@ mod tests {
                 "dirty-sync-count 18446744073709551615",
             ]
         );
+    }
+
+    #[test]
+    fn a_number_that_cannot_be_is_named_in_a_list_and_with_a_fraction_too() {
+        let read = sample(&json!({
+            "postcopy-vcpu-blocktime": [4960, -17], "postcopy-latency-dist": [0, 1.5], "ram": {"mbps": -0.5}
+        }));
+        assert_eq!((read.postcopy_vcpu_blocktime_ms, read.postcopy_latency_dist), (None, None));
+        assert_eq!(read.ram.and_then(|ram| ram.mbps), None);
+        assert_eq!(
+            read.impossible,
+            ["postcopy-vcpu-blocktime -17", "postcopy-latency-dist 1.5", "mbps -0.5"]
+        );
+        assert_eq!(sample(&json!({"ram": {"mbps": 0}})).ram.and_then(|ram| ram.mbps), Some(0.0));
     }
 
     #[test]
