@@ -3,6 +3,15 @@
 /// Smaller figures are written with a power of ten.
 const MOST_PLACES: i32 = 9;
 
+/// How many values beyond a quantile make it worth a word.
+const BEYOND: f64 = 10.0;
+
+/// What `count` values lack for their quantile `quantile` (0 to 1) to say something; none where nothing.
+pub fn lacking(count: u64, quantile: f64) -> Option<String> {
+    let needed = (BEYOND / (1.0 - quantile)).round();
+    ((count as f64) < needed).then(|| format!("{count} visits, {needed:.0} are needed"))
+}
+
 /// `value` with so many decimal places; with more where fewer than two digits of it would be left.
 pub fn figure(value: f64, places: usize) -> String {
     if value == 0.0 || !value.is_finite() {

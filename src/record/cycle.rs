@@ -24,7 +24,7 @@ pub struct CycleFigures {
     pub restore_ns: Option<u64>,
     /// The guest's first visit of each page after it ran again.
     pub first_touch: Option<Latency>,
-    /// Why that is null.
+    /// Why that is null, or what it lacks for a p99.
     pub first_touch_reason: Option<String>,
     /// When the cost of the restore was paid.
     pub paid: Option<Paid>,
@@ -70,8 +70,8 @@ pub struct ForkFigures {
     pub session: SessionId,
     /// Whether it is another than the first guest's.
     pub is_apart: bool,
-    /// What it found when it looked at every page.
-    pub pages: PageVerdict,
+    /// What it found when it looked at every page; null where it did not come to that.
+    pub pages: Option<PageVerdict>,
 }
 
 impl PageVerdict {

@@ -59,6 +59,16 @@ impl Fields<'_> {
         values.iter().map(Value::as_u64).collect()
     }
 
+    /// A figure that may have a fraction.
+    fn measure(&self, key: &str) -> Option<f64> {
+        let value = self.answer.get(key)?;
+        let figure = value.as_f64()?;
+        if figure < 0.0 {
+            self.impossible.borrow_mut().push(format!("{key} {value}"));
+        }
+        Some(figure).filter(|figure| *figure >= 0.0)
+    }
+
     fn text(&self, key: &str) -> Option<String> {
         self.answer.get(key).and_then(Value::as_str).map(str::to_owned)
     }
@@ -73,7 +83,7 @@ impl Fields<'_> {
             dirty_pages_per_s: self.number("dirty-pages-rate"),
             dirty_sync_count: self.number("dirty-sync-count"),
             postcopy_requests: self.number("postcopy-requests"),
-            mbps: self.answer.get("mbps").and_then(Value::as_f64),
+            mbps: self.measure("mbps"),
             pages_per_s: self.number("pages-per-second"),
             precopy_bytes: self.number("precopy-bytes"),
             downtime_bytes: self.number("downtime-bytes"),
@@ -175,6 +185,20 @@ mod tests {
              remaining 18446744073709547520, dirty-pages-rate 18446744073709551615, \
              postcopy-vcpu-latency 18446744073709551615, postcopy-latency-dist of 65 numbers"
         );
+    }
+
+    #[test]
+    fn a_number_that_cannot_be_is_named_in_a_list_and_with_a_fraction_too() {
+        let read = sample(&json!({
+            "postcopy-vcpu-blocktime": [4960, -17], "postcopy-latency-dist": [0, 1.5], "ram": {"mbps": -0.5}
+        }));
+        assert_eq!((read.postcopy_vcpu_blocktime_ms, read.postcopy_latency_dist), (None, None));
+        assert_eq!(read.ram.and_then(|ram| ram.mbps), None);
+        assert_eq!(
+            read.impossible,
+            ["postcopy-vcpu-blocktime -17", "postcopy-latency-dist 1.5", "mbps -0.5"]
+        );
+        assert_eq!(sample(&json!({"ram": {"mbps": 0}})).ram.and_then(|ram| ram.mbps), Some(0.0));
     }
 
     #[test]

@@ -62,20 +62,26 @@ pub struct CalibrateArgs {
     pub quiet: bool,
 }
 
-/// Makes every load, and says what each meter said of it. The exit code is 3 when none said anything, 1 when it was interrupted.
+/// Makes every load, and says what each meter said of it. The exit code is 3 when none said anything, 1 when it was
+/// interrupted or failed on the way.
 ///
 /// # Errors
-/// The image or QEMU is missing, the guest does not boot, or a file cannot be written.
+/// The image or QEMU is missing, the first guest does not boot, or a file cannot be written.
 pub fn run(args: &CalibrateArgs) -> anyhow::Result<ExitCode> {
     let loads = given(loads(args).map_err(anyhow::Error::msg))?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let found = runtime.block_on(measure(args, &loads))?;
-    write(&args.out, &found)?;
+    // Minutes of measuring are printed, too, where the files cannot be written.
+    let written = write(&args.out, &found);
     if args.json {
         print(&(serde_json::to_string_pretty(&found)? + "\n"))?;
     } else {
         print(&text(&found, WIDTH))?;
     }
+    if let Some(why) = &found.failed {
+        say(format_args!("ended before its time: {why}"));
+    }
+    written?;
     if !args.quiet {
         say(format_args!("{} are in {}", FILES.join(", "), args.out.display()));
     }
@@ -85,7 +91,7 @@ pub fn run(args: &CalibrateArgs) -> anyhow::Result<ExitCode> {
 fn code(found: &Calibration) -> u8 {
     let mut readings = found.loads.iter().flat_map(|load| &load.readings);
     match readings.any(|reading| reading.error_percent.is_some()) {
-        _ if found.interrupted => 1,
+        _ if found.interrupted || found.failed.is_some() => 1,
         true => 0,
         false => 3,
     }

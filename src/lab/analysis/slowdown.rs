@@ -17,8 +17,6 @@ use serde::Serialize;
 pub const QUANTILES: [(f64, &str); 4] = [(0.5, "p50"), (0.9, "p90"), (0.99, "p99"), (0.999, "p999")];
 /// The least length of a block, in seconds.
 const BLOCK_S: f64 = 1.0;
-/// How many visits beyond a quantile make it worth a word.
-const BEYOND: f64 = 10.0;
 /// The halves of a baseline agree when their rates differ by no more than this share of the larger.
 const RATE_APART: f64 = 0.05;
 /// And their medians by no more than this factor.
@@ -172,9 +170,7 @@ fn factor_apart(pooled: &Pooled, quantile: f64, step_ns: u64) -> Option<f64> {
 
 /// What is missing for that quantile; none where nothing is.
 fn enough(counts: &[u64], quantile: f64) -> Option<String> {
-    let count = counts.iter().fold(0u64, |sum, count| sum.saturating_add(*count));
-    let needed = (BEYOND / (1.0 - quantile)).round();
-    ((count as f64) < needed).then(|| format!("{count} visits, {needed:.0} are needed"))
+    crate::lab::figure::lacking(counts.iter().fold(0u64, |sum, count| sum.saturating_add(*count)), quantile)
 }
 
 /// A stage's latencies and the least length of a block.

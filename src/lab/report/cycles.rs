@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     lab::{rundir::RunData, timeline::Timeline},
-    record::{CycleFigures, PageVerdict, Paid},
+    record::{CycleFigures, ForkFigures, Latency, PageVerdict, Paid},
     units::PAGE_BYTES,
 };
 
@@ -57,7 +57,9 @@ pub fn cycles(data: &RunData, timeline: &Timeline) -> Option<Table> {
 }
 
 fn row(cycle: &CycleFigures, untold_ns: Option<u64>) -> Vec<String> {
-    let first = |of| match cycle.first_touch {
+    let first = |of: fn(Latency) -> Option<u64>| match cycle.first_touch {
+        // Too few visits, or a clock that cannot tell: the reason knows which.
+        Some(first) if of(first).is_none() && cycle.first_touch_reason.is_some() => NONE.into(),
         Some(_) => quantile(cycle.first_touch, of, untold_ns),
         None => absent(cycle.first_touch_reason.as_ref()),
     };
@@ -100,8 +102,12 @@ fn all_pages(cycle: &CycleFigures) -> String {
     let Some(own) = cycle.pages else { return ABSENT.into() };
     match &cycle.fork {
         None => pages(own),
-        Some(fork) if fork.pages.is_right() && own.is_right() => format!("2 x {}", pages(own)),
-        Some(fork) => format!("{}; fork {}", pages(own), pages(fork.pages)),
+        Some(ForkFigures { pages: Some(fork), .. }) if fork.is_right() && own.is_right() => {
+            format!("2 x {}", pages(own))
+        }
+        Some(fork) => {
+            format!("{}; fork {}", pages(own), fork.pages.map_or_else(|| ABSENT.into(), pages))
+        }
     }
 }
 
@@ -143,7 +149,7 @@ mod tests {
     use super::*;
     use crate::{
         lab::{timeline::fixture::Story, view::RunView},
-        record::{ForkFigures, Latency, SessionId},
+        record::SessionId,
     };
 
     fn cycle() -> CycleFigures {
@@ -166,7 +172,12 @@ mod tests {
             paid: Some(Paid::Eager),
             recover_reason: Some("no second was as good".into()),
             pages: Some(pages),
-            fork: Some(ForkFigures { restore_ns: 1, session: SessionId(7), is_apart: true, pages }),
+            fork: Some(ForkFigures {
+                restore_ns: 1,
+                session: SessionId(7),
+                is_apart: true,
+                pages: Some(pages),
+            }),
             ..CycleFigures::default()
         }
     }
@@ -194,6 +205,26 @@ mod tests {
         let said = super::super::text(&[run], 110);
         assert!(said.contains("2 saves and restores") && !said.contains("downtime"), "{said}");
         assert!(said.lines().all(|line| line.chars().count() <= 110), "{said}");
+    }
+
+    #[test]
+    fn a_quantile_of_too_few_visits_is_not_there_and_its_reason_is_said() {
+        let few = Latency { count: 200, p50: Some(4_000), max: Some(3_000_000), ..Latency::default() };
+        let reason = Some("too few for a p99: 200 visits, 1000 are needed".to_owned());
+        let unswept = cycle().fork.map(|fork| ForkFigures { pages: None, ..fork });
+        let cycle = CycleFigures {
+            first_touch: Some(few),
+            first_touch_reason: reason,
+            dirtied_pages: Some(u64::MAX),
+            stored_bytes: Some(u64::MAX),
+            file_bytes: Some(u64::MAX),
+            fork: unswept,
+            ..cycle()
+        };
+        let row = row(&cycle, Some(6_000_000));
+        assert_eq!(row[5..8], ["4.00 µs", NONE, "3.00 ms"], "{row:?}");
+        assert!(row[10].ends_with("; fork -"), "{row:?}");
+        assert!(note(&[cycle]).contains("200 visits, 1000 are needed"));
     }
 
     #[test]

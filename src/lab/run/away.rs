@@ -35,7 +35,8 @@ impl AwayTime {
         let Some(gaps) = interval.gaps else { return };
         let length_ns = interval.end_ns.saturating_sub(interval.start_ns);
         let stalls = interval.stall_ms.as_ref();
-        let own_ms: u64 = OWN.iter().filter_map(|class| stalls?.get(class.name())).sum();
+        let own_ms = OWN.iter().filter_map(|class| stalls?.get(class.name()));
+        let own_ms = own_ms.fold(0u64, |sum, ms| sum.saturating_add(*ms));
         self.time_ns += u128::from(length_ns) * u128::from(self.canaries);
         self.away_ns += u128::from(gaps.total_ns.saturating_sub(own_ms.saturating_mul(1_000_000)));
         self.steal_ns += u128::from(interval.steal_ms.unwrap_or(0)) * 1_000_000;

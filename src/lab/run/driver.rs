@@ -151,6 +151,11 @@ impl VmDriver {
         }
     }
 
+    fn is_of_fork(&self, arrival: &Arrival) -> bool {
+        let mut forks = self.cycles.iter().filter_map(|cycle| cycle.fork.as_ref());
+        forks.any(|fork| fork.is_apart && fork.session == arrival.record.session)
+    }
+
     /// The source's last answer about the migration.
     pub const fn sample(&self) -> Option<&MigrationSample> {
         self.sample.as_ref()
@@ -201,8 +206,8 @@ impl VmDriver {
     }
 
     fn record(&mut self, arrival: &Arrival) {
-        // A second guest from one file is not the run's.
-        if self.fork_side() == Some(arrival.side) {
+        // A second guest from one file is not the run's, whatever of it comes late.
+        if self.fork_side() == Some(arrival.side) || self.is_of_fork(arrival) {
             return;
         }
         if let Body::Interval(interval) = &arrival.record.body {
@@ -307,7 +312,7 @@ impl VmDriver {
     fn over(&mut self, outcome: Result<(), Obstacle>) {
         if let VmStage::Cycling { driver } = &self.stage {
             self.corrupt_pages = driver.corrupt_pages();
-            self.cycles.push(driver.figures().clone());
+            self.cycles.push(driver.figures());
         }
         if !matches!(self.stage, VmStage::Idle) {
             self.stage = VmStage::Idle;

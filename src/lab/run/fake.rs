@@ -26,6 +26,8 @@ use std::rc::Rc;
 pub const BOOT_NS: u64 = 1_000_000_000_000;
 /// A run that lasts longer waits for something that never comes.
 const LONGEST_NS: u64 = 3_600_000 * MS;
+/// What the guest calls itself before it starts again.
+const FIRST_SESSION: SessionId = SessionId(0xfa6e);
 
 /// A scripted VM.
 #[derive(Debug)]
@@ -49,8 +51,8 @@ pub struct FakeVm {
     stream: StreamAudit,
     sessions: usize,
     stubborn: Vec<String>,
-    /// There is a guest on each side: whoever was told something last speaks.
-    is_forked: bool,
+    /// Where a second guest is, beside the run's own: whoever was told something last speaks.
+    fork: Option<Side>,
     fault: Option<io::Error>,
     heard: Rc<RefCell<Vec<String>>>,
     /// What it says to `query-qmp-schema`.
@@ -81,7 +83,7 @@ impl FakeVm {
             port_is_closed: [false; 2],
             home: Side::Source,
             guest: FakeGuest {
-                session: SessionId(0xfa6e),
+                session: FIRST_SESSION,
                 seq: 0,
                 runs: true,
                 asked,
@@ -94,7 +96,7 @@ impl FakeVm {
             stream: StreamAudit::default(),
             sessions: 1,
             stubborn: Vec::new(),
-            is_forked: false,
+            fork: None,
             fault: None,
             heard: Rc::default(),
             schema: Value::Null,
@@ -155,7 +157,7 @@ impl FakeVm {
             Cue::Event(side, name, data) => self.announce(side, name, data),
             Cue::Answers(side, answer) => self.answers[index(side)] = answer,
             Cue::Stops => {
-                self.guest.runs = self.is_forked;
+                self.guest.runs = self.fork.is_some();
                 self.announce(Side::Source, "STOP", Value::Null);
             }
             Cue::Runs(side) => {
@@ -182,7 +184,13 @@ impl FakeVm {
             Cue::Exits(side, exit) => self.exit(side, exit),
             Cue::PowersOff => self.exit(self.home, Exit { code: Some(0), ..Exit::default() }),
             Cue::Closes(side) => self.close(side),
-            Cue::Forks => self.is_forked = true,
+            Cue::Forks => self.fork = Some(self.home),
+            Cue::ForkSays(body) => {
+                let fork = self.fork.unwrap_or(self.home);
+                let home = std::mem::replace(&mut self.home, fork);
+                self.say(body);
+                self.home = home;
+            }
             Cue::FillsTheDisk => self.fault = Some(io::ErrorKind::StorageFull.into()),
             Cue::Drops(cause) => self.coming.retain(|_, (of, _)| *of != cause),
         }
@@ -211,7 +219,8 @@ impl FakeVm {
         if !self.guest.runs || self.port_is_closed[index(self.home)] {
             return;
         }
-        let (session, seq) = (self.guest.session, self.guest.seq);
+        let is_own = self.fork.is_some_and(|fork| fork != self.home);
+        let (session, seq) = (if is_own { FIRST_SESSION } else { self.guest.session }, self.guest.seq);
         self.guest.seq += 1;
         self.stream.records += 1;
         let record = Record { session, seq, mono_ns: self.now_ns, body };
@@ -286,7 +295,7 @@ impl Vm for FakeVm {
         if self.port_is_closed[index(side)] {
             return Err("the guest cannot be told".into());
         }
-        if self.is_forked {
+        if self.fork.is_some() {
             (self.home, self.guest.runs) = (side, true);
         }
         self.offer_guest(side, command);
@@ -296,8 +305,10 @@ impl Vm for FakeVm {
     fn offer_guest(&mut self, side: Side, command: &Command) {
         let reaches = side == self.home && !self.port_is_closed[index(side)];
         if reaches {
-            if let Command::Phase { name, .. } = command {
-                self.guest.phase.clone_from(name);
+            match command {
+                Command::Phase { name, .. } => self.guest.phase.clone_from(name),
+                Command::Set { change, .. } => self.guest.take(change.rate.as_deref()),
+                _ => {}
             }
             let word = serde_json::to_value(command).unwrap();
             self.hear(&format!("guest {}", word["type"].as_str().unwrap()));

@@ -62,7 +62,8 @@ pub fn judge(facts: &Facts<'_>) -> Verdict {
     match (facts.scenario.expect.corruption, corrupt) {
         (Some(true), Some(found)) => return proof(&found, reasons),
         (Some(true), None) => reasons.push(
-            "no corrupt page was named, expect.corruption is true: this run proved nothing; expect.tries makes it again"
+            "no corrupt page was named, expect.corruption is true: this run proved nothing; expect.tries = N allows up to N runs, \
+             until one does"
                 .into(),
         ),
         (_, found) => reasons.extend(found),

@@ -29,8 +29,10 @@ pub struct LinkRate {
     /// What the guest says it was asked for last.
     in_force: Option<u64>,
     told_at_ns: u64,
-    /// The lowest and highest rate that was told, and how many were.
-    told: Option<(u64, u64, usize)>,
+    /// The rate that the guest was told last.
+    told: Option<u64>,
+    /// The lowest and highest rate that the guest took of those, and how many it took.
+    taken: Option<(u64, u64, usize)>,
 }
 
 /// What the source had sent at a moment.
@@ -54,6 +56,7 @@ impl LinkRate {
             in_force: None,
             told_at_ns: 0,
             told: None,
+            taken: None,
         }
     }
 
@@ -64,10 +67,18 @@ impl LinkRate {
 
     /// The guest told of an interval.
     pub fn heard(&mut self, interval: &Interval) {
-        self.in_force = interval.target_pages_per_s;
+        self.take(interval.target_pages_per_s);
         if let Some(distinct) = interval.pages_unique.filter(|distinct| *distinct > 0) {
             self.visits = (interval.writes.clamp(distinct, distinct.saturating_mul(MOST_VISITS)), distinct);
         }
+    }
+
+    /// The guest goes at this rate.
+    fn take(&mut self, rate: Option<u64>) {
+        let is_new = std::mem::replace(&mut self.in_force, rate) != rate;
+        let Some(rate) = rate.filter(|_| is_new && rate == self.told) else { return };
+        let (low, high, count) = self.taken.unwrap_or((rate, rate, 0));
+        self.taken = Some((low.min(rate), high.max(rate), count + 1));
     }
 
     /// The source said how the migration goes; the rate that the guest is to be told now.
@@ -86,8 +97,7 @@ impl LinkRate {
             return None;
         }
         self.told_at_ns = at_ns;
-        let (low, high, count) = self.told.unwrap_or((wanted, wanted, 0));
-        self.told = Some((low.min(wanted), high.max(wanted), count + 1));
+        self.told = Some(wanted);
         Some(Rate::PagesPerSecond(wanted))
     }
 
@@ -118,18 +128,20 @@ impl LinkRate {
         self.told.is_some()
     }
 
-    /// What was told, in a sentence.
+    /// What the guest took, in a sentence.
     pub fn note(&self) -> String {
         let shown = |pages: u64| format!("{}/s", ByteSize(pages.saturating_mul(PAGE_BYTES)).human());
-        let share = self.share;
-        match self.told {
+        let (share, at_rest) = (self.share, self.at_rest());
+        match self.taken {
+            None if self.was_told() => format!(
+                "load.rate = {share}link: {at_rest}; the guest took none of the rates it was told while the migration ran"
+            ),
             None => format!(
-                "load.rate = {share}link: {} all the time, the migration got what was asked for",
-                self.at_rest()
+                "load.rate = {share}link: {at_rest} all the time, the migration got what was asked for"
             ),
             Some((low, high, count)) => format!(
-                "load.rate = {share}link: {} before and after the migration; {count} rates were set while it ran, from {} to {}",
-                self.at_rest(),
+                "load.rate = {share}link: {at_rest} before and after the migration; {} while it ran, from {} to {}",
+                if count == 1 { "1 rate was taken".into() } else { format!("{count} rates were taken") },
                 shown(low),
                 shown(high)
             ),
@@ -199,7 +211,8 @@ mod tests {
         for tick in 1..=30 {
             let answer = rate.answered((1000 + tick * 100) * MS, &sent(tick * mib, 0));
             if let Some(pages) = answer.and_then(Rate::pages_per_s) {
-                rate.in_force = Some(pages);
+                rate.take(Some(pages));
+                rate.take(Some(pages));
                 told.push(pages * PAGE_BYTES / MIB);
             }
         }
@@ -217,7 +230,7 @@ mod tests {
     fn a_link_that_gives_less_or_more_takes_the_rate_along() {
         let mut rate = tied();
         assert_eq!(told(&mut rate, 2), [10]);
-        assert!(rate.note().contains("1 rates were set while it ran, from 10.0 MiB/s"), "{}", rate.note());
+        assert!(rate.note().contains("1 rate was taken while it ran, from 10.0 MiB/s"), "{}", rate.note());
         assert_eq!(told(&mut tied(), 6), [30]);
     }
 
@@ -227,6 +240,8 @@ mod tests {
         let answers = (1..=30).filter_map(|tick| rate.answered((1000 + tick * 100) * MS, &sent(tick * 2, 0)));
         let count = answers.count();
         assert!((2..=3).contains(&count), "{count}: every half a second from when the bandwidth is known");
+        let note = rate.note();
+        assert!(rate.was_told() && note.contains("20M/s; the guest took none of the rates"), "{note}");
     }
 
     #[test]

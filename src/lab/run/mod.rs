@@ -149,7 +149,7 @@ fn finish(
         corruptions: &driver.guest().corruptions,
         write_fault,
     });
-    cycles::hold(driver.cycles(), &mut verdict);
+    cycles::hold(driver.cycles(), scenario.expect.corruption == Some(true), &mut verdict);
     let (source, destination) =
         driver.migration().map_or((None, None), |end| (end.source.clone(), end.destination.clone()));
     let mut run = Run {

@@ -6,11 +6,13 @@ use std::collections::VecDeque;
 /// A steady load's intervals in a row.
 const IN_A_ROW: u32 = 3;
 /// How far a steady interval's rate may be from the target, percent.
-const STEADY_PERCENT: u64 = 10;
+const STEADY_PERCENT: u128 = 10;
 /// A settled load has held so long.
 const SETTLED_NS: u64 = 1_000_000_000;
+/// The most intervals of that; the usual ones are no shorter than a fiftieth of it.
+const MOST_PIECES: usize = 100;
 /// A settled load reaches this share of the target, percent.
-const SETTLED_PERCENT: u64 = 98;
+const SETTLED_PERCENT: u128 = 98;
 /// A response p99 below this is undisturbed whatever the baseline says, in ns.
 const P99_FLOOR_NS: u64 = 1_000_000;
 /// Visits, in billionths, that may be done on the other side of an interval's border.
@@ -41,9 +43,13 @@ impl Steady {
 
 fn is_near_target(interval: &Interval) -> bool {
     // Without a target (as fast as the writers can) there is nothing to be near to.
-    let Some(work) = Work::of(interval) else { return interval.writes + interval.reads > 0 };
+    let Some(work) = Work::of(interval) else { return is_at_work(interval) };
     let apart = work.done.abs_diff(work.asked);
-    apart * 100 <= work.asked * u128::from(STEADY_PERCENT) || apart <= SLACK
+    apart <= work.asked / 100 * STEADY_PERCENT || apart <= SLACK
+}
+
+const fn is_at_work(interval: &Interval) -> bool {
+    interval.writes > 0 || interval.reads > 0
 }
 
 /// Visits, in billionths.
@@ -117,8 +123,13 @@ impl Settling {
             None => is_up_to_date(interval),
         };
         let length_ns = interval.end_ns.saturating_sub(interval.start_ns);
+        if length_ns == 0 {
+            return;
+        }
         self.window.push_back(Piece { arrived_ns, length_ns, work, calm });
-        while self.window.front().is_some_and(|first| self.length_ns() - first.length_ns >= SETTLED_NS) {
+        while self.window.len() > MOST_PIECES
+            || self.window.front().is_some_and(|first| self.length_ns() - first.length_ns >= SETTLED_NS)
+        {
             self.window.pop_front();
         }
         if self.holds() {
@@ -132,16 +143,16 @@ impl Settling {
     }
 
     fn length_ns(&self) -> u64 {
-        self.window.iter().map(|piece| piece.length_ns).sum()
+        self.window.iter().fold(0, |sum, piece| sum.saturating_add(piece.length_ns))
     }
 
     fn holds(&self) -> bool {
-        let sum =
-            |of: fn(&Work) -> u128| self.window.iter().filter_map(|piece| piece.work.as_ref().map(of)).sum();
-        let (done, asked): (u128, u128) = (sum(|work| work.done), sum(|work| work.asked));
+        let works = || self.window.iter().filter_map(|piece| piece.work);
+        let sum = |of: fn(Work) -> u128| works().map(of).fold(0u128, u128::saturating_add);
+        let (done, asked) = (sum(|work| work.done), sum(|work| work.asked));
         let calm = self.window.iter().filter(|piece| piece.calm).count();
         self.length_ns() >= SETTLED_NS
-            && (done * 100 >= asked * u128::from(SETTLED_PERCENT) || done + SLACK >= asked)
+            && (done >= asked / 100 * SETTLED_PERCENT || done.saturating_add(SLACK) >= asked)
             && calm * 10 >= self.window.len() * 9
     }
 }
@@ -153,7 +164,7 @@ fn is_up_to_date(interval: &Interval) -> bool {
         Some((offered, backlog)) => {
             u128::from(backlog) * 10 <= u128::from(offered) || scaled(backlog) <= SLACK
         }
-        None => interval.target_pages_per_s.is_some() || interval.writes + interval.reads > 0,
+        None => interval.target_pages_per_s.is_some() || is_at_work(interval),
     }
 }
 
@@ -198,6 +209,30 @@ mod tests {
             steady.on(interval);
         }
         steady.is_steady()
+    }
+
+    #[test]
+    fn intervals_of_no_length_are_not_kept_and_numbers_that_cannot_be_do_no_harm() {
+        let mut settling = Settling::default();
+        let huge = Interval {
+            start_ns: 0,
+            end_ns: u64::MAX,
+            writes: u64::MAX,
+            reads: u64::MAX,
+            offered: None,
+            target_pages_per_s: Some(u64::MAX),
+            ..interval(0, 0, 0)
+        };
+        assert!(!is_near_target(&Interval { writes: 0, ..huge.clone() }));
+        assert!(is_near_target(&Interval { target_pages_per_s: None, ..huge.clone() }));
+        for index in 0..1000 {
+            settling.after(index, &Interval { end_ns: 0, ..huge.clone() });
+            settling.after(index, &Interval { end_ns: 1, ..huge.clone() });
+        }
+        assert_eq!(settling.window.len(), MOST_PIECES);
+        let done = Interval { offered: Some(u64::MAX), backlog: Some(0), ..huge };
+        (0..3).for_each(|index| settling.after(index, &done));
+        assert!(settling.settled_at_ns().is_some(), "the most that can be told is not below itself");
     }
 
     #[test]

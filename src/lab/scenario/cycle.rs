@@ -1,6 +1,6 @@
 //! A run of saves and restores in place of a migration: how many, of what, and what is wrong with that.
 
-use super::Scenario;
+use super::{ExpectedOutcome, Scenario};
 use crate::units::{ByteSize, PAGE_BYTES};
 
 /// The most cycles of a run.
@@ -31,13 +31,30 @@ pub(super) fn faults(scenario: &Scenario) -> Vec<String> {
             ByteSize(memory)
         ));
     }
-    if migration.may_postcopy() || migration.auto_converge || !migration.when.is_empty() {
+    if migration.may_postcopy() || migration.may_throttle() || !migration.when.is_empty() {
         faults.push(
             "a scenario with [cycle] does not migrate: leave out migration.postcopy, migration.auto_converge and migration.when"
                 .into(),
         );
     }
+    faults.extend(unmet(scenario).map(|key| {
+        format!("{key} is of a migration, and a scenario with [cycle] does not migrate: leave it out")
+    }));
     faults
+}
+
+/// The keys of `scenario` that only a migration can meet or have.
+fn unmet(scenario: &Scenario) -> impl Iterator<Item = &'static str> {
+    let expect = &scenario.expect;
+    let said = [
+        ("expect.outcome", expect.outcome != ExpectedOutcome::Completed),
+        ("expect.max_downtime", expect.max_downtime.is_some()),
+        ("expect.throttled = true", expect.throttled == Some(true)),
+        ("expect.postcopy = true", expect.postcopy == Some(true)),
+        ("link.delay", scenario.link.delay.is_some()),
+        ("load.rate with %link", scenario.load.link_share.is_some()),
+    ];
+    said.into_iter().filter_map(|(key, is_said)| is_said.then_some(key))
 }
 
 #[cfg(test)]
@@ -54,6 +71,13 @@ mod tests {
             ("[cycle]\ndirty = \"5000\"\n", "no whole number of pages"),
             ("[cycle]\ndirty = \"65M\"\n", "raise load.memory"),
             ("[cycle]\n[migration]\npostcopy = true\n", "does not migrate"),
+            ("[cycle]\n[migration.capabilities]\nauto-converge = true\n", "does not migrate"),
+            ("[cycle]\n[expect]\noutcome = \"failed\"\n", "expect.outcome is of a migration"),
+            ("[cycle]\n[expect]\nmax_downtime = \"1s\"\n", "expect.max_downtime is of"),
+            ("[cycle]\n[expect]\nthrottled = true\n", "expect.throttled = true is of"),
+            ("[cycle]\n[expect]\npostcopy = true\n", "expect.postcopy = true is of"),
+            ("[cycle]\n[link]\nkind = \"tcp\"\ndelay = \"20ms\"\n", "link.delay is of"),
+            ("[cycle]\n[load]\nrate = \"65%link\"\n", "load.rate with %link is of"),
             ("[cycle]\nrounds = 3\n", "there is no key 'cycle.rounds'"),
         ] {
             assert!(said(text).contains(part), "{text}: {}", said(text));

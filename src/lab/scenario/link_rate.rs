@@ -40,8 +40,13 @@ impl LoadSpec {
 
     /// The rate as a scenario has it.
     pub fn rate_text(&self) -> String {
-        self.link_share.map_or_else(|| self.asked.rate.to_string(), |share| format!("{share}{LINK}"))
+        self.link_share.map_or_else(|| self.asked.rate.to_string(), tied_text)
     }
+}
+
+/// A rate that is tied to the link, as a scenario has it.
+pub(super) fn tied_text(share: Share) -> String {
+    format!("{share}{LINK}")
 }
 
 impl Serialize for LoadSpec {

@@ -1,7 +1,7 @@
 //! Whose value counts: a plan file's goes before a scenario's, and what `--set` names goes before both.
 
-use super::Scenario;
 use super::keys::parameter;
+use super::{Scenario, link_rate};
 use crate::plan::{Parameter, Plan, PlanFile, Scope, Setting, ValueKind};
 
 /// Gives `scenario` the values of its plan, but for the keys in `set`. What went before what, in sentences.
@@ -24,6 +24,9 @@ pub(super) fn settle(scenario: &mut Scenario, set: &[&str]) -> Result<Vec<String
         let mut planned = asked.clone();
         planned.take([setting]);
         let [own, other] = [&*asked, &planned].map(|plan| shown(plan, parameter));
+        // A rate that is tied to the link is another, even where it comes to the same.
+        let tied = scenario.load.link_share.filter(|_| parameter.name == "rate");
+        let own = tied.map_or(own, link_rate::tied_text);
         if own == other {
         } else if is_set(parameter.key) {
             by_set.push(format!("{} = {own}, not {other}", parameter.key));
@@ -138,6 +141,25 @@ mod tests {
             notes,
             ["the plan goes before the scenario: load.rate = 160M/s, not 8M/s (--set goes before both)"]
         );
+    }
+
+    #[test]
+    fn a_plans_rate_unties_a_load_from_the_link_even_where_it_comes_to_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("plan.toml"), "rate = \"20M/s\"\n").unwrap();
+        let file = dir.path().join("tied.toml");
+        let tied = "[load]\nplan = \"plan.toml\"\nrate = \"50%link\"\n[migration]\nbandwidth = \"40M/s\"\n";
+        std::fs::write(&file, tied).unwrap();
+        let find = |set: &[String]| find(&file.display().to_string(), set).unwrap();
+        let planned = find(&[]);
+        assert_eq!(
+            (planned.scenario.load.link_share, planned.scenario.load.rate_text()),
+            (None, "20M/s".into())
+        );
+        assert!(planned.notes[0].contains("load.rate = 20M/s, not 50%link"), "{:?}", planned.notes);
+        let set = find(&["load.rate=50%link".into()]);
+        assert_eq!(set.scenario.load.rate_text(), "50%link");
+        assert!(set.notes[0].contains("load.rate = 50%link, not 20M/s"), "{:?}", set.notes);
     }
 
     #[test]

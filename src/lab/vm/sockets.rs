@@ -18,7 +18,7 @@ const OWN_NAME_BYTES: usize = 13;
 pub struct Sockets(tempfile::TempDir);
 
 impl Sockets {
-    /// Makes one under `TMPDIR`, or under `/tmp` where the name would be too long for a socket's address.
+    /// Makes one under `TMPDIR`, or under `/tmp` where the name would be too long for a socket's address, or no UTF-8.
     ///
     /// # Errors
     /// The directory cannot be made.
@@ -69,10 +69,10 @@ pub(super) const fn side_name(side: Side) -> &'static str {
     }
 }
 
-/// `TMPDIR` where it is set, absolute, short enough and there; else `/tmp`.
+/// `TMPDIR` where it is set, absolute, text that QEMU can be told over QMP, short enough and there; else `/tmp`.
 fn base_directory(wanted: Option<PathBuf>) -> PathBuf {
     wanted
-        .filter(|path| path.is_absolute() && path.is_dir())
+        .filter(|path| path.is_absolute() && path.to_str().is_some() && path.is_dir())
         .filter(|path| path.as_os_str().as_bytes().len() + OWN_NAME_BYTES <= MAX_DIRECTORY_BYTES)
         .unwrap_or_else(|| PathBuf::from("/tmp"))
 }
@@ -98,12 +98,16 @@ mod tests {
     }
 
     #[test]
-    fn a_short_tmpdir_is_honoured_and_a_long_or_missing_one_is_not() {
+    fn a_short_tmpdir_is_honoured_and_one_that_is_long_missing_or_no_text_is_not() {
         let outer = tempfile::tempdir_in("/tmp").unwrap();
         assert_eq!(base_directory(Some(outer.path().to_owned())), outer.path());
         let long = outer.path().join("x".repeat(100));
         fs::create_dir(&long).unwrap();
-        for unusable in [Some(long), Some(outer.path().join("missing")), Some(PathBuf::from(".")), None] {
+        let odd = outer.path().join(std::ffi::OsStr::from_bytes(b"\xff"));
+        fs::create_dir(&odd).unwrap();
+        for unusable in
+            [Some(long), Some(odd), Some(outer.path().join("missing")), Some(PathBuf::from(".")), None]
+        {
             assert_eq!(base_directory(unusable), Path::new("/tmp"));
         }
     }

@@ -179,17 +179,18 @@ impl Migration {
     ) -> Result<(), String> {
         let events = json!({ "capabilities": [{ "capability": "events", "state": true }] });
         vm.execute("migrate-set-capabilities", events).await?;
-        let parameters = json!({ "max-bandwidth": FIRST_PASS_BYTES_PER_S, "downtime-limit": 1 });
+        // Without a downtime there is no pass short enough to be the last, but one of nothing.
+        let parameters = json!({ "max-bandwidth": FIRST_PASS_BYTES_PER_S, "downtime-limit": 0 });
         vm.execute("migrate-set-parameters", parameters).await?;
         vm.forget_events();
         vm.execute("migrate", json!({ "uri": uri })).await?;
-        vm.event(PASS_LIMIT, |event| pass(event).filter(|pass| *pass >= 2)).await?;
+        vm.event(PASS_LIMIT, |event| pass(event, 2)).await??;
         let link = link_bytes_per_s(guest_pages_per_s);
         vm.execute("migrate-set-parameters", json!({ "max-bandwidth": link })).await?;
         Ok(())
     }
 
-    /// Gives it up; the guest goes on.
+    /// Gives it up; the guest goes on, also where it was complete before.
     async fn end(self, vm: &CalibrationVm) {
         let given_up = async {
             vm.execute("migrate_cancel", Value::Null).await?;
@@ -203,6 +204,7 @@ impl Migration {
         };
         // A QEMU that is gone, or does not give it up, is found out by what is done next.
         let _ = time::timeout(CANCEL_LIMIT, given_up).await;
+        let _ = time::timeout(CANCEL_LIMIT, vm.execute("cont", Value::Null)).await;
         self.drain.abort();
     }
 }
@@ -214,16 +216,22 @@ fn link_bytes_per_s(guest_pages_per_s: Option<f64>) -> u64 {
     ((dirtied * LINK_SHARE) as u64).max(SLOWEST_BYTES_PER_S)
 }
 
-/// The pass that an event tells of.
-fn pass(event: &QmpEvent) -> Option<u64> {
-    (event.name == "MIGRATION_PASS").then(|| event.data["pass"].as_u64())?
+/// The pass that an event tells of, from the number `least` on; or that none comes any more.
+fn pass(event: &QmpEvent, least: u64) -> Option<Result<u64, String>> {
+    match (event.name.as_str(), event.data["status"].as_str()) {
+        ("MIGRATION_PASS", _) => event.data["pass"].as_u64().filter(|pass| *pass >= least).map(Ok),
+        ("MIGRATION", Some(status @ ("completed" | "failed"))) => Some(Err(format!(
+            "the migration to nowhere {status}, where it was to go on: the guest may dirty too little for it"
+        ))),
+        _ => None,
+    }
 }
 
 /// What `query-migrate` says of the time between two syncs of the dirty bitmap, while the guest counts: pages a second.
 async fn dirty_pages_rate(vm: &mut CalibrationVm) -> Result<(f64, Window), String> {
     let mut begun = None;
     loop {
-        let pass = vm.event(PASS_LIMIT, pass).await?;
+        let pass = vm.event(PASS_LIMIT, |event| pass(event, 1)).await??;
         // The window that ends with this sync is the period whose rate QEMU has just worked out.
         let name = vm.begin_window().await?;
         let Some(begun) = begun.replace(name) else { continue };
@@ -273,6 +281,18 @@ mod tests {
         assert_eq!(measured_pages_per_s(&json!({ "dirty-rate": 0 })), Ok(0.0), "it says so");
         for none in [json!({}), json!({ "dirty-rate": -1 })] {
             assert!(measured_pages_per_s(&none).unwrap_err().contains("no rate"));
+        }
+    }
+
+    #[test]
+    fn a_migration_that_ends_is_heard_and_no_pass_is_awaited_any_more() {
+        let event = |name: &str, data| QmpEvent { host_ns: 1, name: name.into(), qemu_real_us: None, data };
+        let passed = event("MIGRATION_PASS", json!({ "pass": 2 }));
+        assert_eq!((pass(&passed, 2), pass(&passed, 3)), (Some(Ok(2)), None));
+        assert_eq!(pass(&event("MIGRATION", json!({ "status": "active" })), 2), None);
+        for status in ["completed", "failed"] {
+            let ended = pass(&event("MIGRATION", json!({ "status": status })), 2);
+            assert!(ended.unwrap().unwrap_err().contains(status));
         }
     }
 

@@ -15,6 +15,7 @@ pub use vm::CalibrationHost;
 
 use crate::record::{Accelerator, Command, LoadChange};
 use crate::units::{ByteSize, PAGE_BYTES};
+use anyhow::{Context, bail};
 use serde::Serialize;
 use tokio::sync::watch;
 use vm::CalibrationVm;
@@ -49,6 +50,8 @@ pub struct Calibration {
     pub loads: Vec<CalibratedLoad>,
     /// Whether somebody ended it before its time.
     pub interrupted: bool,
+    /// Why it ended before its time by itself.
+    pub failed: Option<String>,
 }
 
 /// The form of [`Calibration`] that this version writes.
@@ -57,7 +60,7 @@ const SCHEMA: u32 = 1;
 /// Makes every load and asks every meter. `on_step` is told what is done next.
 ///
 /// # Errors
-/// The guest does not boot, or cannot be told a load.
+/// The first guest does not boot, or cannot be told its first load. What is found before a later one keeps its worth.
 pub async fn calibrate(
     host: &CalibrationHost,
     loads: &CalibrationLoads,
@@ -72,6 +75,7 @@ pub async fn calibrate(
         memory_bytes: loads.memory.0,
         loads: Vec::new(),
         interrupted: false,
+        failed: None,
     };
     let interrupted = async move {
         if interrupt.wait_for(|interrupted| *interrupted).await.is_err() {
@@ -83,8 +87,19 @@ pub async fn calibrate(
         () = interrupted => None,
     };
     found.interrupted = done.is_none();
-    done.unwrap_or(Ok(()))?;
-    Ok(found)
+    found.ended(done.unwrap_or(Ok(())))
+}
+
+impl Calibration {
+    /// What was found by the time it ended as `done` says.
+    fn ended(mut self, done: anyhow::Result<()>) -> anyhow::Result<Self> {
+        match done {
+            Err(why) if self.loads.is_empty() => return Err(why),
+            Err(why) => self.failed = Some(format!("{why:#}")),
+            Ok(()) => {}
+        }
+        Ok(self)
+    }
 }
 
 async fn all(
@@ -103,15 +118,21 @@ async fn all(
             }
             let mut running = match vm.take() {
                 Some(running) => running,
-                None => CalibrationVm::boot(host, &loads.guest_arguments(pages)).await?,
+                None => CalibrationVm::boot(host, &loads.guest_arguments(pages))
+                    .await
+                    .with_context(|| format!("booting a guest on {pages} pages"))?,
             };
-            on_step(&format!("{pages} pages, {pattern}, {speed}/s"));
+            let step = format!("{pages} pages, {pattern}, {speed}/s");
+            on_step(&step);
             let change = LoadChange {
                 rate: Some(format!("{rate}p/s")),
                 pattern: Some(pattern.clone()),
                 ..LoadChange::default()
             };
-            running.command(|id| Command::Set { id, change }).await.map_err(anyhow::Error::msg)?;
+            if let Err(why) = running.command(|id| Command::Set { id, change }).await {
+                running.shut_down().await;
+                bail!("{step}: {why}");
+            }
             let readings = asker.ask_all(host, &mut running).await;
             let load = CalibratedLoad {
                 pages: pages.clone(),

@@ -116,6 +116,7 @@ fn reasons(found: &Calibration) -> Vec<String> {
     if found.interrupted {
         said.push("the loads after these: it was interrupted".into());
     }
+    said.extend(found.failed.iter().map(|why| format!("the loads after these: {why}")));
     said
 }
 

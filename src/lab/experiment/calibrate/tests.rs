@@ -31,6 +31,7 @@ fn found() -> Calibration {
         memory_bytes: 128 << 20,
         loads: vec![load("shuffle", 5120.0), load("random", 0.0)],
         interrupted: false,
+        failed: None,
     }
 }
 
@@ -81,4 +82,22 @@ fn json_tells_what_is_absent_with_its_reason() {
     assert_eq!((&readings[0]["meter"], &readings[0]["moment"]), (&"page-sampling".into(), &"before".into()));
     assert_eq!(readings[0]["error_percent"], 25.0);
     assert!(readings[1]["error_percent"].is_null() && readings[1]["reason"].is_string(), "{readings}");
+}
+
+#[test]
+fn a_load_that_fails_costs_none_of_those_before_it_and_the_first_one_is_an_error() {
+    let why = || Err(anyhow::anyhow!("no huge pages").context("booting a guest on 2m pages"));
+    let kept = found().ended(why()).unwrap();
+    assert_eq!(
+        (kept.loads.len(), kept.failed.as_deref()),
+        (2, Some("booting a guest on 2m pages: no huge pages"))
+    );
+    for shown in [text(&kept, 200), markdown(&kept, "calibration.svg")] {
+        assert!(
+            shown.contains("the loads after these: booting a guest on 2m pages: no huge pages"),
+            "{shown}"
+        );
+    }
+    let none = Calibration { loads: Vec::new(), ..found() }.ended(why());
+    assert!(format!("{:#}", none.unwrap_err()).contains("no huge pages"));
 }

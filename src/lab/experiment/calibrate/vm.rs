@@ -129,7 +129,7 @@ impl CalibrationVm {
         self.vm.has_exited()
     }
 
-    /// Waits for an event that `wanted` finds something in: when it came, and what was found.
+    /// Waits, at most `limit`, for an event that `wanted` finds something in: what was found.
     pub async fn event<T>(
         &mut self,
         limit: Duration,

@@ -34,8 +34,9 @@ impl Driver {
             && step.after.is_none_or(|time| self.elapsed_ns(self.started_ns) >= time.0)
             && step.not_converging.is_none_or(|passes| self.middle.passes.stalled >= passes)
             && step.status.as_deref().is_none_or(|wanted| Some(wanted) == status)
-            // Where there is to be a post-copy, its link is meant; a destination that does not yet run the guest cannot recover.
-            && (step.deed != Deed::Cut || self.resumed || !self.spec.may_postcopy())
+            // Where there is to be a post-copy, its link is meant: a destination that does not yet run the guest cannot recover.
+            // Without one, a guest that runs at the destination has no need of the link any more.
+            && (step.deed != Deed::Cut || self.resumed == self.spec.may_postcopy())
     }
 
     fn take_step(&mut self, step: &When) {

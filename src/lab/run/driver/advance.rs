@@ -67,8 +67,11 @@ impl VmDriver {
     fn cycling(&mut self) {
         let VmStage::Cycling { driver } = &mut self.stage else { return };
         self.actions.append(&mut driver.take_actions());
-        if let Some(outcome) = driver.take_outcome() {
+        let (outcome, step) = (driver.take_outcome(), driver.step_name());
+        if let Some(outcome) = outcome {
             self.over(outcome);
+        } else if self.guest.end.is_some() {
+            self.over(Err(self.unwell(self.home, &format!("the guest ended while {step}"))));
         }
     }
 

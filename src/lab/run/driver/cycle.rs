@@ -103,7 +103,7 @@ impl CycleDriver {
             }
             VmInput::Record(arrival) => self.record(arrival),
             VmInput::Renewed { side, result } if *side == self.target => self.renewed(result),
-            VmInput::Exited { side, exit, cause } if *side == self.active() && !self.is_renewing() => {
+            VmInput::Exited { side, exit, cause } if self.needs(*side) => {
                 let exit = one_line(exit);
                 self.fail(&format!("the QEMU of the {} ended: {exit}{cause}", word(*side)));
             }
@@ -121,9 +121,19 @@ impl CycleDriver {
         self.outcome.take()
     }
 
-    /// What was found so far.
-    pub const fn figures(&self) -> &CycleFigures {
-        &self.figures
+    /// What was found so far, and that what is missing without a reason was not come to.
+    pub fn figures(&self) -> CycleFigures {
+        let mut figures = self.figures.clone();
+        for (is_told, reason) in [
+            (figures.first_touch.is_some(), &mut figures.first_touch_reason),
+            (figures.paid.is_some(), &mut figures.paid_reason),
+            (figures.recover_ns.is_some(), &mut figures.recover_reason),
+        ] {
+            if !is_told && reason.is_none() {
+                *reason = Some(format!("the cycle ended while {}", self.step.name()));
+            }
+        }
+        figures
     }
 
     /// Corrupt pages that the guest has found in all.
@@ -144,6 +154,12 @@ impl CycleDriver {
     /// The QEMU that it is about.
     fn active(&self) -> Side {
         if self.step.is_before_restore() { self.before.home } else { self.target }
+    }
+
+    /// Whether the cycle cannot go on without the QEMU of that side: the run's own guest is by itself while another of its file is
+    /// looked at.
+    fn needs(&self, side: Side) -> bool {
+        (side == self.active() && !self.is_renewing()) || (self.is_fork && side == other(self.target))
     }
 
     fn is_renewing(&self) -> bool {
@@ -236,7 +252,11 @@ impl CycleDriver {
         if arrival.side != self.active() {
             return;
         }
+        if self.is_fork {
+            self.fork_spoke(arrival.record.session);
+        }
         match (&self.step, &arrival.record.body) {
+            (_, Body::End(_)) if self.is_fork => self.fail("the second guest of its file ended"),
             (CycleStep::Dirtying, Body::Dirtied(dirtied)) => {
                 self.figures.dirtied_pages = Some(dirtied.pages);
                 self.stop();
@@ -249,7 +269,9 @@ impl CycleDriver {
                 self.visits.on(arrival.host_ns, interval);
             }
             (CycleStep::Sweeping, Body::Sweep(sweep)) => {
-                let found = sweep.corrupt_pages.unwrap_or(0);
+                let Some(found) = sweep.corrupt_pages else {
+                    return self.fail("the guest looked at its pages and did not say what it found");
+                };
                 let pages = PageVerdict {
                     looked_at: sweep.pages,
                     of: self.before.facts.pages,
@@ -261,10 +283,22 @@ impl CycleDriver {
         }
     }
 
+    /// The second guest said something. Whatever becomes of it, what it says under a session of its own is not the run's.
+    fn fork_spoke(&mut self, session: SessionId) {
+        let fork = self.fork(session);
+        if fork.is_apart {
+            self.figures.fork.get_or_insert(fork);
+        }
+    }
+
+    fn fork(&self, session: SessionId) -> ForkFigures {
+        let is_apart = self.session != Some(session);
+        ForkFigures { restore_ns: self.fork_restore_ns, session, is_apart, pages: None }
+    }
+
     fn swept(&mut self, session: SessionId, found: u64, pages: PageVerdict) {
         if self.is_fork {
-            let (restore_ns, is_apart) = (self.fork_restore_ns, self.session != Some(session));
-            self.figures.fork = Some(ForkFigures { restore_ns, session, is_apart, pages });
+            self.figures.fork = Some(ForkFigures { pages: Some(pages), ..self.fork(session) });
             // What it might still say belongs to no run.
             let (command, arguments) = ("stop", Value::Null);
             self.actions.push(VmAction::Execute { side: self.target, command, arguments });

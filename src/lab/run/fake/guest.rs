@@ -2,6 +2,7 @@
 
 use crate::histogram::Counts;
 use crate::record::{GapSummary, Interval, Latency, SelfCost, SessionId};
+use crate::units::Rate;
 
 /// A millisecond, ns.
 pub const MS: u64 = 1_000_000;
@@ -27,6 +28,12 @@ pub struct FakeGuest {
 }
 
 impl FakeGuest {
+    /// Goes at that rate from now on.
+    pub fn take(&mut self, rate: Option<&str>) {
+        let rate = rate.and_then(|rate| rate.parse::<Rate>().ok()).and_then(Rate::pages_per_s);
+        self.asked = rate.map_or(self.asked, |pages| pages / 10);
+    }
+
     /// What it says of the tick that ends now.
     pub fn interval(&self, now_ns: u64, percent: u64) -> Interval {
         let is_baseline = now_ns - self.began_ns < self.baseline_ns;

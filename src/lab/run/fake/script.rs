@@ -36,6 +36,8 @@ pub enum Cue {
     Closes(Side),
     /// From now on there is a guest on each side.
     Forks,
+    /// The second of them says something, whoever was told something last.
+    ForkSays(Body),
     /// From now on no record of the guest can be written.
     FillsTheDisk,
     /// What is still to come of this cause does not come.

@@ -1,10 +1,10 @@
 //! Runs of saves and restores, on a scripted VM.
 
 use super::*;
-use crate::lab::run::fake::{Cue, completed};
+use crate::lab::run::fake::{Cue, completed, end};
 use crate::lab::scenario::CycleSpec;
 use crate::lab::vm::Exit;
-use crate::record::{Body, Dirtied, Paid, SweepEnd};
+use crate::record::{Body, Corruption, CorruptionKind, Dirtied, Paid, SweepEnd};
 use crate::units::Nanos;
 use serde_json::json;
 
@@ -105,7 +105,8 @@ fn two_guests_of_one_file_are_told_apart_and_both_are_looked_at() {
     let ran = fixture.run();
     ran.passed();
     let fork = ran.run.cycles[0].fork.clone().unwrap();
-    assert!(fork.is_apart && fork.pages.is_right() && fork.restore_ns == 200_000_000, "{fork:?}");
+    let is_right = fork.pages.is_some_and(|pages| pages.is_right());
+    assert!(fork.is_apart && is_right && fork.restore_ns == 200_000_000, "{fork:?}");
     assert_eq!((ran.told("guest sweep"), ran.told("source stop"), ran.told("guest stop")), (2, 2, 1));
     let mut fixture = cycling(1, 2);
     fixture.vm.when("source cont", 3, Cue::Forks);
@@ -127,6 +128,14 @@ fn fails(said: &str, change: impl FnOnce(&mut FakeVm)) {
     let ran = fixture.run();
     assert!(ran.reason().starts_with(said), "{said}: {ran:?}");
     assert_eq!((ran.run.cycles.len(), ran.told("guest stop")), (1, 0), "{said}");
+    let cycle = &ran.run.cycles[0];
+    for (is_told, reason) in [
+        (cycle.first_touch.is_some(), &cycle.first_touch_reason),
+        (cycle.paid.is_some(), &cycle.paid_reason),
+        (cycle.recover_ns.is_some(), &cycle.recover_reason),
+    ] {
+        assert_ne!(is_told, reason.is_some(), "{cycle:?}");
+    }
 }
 
 #[test]
@@ -148,6 +157,77 @@ fn what_goes_wrong_in_a_cycle_is_told_with_its_step_and_ends_the_run() {
         let gone = Exit { signal: Some(9), ..Exit::default() };
         vm.when("destination cont", 500, Cue::Exits(Side::Destination, gone));
     });
+    fails(
+        "cycle 1, looking at every page: the guest looked at its pages and did not say what it found",
+        |vm| {
+            let silent = SweepEnd { sweeps: 1, pages: u64::MAX, corrupt_pages: None };
+            vm.without("guest sweep").when("guest sweep", 100, Cue::Says(Body::Sweep(silent)));
+        },
+    );
+}
+
+#[test]
+fn a_guest_that_ends_in_a_cycle_is_not_waited_for() {
+    let mut fixture = cycling(2, 1);
+    fixture.vm.when("destination cont", 500, Cue::Says(end()));
+    let ran = fixture.run();
+    assert_eq!(
+        (ran.run.verdict.outcome, ran.reasons()[0].as_str()),
+        (Outcome::Judged, "the guest ended while recovering")
+    );
+}
+
+/// A run of one cycle whose file makes two guests, told apart.
+fn forking() -> RunFixture {
+    let mut fixture = cycling(1, 2);
+    fixture.vm.when("source cont", 3, Cue::Restarts).when("source cont", 3, Cue::Forks);
+    fixture
+}
+
+#[test]
+fn a_second_guest_that_is_not_looked_at_to_the_end_is_told_apart_all_the_same() {
+    let gone = Exit { signal: Some(9), ..Exit::default() };
+    let exits = |side| Cue::Exits(side, gone.clone());
+    for (cue, said) in [
+        (exits(Side::Source), "cycle 1, looking at every page: the QEMU of the source ended"),
+        (exits(Side::Destination), "cycle 1, looking at every page: the QEMU of the destination ended"),
+        (Cue::ForkSays(end()), "cycle 1, looking at every page: the second guest of its file ended"),
+    ] {
+        let mut fixture = forking();
+        fixture.vm.when("source cont", 50, cue);
+        let ran = fixture.run();
+        assert!(ran.reason().starts_with(said), "{said}: {ran:?}");
+        let fork = ran.run.forks().next().expect("its session is kept");
+        assert_eq!((fork.is_apart, fork.pages), (true, None), "{fork:?}");
+    }
+}
+
+#[test]
+fn what_a_second_guest_says_late_is_not_the_runs() {
+    let corruption =
+        Corruption { page: 7, kind: CorruptionKind::Stale, expected: String::new(), found: String::new() };
+    let mut fixture = forking();
+    fixture.vm.when("guest stop", 10, Cue::ForkSays(Body::Corruption(corruption)));
+    fixture.vm.when("guest stop", 20, Cue::ForkSays(end()));
+    let ran = fixture.run();
+    ran.passed();
+    assert_eq!(
+        ran.ms(MilestoneName::End).zip(ran.ms(MilestoneName::StopGuest)).map(|(end, told)| end - told),
+        Some(50)
+    );
+}
+
+#[test]
+fn corrupt_pages_that_are_expected_are_no_fault_of_a_cycle() {
+    let mut fixture = cycling(1, 1);
+    fixture.scenario.expect.corruption = Some(true);
+    let corruption =
+        Corruption { page: 7, kind: CorruptionKind::Stale, expected: String::new(), found: String::new() };
+    fixture.vm.without("guest sweep").when("guest sweep", 50, Cue::Says(Body::Corruption(corruption)));
+    fixture.vm.when("guest sweep", 100, Cue::Says(swept(1)));
+    let ran = fixture.run();
+    assert_eq!(ran.run.verdict.outcome, Outcome::Passed, "{ran:?}");
+    assert!(ran.reasons()[0].starts_with("as expected, the guest found corrupt pages"), "{ran:?}");
 }
 
 #[test]

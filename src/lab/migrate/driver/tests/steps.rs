@@ -152,6 +152,19 @@ fn a_link_that_is_cut_in_pre_copy_ends_the_migration() {
 }
 
 #[test]
+fn a_link_that_the_guest_has_left_behind_is_not_cut_any_more() {
+    let after = When { after: Some(Nanos::from_secs(5)), ..step(Deed::Cut) };
+    let mut play = with(vec![after]);
+    play.says(Side::Source, &active(2));
+    play.event(Side::Destination, "RESUME", json!({}));
+    play.tick(60);
+    assert!(!play.heard().contains(&"source yank".into()));
+    play.says(Side::Source, &json!({"status": "completed", "downtime": 3}));
+    assert_eq!(play.end().result, MigrationResult::Completed);
+    assert!(play.heard().iter().any(|line| line.contains("a step of migration.when was never due")));
+}
+
+#[test]
 fn a_post_copy_that_is_lost_a_second_time_has_failed() {
     let mut play = Play::prepared(|spec| {
         spec.postcopy = true;

@@ -128,6 +128,9 @@ fn no_first_touch(scenario: &Scenario) -> Option<String> {
             "the load ran while it was stopped, and goes on in the middle: cycle.dirty holds it still"
         }
         _ if !load.latency => "visits are not timed",
+        _ if load.threads.unwrap_or(scenario.vm.cpus) != 1 => {
+            "several writers begin their laps at paces of their own: use load.threads = 1"
+        }
         _ if !load.regions.is_empty() => "regions begin their laps at paces of their own",
         PatternSpec::Shuffle | PatternSpec::Sequential => return None,
         _ => "this load.pattern comes to some pages again before it has met all: use shuffle or sequential",
@@ -159,6 +162,7 @@ mod tests {
         assert_eq!(why("[cycle]\ndirty = \"1M\"\n"), None);
         for (text, said) in [
             ("[cycle]\n", "cycle.dirty holds it"),
+            ("[cycle]\ndirty = \"1M\"\n[load]\nthreads = 2\n", "use load.threads = 1"),
             ("[cycle]\ndirty = \"1M\"\n[load]\npattern = \"random\"\n", "use shuffle"),
         ] {
             assert!(why(text).unwrap().contains(said), "{text}");

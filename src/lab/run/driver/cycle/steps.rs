@@ -100,8 +100,10 @@ impl CycleDriver {
             let at_ns = self.visits.recovered_at_ns(self.plan.settle)?;
             Ok(at_ns.saturating_sub(self.resumed_ns))
         });
+        let lacking = first.is_ok().then(|| self.visits.lacking()).flatten();
         let figures = &mut self.figures;
         (figures.first_touch, figures.first_touch_reason) = told(first);
+        figures.first_touch_reason = figures.first_touch_reason.take().or(lacking);
         (figures.paid, figures.paid_reason) = told(paid);
         (figures.recover_ns, figures.recover_reason) = told(recovered);
         if self.plan.verifies { self.sweep() } else { self.end_or_fork() }
