@@ -33,7 +33,7 @@ mod vm;
 pub use called::{called, is_called, libvirt_patterns};
 pub use control::{CONTROL_SOCKET, ask};
 pub use desk::Desk;
-pub use finder::sockets;
+pub use finder::{Finder, sockets};
 pub use findings::Findings;
 pub use links::Links;
 pub use place::Socket;

@@ -2,7 +2,7 @@
 
 use super::{
     bystander::{Bystander, bystanders},
-    cycles, integrity,
+    cycles, integrity, measured,
     table::ABSENT,
     words::{at, counted, percent, quantile, seconds, time},
 };
@@ -25,6 +25,7 @@ pub fn headline(data: &RunData, timeline: &Timeline) -> String {
         if data.session.is_some() { "The guest found itself throttled" } else { "QEMU throttled the guest" };
     let parts = [
         unsound(data),
+        measured::sentence(data),
         Some(ending(data, timeline)),
         set_up(timeline),
         throttled(timeline, by_whom),
@@ -155,7 +156,8 @@ fn collected(data: &RunData, timeline: &Timeline) -> String {
             format!("{}: {}{doubt}", counted(count as u64, "blackout", "blackouts"), blackouts.join(", "))
         }
     };
-    format!("A collected session of {}: {stood}.", seconds(length_s))
+    let what = if data.run.measured.is_some() { "A guest measured for" } else { "A collected session of" };
+    format!("{what} {}: {stood}.", seconds(length_s))
 }
 
 fn ending(data: &RunData, timeline: &Timeline) -> String {

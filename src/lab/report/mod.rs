@@ -18,6 +18,7 @@ mod html;
 mod integrity;
 mod json;
 mod markdown;
+mod measured;
 mod repeats;
 mod table;
 mod tables;

@@ -3,7 +3,7 @@
 use super::driver::{Renewal, StateFile};
 use super::host::Host;
 use super::link::Link;
-use super::vm::{LastWords, QmpAnswer, Vm, VmEvent};
+use super::vm::{LastWords, OwnVm, QmpAnswer, Vm, VmEvent};
 use crate::lab::collect::{Desk, Links};
 use crate::lab::hostclock;
 use crate::lab::migrate::Uris;
@@ -168,13 +168,19 @@ impl Pair {
     }
 }
 
+impl OwnVm for Pair {
+    fn migration_uris(&mut self) -> Uris {
+        self.link.uris()
+    }
+
+    fn state_file(&self) -> StateFile {
+        StateFile(self.sockets.state())
+    }
+}
+
 impl Vm for Pair {
     fn now_ns(&self) -> u64 {
         hostclock::mono_ns()
-    }
-
-    fn migration_uris(&mut self) -> Uris {
-        self.link.uris()
     }
 
     async fn next(&mut self) -> VmEvent {
@@ -226,10 +232,6 @@ impl Vm for Pair {
     fn offer_guest(&mut self, side: Side, command: &Command) {
         // One that is lost is given again, or missed by nobody.
         let _ = self.desk.tell(side, command);
-    }
-
-    fn state_file(&self) -> StateFile {
-        StateFile(self.sockets.state())
     }
 
     async fn renew(&mut self, side: Side) -> Result<Renewal, String> {
