@@ -16,6 +16,8 @@ pub struct Measured {
     pub end: Option<CommandEnd>,
     /// The sockets that the guest was looked for on, as they were named.
     pub guests: Vec<String>,
+    /// What was demanded of figures.
+    pub expect: Vec<String>,
     /// The sockets that it spoke on, the first one first.
     pub sockets: Vec<String>,
     /// What QEMU was heard through; empty where only the guest speaks.

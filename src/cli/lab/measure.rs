@@ -1,10 +1,13 @@
 //! `sully-lab measure`: a guest that somebody else migrates.
 
 use super::interrupt::interruptions;
-use super::run::{Progress, RunReports, word};
+use super::run::{Progress, RunReports, told, word};
+use crate::lab::report::never_met;
 use crate::lab::run::{MeasureRequest, Watch, measure_guest, writable};
 use crate::lab::scenario::Demand;
+use crate::lab::wrong::given;
 use crate::units::Nanos;
+use anyhow::anyhow;
 use std::{path::PathBuf, process::ExitCode};
 use tokio::runtime;
 
@@ -13,11 +16,23 @@ use tokio::runtime;
 #[command(after_help = AFTER)]
 pub struct MeasureArgs {
     /// A socket that the guest speaks on, or will when it was migrated, or a pattern such as '/run/vms/*.sock'; may be repeated
-    #[arg(long = "guest", required = true, value_name = "TARGET")]
+    #[arg(long = "guest", required_unless_present = "libvirt", value_name = "TARGET")]
     pub guests: Vec<String>,
     /// A QMP socket, the source's first: QEMU is asked what changes nothing; may be repeated
     #[arg(long, value_name = "SOCKET")]
     pub qmp: Vec<PathBuf>,
+    /// A domain of libvirt: its channel and its job statistics are found by virsh, and nothing is changed
+    #[arg(long, value_name = "DOMAIN")]
+    pub libvirt: Option<String>,
+    /// The libvirt that it runs under, as virsh takes it [default: virsh's own]
+    #[arg(long, value_name = "URI", requires = "libvirt")]
+    pub connect: Option<String>,
+    /// The libvirt that it is migrated to, where it can be asked: it alone has the last figures of a domain that has left
+    #[arg(long, value_name = "URI", requires = "libvirt")]
+    pub connect_to: Option<String>,
+    /// Write what became of it as JUnit XML, for the tests of a CI
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
     /// Where the run directory goes
     #[arg(long, value_name = "DIR", default_value = "runs")]
     pub out: PathBuf,
@@ -82,6 +97,10 @@ impl MeasureArgs {
             name: self.name.clone(),
             guests: self.guests.clone(),
             qmp: self.qmp.clone(),
+            libvirt: self.libvirt.clone(),
+            connect: self.connect.clone(),
+            connect_to: self.connect_to.clone(),
+            expect: self.expect.iter().map(ToString::to_string).collect(),
             command: self.command.clone(),
             shows: !self.quiet,
             wait: self.wait,
@@ -100,6 +119,14 @@ impl MeasureArgs {
 /// # Errors
 /// When what was named cannot be, or the run directory cannot be written.
 pub fn run(args: &MeasureArgs) -> anyhow::Result<ExitCode> {
+    told(args.junit.as_deref(), &args.name, measured(args))
+}
+
+fn measured(args: &MeasureArgs) -> anyhow::Result<ExitCode> {
+    let never = never_met(&args.expect);
+    if !never.is_empty() {
+        return given(Err(anyhow!(never.join("; "))));
+    }
     writable(&args.out)?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(async {
@@ -114,6 +141,7 @@ pub fn run(args: &MeasureArgs) -> anyhow::Result<ExitCode> {
     })?;
     let mut reports = RunReports::default();
     reports.add(result, &args.expect, "");
+    reports.write_junit(args.junit.as_deref())?;
     let code = reports.exit_code();
     let explained = reports.finish();
     if code != 1 {

@@ -98,7 +98,7 @@ fn driven(table: &mut Table, data: &RunData) {
 }
 
 /// A moment as people write it, UTC: days to a date as in Hinnant's `civil_from_days`.
-fn date(real_ns: u64) -> String {
+pub fn date(real_ns: u64) -> String {
     let seconds = real_ns / 1_000_000_000;
     if seconds == 0 {
         return "n/a".into();

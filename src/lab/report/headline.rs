@@ -12,7 +12,7 @@ use crate::{
         timeline::{PhaseName, ThrottleLevel, Timeline, nanos},
         view::RunView,
     },
-    record::{Latency, MilestoneName, Outcome},
+    record::{Latency, MilestoneName, Outcome, Side},
 };
 use serde_json::Value;
 
@@ -135,7 +135,9 @@ fn collected(data: &RunData, timeline: &Timeline) -> String {
             format!("{} at {}", seconds(phase.figures.span.length_s()), at(phase.figures.span.start_s))
         })
         .collect();
-    let moved = timeline.phase(PhaseName::After).map(|phase| phase.figures.span.start_s);
+    let has_moved = data.records.stamps.iter().any(|arrival| arrival.side == Side::Destination);
+    let after = timeline.phase(PhaseName::After).filter(|_| has_moved);
+    let moved = after.map(|phase| phase.figures.span.start_s);
     let stood = match (blackouts.len(), moved) {
         (0, None) if data.lacks_gaps() => {
             "gap records are missing, so whether it had a blackout cannot be told".into()

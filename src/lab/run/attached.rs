@@ -2,9 +2,11 @@
 //! that migrates it.
 
 mod command;
+mod jobs;
 mod monitor;
 
 pub use command::{LOG_FILE, program};
+pub use jobs::LibvirtTarget;
 pub use monitor::MonitorFacts;
 
 use super::vm::{CommandedVm, LastWords, QmpAnswer, Vm, VmEvent};
@@ -50,6 +52,8 @@ pub struct AttachedFacts {
 pub struct AttachedConfig {
     /// QMP sockets, the source's first; they may appear later.
     pub qmp: Vec<PathBuf>,
+    /// The domain of libvirt that it is.
+    pub libvirt: Option<LibvirtTarget>,
     /// The command that migrates, word by word; empty for none.
     pub command: Vec<String>,
     /// Whether what the command says is shown.
@@ -78,7 +82,7 @@ impl AttachedVm {
         let mut tick = time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut vm = Self {
-            monitors: Monitors::new(&config.qmp),
+            monitors: Monitors::new(&config.qmp, config.libvirt.as_ref()),
             log: writer.dir().join(LOG_FILE),
             config,
             finder,

@@ -1,7 +1,7 @@
 //! One measurement of a VM that somebody else migrates: attach, wait, watch, look, judge, write.
 
 use super::account::Account;
-use super::attached::{AttachedConfig, AttachedFacts, AttachedVm, program};
+use super::attached::{AttachedConfig, AttachedFacts, AttachedVm, LibvirtTarget, program};
 use super::driven::DrivenVm;
 use super::driver::{Baseline, ObservePlan, Obstacle, VmDriver};
 use super::host::this_machine;
@@ -12,6 +12,7 @@ use super::vm::{CommandedVm, LastWords};
 use super::{RunResult, conclude};
 use crate::lab::collect::Finder;
 use crate::lab::hostclock;
+use crate::lab::libvirt::{Domain, Virsh};
 use crate::lab::rundir::RunWriter;
 use crate::lab::scenario::Scenario;
 use crate::lab::wrong::given;
@@ -32,6 +33,14 @@ pub struct MeasureRequest {
     pub guests: Vec<String>,
     /// QMP sockets, the source's first.
     pub qmp: Vec<PathBuf>,
+    /// The domain of libvirt that it is, whose channel is one of the sockets.
+    pub libvirt: Option<String>,
+    /// The libvirt that it runs under; none for the one that virsh takes by itself.
+    pub connect: Option<String>,
+    /// The libvirt that it is migrated to, where that can be asked.
+    pub connect_to: Option<String>,
+    /// What is demanded of figures, for whoever reads the run later.
+    pub expect: Vec<String>,
     /// The command that migrates, word by word; empty for none.
     pub command: Vec<String>,
     /// Whether what the command says is shown.
@@ -63,20 +72,36 @@ pub async fn measure_guest(
     out: &Path,
     watch: &mut Watch<'_>,
 ) -> anyhow::Result<RunResult> {
-    let finder = given(Finder::new(&request.guests))?;
+    let libvirt = given(libvirt(request).await.map_err(|error| anyhow!(error)))?;
+    let channel = libvirt.iter().map(|target| target.domain.socket.display().to_string());
+    let guests: Vec<String> = channel.chain(request.guests.iter().cloned()).collect();
+    let finder = given(Finder::new(&guests))?;
     if let Some(name) = request.command.first() {
         given(program(name).map_err(|error| anyhow!(error)))?;
     }
     let mut account = Account::new(RunWriter::create(out, &request.name)?);
     let clock = hostclock::pair();
-    let config =
-        AttachedConfig { qmp: request.qmp.clone(), command: request.command.clone(), shows: request.shows };
+    let config = AttachedConfig {
+        qmp: request.qmp.clone(),
+        libvirt,
+        command: request.command.clone(),
+        shows: request.shows,
+    };
     let vm = AttachedVm::new(config, finder, &account.writer);
     let facts = vm.facts();
     watch.show(&Status::step("attaching"));
     let played = Box::pin(watched(request, vm, VmDriver::attached(clock.mono_ns), &mut account, watch)).await;
     let facts = facts.lock().unwrap_or_else(PoisonError::into_inner).clone();
     finish(request, account, clock, &played, facts)
+}
+
+/// The domain that is meant, where one is.
+async fn libvirt(request: &MeasureRequest) -> Result<Option<LibvirtTarget>, String> {
+    let Some(name) = &request.libvirt else { return Ok(None) };
+    let here = Virsh { uri: request.connect.clone() };
+    let there = request.connect_to.clone().map(|uri| Virsh { uri: Some(uri) });
+    let domain = Domain::find(&here, name).await?;
+    Ok(Some(LibvirtTarget { domain, here, there }))
 }
 
 /// What came of a measurement.
@@ -233,7 +258,13 @@ fn measured(request: &MeasureRequest, watched: &Watched, facts: AttachedFacts) -
         command: request.command.clone(),
         started_ns: driver.started_ns().filter(|_| has_command),
         end: driver.command_end(),
-        guests: request.guests.clone(),
+        guests: request
+            .libvirt
+            .iter()
+            .map(|name| format!("libvirt domain {name}"))
+            .chain(request.guests.clone())
+            .collect(),
+        expect: request.expect.clone(),
         sockets: facts.sockets,
         accelerator: facts.monitors.iter().find_map(|monitor| monitor.accelerator),
         monitors: facts.monitors.into_iter().map(|monitor| monitor.name).collect(),

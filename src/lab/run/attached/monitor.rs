@@ -1,5 +1,6 @@
 //! What QEMU is heard through: asked what changes nothing, and only that.
 
+use super::jobs::{self, LibvirtTarget};
 use crate::lab::hostclock;
 use crate::lab::qmp::{Qmp, QmpEvent};
 use crate::lab::run::vm::{QmpAnswer, VmEvent};
@@ -59,14 +60,17 @@ pub struct Monitors {
 }
 
 impl Monitors {
-    /// Connects to QMP sockets whenever they are there.
-    pub fn new(qmp: &[PathBuf]) -> Self {
+    /// Connects to QMP sockets whenever they are there, and asks libvirt.
+    pub fn new(qmp: &[PathBuf], libvirt: Option<&LibvirtTarget>) -> Self {
         let (teller, news) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
         let has_source = Arc::new(AtomicBool::new(false));
         for (index, path) in qmp.iter().enumerate() {
             let source = Arc::clone(&has_source);
             tasks.spawn(attend(path.clone(), index == 0, source, teller.clone()));
+        }
+        if let Some(target) = libvirt {
+            tasks.spawn(jobs::attend(target.clone(), teller.clone()));
         }
         Self { news, teller, tasks }
     }
