@@ -6,7 +6,7 @@
 //! | floor | rooms |
 //! |---|---|
 //! | 0 | [`figure`], [`hostclock`], [`rundir`], [`scenario`], [`shell`], [`wrong`] |
-//! | 1 | [`collect`], [`image`], [`migrate`], [`qmp`], [`timeline`] |
+//! | 1 | [`collect`], [`image`], [`libvirt`], [`migrate`], [`qmp`], [`timeline`] |
 //! | 2 | [`analysis`], [`vm`] |
 //! | 3 | [`view`] |
 //! | 4 | [`report`] |
@@ -18,6 +18,7 @@ pub mod experiment;
 pub mod figure;
 pub mod hostclock;
 pub mod image;
+pub mod libvirt;
 pub mod migrate;
 pub mod qmp;
 pub mod report;

@@ -17,6 +17,8 @@ mod impossible;
 mod interval;
 mod latency;
 #[cfg(feature = "host")]
+mod measured;
+#[cfg(feature = "host")]
 mod migration;
 mod parts;
 #[cfg(feature = "host")]
@@ -39,6 +41,8 @@ pub use gap::{Gap, GapClass, GapFeatures};
 pub use hello::{ClockFacts, Hello, MemoryFacts, SelfFacts, tick_ns};
 pub use interval::{GapSummary, Interval, SelfCost, Throttle, ThrottleLaw};
 pub use latency::{Latency, is_resolved, unresolved_ns};
+#[cfg(feature = "host")]
+pub use measured::{CommandEnd, Measured};
 #[cfg(feature = "host")]
 pub use migration::{MigrationSample, QemuBody, QemuLine, RamSample, Side};
 pub use parts::{CpuInterval, MOST_CPUS, REGION_HISTOGRAMS_BYTES, RegionInterval};

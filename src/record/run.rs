@@ -1,6 +1,6 @@
 //! One run of a scenario, whole: `run.json`, and the stamp each guest record gets on arrival.
 
-use super::{CycleFigures, ForkFigures, MigrationSample, Record, SCHEMA, Side};
+use super::{CycleFigures, ForkFigures, Measured, MigrationSample, Record, SCHEMA, Side};
 use serde::{Deserialize, Serialize};
 
 /// A guest record as `records.ndjson` keeps it: one flat object.
@@ -39,6 +39,9 @@ pub struct Run {
     /// Each save and restore, of a run that has them in place of a migration; absent without any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cycles: Vec<CycleFigures>,
+    /// Who migrated, of a run that was only measured; absent where the lab did it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
     /// How it ended.
     pub verdict: Verdict,
 }
@@ -50,6 +53,12 @@ impl Run {
     /// The guests besides the run's own that were restored from its files, each a session apart.
     pub fn forks(&self) -> impl Iterator<Item = &ForkFigures> {
         self.cycles.iter().filter_map(|cycle| cycle.fork.as_ref()).filter(|fork| fork.is_apart)
+    }
+
+    /// Whether QEMU itself told when the guest was stopped and went on, as it does for the lab.
+    pub fn is_staged_by_qemu(&self) -> bool {
+        let happened = |name| self.when(name).is_some();
+        self.measured.is_none() || happened(MilestoneName::Stop) && happened(MilestoneName::Resume)
     }
 
     /// When `name` happened, host CLOCK_MONOTONIC; the first time, where it happened more than once.
@@ -163,7 +172,7 @@ pub enum MilestoneName {
     Hello,
     /// The load was steady and the baseline complete.
     Steady,
-    /// The migration was started.
+    /// The migration was started; where QEMU does not say it, the command that migrates.
     Migrate,
     /// The switch to post-copy was ordered.
     PostcopyStart,
@@ -171,7 +180,7 @@ pub enum MilestoneName {
     Stop,
     /// The destination began to run it (QEMU's RESUME).
     Resume,
-    /// The migration was complete.
+    /// The migration was complete; where QEMU does not say it, the command that migrates had ended.
     Completed,
     /// The load was steady again.
     Settled,

@@ -6,6 +6,7 @@ mod converge;
 mod ctl;
 mod image;
 mod interrupt;
+mod measure;
 mod report;
 mod run;
 
@@ -26,6 +27,7 @@ struct Cli {
 enum LabCommand {
     Image(image::ImageArgs),
     Run(run::RunArgs),
+    Measure(measure::MeasureArgs),
     Scenarios(run::ScenariosArgs),
     Converge(converge::ConvergeArgs),
     Calibrate(calibrate::CalibrateArgs),
@@ -52,6 +54,7 @@ pub fn main() -> ExitCode {
     let done = match &command {
         LabCommand::Image(args) => image::run(args).map(|()| ExitCode::SUCCESS),
         LabCommand::Run(args) => run::run(args),
+        LabCommand::Measure(args) => measure::run(args),
         LabCommand::Scenarios(args) => run::scenarios(args),
         LabCommand::Converge(args) => converge::run(args),
         LabCommand::Calibrate(args) => calibrate::run(args),

@@ -6,7 +6,7 @@ use crate::cli::{
     width::width,
 };
 use crate::lab::{
-    report::{csv, json, markdown, text, write_derived, write_pages},
+    report::{JunitSuite, csv, json, markdown, text, write_derived, write_junit, write_pages},
     rundir::{OWN_FILES, REPORT_FILE, ReadError, RunData, find_runs},
     view::RunView,
     wrong::given,
@@ -37,6 +37,9 @@ pub struct ReportArgs {
     /// Print the guest's intervals as CSV only, a row each (docs/WIRE.md has the columns), write no page
     #[arg(long)]
     pub csv: bool,
+    /// Write what became of the runs as JUnit XML besides, for the tests of a CI
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
 }
 
 /// Prints the report, and writes the page unless only text, JSON or CSV was asked for.
@@ -53,6 +56,11 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<()> {
         say(format_args!("left out: {} has no run.json: it still runs, or was killed", dir.display()));
     }
     let ReadableRuns { dirs, runs, unread } = ReadableRuns::read(found.dirs)?;
+    if let Some(path) = &args.junit {
+        let readable = runs.iter().map(|run| JunitSuite::of(run, &[]));
+        let unread = unread.iter().map(|error| JunitSuite::failed("unread", error.to_string()));
+        write_junit(&readable.chain(unread).collect::<Vec<_>>(), path)?;
+    }
     let unread = unread.map_or(Ok(()), |error| Err(error.into()));
     match args {
         ReportArgs { csv: true, .. } => print_with(|out| csv(&runs, out))?,

@@ -13,8 +13,10 @@ use crate::cli::{print::print, say::say};
 use crate::lab::run::{Host, RunResult, inapplicable, proved_nothing};
 use crate::lab::scenario::{BUILTIN, Resolved, ScenarioError, find};
 use crate::record::Outcome;
+pub use outcome::word;
 pub use place::{PlaceArgs, RunPlace};
-pub use reports::RunReports;
+pub use progress::Progress;
+pub use reports::{RunReports, told};
 use std::process::ExitCode;
 use tokio::runtime;
 use turns::{nameable, turns, wanted};
@@ -29,12 +31,17 @@ const WRONG: u8 = 2;
 /// # Errors
 /// When the image, QEMU or the accelerator is missing, a scenario cannot run here, or run directories cannot be written.
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
+    told(args.junit.as_deref(), "run", carried_out(args))
+}
+
+fn carried_out(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let scenarios = match wanted(args) {
         Ok(scenarios) => scenarios,
         Err(error) => return Ok(wrong(&error)),
     };
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let reports = runtime.block_on(run_all(args, scenarios))?;
+    reports.write_junit(args.junit.as_deref())?;
     let worst = reports.exit_code();
     let explained = reports.finish();
     // A run whose directory is not whole has said why: what else could not be written has the same cause.

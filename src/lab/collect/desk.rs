@@ -37,6 +37,8 @@ const SOCKET_LIMITS: u64 = 4;
 #[derive(Debug)]
 pub struct Desk {
     layout: Layout,
+    /// The guest spoke before, so that its first record here need not be its first.
+    joins_late: bool,
     /// Somebody has something to look at.
     changed: Notify,
     inner: Mutex<Inner>,
@@ -65,7 +67,7 @@ impl Desk {
 
     fn new(layout: Layout, fresh: Option<Vec<Arrival>>) -> Self {
         let inner = Mutex::new(Inner { fresh, ..Inner::default() });
-        Self { layout, changed: Notify::new(), inner }
+        Self { layout, joins_late: false, changed: Notify::new(), inner }
     }
 
     /// Takes a socket in, unless it is known: what is asked of its VM comes out of the receiver. Which side of a migration it

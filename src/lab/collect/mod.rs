@@ -35,7 +35,7 @@ pub use called::{called, is_called, libvirt_patterns};
 pub use control::{AWAITED_END, CONTROL_SOCKET, ask};
 pub use desk::Desk;
 pub use ended::SessionEnd;
-pub use finder::sockets;
+pub use finder::{Finder, sockets};
 pub use findings::Findings;
 pub use links::Links;
 pub use place::Socket;

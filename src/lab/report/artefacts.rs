@@ -4,6 +4,7 @@ use super::{
     hlog::{COMMENT, hlog},
     html::html,
     json::{analysis_json, comparison_json},
+    junit::{JunitSuite, junit},
     markdown::markdown,
 };
 use crate::{
@@ -60,6 +61,15 @@ pub fn write_pages(runs: &[RunView], page: &Path) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Writes what became of runs as JUnit XML.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_junit(suites: &[JunitSuite], path: &Path) -> anyhow::Result<()> {
+    write_file(path, junit(suites).as_bytes())
+        .with_context(|| format!("cannot write --junit '{}'", path.display()))
 }
 
 /// Every analysis is worked out anew from the run, so a file that says anything else is an old one.

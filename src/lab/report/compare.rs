@@ -138,7 +138,7 @@ fn difference(name: &str, values: &[String]) -> Option<String> {
 
 /// What only the lab knows of a run; absent of a session that was collected.
 fn if_driven(run: &RunView, cell: impl Fn() -> String) -> String {
-    if run.data().session.is_some() { ABSENT.into() } else { cell() }
+    if run.data().is_unjudged() { ABSENT.into() } else { cell() }
 }
 
 fn figures(run: &RunView, name: PhaseName) -> Option<&Figures> {

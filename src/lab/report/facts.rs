@@ -1,7 +1,7 @@
 //! What a run ran on, how its stream arrived, and how it was judged.
 
 use super::words::{signed_time, time};
-use super::{headline::outcome, table::Table};
+use super::{headline::outcome, measured, table::Table};
 use crate::{
     lab::{
         rundir::{CollectedSession, RunData},
@@ -22,12 +22,15 @@ const CLOCKSOURCE_CHARS: usize = 32;
 
 /// Whether the guest was emulated.
 pub fn is_emulated(data: &RunData) -> bool {
-    data.session.is_none() && data.run.provenance.accelerator == Accelerator::Tcg
+    match &data.run.measured {
+        Some(measured) => measured.accelerator == Some(Accelerator::Tcg),
+        None => data.session.is_none() && data.run.provenance.accelerator == Accelerator::Tcg,
+    }
 }
 
 /// The verdict in one line.
 pub fn verdict(data: &RunData) -> String {
-    if data.session.is_some() {
+    if data.is_unjudged() {
         return "n/a: nobody judges a session that was only collected".into();
     }
     let verdict = &data.run.verdict;
@@ -44,16 +47,20 @@ pub fn facts(data: &RunData) -> Table {
     let hello = data.records.hello.as_deref();
     let mut table = Table::of_facts("The run");
     table.fact("directory", data.dir_name.clone());
-    match &data.session {
-        Some(session) => collected(&mut table, session, data.run.clock.real_ns, hello),
-        None => driven(&mut table, data),
+    match (&data.session, &data.run.measured) {
+        (_, Some(measured)) => {
+            table.fact("date", date(data.run.clock.real_ns));
+            measured::facts(&mut table, data, measured);
+        }
+        (Some(session), None) => collected(&mut table, session, data.run.clock.real_ns, hello),
+        (None, None) => driven(&mut table, data),
     }
     if let Some(hello) = hello {
         table.fact("load", load(hello));
         table.fact("canaries", canaries(hello));
         table.fact("clock", clock(&hello.clock));
     }
-    if data.session.is_none() {
+    if !data.is_unjudged() {
         let provenance = &data.run.provenance;
         let cpus = provenance.host_cpus.map_or_else(|| "n/a".into(), |cpus| cpus.to_string());
         let model = known(&provenance.host_cpu_model);
@@ -93,13 +100,7 @@ fn collected(table: &mut Table, session: &CollectedSession, real_ns: u64, hello:
     table.fact("date", date);
     table.fact("collected from", known(&session.sockets.join(", ")));
     table.fact("accelerator, QEMU, host", "n/a: nobody asked QEMU");
-    let guest = hello.map_or_else(
-        || "n/a: its hello came before the collector".into(),
-        |hello| {
-            let memory = ByteSize(hello.mem_total_bytes).human();
-            format!("{}, Linux {}, {memory} memory, sully {}", hello.hostname, hello.kernel, hello.version)
-        },
-    );
+    let guest = hello.map_or_else(|| "n/a: its hello came before the collector".into(), measured::guest);
     table.fact("guest", guest);
 }
 
@@ -121,7 +122,7 @@ fn driven(table: &mut Table, data: &RunData) {
 }
 
 /// A moment as people write it, UTC: days to a date as in Hinnant's `civil_from_days`.
-fn date(real_ns: u64) -> String {
+pub fn date(real_ns: u64) -> String {
     let seconds = real_ns / 1_000_000_000;
     if seconds == 0 {
         return "n/a".into();

@@ -2,7 +2,7 @@
 
 use super::{
     bystander::{Bystander, bystanders},
-    cycles, integrity,
+    cycles, integrity, measured,
     table::ABSENT,
     words::{at, counted, percent, quantile, seconds, time},
 };
@@ -12,7 +12,7 @@ use crate::{
         timeline::{PhaseName, ThrottleLevel, Timeline, nanos},
         view::RunView,
     },
-    record::{Latency, MilestoneName, Outcome},
+    record::{Latency, MilestoneName, Outcome, Side},
 };
 use serde_json::Value;
 
@@ -25,6 +25,7 @@ pub fn headline(data: &RunData, timeline: &Timeline) -> String {
         if data.session.is_some() { "The guest found itself throttled" } else { "QEMU throttled the guest" };
     let parts = [
         unsound(data),
+        measured::sentence(data),
         Some(ending(data, timeline)),
         set_up(timeline),
         throttled(timeline, by_whom),
@@ -134,7 +135,9 @@ fn collected(data: &RunData, timeline: &Timeline) -> String {
             format!("{} at {}", seconds(phase.figures.span.length_s()), at(phase.figures.span.start_s))
         })
         .collect();
-    let moved = timeline.phase(PhaseName::After).map(|phase| phase.figures.span.start_s);
+    let has_moved = data.records.stamps.iter().any(|arrival| arrival.side == Side::Destination);
+    let after = timeline.phase(PhaseName::After).filter(|_| has_moved);
+    let moved = after.map(|phase| phase.figures.span.start_s);
     let stood = match (blackouts.len(), moved) {
         (0, None) if data.lacks_gaps() => {
             "gap records are missing, so whether it had a blackout cannot be told".into()
@@ -155,7 +158,8 @@ fn collected(data: &RunData, timeline: &Timeline) -> String {
             format!("{}: {}{doubt}", counted(count as u64, "blackout", "blackouts"), blackouts.join(", "))
         }
     };
-    format!("A collected session of {}: {stood}.", seconds(length_s))
+    let what = if data.run.measured.is_some() { "A guest measured for" } else { "A collected session of" };
+    format!("{what} {}: {stood}.", seconds(length_s))
 }
 
 fn ending(data: &RunData, timeline: &Timeline) -> String {

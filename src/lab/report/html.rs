@@ -84,7 +84,7 @@ pub fn html(runs: &[RunView]) -> anyhow::Result<String> {
 fn section<'a>(run: &'a RunView, curves: &Curves) -> RunSection<'a> {
     let (data, timeline) = (run.data(), run.timeline());
     let verdict_class = match data.run.verdict.outcome {
-        _ if data.session.is_some() => "",
+        _ if data.is_unjudged() => "",
         Outcome::Passed if !data.audit.claims.verdict => "good",
         _ => "bad",
     };

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     lab::rundir::RunData,
-    record::{Corruption, Totals},
+    record::{Corruption, PageVerdict, Totals},
     units::PAGE_BYTES,
 };
 
@@ -18,6 +18,17 @@ fn totals(data: &RunData) -> Option<&Totals> {
     data.records.end.as_ref().map(|end| &end.totals)
 }
 
+/// What a guest found that was told to look, and goes on.
+fn looked(data: &RunData) -> Option<PageVerdict> {
+    data.run.measured.as_ref()?.pages.filter(|_| totals(data).is_none())
+}
+
+/// The corrupt pages that it counts, by its last record or when it was told to look.
+fn counted_pages(data: &RunData) -> Option<u64> {
+    let last = totals(data).and_then(|totals| totals.corruptions).map(|counts| counts.sum());
+    last.or_else(|| looked(data).map(|found| found.corrupt))
+}
+
 /// How many pages were looked at in the end, and how many there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Sweep {
@@ -27,6 +38,9 @@ struct Sweep {
 
 /// The sweep at the end; none where no page was looked at, or where it cannot be: more than there are.
 fn sweep(data: &RunData) -> Option<Sweep> {
+    if let Some(PageVerdict { looked_at, of, .. }) = looked(data).filter(|found| found.looked_at > 0) {
+        return (looked_at <= of).then_some(Sweep { swept: looked_at, pages: of });
+    }
     let swept = totals(data)?.pages_swept.filter(|swept| *swept > 0)?;
     let pages = data.records.hello.as_ref().map_or(swept, |hello| hello.memory.bytes / PAGE_BYTES);
     (swept <= pages).then_some(Sweep { swept, pages })
@@ -36,16 +50,19 @@ fn sweep(data: &RunData) -> Option<Sweep> {
 pub fn sentence(data: &RunData) -> Option<String> {
     let counts = totals(data).and_then(|totals| totals.corruptions);
     let told = data.records.corruptions.len() as u64;
-    match (counts, sweep(data)) {
-        (Some(counts), Some(Sweep { swept, pages })) if counts.sum() == 0 => Some(if swept == pages {
+    match (counted_pages(data), sweep(data)) {
+        (Some(0), Some(Sweep { swept, pages })) => Some(if swept == pages {
             format!("No page was lost: all {swept} held what was last written there.")
         } else {
             format!(
                 "{swept} of {pages} pages were looked at in the end, and held what was last written there."
             )
         }),
-        (Some(counts), None) if counts.sum() == 0 => None,
-        (Some(counts), _) => Some(format!("The guest found corrupt pages: {counts}.")),
+        (Some(0), None) => None,
+        (Some(count), _) => {
+            let found = counts.map_or_else(|| count.to_string(), |counts| counts.to_string());
+            Some(format!("The guest found corrupt pages: {found}."))
+        }
         (None, _) if told > 0 => Some(format!(
             "The guest told of {} before it fell silent.",
             counted(told, "corrupt page", "corrupt pages")
@@ -57,16 +74,13 @@ pub fn sentence(data: &RunData) -> Option<String> {
 /// How many corrupt pages the guest told of, at least; none where no page was looked at.
 pub fn corrupt_pages(data: &RunData) -> Option<u64> {
     let told = data.records.corruptions.len() as u64;
-    let counted =
-        totals(data).and_then(|totals| totals.corruptions).map_or(told, |counts| counts.sum().max(told));
+    let counted = counted_pages(data).map_or(told, |counted| counted.max(told));
     (counted > 0 || sweep(data).is_some()).then_some(counted)
 }
 
 /// How many pages were lost, for a cell of a table.
 pub fn cell(data: &RunData) -> String {
-    let totals = totals(data);
-    let counts = totals.and_then(|totals| totals.corruptions).map(|counts| counts.sum());
-    match (counts, data.records.corruptions.len(), sweep(data)) {
+    match (counted_pages(data), data.records.corruptions.len(), sweep(data)) {
         (Some(0), _, Some(Sweep { swept, .. })) => format!("none of {swept}"),
         (Some(0), _, None) | (None, 0, _) => ABSENT.into(),
         (Some(count), ..) => count.to_string(),
@@ -76,15 +90,15 @@ pub fn cell(data: &RunData) -> String {
 
 /// What the stamps found; none where pages had no stamps.
 pub fn integrity(data: &RunData) -> Option<Table> {
-    let end = totals(data);
-    let (told, counts) = (data.records.corruptions.len(), end.and_then(|totals| totals.corruptions));
-    if told == 0 && counts.is_none() {
+    let (told, counted_pages) = (data.records.corruptions.len(), counted_pages(data));
+    let counts = totals(data).and_then(|totals| totals.corruptions);
+    if told == 0 && counted_pages.is_none() {
         return None;
     }
     let mut table = Table::of_facts("Page stamps: whether every page held what was last written there");
-    let found = match counts {
-        Some(counts) if counts.sum() > 0 => counts.to_string(),
-        Some(_) => "none".into(),
+    let found = match counted_pages {
+        Some(0) => "none".into(),
+        Some(count) => counts.map_or_else(|| count.to_string(), |counts| counts.to_string()),
         None => format!("{} told of before the guest fell silent", counted(told as u64, "page", "pages")),
     };
     table.fact("corrupt", found);

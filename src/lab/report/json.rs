@@ -3,7 +3,7 @@
 use super::{headline::headline_of, integrity::corrupt_pages, repeats::together};
 use crate::{
     lab::{analysis::Analysis, rundir::CollectedSession, timeline::Timeline, view::RunView},
-    record::{Corruption, CycleFigures, Provenance, StreamAudit, Verdict},
+    record::{Corruption, CycleFigures, Measured, Provenance, StreamAudit, Verdict},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -35,6 +35,8 @@ struct RunFigures<'a> {
     provenance: Option<&'a Provenance>,
     #[serde(skip_serializing_if = "Option::is_none")]
     session: Option<&'a CollectedSession>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    measured: Option<&'a Measured>,
     stream: &'a StreamAudit,
     /// What contradicts itself in the run directory, in sentences.
     contradictions: Vec<&'a str>,
@@ -65,14 +67,15 @@ pub fn run_json(run: &RunView) -> serde_json::Result<Value> {
 impl<'a> RunFigures<'a> {
     fn of(view: &'a RunView) -> Self {
         let (data, timeline) = (view.data(), view.timeline());
-        let is_driven = data.session.is_none();
+        let is_driven = !data.is_unjudged();
         Self {
             directory: &data.dir_name,
             name: &data.run.name,
             headline: headline_of(view),
             verdict: (is_driven && !data.audit.claims.verdict).then_some(&data.run.verdict),
             provenance: is_driven.then_some(&data.run.provenance),
-            session: data.session.as_ref(),
+            session: data.session.as_ref().filter(|_| !is_driven),
+            measured: data.run.measured.as_ref(),
             stream: &data.run.stream,
             contradictions: data.audit.sentences().collect(),
             corruptions: &data.records.corruptions,

@@ -29,7 +29,7 @@ impl Account {
                 let flushed = self.writer.flush();
                 self.keep_fault(flushed);
             }
-            VmEvent::Heard(_) | VmEvent::PortClosed(_) | VmEvent::Exited(..) => {}
+            VmEvent::Heard(_) | VmEvent::PortClosed(_) | VmEvent::CommandEnded(_) | VmEvent::Exited(..) => {}
         }
     }
 
@@ -60,6 +60,13 @@ impl Account {
         };
         let written = self.writer.qemu(&QemuLine { host_ns: event.host_ns, side, body });
         self.keep_fault(written);
+    }
+
+    /// Why the run directory is not whole, in a sentence; what is still open is written first.
+    pub fn write_fault(&mut self) -> Option<String> {
+        let flushed = self.writer.flush();
+        self.keep_fault(flushed);
+        self.fault.as_ref().map(|fault| format!("the run directory is not whole: {fault}"))
     }
 
     /// Keeps the first error of writing.

@@ -2,10 +2,10 @@
 
 use super::account::Account;
 use super::console;
-use super::driver::{CyclePlan, Obstacle, VmAction, VmDriver, VmInput};
+use super::driver::{Baseline, CyclePlan, ObservePlan, Obstacle, VmAction, VmDriver, VmInput};
 use super::restarts::Restarts;
 use super::status::{Status, Watch};
-use super::vm::{LastWords, Vm, VmEvent};
+use super::vm::{CommandedVm, LastWords, OwnVm, Vm, VmEvent};
 use crate::lab::migrate::{MigrationEnd, MigrationResult};
 use crate::lab::scenario::{LoadSpec, MigrationSpec, Scenario};
 use crate::units::Nanos;
@@ -54,28 +54,6 @@ impl<'a, 'w, V: Vm> DrivenVm<'a, 'w, V> {
     /// It never is, or something is lost.
     pub async fn wait_steady(&mut self, load: &LoadSpec) -> Result<(), Obstacle> {
         let actions = self.driver.wait_steady(self.vm.now_ns(), load);
-        self.reach(actions).await
-    }
-
-    /// Migrates the guest. Whether it completed: one that failed has an end, too, and the guest may go on at the source.
-    ///
-    /// # Errors
-    /// The migration cannot be brought to an end.
-    pub async fn migrate(&mut self, spec: &MigrationSpec) -> Result<bool, Obstacle> {
-        let uris = self.vm.migration_uris();
-        let actions = self.driver.migrate(self.vm.now_ns(), spec, uris);
-        self.reach(actions).await?;
-        let completed = |end: &MigrationEnd| end.result == MigrationResult::Completed;
-        Ok(self.driver.migration().is_some_and(completed))
-    }
-
-    /// Saves the guest, restores it in another QEMU and has it looked at: the cycle number `number` of `scenario`.
-    ///
-    /// # Errors
-    /// It cannot be saved or restored, or is lost.
-    pub async fn cycle(&mut self, scenario: &Scenario, number: u32) -> Result<(), Obstacle> {
-        let plan = CyclePlan::of(scenario, number, self.vm.state_file());
-        let actions = self.driver.cycle(self.vm.now_ns(), plan);
         self.reach(actions).await
     }
 
@@ -162,6 +140,7 @@ impl<'a, 'w, V: Vm> DrivenVm<'a, 'w, V> {
                 return records.map(VmInput::Record).collect();
             }
             VmEvent::PortClosed(side) => VmInput::PortClosed(side),
+            VmEvent::CommandEnded(end) => VmInput::CommandEnded(end),
             VmEvent::Qmp(side, event) => {
                 let (host_ns, name, data) = (event.host_ns, event.name, event.data);
                 VmInput::Event { side, host_ns, name, data }
@@ -187,6 +166,87 @@ impl<'a, 'w, V: Vm> DrivenVm<'a, 'w, V> {
                 VmInput::Tick
             }
         }]
+    }
+}
+
+impl<V: OwnVm> DrivenVm<'_, '_, V> {
+    /// Migrates the guest. Whether it completed: one that failed has an end, too, and the guest may go on at the source.
+    ///
+    /// # Errors
+    /// The migration cannot be brought to an end.
+    pub async fn migrate(&mut self, spec: &MigrationSpec) -> Result<bool, Obstacle> {
+        let uris = self.vm.migration_uris();
+        let actions = self.driver.migrate(self.vm.now_ns(), spec, uris);
+        self.reach(actions).await?;
+        let completed = |end: &MigrationEnd| end.result == MigrationResult::Completed;
+        Ok(self.driver.migration().is_some_and(completed))
+    }
+
+    /// Saves the guest, restores it in another QEMU and has it looked at: the cycle number `number` of `scenario`.
+    ///
+    /// # Errors
+    /// It cannot be saved or restored, or is lost.
+    pub async fn cycle(&mut self, scenario: &Scenario, number: u32) -> Result<(), Obstacle> {
+        let plan = CyclePlan::of(scenario, number, self.vm.state_file());
+        let actions = self.driver.cycle(self.vm.now_ns(), plan);
+        self.reach(actions).await
+    }
+}
+
+impl<V: CommandedVm> DrivenVm<'_, '_, V> {
+    /// Waits until the guest of a VM that is there already is heard, at most `limit`.
+    ///
+    /// # Errors
+    /// It is not.
+    pub async fn attach(&mut self, limit: Nanos) -> Result<(), Obstacle> {
+        let actions = self.driver.attach(self.vm.now_ns(), limit);
+        self.reach(actions).await
+    }
+
+    /// Waits until its load is steady, and for as long as a baseline takes.
+    ///
+    /// # Errors
+    /// It never is, or the guest is lost.
+    pub async fn take_baseline(&mut self, baseline: Baseline) -> Result<(), Obstacle> {
+        let actions = self.driver.take_baseline(self.vm.now_ns(), baseline);
+        self.reach(actions).await
+    }
+
+    /// Starts the command, where there is one, and waits until whoever migrates is through.
+    ///
+    /// # Errors
+    /// It takes too long, or the guest is lost.
+    pub async fn observe(&mut self, plan: ObservePlan) -> Result<(), Obstacle> {
+        let now_ns = self.vm.now_ns();
+        if plan.has_command {
+            self.vm.launch().map_err(Obstacle::Vm)?;
+        }
+        let actions = self.driver.observe(now_ns, plan);
+        self.reach(actions).await
+    }
+
+    /// Has the guest look at every page.
+    ///
+    /// # Errors
+    /// It is lost.
+    pub async fn sweep(&mut self) -> Result<(), Obstacle> {
+        let actions = self.driver.sweep(self.vm.now_ns());
+        self.reach(actions).await
+    }
+
+    /// What is known of each socket that the guest may speak on, in sentences.
+    pub fn ports(&self) -> Vec<String> {
+        self.vm.ports()
+    }
+
+    /// Whether somebody wants it to end.
+    pub fn is_interrupted(&self) -> bool {
+        *self.watch.interrupt.borrow()
+    }
+
+    /// What is known so far.
+    pub const fn driver(&self) -> &VmDriver {
+        &self.driver
     }
 }
 

@@ -7,17 +7,22 @@ mod advance;
 mod cycle;
 mod exchange;
 mod goals;
+mod observer;
 mod stage;
+mod watched;
 
 pub use cycle::{CyclePlan, NO_MAPPED_RAM, StateFile};
 pub use exchange::{Obstacle, Renewal, VmAction, VmInput};
+pub use observer::ObservePlan;
+pub use watched::Baseline;
 
-use super::guest::GuestView;
+use super::guest::{GuestView, Stretch};
 use super::link_rate::LinkRate;
 use crate::lab::migrate::{Action, Input, MigrationEnd};
 use crate::lab::vm::Exit;
 use crate::record::{
-    Arrival, Body, Command, CycleFigures, LoadChange, MigrationSample, Milestone, MilestoneName, Side,
+    Arrival, Body, Command, CommandEnd, CycleFigures, LoadChange, MigrationSample, Milestone, MilestoneName,
+    PageVerdict, Side,
 };
 use crate::units::{Nanos, Rate};
 use cycle::BaselineWaits;
@@ -48,6 +53,14 @@ pub struct VmDriver {
     cycles: Vec<CycleFigures>,
     /// Corrupt pages that the guest told of when it last looked at all.
     corrupt_pages: u64,
+    /// The VM is another's, and was there before.
+    is_attached: bool,
+    /// When somebody began to migrate an attached guest, or could.
+    started_ns: Option<u64>,
+    /// Whoever did is through, and how the command for it ended.
+    observed: Option<Option<CommandEnd>>,
+    /// What an attached guest found when it looked at every page, or why that is not known.
+    pages: Option<Result<PageVerdict, String>>,
     /// What holds the load at its share of the link, where it is tied to it.
     link_rate: Option<LinkRate>,
     /// The latest moment that was handed in.
@@ -79,6 +92,10 @@ impl VmDriver {
             baseline: BaselineWaits::default(),
             cycles: Vec::new(),
             corrupt_pages: 0,
+            is_attached: false,
+            started_ns: None,
+            observed: None,
+            pages: None,
             link_rate: None,
             now_ns: boot_ns,
             next_ping_ns: 0,
@@ -91,6 +108,9 @@ impl VmDriver {
         self.now_ns = self.now_ns.max(now_ns);
         if let VmStage::Cycling { driver } = &mut self.stage {
             driver.on(now_ns, &input);
+        }
+        if let VmStage::Observing { observer } = &mut self.stage {
+            observer.on(now_ns, &input);
         }
         match input {
             VmInput::Tick => self.tick(),
@@ -107,8 +127,9 @@ impl VmDriver {
             VmInput::Record(arrival) => self.record(&arrival),
             // What is left of the one before is no part of it.
             VmInput::Renewed { side, .. } => *self.leftover(side) = Leftover::default(),
+            VmInput::CommandEnded(_) => {}
             VmInput::NotTold { side, error } => self.over(Err(self.unwell(side, &error))),
-            VmInput::Interrupted => self.over(Err(Obstacle::Interrupted)),
+            VmInput::Interrupted => self.interrupted(),
         }
         if let Some(obstacle) = self.lost() {
             self.over(Err(obstacle));
@@ -169,7 +190,8 @@ impl VmDriver {
     /// Whether the guest has spoken and not yet been told to end. Before, there is nothing to lose; afterwards, nothing may
     /// stand in the way of the one command that ends it.
     pub fn is_in_conversation(&self) -> bool {
-        self.guest.hello_ns.is_some() && !self.has(MilestoneName::StopGuest)
+        let first_ns = if self.is_attached { self.guest.first_ns } else { self.guest.hello_ns };
+        first_ns.is_some() && !self.has(MilestoneName::StopGuest)
     }
 
     fn tick(&mut self) {
@@ -213,15 +235,31 @@ impl VmDriver {
         if let Body::Interval(interval) = &arrival.record.body {
             self.baseline.on(interval);
         }
-        self.guest.on(arrival, self.has(MilestoneName::Migrate));
+        if self.is_attached {
+            self.home = arrival.side;
+        }
+        let stretch = self.stretch(arrival.side);
+        self.guest.on(arrival, stretch);
         match &arrival.record.body {
             Body::Mark(_) => self.drive(arrival.host_ns, Input::Marked),
+            Body::Sweep(sweep) => self.swept(sweep),
+            Body::Reply(reply) => self.refused(reply),
             Body::Interval(interval) => {
                 if let Some(rate) = &mut self.link_rate {
                     rate.heard(interval);
                 }
             }
             _ => {}
+        }
+    }
+
+    /// What the guest does at present is to the migration.
+    fn stretch(&self, side: Side) -> Stretch {
+        match &self.stage {
+            _ if side == Side::Destination || self.observed.is_some() => Stretch::After,
+            VmStage::Observing { observer } if observer.has_command() => Stretch::During,
+            _ if self.has(MilestoneName::Migrate) => Stretch::During,
+            _ => Stretch::Before,
         }
     }
 
@@ -310,14 +348,16 @@ impl VmDriver {
 
     /// The goal is reached, or cannot be.
     fn over(&mut self, outcome: Result<(), Obstacle>) {
-        if let VmStage::Cycling { driver } = &self.stage {
-            self.corrupt_pages = driver.corrupt_pages();
-            self.cycles.push(driver.figures());
+        match std::mem::replace(&mut self.stage, VmStage::Idle) {
+            VmStage::Idle => return,
+            VmStage::Cycling { driver } => {
+                self.corrupt_pages = driver.corrupt_pages();
+                self.cycles.push(driver.figures());
+            }
+            VmStage::Observing { observer } => self.observed(*observer),
+            _ => {}
         }
-        if !matches!(self.stage, VmStage::Idle) {
-            self.stage = VmStage::Idle;
-            self.actions.push(VmAction::Over(outcome));
-        }
+        self.actions.push(VmAction::Over(outcome));
     }
 
     fn elapsed_ns(&self, since_ns: u64) -> u64 {

@@ -8,12 +8,12 @@ mod script;
 pub use script::{Cue, active, completed, end, hello, mark};
 
 use super::driver::{Renewal, StateFile};
-use super::vm::{LastWords, QmpAnswer, Vm, VmEvent};
+use super::vm::{CommandedVm, LastWords, OwnVm, QmpAnswer, Vm, VmEvent};
 use crate::lab::migrate::Uris;
 use crate::lab::qmp::QmpEvent;
 use crate::lab::scenario::Scenario;
 use crate::lab::vm::Exit;
-use crate::record::{Arrival, Body, Command, Record, SessionId, Side, StreamAudit};
+use crate::record::{Arrival, Body, Command, CommandEnd, Record, SessionId, Side, StreamAudit};
 use crate::units::Rate;
 use guest::{FakeGuest, MS, TICK_NS};
 use serde_json::{Value, json};
@@ -181,6 +181,10 @@ impl FakeVm {
                 self.sessions += 1;
                 self.say(hello());
             }
+            Cue::CommandEnds(code) => {
+                let end = CommandEnd { host_ns: self.now_ns, code: Some(code), signal: None };
+                self.happened.push_back(VmEvent::CommandEnded(end));
+            }
             Cue::Exits(side, exit) => self.exit(side, exit),
             Cue::PowersOff => self.exit(self.home, Exit { code: Some(0), ..Exit::default() }),
             Cue::Closes(side) => self.close(side),
@@ -238,13 +242,30 @@ impl FakeVm {
     }
 }
 
+impl OwnVm for FakeVm {
+    fn migration_uris(&mut self) -> Uris {
+        Uris::same("unix:/fake/migration")
+    }
+
+    fn state_file(&self) -> StateFile {
+        StateFile("/fake/state".into())
+    }
+}
+
+impl CommandedVm for FakeVm {
+    fn launch(&mut self) -> Result<(), String> {
+        self.hear("command");
+        self.refusals.get("command").map_or(Ok(()), |error| Err((*error).to_owned()))
+    }
+
+    fn ports(&self) -> Vec<String> {
+        vec!["/fake/port: there is no such socket".into()]
+    }
+}
+
 impl Vm for FakeVm {
     fn now_ns(&self) -> u64 {
         self.now_ns
-    }
-
-    fn migration_uris(&mut self) -> Uris {
-        Uris::same("unix:/fake/migration")
     }
 
     async fn next(&mut self) -> VmEvent {
@@ -313,10 +334,6 @@ impl Vm for FakeVm {
             let word = serde_json::to_value(command).unwrap();
             self.hear(&format!("guest {}", word["type"].as_str().unwrap()));
         }
-    }
-
-    fn state_file(&self) -> StateFile {
-        StateFile("/fake/state".into())
     }
 
     async fn renew(&mut self, side: Side) -> Result<Renewal, String> {

@@ -2,7 +2,7 @@
 
 use super::away::AwayTime;
 use super::steady::{Settling, Steady};
-use crate::record::{Arrival, Body, Corruption, End, Interval, Side};
+use crate::record::{Arrival, Body, Corruption, End, Interval};
 
 /// The most corrupt pages that are remembered.
 const CORRUPTIONS_LIMIT: usize = 1000;
@@ -18,15 +18,32 @@ pub struct GuestFacts {
     pub clock_step_ns: u64,
 }
 
+/// When something was said: before the migration, while it goes on, or after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stretch {
+    /// Nothing disturbs the load.
+    Before,
+    /// It is migrated.
+    During,
+    /// The guest is where it is to stay.
+    After,
+}
+
 /// What the guest has said so far.
 #[derive(Debug, Default)]
 pub struct GuestView {
     /// When its first record arrived.
     pub hello_ns: Option<u64>,
+    /// When its first and its last record arrived, whatever they were.
+    pub first_ns: Option<u64>,
+    /// The last one.
+    pub last_ns: Option<u64>,
     /// Its last record, and when it arrived.
     pub end: Option<End>,
     /// When that arrived.
     pub end_ns: Option<u64>,
+    /// Page visits a second that its last interval was to have; none for as many as can be.
+    pub asked_pages_per_s: Option<u64>,
     /// Page visits a second in its last interval.
     pub achieved_pages_per_s: Option<u64>,
     /// The corrupt pages it told of, as many as a session may tell.
@@ -40,8 +57,10 @@ pub struct GuestView {
 }
 
 impl GuestView {
-    /// Takes a record into account. `migrating`: the migration has begun.
-    pub fn on(&mut self, arrival: &Arrival, migrating: bool) {
+    /// Takes a record into account.
+    pub fn on(&mut self, arrival: &Arrival, stretch: Stretch) {
+        self.first_ns.get_or_insert(arrival.host_ns);
+        self.last_ns = self.last_ns.max(Some(arrival.host_ns));
         match &arrival.record.body {
             Body::Hello(hello) => {
                 self.hello_ns.get_or_insert(arrival.host_ns);
@@ -58,13 +77,14 @@ impl GuestView {
             }
             Body::Interval(interval) => {
                 self.achieved_pages_per_s = achieved(interval);
-                match (arrival.side, migrating) {
-                    (Side::Destination, _) => {
+                self.asked_pages_per_s = interval.target_pages_per_s;
+                match stretch {
+                    Stretch::After => {
                         self.away.on(interval);
                         self.settling.after(arrival.host_ns, interval);
                     }
-                    (Side::Source, true) => {}
-                    (Side::Source, false) => {
+                    Stretch::During => {}
+                    Stretch::Before => {
                         self.away.on(interval);
                         self.steady.on(interval);
                         self.settling.before(interval);

@@ -159,13 +159,7 @@ impl Host {
         qemu_arguments: Vec<String>,
         notes: Vec<String>,
     ) -> Provenance {
-        let uname = nix::sys::utsname::uname();
-        let release = uname.map(|facts| facts.release().to_string_lossy().into_owned());
         Provenance {
-            version: env!("CARGO_PKG_VERSION").into(),
-            host_kernel: release.unwrap_or_default(),
-            host_cpus: thread::available_parallelism().ok().and_then(|cpus| u32::try_from(cpus.get()).ok()),
-            host_cpu_model: Self::cpu_model(),
             qemu_version: self.version.text().to_owned(),
             accelerator: self.chosen.accelerator,
             accelerator_reason: self.chosen.reason.clone(),
@@ -174,7 +168,21 @@ impl Host {
             qemu_arguments,
             other_machine: self.destination.as_ref().map(|there| Box::new(there.facts())),
             notes,
+            ..this_machine()
         }
+    }
+}
+
+/// What `run.json` says of the machine that the lab runs on.
+pub(super) fn this_machine() -> Provenance {
+    let uname = nix::sys::utsname::uname();
+    let release = uname.map(|facts| facts.release().to_string_lossy().into_owned());
+    Provenance {
+        version: env!("CARGO_PKG_VERSION").into(),
+        host_kernel: release.unwrap_or_default(),
+        host_cpus: thread::available_parallelism().ok().and_then(|cpus| u32::try_from(cpus.get()).ok()),
+        host_cpu_model: cpu_model(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default()),
+        ..Provenance::default()
     }
 }
 

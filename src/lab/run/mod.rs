@@ -1,6 +1,7 @@
 //! One run of a scenario: boot, load, migrate, collect, judge, write.
 
 mod account;
+mod attached;
 mod away;
 mod console;
 mod cycles;
@@ -15,6 +16,7 @@ mod huge_pages;
 mod judge;
 mod link;
 mod link_rate;
+mod measure;
 mod pair;
 mod preflight;
 mod proof;
@@ -24,8 +26,10 @@ mod status;
 mod steady;
 mod vm;
 
+pub use attached::LOG_FILE;
 pub use destination::DestinationRequest;
 pub use host::{Host, HostRequest};
+pub use measure::{MeasureRequest, measure_guest};
 pub use preflight::{preflight, writable};
 pub use proof::{inapplicable, proved_nothing};
 pub use status::{Status, Watch};
@@ -136,9 +140,7 @@ fn finish(
     Played { driver, error, last }: &Played,
 ) -> anyhow::Result<RunResult> {
     let stream = last.stream;
-    let flushed = account.writer.flush();
-    account.keep_fault(flushed);
-    let write_fault = account.fault.as_ref().map(|fault| format!("the run directory is not whole: {fault}"));
+    let write_fault = account.write_fault();
     let mut verdict = judge(&Facts {
         scenario,
         error: error.as_ref(),
@@ -152,7 +154,7 @@ fn finish(
     cycles::hold(driver.cycles(), scenario.expect.corruption == Some(true), &mut verdict);
     let (source, destination) =
         driver.migration().map_or((None, None), |end| (end.source.clone(), end.destination.clone()));
-    let mut run = Run {
+    let run = Run {
         schema: Run::SCHEMA,
         name: scenario.name.clone(),
         scenario: serde_json::to_value(scenario)?,
@@ -163,8 +165,14 @@ fn finish(
         source,
         destination,
         cycles: driver.cycles().to_vec(),
+        measured: None,
         verdict,
     };
+    Ok(conclude(account, run))
+}
+
+/// Writes `run.json`; a run whose directory is not whole has failed.
+fn conclude(account: Account, mut run: Run) -> RunResult {
     let dir = account.writer.dir().to_owned();
     if let Err(fault) = account.writer.finish(&run)
         && run.verdict.outcome != Outcome::Failed
@@ -173,7 +181,7 @@ fn finish(
         reasons.append(&mut run.verdict.reasons);
         run.verdict = Verdict { outcome: Outcome::Failed, reasons };
     }
-    Ok(RunResult { dir, run })
+    RunResult { dir, run }
 }
 
 #[cfg(test)]

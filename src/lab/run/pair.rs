@@ -4,7 +4,7 @@ use super::destination::{DestinationHost, DestinationLink};
 use super::driver::{Renewal, StateFile};
 use super::host::Host;
 use super::link::Link;
-use super::vm::{LastWords, QmpAnswer, Vm, VmEvent};
+use super::vm::{LastWords, OwnVm, QmpAnswer, Vm, VmEvent};
 use crate::lab::collect::{Desk, Links};
 use crate::lab::hostclock;
 use crate::lab::migrate::Uris;
@@ -231,16 +231,22 @@ impl Pair {
     }
 }
 
-impl Vm for Pair {
-    fn now_ns(&self) -> u64 {
-        hostclock::mono_ns()
-    }
-
+impl OwnVm for Pair {
     fn migration_uris(&mut self) -> Uris {
         match &self.elsewhere {
             Some(elsewhere) => elsewhere.uris.clone(),
             None => self.link.uris(),
         }
+    }
+
+    fn state_file(&self) -> StateFile {
+        StateFile(self.sockets.state())
+    }
+}
+
+impl Vm for Pair {
+    fn now_ns(&self) -> u64 {
+        hostclock::mono_ns()
     }
 
     async fn next(&mut self) -> VmEvent {
@@ -294,10 +300,6 @@ impl Vm for Pair {
     fn offer_guest(&mut self, side: Side, command: &Command) {
         // One that is lost is given again, or missed by nobody.
         let _ = self.desk.tell(side, command);
-    }
-
-    fn state_file(&self) -> StateFile {
-        StateFile(self.sockets.state())
     }
 
     async fn renew(&mut self, side: Side) -> Result<Renewal, String> {

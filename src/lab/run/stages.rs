@@ -7,7 +7,7 @@ use super::driver::{Obstacle, VmDriver};
 use super::judge::RunObstacle;
 use super::restarts::Restarts;
 use super::status::Watch;
-use super::vm::{LastWords, Vm};
+use super::vm::{LastWords, OwnVm};
 use crate::lab::rundir::RunWriter;
 use crate::lab::scenario::Scenario;
 
@@ -23,7 +23,7 @@ pub struct Played {
 }
 
 /// Takes `vm`, which `driver` knows from its start, through a whole run, and ends it.
-pub async fn play<V: Vm>(
+pub async fn play<V: OwnVm>(
     scenario: &Scenario,
     vm: V,
     mut driver: VmDriver,
@@ -40,7 +40,7 @@ pub async fn play<V: Vm>(
     Played { driver, error, last }
 }
 
-async fn course<V: Vm>(scenario: &Scenario, vm: &mut DrivenVm<'_, '_, V>) -> Result<(), Obstacle> {
+async fn course<V: OwnVm>(scenario: &Scenario, vm: &mut DrivenVm<'_, '_, V>) -> Result<(), Obstacle> {
     vm.boot(scenario.vm.hello_within).await?;
     if let Err(obstacle) = vm.wait_steady(&scenario.load).await {
         if let Obstacle::NeverSteady(_) = obstacle {

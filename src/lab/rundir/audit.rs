@@ -56,12 +56,15 @@ impl RunAudit {
         let mut audit = Self::default();
         audit.left_out(records);
         let first = || records.numbers.firsts().next().unwrap_or(0);
-        let said = match session {
+        let is_measured = run.measured.is_some();
+        let collected = session.filter(|_| !is_measured);
+        let said = match collected {
             None => Some(SaidOfStream {
                 file: RUN_FILE,
                 stream: &run.stream,
                 unkept: run.stream.unwritten,
-                begin: 0,
+                // A guest that was there before had said something before.
+                begin: if is_measured { first() } else { 0 },
             }),
             // A collector says it at the end, and the next one goes on behind it.
             Some(own) if own.stream == StreamAudit::default() || own.is_older_than(records) => None,
@@ -75,12 +78,12 @@ impl RunAudit {
         if let Some(said) = said.filter(|_| !records.is_cut) {
             audit.count(&said, records);
         }
-        audit.sessions(run, session.is_some(), records);
+        audit.sessions(run, collected.is_some(), records);
         audit.ends(run, records);
         audit.gaps(run, records);
         audit.clock(run, records);
         audit.sums(records);
-        if session.is_none() {
+        if collected.is_none() {
             audit.claims = claims(run, !records.corruptions.is_empty(), &mut audit.contradictions);
         }
         audit

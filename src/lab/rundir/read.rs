@@ -30,7 +30,7 @@ pub struct RunData {
     pub dir_name: String,
     /// `run.json`; of a collected session what its records tell, with no milestones, and no verdict worth telling.
     pub run: Run,
-    /// What is known of the session, where one was collected: then QEMU said nothing.
+    /// What is known of the session, where one was collected, or measured without a word of QEMU's.
     pub session: Option<CollectedSession>,
     /// What is kept of `records.ndjson`.
     pub records: GuestRecords,
@@ -114,10 +114,12 @@ impl RunData {
                 run.stream.unwritten, limits.file_bytes, limits.records, limits.details
             ));
         }
+        let is_unasked = run.measured.is_some() && qemu.is_empty();
+        let session = is_unasked.then(|| CollectedSession::of_measured(&run, &records));
         Ok(Self {
             dir_name: name_of(dir),
             run,
-            session: None,
+            session,
             records,
             qemu,
             source_console: read_tail(&dir.join(SOURCE_CONSOLE_FILE))?,
@@ -128,10 +130,20 @@ impl RunData {
         .audited())
     }
 
+    /// Whether nobody but the guest tells when it was stopped and went on.
+    pub fn is_staged_by_guest(&self) -> bool {
+        self.session.is_some() || !self.run.is_staged_by_qemu()
+    }
+
+    /// Whether nobody judged it: a session that was only collected.
+    pub fn is_unjudged(&self) -> bool {
+        self.session.is_some() && self.run.measured.is_none()
+    }
+
     /// The same, held against itself.
     pub(in crate::lab) fn audited(mut self) -> Self {
         self.audit = RunAudit::of(&self.run, self.session.as_ref(), &self.records);
-        if self.session.is_none() {
+        if self.session.is_none() && self.run.measured.is_none() {
             self.audit.hold_qemu(&self.run, &self.qemu);
         }
         if self.audit.clock_contradicts {

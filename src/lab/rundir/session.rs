@@ -86,6 +86,18 @@ impl CollectedSession {
         self.stream != StreamAudit::default() && records.count() > counted
     }
 
+    /// What is known of the session that was measured in `run`.
+    pub(super) fn of_measured(run: &Run, records: &GuestRecords) -> Self {
+        let hostname = records.hello.as_ref().map(|hello| shown(&hello.hostname, NAME_LIMIT_CHARS));
+        Self {
+            hostname: hostname.unwrap_or_default(),
+            sockets: run.measured.as_ref().map(|measured| measured.sockets.clone()).unwrap_or_default(),
+            unkept: run.stream.unwritten,
+            stream: run.stream,
+            ..Self::default()
+        }
+    }
+
     /// The session as a run of which only the guest's records are known. Its wall time is the guest's.
     pub fn run(&self, dir_name: &str, records: &GuestRecords) -> Run {
         let name = match self.hostname.as_str() {
@@ -112,6 +124,7 @@ impl CollectedSession {
             source: None,
             destination: None,
             cycles: Vec::new(),
+            measured: None,
             verdict: Verdict { outcome: Outcome::Passed, reasons: Vec::new() },
         }
     }

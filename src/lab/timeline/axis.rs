@@ -50,7 +50,7 @@ impl Axis {
         let at = |mono_ns: i128| mono_ns..=mono_ns;
         let switch = match (stop, source.last()) {
             (Some(stop), Some(offset)) => Some(at(i128::from(stop) - offset)),
-            _ if data.session.is_some() => switch_of_records(data),
+            _ if data.is_staged_by_guest() => switch_of_records(data),
             _ => of(Side::Destination).map(|arrival| i128::from(arrival.mono_ns)).min().map(at),
         };
         Self { origin_ns: origin_ns(data), source, destination, switch }

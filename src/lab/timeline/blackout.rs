@@ -154,7 +154,7 @@ pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
         smallest_offset_and_error(own.into_iter().filter(|arrival| distance(arrival) <= OFFSET_REACH_NS))
     };
     let there = data.records.stamps.iter().filter(|arrival| arrival.side == Side::Destination);
-    let here = if data.session.is_some() {
+    let here = if data.is_staged_by_guest() {
         let is_before = |arrival: &&ArrivalStamp| i128::from(arrival.mono_ns) <= switch_mono_ns;
         data.records.stamps.iter().filter(|arrival| arrival.side == Side::Source).filter(is_before).collect()
     } else {
@@ -177,10 +177,10 @@ pub fn blackout(data: &RunData, axis: &Axis) -> Blackout {
     let other = data.run.provenance.other_machine.as_ref().and_then(|other| other.clock);
     let way = other.map_or(0, |clock| i128::from(clock.round_trip_ns));
     // Where no host tells whether the clock ran on, either of the two may be beside the blackout.
-    let beside = if data.session.is_some() { offset_step.clamp(0, gap) } else { 0 };
+    let beside = if data.is_staged_by_guest() { offset_step.clamp(0, gap) } else { 0 };
     let error = (spread + other_spread + way + beside + untold_ns(data)).max(least - found);
     let is_unsure = error > SURE_NS.max(found.max(least) / LEAST_SURE);
-    if blackout.common_gap_ns.is_none() && data.lacks_gaps() && (is_unsure || data.session.is_some()) {
+    if blackout.common_gap_ns.is_none() && data.lacks_gaps() && (is_unsure || data.is_staged_by_guest()) {
         blackout.reason = Some("gap records are missing".into());
         return blackout;
     }

@@ -109,7 +109,7 @@ impl Timeline {
         let mut blackout = blackout::blackout(data, &axis);
         let spans = match phases::measured(data, &axis) {
             None => Vec::new(),
-            Some(measured) if data.session.is_some() => {
+            Some(measured) if data.is_staged_by_guest() => {
                 let stops = session::stops(data, &axis, &blackout);
                 blackout.by_lone_gap = stops.by_lone_gap;
                 session::stages(data, &axis, measured, &stops)

@@ -68,6 +68,13 @@ pub fn phases(data: &RunData, axis: &Axis, measured: Span) -> Vec<(PhaseName, Sp
     spans.filter(|(_, span)| span.length_s() > 0.0).collect()
 }
 
+/// Of a guest that was there before, what it did until its load was seen to be steady is no part of the measurement.
+fn from_steady(data: &RunData, axis: &Axis, whole: Span) -> Span {
+    let steady = data.run.when(MilestoneName::Steady).filter(|_| data.run.measured.is_some());
+    let start_s = steady.map_or(whole.start_s, |steady| axis.host_s(steady).max(whole.start_s));
+    Span::new(start_s.min(whole.end_s), whole.end_s)
+}
+
 /// From the first interval's start to the last one's end; where there is none, from the first milestone to the last.
 pub fn measured(data: &RunData, axis: &Axis) -> Option<Span> {
     let intervals = data.records.intervals.iter();
@@ -76,7 +83,8 @@ pub fn measured(data: &RunData, axis: &Axis) -> Option<Span> {
         Some(whole) => Some(Span::new(whole.start_s.min(span.start_s), whole.end_s.max(span.end_s))),
         None => Some(span),
     };
-    intervals.fold(None, reach).or_else(|| {
+    let whole = intervals.fold(None, reach).map(|whole| from_steady(data, axis, whole));
+    whole.or_else(|| {
         let (first, last) = (data.run.milestones.first()?, data.run.milestones.last()?);
         Some(Span::new(axis.host_s(first.host_ns), axis.host_s(last.host_ns)))
     })

@@ -1,6 +1,7 @@
 //! The stages of a session that was collected, as far as the guest's own records tell them.
 //!
-//! Nobody says when a migration began, so there is no pre-copy: what goes before the first blackout is the stage `run`. A
+//! Nobody says when a migration began, so there is no pre-copy: what goes before the first blackout is the stage `run`. Where a
+//! command migrates that the lab runs, its start ends the baseline, and from there to the blackout it is pre-copy. A
 //! blackout is where the guest went from one socket to another; where its clock stood still, against the host's; or, where neither is
 //! seen, its longest lone gap of all vCPUs.
 
@@ -12,7 +13,10 @@ use super::{
     phases::PhaseName,
     span::Span,
 };
-use crate::{lab::rundir::RunData, record::Side};
+use crate::{
+    lab::rundir::RunData,
+    record::{MilestoneName, Side},
+};
 
 /// The most blackouts that are stages; the longest.
 const STOPS_LIMIT: usize = 16;
@@ -38,18 +42,31 @@ pub struct Stops {
 
 /// The stages in order, each beginning where the one before ends.
 pub fn stages(data: &RunData, axis: &Axis, measured: Span, stops: &Stops) -> Vec<(PhaseName, Span)> {
-    let stops = &stops.spans;
+    // What happened before it was measured is no part of it.
+    let stops: Vec<&Span> = stops.spans.iter().filter(|stop| stop.end_s > measured.start_s).collect();
     let first_s = stops.first().map_or(measured.end_s, |stop| stop.start_s);
     let mut begins = Vec::new();
-    let baseline_end_s = baseline_end_s(data, axis).map(|end_s| end_s.min(first_s));
+    let migrate_s = data.run.when(MilestoneName::Migrate).map(|host_ns| axis.host_s(host_ns));
+    let baseline_end_s = migrate_s.or_else(|| baseline_end_s(data, axis)).map(|end_s| end_s.min(first_s));
     begins.extend(baseline_end_s.map(|_| (PhaseName::Baseline, measured.start_s)));
-    begins.push((PhaseName::Run, baseline_end_s.unwrap_or(measured.start_s)));
-    for stop in stops {
+    let is_copied = migrate_s.is_some() && (!stops.is_empty() || data.run.source.is_some());
+    let before = if is_copied { PhaseName::Precopy } else { PhaseName::Run };
+    begins.push((before, baseline_end_s.unwrap_or(measured.start_s)));
+    for stop in &stops {
         begins.extend([(PhaseName::Blackout, stop.start_s), (PhaseName::After, stop.end_s)]);
+    }
+    let completed = data.run.when(MilestoneName::Completed).or_else(|| command_end(data));
+    if let Some(host_ns) = completed.filter(|_| stops.is_empty() && migrate_s.is_some()) {
+        begins.push((PhaseName::After, axis.host_s(host_ns)));
     }
     let ends = begins.iter().skip(1).map(|(_, start_s)| *start_s).chain([measured.end_s]);
     let spans = begins.iter().zip(ends).map(|((name, start_s), end_s)| (*name, Span::new(*start_s, end_s)));
     spans.filter(|(_, span)| span.length_s() > 0.0).collect()
+}
+
+/// When the command ended that was to migrate.
+fn command_end(data: &RunData) -> Option<u64> {
+    data.run.measured.as_ref()?.end.map(|end| end.host_ns)
 }
 
 /// The throttle as the guest found it: at the end of each interval.

@@ -22,6 +22,9 @@ pub struct RunArgs {
     /// Run the scenario of an earlier run's directory once more
     #[arg(long, value_name = "DIR", conflicts_with_all = ["scale", "scan"])]
     pub again: Vec<PathBuf>,
+    /// Write what became of the runs as JUnit XML, for the tests of a CI
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
     /// Where and on what
     #[command(flatten)]
     pub place: PlaceArgs,

@@ -40,6 +40,12 @@ impl Progress {
         Self { title: title.to_owned(), out, room, last: ("", None) }
     }
 
+    /// The same in lines, whatever it is shown on: something else is shown between them.
+    pub fn in_lines(title: &str, quiet: bool) -> Self {
+        let out = if quiet { Out::Silent } else { Out::Plain };
+        Self { title: title.to_owned(), out, room: usize::MAX, last: ("", None) }
+    }
+
     /// Shows a status.
     pub fn show(&mut self, status: &Status) {
         match &self.out {

@@ -5,7 +5,7 @@ use super::outcome::{badness, exit_code, word};
 use crate::cli::{print::print, say::say, width::width};
 use crate::{
     lab::{
-        report::{text, unmet, write_derived, write_pages},
+        report::{JunitSuite, text, unmet, write_derived, write_junit, write_pages},
         run::RunResult,
         rundir::{RunData, rewrite_run},
         scenario::Demand,
@@ -16,6 +16,7 @@ use crate::{
 use console::Term;
 use std::{
     path::{Path, PathBuf},
+    process::ExitCode,
     slice,
 };
 
@@ -26,6 +27,8 @@ pub struct RunReports {
     views: Vec<RunView>,
     /// The worst exit code so far.
     code: u8,
+    /// What became of each for the tests of a CI.
+    suites: Vec<JunitSuite>,
     /// One for each run, those that cannot be read included.
     conclusions: Vec<String>,
     /// The first thing that could not be read or written.
@@ -50,6 +53,10 @@ impl RunReports {
                 None
             }
         };
+        self.suites.push(match &view {
+            Some(view) => JunitSuite::of(view, demands),
+            None => JunitSuite::failed(&run.name, "its run directory cannot be read".into()),
+        });
         let run = view.as_ref().map_or(&run, |view| &view.data().run);
         self.code = [self.code, exit_code(run.verdict.outcome)]
             .into_iter()
@@ -63,6 +70,14 @@ impl RunReports {
             self.dirs.push(dir);
             self.views.push(view);
         }
+    }
+
+    /// Writes what became of all runs so far as JUnit XML, where somebody wants it.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_junit(&self, path: Option<&Path>) -> anyhow::Result<()> {
+        path.map_or(Ok(()), |path| write_junit(&self.suites, path))
     }
 
     /// The exit code of the worst run.
@@ -93,6 +108,15 @@ impl RunReports {
             self.fault.get_or_insert(fault);
         }
     }
+}
+
+/// What came of a command, where it could not be carried out written as JUnit XML as well: a CI that finds no file takes an old one.
+pub fn told(junit: Option<&Path>, name: &str, done: anyhow::Result<ExitCode>) -> anyhow::Result<ExitCode> {
+    if let (Some(path), Err(error)) = (junit, &done) {
+        // What keeps it from being written is no more of interest than what went wrong before.
+        let _ = write_junit(&[JunitSuite::failed(name, format!("{error:#}"))], path);
+    }
+    done
 }
 
 /// Holds a run that was carried out to what its scenario demands of figures, and writes what that makes of its verdict.

@@ -2,6 +2,7 @@
 
 use super::super::layout::Layout;
 use super::super::request::Request;
+use super::super::vm::Vm;
 use super::Desk;
 use crate::lab::rundir::RecordsFile;
 use crate::record::{Arrival, Command, Side, StreamAudit};
@@ -15,6 +16,11 @@ impl Desk {
     /// A desk for all that one VM says, whose records go into one file and are handed on as they come.
     pub fn of_one_vm(file: RecordsFile) -> Self {
         Self::new(Layout::one(file), Some(Vec::new()))
+    }
+
+    /// The same for a VM that is there already.
+    pub fn of_attached_vm(file: RecordsFile) -> Self {
+        Self { joins_late: true, ..Self::of_one_vm(file) }
     }
 
     /// Whether all sockets are those of one VM, so that whoever speaks on one is who spoke on the other.
@@ -60,6 +66,43 @@ impl Desk {
         self.ask(side, Request::BreakOff);
     }
 
+    /// Says something to the guest on the socket that it spoke on last.
+    ///
+    /// # Errors
+    /// Why it cannot be said.
+    pub fn tell_guest(&self, command: &Command) -> Result<(), String> {
+        let requests = self.find(None)?;
+        requests.try_send(Request::of(command)).map_err(|_| "the guest takes no commands at present".into())
+    }
+
+    /// Breaks off all connections, which are made anew.
+    pub fn break_off_all(&self) {
+        for vm in self.inner().vms.values() {
+            let _ = vm.requests.try_send(Request::BreakOff);
+        }
+    }
+
+    /// The sockets that guests spoke on, in the order in which they did.
+    pub fn spoke_on(&self) -> Vec<String> {
+        let mut inner = self.inner();
+        let lives = inner.sessions.values_mut().flat_map(|family| family.lives().iter());
+        lives.flat_map(|life| life.sockets.iter().map(|path| path.display().to_string())).collect()
+    }
+
+    /// What is known of each socket, in a sentence.
+    pub fn ports(&self) -> Vec<String> {
+        let said = |vm: &Vm| {
+            let what = match (&vm.trouble.why_not, vm.view.session, vm.view.connected) {
+                (None, Some(session), true) => format!("connected, session {session} spoke there"),
+                (None, None, true) => "connected, and nothing has come".to_owned(),
+                (Some(why), ..) => why.clone(),
+                (None, ..) => "not connected".to_owned(),
+            };
+            format!("{}: {what}", vm.view.socket)
+        };
+        self.inner().vms.values().map(said).collect()
+    }
+
     fn ask(&self, side: Side, request: Request) -> bool {
         let inner = self.inner();
         let vm = inner.vms.values().find(|vm| vm.side == Some(side));
@@ -79,7 +122,7 @@ impl Desk {
         let mut sum = StreamAudit::default();
         let lives = inner.sessions.values_mut().flat_map(|family| family.lives().iter_mut().enumerate());
         for (index, life) in lives {
-            let goes_on = life.store.about().contains_key("parent");
+            let goes_on = self.joins_late || life.store.about().contains_key("parent");
             let first = life.store.span().filter(|_| !goes_on).map_or(0, |(first, _)| first);
             let found = life.store.found();
             sum.records += found.records;

@@ -25,6 +25,10 @@ impl VmDriver {
             VmStage::Idle => {}
             VmStage::Booting { since_ns, limit } => self.booting(since_ns, limit),
             VmStage::Baseline { since_ns, length, asked } => self.baseline(since_ns, length, asked),
+            VmStage::Attaching { since_ns, limit } => self.attaching(since_ns, limit),
+            VmStage::Steadying { .. } => self.steadying(),
+            VmStage::Observing { .. } => self.observing(),
+            VmStage::Sweeping { since_ns } => self.sweeping(since_ns),
             VmStage::Migrating { since_ns, timeout, .. } => self.migrating(since_ns, timeout),
             VmStage::Cycling { .. } => self.cycling(),
             VmStage::Settling { since_ns, limit } => self.settling(since_ns, limit),
@@ -85,7 +89,10 @@ impl VmDriver {
         }
         match settled_at_ns {
             Some(at_ns) => self.milestone(MilestoneName::Settled, at_ns),
-            None => self.notes.push(not_settled(limit, &self.guest.away)),
+            None => {
+                let name = if self.is_attached { "--settle" } else { "migration.settle" };
+                self.notes.push(not_settled(name, limit, &self.guest.away));
+            }
         }
         self.over(Ok(()));
     }
@@ -116,6 +123,9 @@ impl VmDriver {
         if matches!(self.stage, VmStage::Idle | VmStage::Migrating { .. } | VmStage::Cycling { .. }) {
             return None;
         }
+        if self.is_attached {
+            return self.silent();
+        }
         let step = self.step();
         if self.gone(self.home).is_some() && self.guest.end.is_none() {
             return Some(self.unwell(self.home, &format!("the guest was lost while {step}")));
@@ -129,9 +139,9 @@ impl VmDriver {
 }
 
 /// That the load was not steady again.
-fn not_settled(limit: Nanos, away: &AwayTime) -> String {
+fn not_settled(name: &str, limit: Nanos, away: &AwayTime) -> String {
     let away = away.sentence().map_or_else(String::new, |away| format!("; {away}"));
-    format!("the load was not steady again within migration.settle = {limit} after the migration{away}")
+    format!("the load was not steady again within {name} = {limit} after the migration{away}")
 }
 
 /// That the load was never steady, and what may help.

@@ -1,7 +1,7 @@
 //! What a driver of a VM is handed, what it wants done, and what can stand in its way.
 
 use crate::lab::vm::Exit;
-use crate::record::{Arrival, Command, Side};
+use crate::record::{Arrival, Command, CommandEnd, Side};
 use serde_json::Value;
 
 /// Something that happened to a VM.
@@ -51,6 +51,8 @@ pub enum VmInput {
         /// Why not.
         error: String,
     },
+    /// The command that somebody else's migration is made by has ended.
+    CommandEnded(CommandEnd),
     /// A side has a new QEMU, or why not.
     Renewed {
         /// Which side.

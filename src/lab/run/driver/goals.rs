@@ -65,7 +65,7 @@ impl VmDriver {
         self.begin(now_ns, VmStage::Ending { since_ns: now_ns })
     }
 
-    fn begin(&mut self, now_ns: u64, stage: VmStage) -> Vec<VmAction> {
+    pub(super) fn begin(&mut self, now_ns: u64, stage: VmStage) -> Vec<VmAction> {
         self.now_ns = self.now_ns.max(now_ns);
         self.stage = stage;
         self.advance()

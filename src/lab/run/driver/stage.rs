@@ -1,6 +1,7 @@
 //! The stages on the way to a goal.
 
 use super::cycle::CycleDriver;
+use super::observer::Observer;
 use crate::lab::migrate::Driver;
 use crate::units::{Nanos, Rate};
 
@@ -18,6 +19,14 @@ pub(super) enum VmStage {
         length: Nanos,
         asked: Rate,
     },
+    /// Until a guest that runs already is heard.
+    Attaching { since_ns: u64, limit: Nanos },
+    /// Until its load is steady, and then for the length of a baseline.
+    Steadying { since_ns: u64, limit: Nanos, length: Nanos, steady_ns: Option<u64> },
+    /// Until whoever migrates it is through.
+    Observing { observer: Box<Observer> },
+    /// Until it has looked at every page.
+    Sweeping { since_ns: u64 },
     /// Until the migration's driver is through.
     Migrating { since_ns: u64, timeout: Nanos, driver: Box<Driver> },
     /// Until the guest was saved, restored and looked at.
@@ -37,6 +46,12 @@ impl VmStage {
             Self::Idle => "",
             Self::Booting { .. } => "booting",
             Self::Baseline { .. } => "measuring the baseline",
+            Self::Attaching { .. } => "waiting for the guest",
+            Self::Steadying { steady_ns: None, .. } => "waiting for a steady load",
+            Self::Steadying { .. } => "measuring the baseline",
+            Self::Observing { observer } if observer.is_commanded() => "running the command",
+            Self::Observing { .. } => "watching",
+            Self::Sweeping { .. } => "looking at every page",
             Self::Migrating { .. } => "migrating",
             Self::Cycling { driver } => driver.step_name(),
             Self::Settling { .. } => "settling",

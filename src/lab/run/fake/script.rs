@@ -28,6 +28,8 @@ pub enum Cue {
     Loses(u64),
     /// The guest program starts again.
     Restarts,
+    /// The command that migrates ends with this code.
+    CommandEnds(i32),
     /// A QEMU ends.
     Exits(Side, Exit),
     /// The guest powers off, and the QEMU that runs it ends.

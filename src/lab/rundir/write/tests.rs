@@ -54,6 +54,7 @@ fn run() -> Run {
         source: None,
         destination: None,
         cycles: Vec::new(),
+        measured: None,
         verdict: Verdict { outcome: Outcome::Passed, reasons: Vec::new() },
     }
 }

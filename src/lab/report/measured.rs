@@ -1,0 +1,70 @@
+//! Who migrated a guest that the lab only measured, and through what it was heard.
+
+use super::{table::Table, words::seconds};
+use crate::{
+    lab::rundir::RunData,
+    record::{Accelerator, CommandEnd, Hello, Measured},
+    units::{ByteSize, shown},
+};
+
+/// The longest command that is shown.
+const COMMAND_CHARS: usize = 300;
+
+/// The command as it was given, a word with spaces in quotes.
+fn command(measured: &Measured) -> String {
+    let is_plain =
+        |word: &String| !word.is_empty() && !word.contains(|letter: char| " \t\n'\"".contains(letter));
+    let quoted = |word: &String| if is_plain(word) { word.clone() } else { format!("'{word}'") };
+    shown(&measured.command.iter().map(quoted).collect::<Vec<_>>().join(" "), COMMAND_CHARS)
+}
+
+/// How long the command took, where it ended by itself.
+fn took(measured: &Measured, end: CommandEnd) -> String {
+    let took_ns = measured.started_ns.and_then(|started_ns| end.host_ns.checked_sub(started_ns));
+    took_ns.map_or_else(String::new, |ns| format!(" after {}", seconds(ns as f64 / 1e9)))
+}
+
+/// What the command did, in a sentence; none where none was run.
+pub fn sentence(data: &RunData) -> Option<String> {
+    let measured = data.run.measured.as_ref().filter(|measured| !measured.command.is_empty())?;
+    let what = command(measured);
+    Some(match measured.end {
+        Some(end) if end.is_good() => format!("The command `{what}` ended well{}.", took(measured, end)),
+        Some(end) => format!("The command `{what}` failed{}: {end}.", took(measured, end)),
+        None => format!("The command `{what}` did not end by itself."),
+    })
+}
+
+/// The rows that say so.
+pub fn facts(table: &mut Table, data: &RunData, measured: &Measured) {
+    let what = if measured.command.is_empty() { "n/a: none was run".into() } else { command(measured) };
+    table.fact("command", what);
+    if !measured.command.is_empty() {
+        let end = measured.end.map(|end| format!("{end}{}", took(measured, end)));
+        table.fact("it ended with", end.unwrap_or_else(|| "n/a: it was ended".into()));
+    }
+    table.fact("guest heard on", known(measured.sockets.join(", "), "nothing"));
+    table.fact("QEMU heard through", known(measured.monitors.join(", "), "n/a: nobody asked QEMU"));
+    let accelerator = measured.accelerator.map(|accelerator| match accelerator {
+        Accelerator::Kvm => "KVM".to_owned(),
+        Accelerator::Tcg => "TCG (emulation)".to_owned(),
+    });
+    table.fact("accelerator", accelerator.unwrap_or_else(|| "n/a: nobody said it".into()));
+    let version = &data.run.provenance.qemu_version;
+    table.fact("QEMU", known(version.clone(), "n/a: nobody asked it"));
+    let guest = data.records.hello.as_deref().map(guest);
+    table.fact("guest", guest.unwrap_or_else(|| "n/a: its hello came before".into()));
+    if let Some(why) = &measured.pages_reason {
+        table.fact("pages", format!("n/a: {why}"));
+    }
+}
+
+/// What a guest says of itself.
+pub fn guest(hello: &Hello) -> String {
+    let memory = ByteSize(hello.mem_total_bytes).human();
+    format!("{}, Linux {}, {memory} memory, sully {}", hello.hostname, hello.kernel, hello.version)
+}
+
+fn known(text: String, otherwise: &str) -> String {
+    if text.is_empty() { otherwise.to_owned() } else { text }
+}
