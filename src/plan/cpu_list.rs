@@ -1,6 +1,5 @@
 //! CPUs by number: which ones writers are pinned to.
 
-use super::{Checked, Fault, Faults, PlannedRegion, crowded, region::prefix};
 use crate::units::{UnitError, serde_as_text};
 use std::{collections::BTreeSet, fmt, ops::RangeInclusive, str::FromStr};
 
@@ -13,6 +12,11 @@ pub(super) const CPUS_CEILING: u32 = 1024;
 const HIGHEST: u32 = CPUS_CEILING - 1;
 
 impl CpuList {
+    /// Of numbers that are in order, each once.
+    pub(super) const fn of(cpus: Vec<u32>) -> Self {
+        Self(cpus)
+    }
+
     /// Their numbers; at least one.
     pub fn numbers(&self) -> &[u32] {
         &self.0
@@ -59,32 +63,6 @@ impl fmt::Display for CpuList {
 }
 
 serde_as_text!(CpuList);
-
-impl Checked {
-    /// What to say of more writers than CPUs that they are on, where the program may run on `allowed`; none where there are not.
-    pub fn crowded(&self, allowed: &[u32]) -> Option<String> {
-        let on: BTreeSet<u32> = self.writer_cpus(allowed).into_iter().collect();
-        let are_named = !self.cpus.is_empty() || !self.regions.is_empty();
-        crowded(self.threads, u32::try_from(on.len()).unwrap_or(u32::MAX), are_named)
-    }
-
-    /// That all CPUs that are named are among `allowed`, those that the program may run on.
-    ///
-    /// # Errors
-    /// What is not, region by region.
-    pub fn pinnable(&self, allowed: &[u32]) -> Result<(), Faults> {
-        let of = |PlannedRegion { name, cpus, .. }: PlannedRegion| {
-            let absent: Vec<u32> = cpus.iter().copied().filter(|cpu| !allowed.contains(cpu)).collect();
-            let (named, absent, allowed) = (CpuList(cpus), CpuList(absent), CpuList(allowed.to_vec()));
-            (!absent.0.is_empty()).then(|| Fault {
-                what: format!("{}--cpus {named}: this program may not run on {absent} here", prefix(&name)),
-                remedy: format!("name some of {allowed}, or leave --cpus out for all of them"),
-            })
-        };
-        let faults: Vec<Fault> = self.areas().into_iter().filter_map(of).collect();
-        if faults.is_empty() { Ok(()) } else { Err(Faults(faults)) }
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -20,6 +20,7 @@ mod parameter;
 mod parts;
 mod pattern;
 mod phase;
+mod pinned;
 mod pool;
 mod region;
 mod room;

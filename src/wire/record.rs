@@ -128,6 +128,41 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_interval_that_regions_and_vcpus_make_is_a_record() {
+        use crate::histogram::{CELLS, Counts, HIGHEST_NS, lowest_in_cell};
+        use crate::record::{CpuInterval, Latency, MOST_CPUS, REGION_HISTOGRAMS_BYTES, RegionInterval};
+        let golden = include_str!("../../tests/golden/v1/records-parts.ndjson").lines().nth(1).unwrap();
+        let mut record = decode_record(golden.as_bytes()).unwrap();
+        let Body::Interval(interval) = &mut record.body else { panic!("{record:?}") };
+        let (count, ns, regions) = (Some(1 << 40), Some(HIGHEST_NS), 64);
+        let mut all = Counts::default();
+        (0..CELLS).for_each(|cell| all.record_n(lowest_in_cell(cell), 1 << 30));
+        (interval.service_hist, interval.response_hist) = (all.pack(), all.pack());
+        let own = Latency { count: 1 << 40, p50: ns, p90: ns, p99: ns, p999: ns, max: ns };
+        let packed = Some("x".repeat(REGION_HISTOGRAMS_BYTES / regions / 2));
+        let region = RegionInterval {
+            // Each of these bytes is written as two.
+            name: "\"".repeat(64),
+            writes: count,
+            reads: count,
+            units: None,
+            offered: count,
+            missed: count,
+            backlog: count,
+            service_ns: own,
+            response_ns: own,
+            service_hist: packed.clone(),
+            response_hist: packed,
+        };
+        interval.regions = vec![region; regions];
+        let stall_ms = || GapClass::ALL.iter().map(|class| (class.name().to_owned(), 10_000_000)).collect();
+        let cpu = |cpu| CpuInterval { cpu, gap_ns: HIGHEST_NS, stall_ms: stall_ms() };
+        interval.cpus = (0..1024).rev().take(MOST_CPUS).map(cpu).collect();
+        let length = encode_record(&record).len();
+        assert!((RECORD_LIMIT_BYTES / 2..RECORD_LIMIT_BYTES).contains(&length), "{length}");
+    }
+
+    #[test]
     fn an_unknown_type_is_told_apart_from_a_torn_line() {
         let line = br#"{"type":"omen","session":"0000000000000001","seq":3,"mono_ns":1}"#;
         assert!(matches!(decode_record(line), Err(DecodeError::UnknownType { seq: 3, .. })));
