@@ -169,6 +169,22 @@ mod tests {
     }
 
     #[test]
+    fn the_lower_of_what_is_stuck_and_what_is_not_reached_is_the_upper_rate() {
+        let (found, tried) = search(1000, 3000, 3500);
+        assert_eq!(found, BorderFound::Border { through: 2828, stuck: 3363 });
+        assert_eq!(tried, [1000, 2000, 4000, 2828, 3363, 2828, 2828]);
+    }
+
+    #[test]
+    fn a_search_begins_at_a_rate_that_is_one_and_tries_it_at_least_once() {
+        let mut search = Border::new(0, 0);
+        for rate in [LOWEST_PAGES_PER_S, 2 * LOWEST_PAGES_PER_S] {
+            assert_eq!(search.next_rate(), NextRate::Try(rate));
+            search.take(rate, if rate == LOWEST_PAGES_PER_S { Tried::Through } else { Tried::Stuck });
+        }
+    }
+
+    #[test]
     fn a_rate_that_got_through_by_luck_is_the_upper_one_from_then_on() {
         let mut search = Border::new(1000, 2);
         for (rate, tried) in
@@ -191,6 +207,12 @@ mod tests {
             search.take(rate, if runs % 2 == 0 { Tried::Stuck } else { Tried::Through });
         }
         assert!(runs <= RUNS_LIMIT, "{runs}");
+        let (mut search, mut runs) = (Border::new(1000, 1000), 0);
+        while let NextRate::Try(rate) = search.next_rate() {
+            runs += 1;
+            search.take(rate, if rate < 2000 { Tried::Through } else { Tried::Stuck });
+        }
+        assert_eq!((runs, search.next_rate()), (RUNS_LIMIT, NextRate::Done(BorderFound::Unclear)));
     }
 
     proptest! {

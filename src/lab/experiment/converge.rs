@@ -1,7 +1,7 @@
 //! One run of the search for the largest load that still converges: what is asked of it, and what came of it.
 
 use super::Tried;
-use crate::lab::scenario::{Deed, ExpectedOutcome, Scenario, check};
+use crate::lab::scenario::{Deed, ExpectSpec, Scenario, check};
 use crate::plan::PhaseAsked;
 use crate::record::{MilestoneName, Outcome, Run};
 use crate::units::{Nanos, Rate};
@@ -15,9 +15,7 @@ pub fn narrowed(scenario: &Scenario, rate: u64, within: Nanos, max_downtime: Opt
     narrowed.load.link_share = None;
     narrowed.load.asked.rate = Rate::PagesPerSecond(rate.min(Rate::LIMIT_PAGES_PER_S));
     (narrowed.migration.timeout, narrowed.migration.settle) = (within, SETTLE);
-    narrowed.expect.outcome = ExpectedOutcome::Completed;
-    (narrowed.expect.max_downtime, narrowed.expect.throttled, narrowed.expect.postcopy) =
-        (max_downtime, None, None);
+    narrowed.expect = ExpectSpec { max_downtime, ..ExpectSpec::default() };
     narrowed
 }
 
@@ -29,6 +27,9 @@ pub fn unsearchable(scenario: &Scenario) -> Vec<String> {
     };
     if scenario.load.asked.phases.iter().any(says_rate) {
         faults.push("a load.phase says its own rate or ramp: leave it out, the search sets load.rate".into());
+    }
+    if scenario.cycle.is_some() {
+        faults.push("a scenario with [cycle] does not migrate: search one without".into());
     }
     if scenario.migration.when.iter().any(|step| step.deed == Deed::Cancel) {
         faults.push("a step of migration.when cancels the migration: leave it out, the search ends those that take too long".into());
@@ -67,7 +68,7 @@ pub fn tried(run: &Run, max_downtime: Option<Nanos>) -> Result<Tried, Vec<String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::scenario::parse;
+    use crate::lab::scenario::{ExpectedOutcome, parse};
     use crate::lab::timeline::fixture::Story;
     use crate::record::{MigrationSample, Verdict};
 
@@ -92,6 +93,8 @@ mod tests {
             tried(&run, Some(most))
         };
         assert_eq!(judged(Nanos(1)), Ok(Tried::Stuck), "too long a downtime");
+        let downtime = run.source.as_ref().and_then(|sample| sample.downtime_ms).map(Nanos::from_ms).unwrap();
+        assert!(judged(downtime).is_err(), "as long as is allowed is not too long");
         let ended = |status: &str| {
             let mut run = run.clone();
             run.verdict = Verdict { outcome: Outcome::Judged, reasons: vec!["why".into()] };
@@ -116,7 +119,8 @@ mod tests {
 
     #[test]
     fn a_run_of_the_search_keeps_the_scenario_but_for_what_is_searched() {
-        let scenario = Scenario::default();
+        let mut scenario = Scenario::default();
+        scenario.load.link_share = "50%".parse().ok();
         let narrowed = narrowed(&scenario, 512, Nanos::from_secs(30), Some(Nanos::from_ms(200)));
         assert_eq!(narrowed.load.asked.rate, Rate::PagesPerSecond(512));
         assert_eq!(
@@ -124,6 +128,11 @@ mod tests {
             (Nanos::from_secs(30), scenario.migration.bandwidth)
         );
         assert_eq!(narrowed.expect.max_downtime, Some(Nanos::from_ms(200)));
+        assert_eq!(
+            (narrowed.load.link_share, narrowed.migration.settle),
+            (None, SETTLE),
+            "the search sets the rate"
+        );
     }
 
     #[test]
@@ -131,11 +140,14 @@ mod tests {
         let mut scenario = Scenario::default();
         scenario.expect.outcome = ExpectedOutcome::Failed;
         (scenario.expect.throttled, scenario.expect.postcopy) = (Some(true), Some(true));
+        (scenario.expect.corruption, scenario.expect.tries) = (Some(true), 5);
+        scenario.expect.figures = vec!["downtime_ms < 1".parse().unwrap()];
         let expect = narrowed(&scenario, u64::MAX, Nanos::from_secs(30), None).expect;
         assert_eq!(
             (expect.outcome, expect.throttled, expect.postcopy),
             (ExpectedOutcome::Completed, None, None)
         );
+        assert_eq!((expect.corruption, expect.tries, expect.figures), (None, 1, Vec::new()));
         let most = narrowed(&scenario, u64::MAX, Nanos::from_secs(30), None).load.asked.rate;
         assert_eq!(most, Rate::PagesPerSecond(Rate::LIMIT_PAGES_PER_S));
     }
@@ -147,6 +159,8 @@ mod tests {
         let phase = "[[load.phase]]\nname = \"a\"\n";
         assert_eq!(of(phase), "");
         assert!(of(&format!("{phase}rate = \"1M/s\"\n")).contains("says its own rate"));
+        assert!(of(&format!("{phase}ramp = \"1M/s..9M/s\"\n")).contains("says its own rate"));
+        assert!(of("[cycle]\n").contains("does not migrate: search one without"));
         let step = "[[migration.when]]\npass = 2\ndo = \"cancel\"\n";
         assert!(of(step).contains("a step of migration.when cancels the migration: leave it out"));
     }

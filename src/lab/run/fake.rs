@@ -166,6 +166,7 @@ impl FakeVm {
                 self.announce(side, "RESUME", Value::Null);
             }
             Cue::Says(body) => self.say(body),
+            Cue::SaidBefore(ms, body) => self.say_at(self.now_ns - ms * MS, body),
             Cue::Loads(percent) => {
                 self.guest.percent = Some(percent);
                 if self.guest.began_ns == 0 {
@@ -220,6 +221,10 @@ impl FakeVm {
 
     /// The guest says something, which comes out of the port of the side it runs on.
     fn say(&mut self, body: Body) {
+        self.say_at(self.now_ns, body);
+    }
+
+    fn say_at(&mut self, host_ns: u64, body: Body) {
         if !self.guest.runs || self.port_is_closed[index(self.home)] {
             return;
         }
@@ -228,7 +233,7 @@ impl FakeVm {
         self.guest.seq += 1;
         self.stream.records += 1;
         let record = Record { session, seq, mono_ns: self.now_ns, body };
-        let arrival = Arrival { host_ns: self.now_ns, side: self.home, record };
+        let arrival = Arrival { host_ns, side: self.home, record };
         self.happened.push_back(VmEvent::Heard(vec![arrival]));
     }
 

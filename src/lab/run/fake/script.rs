@@ -18,6 +18,8 @@ pub enum Cue {
     Runs(Side),
     /// The guest says something.
     Says(Body),
+    /// The guest said something so many ms ago, and it is handed in only now.
+    SaidBefore(u64, Body),
     /// From now on the guest's load does this share of what is asked for, percent.
     Loads(u64),
     /// From now on the guest's vCPUs are away for this share of the time, percent; half of it is steal.

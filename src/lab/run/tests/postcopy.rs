@@ -116,3 +116,15 @@ fn one_that_takes_too_long_is_left_alone_since_cancelling_would_kill_the_guest()
     assert_eq!(ran.told("source migrate_cancel"), 0, "{ran:?}");
     assert!(ran.has(MilestoneName::End), "the guest runs at the destination and is ended there: {ran:?}");
 }
+
+#[test]
+fn a_mark_that_came_before_it_was_asked_for_is_not_the_one_however_late_it_is_handed_in() {
+    let ran = postcopy(|vm| {
+        vm.without("guest mark").when("guest mark", 20, Cue::SaidBefore(500, mark()));
+    });
+    assert!(ran.is_noted("the guest's mark did not come within 2s"), "{ran:?}");
+    let ran = postcopy(|vm| {
+        vm.without("guest mark").when("guest mark", 520, Cue::SaidBefore(500, mark()));
+    });
+    assert!(!ran.is_noted("mark did not come"), "{ran:?}");
+}

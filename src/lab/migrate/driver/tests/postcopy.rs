@@ -183,6 +183,18 @@ fn an_order_that_qemu_refuses_ends_the_migration_and_is_no_post_copy() {
 }
 
 #[test]
+fn an_order_that_was_refused_is_not_remembered_where_the_migration_completes_after_all() {
+    let mut play = ordered();
+    let error = "not now".to_owned();
+    play.hand(Input::CommandFailed { side: Side::Source, command: "migrate-start-postcopy", error });
+    play.event(Side::Destination, "RESUME", json!({}));
+    play.says(Side::Source, &json!({"status": "completed"}));
+    play.tick(1);
+    let said = play.heard();
+    assert!(is_told(&said, "* Completed") && !is_told(&said, "destination ?"), "{said:?}");
+}
+
+#[test]
 fn without_migration_events_a_post_copy_between_two_answers_is_known_by_its_bytes() {
     let mut play = ordered();
     play.says(Side::Source, &json!({"status": "completed", "downtime": 2, "ram": {"postcopy-bytes": 4096}}));
