@@ -174,7 +174,7 @@ fn run_obstacle(obstacle: Obstacle, driver: &VmDriver, ports: Vec<String>) -> Ru
     }
 }
 
-fn finish(
+pub(super) fn finish(
     request: &MeasureRequest,
     mut account: Account,
     clock: crate::record::ClockPair,
@@ -184,11 +184,17 @@ fn finish(
     let Watched { driver, error, last, .. } = watched;
     let failed = driver.command_end().filter(|end| !end.is_good());
     let failed = failed.map(|end| command_failed(end, &facts.last_lines));
+    let found = driver.pages().and_then(|pages| pages.as_ref().ok()).map_or(0, |pages| pages.corrupt);
+    let is_named = !driver.guest().corruptions.is_empty() || driver.guest().end.is_some();
+    let unnamed =
+        (found > 0 && !is_named).then(|| format!("the guest found {found} corrupt pages, and named none"));
+    let failed: Vec<String> = failed.into_iter().chain(unnamed).collect();
     let error = match (error, failed) {
-        (Some(RunObstacle::Judged(sentences)), Some(failed)) => {
-            Some(RunObstacle::Judged([vec![failed], sentences.clone()].concat()))
+        (error, failed) if failed.is_empty() => error.clone(),
+        (Some(RunObstacle::Judged(sentences)), failed) => {
+            Some(RunObstacle::Judged([failed, sentences.clone()].concat()))
         }
-        (None, Some(failed)) => Some(RunObstacle::Judged(vec![failed])),
+        (None, failed) => Some(RunObstacle::Judged(failed)),
         (error, _) => error.clone(),
     };
     // A guest that ends when its own time is over has done what it was to.
