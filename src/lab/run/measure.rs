@@ -92,7 +92,7 @@ pub async fn measure_guest(
     watch.show(&Status::step("attaching"));
     let played = Box::pin(watched(request, vm, VmDriver::attached(clock.mono_ns), &mut account, watch)).await;
     let facts = facts.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    finish(request, account, clock, &played, facts)
+    Ok(finish(request, account, clock, &played, facts))
 }
 
 /// The domain that is meant, where one is.
@@ -180,7 +180,7 @@ pub(super) fn finish(
     clock: crate::record::ClockPair,
     watched: &Watched,
     facts: AttachedFacts,
-) -> anyhow::Result<RunResult> {
+) -> RunResult {
     let Watched { driver, error, last, .. } = watched;
     let failed = driver.command_end().filter(|end| !end.is_good());
     let failed = failed.map(|end| command_failed(end, &facts.last_lines));
@@ -228,7 +228,7 @@ pub(super) fn finish(
         measured: Some(measured(request, watched, facts)),
         verdict,
     };
-    Ok(conclude(account, run))
+    conclude(account, run)
 }
 
 /// The command's own failure, with its last words.

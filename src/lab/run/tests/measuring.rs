@@ -96,7 +96,11 @@ fn a_command_that_migrates_is_waited_for_and_the_guest_looked_at_and_left_alone(
     );
     assert_eq!(came.heard, ["command", "guest sweep", "shut down"], "nobody ends the guest");
     let names: Vec<MilestoneName> = came.run.milestones.iter().map(|milestone| milestone.name).collect();
-    assert_eq!(names, [Hello, Steady, Migrate, Stop, Resume, Completed, Settled]);
+    assert_eq!(
+        names,
+        [Hello, Steady, Migrate, Stop, Resume, Settled, Completed],
+        "it was steady before the command ended"
+    );
     // Its own baseline is over after 5 s, three intervals later it is steady, and is measured for 5 s.
     assert_eq!((came.ms(Steady), came.ms(Migrate)), (Some(5200), Some(10_200)));
     assert_eq!(came.ms(Completed), Some(13_200));
