@@ -41,7 +41,7 @@ pub struct Run {
     pub cycles: Vec<CycleFigures>,
     /// Who migrated, of a run that was only measured; absent where the lab did it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub measured: Option<Measured>,
+    pub measured: Option<Box<Measured>>,
     /// How it ended.
     pub verdict: Verdict,
 }

@@ -160,7 +160,7 @@ impl Vm for AttachedVm {
                 Some(event) = ended.1.recv() => return event,
                 _ = tick.tick() => {
                     self.ticks += 1;
-                    if self.ticks % LOOK_TICKS == 0 {
+                    if self.ticks.is_multiple_of(LOOK_TICKS) {
                         self.look();
                     }
                     return VmEvent::Tick;

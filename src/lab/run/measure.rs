@@ -225,7 +225,7 @@ pub(super) fn finish(
         source,
         destination,
         cycles: Vec::new(),
-        measured: Some(measured(request, watched, facts)),
+        measured: Some(Box::new(measured(request, watched, facts))),
         verdict,
     };
     conclude(account, run)

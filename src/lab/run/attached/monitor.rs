@@ -23,7 +23,7 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 /// How long to wait before the next try.
 const RETRY: Duration = Duration::from_millis(500);
 /// QEMU may stand still when it switches: so long an answer is waited for.
-const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+const ANSWER_LIMIT: Duration = Duration::from_mins(1);
 
 /// A monitor that answered.
 #[derive(Debug, Clone, PartialEq, Eq)]

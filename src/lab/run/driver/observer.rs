@@ -159,9 +159,10 @@ impl Observer {
         }
         let Self { has_begun, said, has_moved, postcopy, peak_throttle_percent, last, milestones, .. } = self;
         // A QEMU that the guest has left may be ended before it can say that all was through.
-        let unsaid = || match has_moved && (is_good || !self.plan.has_command) {
-            true => (MigrationResult::Completed, None),
-            false => (MigrationResult::Failed, Some("QEMU did not say that it was complete".to_owned())),
+        let is_through = has_moved && (is_good || !self.plan.has_command);
+        let unsaid = || {
+            let why = "QEMU did not say that it was complete".to_owned();
+            if is_through { (MigrationResult::Completed, None) } else { (MigrationResult::Failed, Some(why)) }
         };
         let (result, reason) = said.map_or_else(unsaid, |(result, reason, _)| (result, reason));
         let [source, destination] = last;

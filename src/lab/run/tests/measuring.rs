@@ -76,7 +76,7 @@ impl Measurement {
     }
 
     fn told(&self) -> &Measured {
-        self.run.measured.as_ref().unwrap()
+        self.run.measured.as_deref().unwrap()
     }
 
     fn ms(&self, name: MilestoneName) -> Option<u64> {
