@@ -3,6 +3,8 @@
 //!
 //! A field whose measurement a version does not have is absent, never zero.
 
+#[cfg(feature = "host")]
+mod accelerator;
 mod body;
 mod command;
 mod corruption;
@@ -28,6 +30,8 @@ pub mod schema;
 mod session;
 mod stall;
 
+#[cfg(feature = "host")]
+pub use accelerator::Accelerator;
 pub use body::{Body, ClockStep, Dirtied, Heartbeat, MarkNote, Phase, Reply, Status, SweepEnd};
 pub use command::{Command, LoadChange};
 pub use corruption::{Corruption, CorruptionCounts, CorruptionKind};
@@ -45,9 +49,7 @@ pub use measured::{CommandEnd, Measured};
 pub use migration::{MigrationSample, QemuBody, QemuLine, RamSample, Side};
 pub use parts::{CpuInterval, MOST_CPUS, REGION_HISTOGRAMS_BYTES, RegionInterval};
 #[cfg(feature = "host")]
-pub use run::{
-    Accelerator, Arrival, ClockPair, Milestone, MilestoneName, Outcome, Provenance, Run, StreamAudit, Verdict,
-};
+pub use run::{Arrival, ClockPair, Milestone, MilestoneName, Outcome, Provenance, Run, StreamAudit, Verdict};
 pub use session::SessionId;
 pub use stall::Stall;
 

@@ -1,6 +1,6 @@
 //! One run of a scenario, whole: `run.json`, and the stamp each guest record gets on arrival.
 
-use super::{CycleFigures, ForkFigures, Measured, MigrationSample, Record, SCHEMA, Side};
+use super::{Accelerator, CycleFigures, ForkFigures, Measured, MigrationSample, Record, SCHEMA, Side};
 use serde::{Deserialize, Serialize};
 
 /// A guest record as `records.ndjson` keeps it: one flat object.
@@ -93,17 +93,6 @@ pub struct Provenance {
     pub qemu_arguments: Vec<String>,
     /// What the lab did on its own account, such as the RAM workaround.
     pub notes: Vec<String>,
-}
-
-/// How the guest's CPUs are run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Accelerator {
-    /// Hardware virtualisation.
-    Kvm,
-    /// Emulation.
-    #[default]
-    Tcg,
 }
 
 /// One moment on two clocks of the host.

@@ -4,10 +4,11 @@
 mod command;
 mod jobs;
 mod monitor;
+mod news;
 
 pub use command::{LOG_FILE, program};
 pub use jobs::LibvirtTarget;
-pub use monitor::MonitorFacts;
+pub use news::MonitorFacts;
 
 use super::vm::{CommandedVm, LastWords, QmpAnswer, Vm, VmEvent};
 use crate::lab::collect::{Desk, Finder, Links};
@@ -15,7 +16,8 @@ use crate::lab::hostclock;
 use crate::lab::rundir::RunWriter;
 use crate::record::{Command, Side};
 use command::RunningCommand;
-use monitor::{MonitorNews, Monitors};
+use monitor::Monitors;
+use news::MonitorNews;
 use serde_json::Value;
 use std::{
     collections::BTreeMap,

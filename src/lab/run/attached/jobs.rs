@@ -1,6 +1,6 @@
 //! A domain of libvirt as a monitor: its job statistics, asked again and again while there is a job, in place of QEMU's own answers.
 
-use super::monitor::{MonitorFacts, MonitorNews};
+use super::news::{MonitorFacts, MonitorNews};
 use crate::lab::hostclock;
 use crate::lab::libvirt::{Domain, JobStatistics, Virsh, job_of};
 use crate::lab::run::vm::{QmpAnswer, VmEvent};
