@@ -1,5 +1,6 @@
 //! A stock guest of a real libvirt, from the XML of docs/INSTALLING.md to the records that `sully-lab collect` keeps: nothing migrates,
-//! so nothing may be found but the load that was asked for.
+//! so nothing may be found but the load that was asked for. And one that `virsh migrate` moves to another libvirt, measured by one
+//! line of `sully-lab measure`.
 //!
 //! Needs root, Debian's libvirt-daemon and libvirt-clients, and what `tests/vm.rs` needs; without them the test skips aloud.
 #![cfg(feature = "host")]
@@ -9,13 +10,13 @@
 mod libvirt;
 mod parts;
 
-use libvirt::Libvirt;
+use libvirt::{Libvirt, pair};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -261,4 +262,81 @@ fn a_stock_guest_of_libvirt_is_told_nothing_that_did_not_happen() {
     nothing_happens(&libvirt, &lab, "");
     // Whether Linux trusts the emulated cycle counter is a matter of luck: as often it has the tick alone.
     nothing_happens(&libvirt, &lab, "tsc=unstable");
+}
+
+/// A load that dirties a little faster than the link takes it, so that auto-converge has something to do.
+const MOVED_LOAD: &str = "run -m 32M -r 20M/s -t 1 -i 100ms --report virtio --baseline 0s";
+
+/// A domain that can be migrated, with that load.
+fn moved_domain() -> String {
+    format!(
+        "<domain type='qemu'><name>{NAME}</name><memory unit='KiB'>262144</memory><vcpu>1</vcpu>
+        <os><type arch='x86_64'>hvm</type><kernel>/var/lib/libvirt/images/sully/vmlinuz</kernel>
+        <initrd>/var/lib/libvirt/images/sully/initramfs</initrd>
+        <cmdline>console=ttyS0 quiet panic=-1 -- {MOVED_LOAD}</cmdline></os><features><acpi/></features>
+        <on_reboot>destroy</on_reboot><on_crash>destroy</on_crash>
+        <devices><emulator>/var/lib/libvirt/images/sully/qemu</emulator>{}
+        <serial type='file'><source path='/var/log/libvirt/console'/></serial></devices></domain>",
+        documented("<channel")
+    )
+}
+
+/// Migrates the domain from one to the other under `sully-lab measure`; what that said, and its run directory's files.
+fn move_measured(lab: &Path, [here, there]: &[Libvirt; 2]) -> PathBuf {
+    let (xml, out, junit) = (here.path("domain.xml"), here.path("out"), here.path("junit.xml"));
+    fs::write(&xml, moved_domain()).unwrap();
+    here.virsh(&["create", xml.to_str().unwrap()]).unwrap();
+    let uri = format!("qemu:///system?socket={}", there.path("run/libvirt-sock").display());
+    let ports = there.path("lib/qemu/channel/target/*/org.sully.0").display().to_string();
+    let mut command = here.inside(Path::new("timeout"));
+    command.arg("150").arg(fs::canonicalize(lab).unwrap()).args(["measure", "--libvirt", NAME]);
+    command.args(["--guest", &ports, "--connect-to", &uri, "--wait", "60s", "--out"]).arg(&out);
+    command.arg("--junit").arg(&junit).args(["--expect", "throttle_percent > 0", "--", "virsh", "migrate"]);
+    command.args(["--live", "--auto-converge", "--bandwidth", "18", NAME, &uri]);
+    command.arg(format!("tcp://{}", pair::THERE)).arg("--unsafe");
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let said =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    println!("{said}");
+    let console = |host: &Libvirt| fs::read_to_string(host.path("log/console")).unwrap_or_default();
+    assert_eq!(output.status.code(), Some(0), "{said}\n{}\n{}", console(here), console(there));
+    let junit = fs::read_to_string(&junit).unwrap();
+    assert!(junit.contains("<testcase name=\"pages intact\"") && junit.contains("failures=\"0\""), "{junit}");
+    out.join("measure-001")
+}
+
+#[test]
+fn a_domain_that_virsh_migrates_is_measured_by_one_line() {
+    let test = "a_domain_that_virsh_migrates_is_measured_by_one_line";
+    if std::env::var_os("SULLY_TEST_LONG").is_none() {
+        return eprintln!(
+            "SKIPPED: {test}: two libvirts and a migration take more than a minute: SULLY_TEST_LONG=1"
+        );
+    }
+    let found = parts::lab_and_image().map_err(str::to_owned);
+    let (lab, hosts) = match found.and_then(|(lab, image)| Ok((lab, pair::start(&image)?))) {
+        Ok(found) => found,
+        Err(why) => return eprintln!("SKIPPED: {test}: {why}"),
+    };
+    let directory = move_measured(&lab, &hosts);
+    let run: Value = serde_json::from_slice(&fs::read(directory.join("run.json")).unwrap()).unwrap();
+    let output = Command::new(&lab).args(["report", "--json"]).arg(&directory).output().unwrap();
+    let figures = serde_json::from_slice::<Value>(&output.stdout).unwrap()[0].take();
+    let stages = figures["phases"].as_array().unwrap().iter().map(|phase| phase["name"].as_str().unwrap());
+    let stages: Vec<&str> = stages.filter(|name| *name != "blackout").collect();
+    assert_eq!(stages, ["baseline", "precopy", "after"]);
+    // A guest whose throttle delays its records cannot tell its blackout alone, and says so.
+    let blackout = &figures["blackout"];
+    assert!(blackout["estimate_ns"].is_u64() || blackout["reason"].is_string(), "{blackout}");
+    assert!(blackout["qemu_downtime_ns"].as_u64() > Some(0), "{blackout}");
+    let levels = figures["throttle"].as_array().unwrap();
+    assert!(levels.iter().any(|level| level["percent"].as_u64() >= Some(20)), "{levels:?}");
+    assert_eq!(figures["corrupt_pages"], 0, "{}", run["measured"]);
+    assert_eq!(
+        (&run["measured"]["accelerator"], &run["source"]["status"]),
+        (&"tcg".into(), &"completed".into())
+    );
+    for fault in ["holes", "doubles", "torn"] {
+        assert_eq!(run["stream"][fault], 0, "{}", run["stream"]);
+    }
 }

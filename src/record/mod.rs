@@ -3,6 +3,8 @@
 //!
 //! A field whose measurement a version does not have is absent, never zero.
 
+#[cfg(feature = "host")]
+mod accelerator;
 mod body;
 mod command;
 mod corruption;
@@ -30,6 +32,8 @@ pub mod schema;
 mod session;
 mod stall;
 
+#[cfg(feature = "host")]
+pub use accelerator::Accelerator;
 pub use body::{Body, ClockStep, Dirtied, Heartbeat, MarkNote, Phase, Reply, Status, SweepEnd};
 pub use command::{Command, LoadChange};
 pub use corruption::{Corruption, CorruptionCounts, CorruptionKind};
@@ -48,8 +52,8 @@ pub use migration::{MigrationSample, QemuBody, QemuLine, RamSample, Side};
 pub use parts::{CpuInterval, MOST_CPUS, REGION_HISTOGRAMS_BYTES, RegionInterval};
 #[cfg(feature = "host")]
 pub use run::{
-    Accelerator, Arrival, ClockPair, Milestone, MilestoneName, OtherClock, OtherMachine, Outcome, Provenance,
-    Run, StreamAudit, Verdict,
+    Arrival, ClockPair, Milestone, MilestoneName, OtherClock, OtherMachine, Outcome, Provenance, Run,
+    StreamAudit, Verdict,
 };
 pub use session::SessionId;
 pub use stall::Stall;

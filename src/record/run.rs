@@ -1,6 +1,6 @@
 //! One run of a scenario, whole: `run.json`, and the stamp each guest record gets on arrival.
 
-use super::{CycleFigures, ForkFigures, Measured, MigrationSample, Record, SCHEMA, Side};
+use super::{Accelerator, CycleFigures, ForkFigures, Measured, MigrationSample, Record, SCHEMA, Side};
 use serde::{Deserialize, Serialize};
 
 /// A guest record as `records.ndjson` keeps it: one flat object.
@@ -41,7 +41,7 @@ pub struct Run {
     pub cycles: Vec<CycleFigures>,
     /// Who migrated, of a run that was only measured; absent where the lab did it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub measured: Option<Measured>,
+    pub measured: Option<Box<Measured>>,
     /// How it ended.
     pub verdict: Verdict,
 }
@@ -131,17 +131,6 @@ pub struct OtherClock {
     pub error_ns: u64,
     /// The shortest round trip to it that was seen.
     pub round_trip_ns: u64,
-}
-
-/// How the guest's CPUs are run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Accelerator {
-    /// Hardware virtualisation.
-    Kvm,
-    /// Emulation.
-    #[default]
-    Tcg,
 }
 
 /// One moment on two clocks of the host.

@@ -114,6 +114,7 @@ fn blackout(arrivals: &[Arrival], stop: &QmpEvent, resume: &QmpEvent) -> Blackou
         source: None,
         destination: None,
         cycles: Vec::new(),
+        measured: None,
         verdict: Verdict { outcome: Outcome::Passed, reasons: Vec::new() },
     };
     let dir = tempfile::tempdir().unwrap();

@@ -3,6 +3,8 @@
 //! They see their own `/etc/libvirt`, `/var/lib/libvirt` and `/run`, no network, no D-Bus and no KVM, and they and their domains are
 //! ended by the kernel when the test ends, however it does.
 
+pub mod pair;
+
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -19,9 +21,9 @@ const VIRSH_LIMIT_S: &str = "30";
 const HOST: &str = r#"
 set -eu
 mount --make-rprivate /
-hostname sully-libvirt
+hostname "$2"
 cd "$1"
-mkdir dev etc cache log
+mkdir dev etc cache log run
 mount -t tmpfs none dev
 for node in null zero full random urandom tty; do
     : >"dev/$node"
@@ -32,11 +34,13 @@ mount -t devpts -o newinstance,ptmxmode=0666 none dev/pts
 ln -s pts/ptmx dev/ptmx
 mount --rbind dev /dev
 mount -t tmpfs none /run
-printf '127.0.0.1 localhost sully-libvirt\n' >hosts
+printf '127.0.0.1 localhost\n%s\n' "$3" >hosts
 mount --bind hosts /etc/hosts
 printf '%s\n' 'namespaces = []' 'security_driver = "none"' >etc/qemu.conf
 id -u libvirt-qemu >/dev/null 2>&1 || printf '%s\n' 'user = "root"' 'group = "root"' >>etc/qemu.conf
-mkdir -p lib/qemu /etc/libvirt /var/lib/libvirt /var/log/libvirt /var/cache/libvirt
+printf 'host_uuid = "%s"\n' "$4" >etc/libvirtd.conf
+mkdir -p lib/qemu /etc/libvirt /var/lib/libvirt /var/log/libvirt /var/cache/libvirt /run/libvirt
+mount --bind run /run/libvirt
 mount --bind etc /etc/libvirt
 mount --bind lib /var/lib/libvirt
 mount --bind log /var/log/libvirt
@@ -44,6 +48,20 @@ mount --bind cache /var/cache/libvirt
 exec >daemons.log 2>&1
 setpriv --pdeathsig KILL unshare --pid --fork --kill-child=KILL --mount-proc sh -c 'virtlogd & libvirtd & wait'
 "#;
+
+/// What a host is called, by itself and by libvirt, and whom it knows.
+pub struct Host<'a> {
+    pub name: &'a str,
+    pub hosts: &'a str,
+    pub uuid: &'a str,
+}
+
+/// The only host there is.
+const ALONE: Host<'_> = Host {
+    name: "sully-libvirt",
+    hosts: "127.0.0.1 sully-libvirt",
+    uuid: "6d7c4f4e-0000-4000-8000-000000000001",
+};
 
 /// The daemons; they end with it.
 pub struct Libvirt {
@@ -57,6 +75,16 @@ impl Libvirt {
     /// # Errors
     /// Why this machine cannot: the reason for a skip.
     pub fn start(image: &Path) -> Result<Self, String> {
+        let mut libvirt = Self::begin(image, &ALONE)?;
+        libvirt.wait_for_answer()?;
+        Ok(libvirt)
+    }
+
+    /// Starts the daemons of a host.
+    ///
+    /// # Errors
+    /// Why this machine cannot.
+    pub fn begin(image: &Path, host: &Host<'_>) -> Result<Self, String> {
         if fs::metadata("/proc/self").unwrap().uid() != 0 {
             return Err("libvirt's system daemons need root".into());
         }
@@ -87,13 +115,16 @@ impl Libvirt {
         }
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "unshare", "-m", "-u", "-i", "-n", "sh", "-c", HOST, "sh"]);
-        let host = command.arg(directory.path()).stdin(Stdio::null()).spawn().unwrap();
-        let mut libvirt = Self { host, directory };
-        libvirt.wait_for_answer()?;
-        Ok(libvirt)
+        command.arg(directory.path()).args([host.name, host.hosts, host.uuid]);
+        let host = command.stdin(Stdio::null()).spawn().unwrap();
+        Ok(Self { host, directory })
     }
 
-    fn wait_for_answer(&mut self) -> Result<(), String> {
+    /// Waits until they answer.
+    ///
+    /// # Errors
+    /// They cannot be started here.
+    pub fn wait_for_answer(&mut self) -> Result<(), String> {
         let begun = Instant::now();
         while let Err(why) = self.virsh(&["version"]) {
             let said = fs::read_to_string(self.path("daemons.log"));
@@ -108,6 +139,11 @@ impl Libvirt {
             thread::sleep(Duration::from_millis(200));
         }
         Ok(())
+    }
+
+    /// Its first process.
+    pub fn id(&self) -> u32 {
+        self.host.id()
     }
 
     /// A file of the test.

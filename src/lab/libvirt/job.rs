@@ -27,19 +27,23 @@ const NAMES: [(&str, &str, bool); 12] = [
     ("memory_page_size", "page-size", true),
 ];
 
+/// libvirt's numbers of the operations that migrate a domain to this host, and from it.
+const MIGRATIONS: [&str; 2] = ["4", "5"];
+
 /// What virsh printed; a line that is no number with a name is passed over.
 pub fn job_of(text: &str) -> JobStatistics {
     let pairs = text.lines().filter_map(|line| line.split_once(':'));
     let pairs: Vec<(&str, &str)> = pairs.map(|(name, value)| (name.trim(), value.trim())).collect();
     let find = |name: &str| pairs.iter().find(|(own, _)| *own == name).map(|(_, value)| *value);
     let status = match find("Job type") {
-        Some("Unbounded" | "Bounded") => "active",
-        Some("Completed") => "completed",
-        Some("Failed") => "failed",
-        Some("Cancelled") => "cancelled",
+        // With --rawstats virsh prints the number of libvirt's enumeration.
+        Some("1" | "2" | "Unbounded" | "Bounded") => "active",
+        Some("3" | "Completed") => "completed",
+        Some("4" | "Failed") => "failed",
+        Some("5" | "Cancelled") => "cancelled",
         _ => return JobStatistics::None,
     };
-    if find("Operation").is_some_and(|operation| !operation.contains("migration")) {
+    if find("operation").is_some_and(|operation| !MIGRATIONS.contains(&operation)) {
         return JobStatistics::None;
     }
     let number = |name: &str| find(name)?.split_whitespace().next()?.parse::<u64>().ok();
@@ -74,7 +78,7 @@ mod tests {
     use super::*;
     use crate::record::MigrationSample;
 
-    const RUNNING: &str = "Job type:         Unbounded   \n\n  operation: 5\n  time_elapsed: 1234\n  downtime: 300\n  memory_total: 1048576
+    const RUNNING: &str = "Job type: 2\n\noperation: 5\n  time_elapsed: 1234\n  downtime: 300\n  memory_total: 1048576
   memory_processed: 4096\n  memory_remaining: 2048\n  memory_dirty_rate: 77\n  memory_iteration: 3\n  memory_bps: 1000000
   auto_converge_throttle: 20\n  setup_time: 5\n";
 
@@ -97,15 +101,15 @@ mod tests {
 
     #[test]
     fn one_that_is_over_has_its_downtime_and_no_throttle() {
-        let over = sample(&RUNNING.replace("Unbounded", "Completed"));
+        let over = sample(&RUNNING.replace("type: 2", "type: 3"));
         assert_eq!((over.status.as_deref(), over.downtime_ms), (Some("completed"), Some(300)));
         assert_eq!(over.cpu_throttle_percent, None);
     }
 
     #[test]
     fn no_job_and_another_job_are_no_migration() {
-        assert_eq!(job_of("Job type:         None        \n"), JobStatistics::None);
-        assert_eq!(job_of("Job type: Unbounded\nOperation: Snapshot\n"), JobStatistics::None);
+        assert_eq!(job_of("Job type: 0\n\n"), JobStatistics::None);
+        assert_eq!(job_of("Job type: 2\noperation: 6\n"), JobStatistics::None);
         assert_eq!(job_of(""), JobStatistics::None);
     }
 }

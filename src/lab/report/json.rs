@@ -75,7 +75,7 @@ impl<'a> RunFigures<'a> {
             verdict: (is_driven && !data.audit.claims.verdict).then_some(&data.run.verdict),
             provenance: is_driven.then_some(&data.run.provenance),
             session: data.session.as_ref().filter(|_| !is_driven),
-            measured: data.run.measured.as_ref(),
+            measured: data.run.measured.as_deref(),
             stream: &data.run.stream,
             contradictions: data.audit.sentences().collect(),
             corruptions: &data.records.corruptions,

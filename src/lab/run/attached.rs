@@ -4,10 +4,11 @@
 mod command;
 mod jobs;
 mod monitor;
+mod news;
 
 pub use command::{LOG_FILE, program};
 pub use jobs::LibvirtTarget;
-pub use monitor::MonitorFacts;
+pub use news::MonitorFacts;
 
 use super::vm::{CommandedVm, LastWords, QmpAnswer, Vm, VmEvent};
 use crate::lab::collect::{Desk, Finder, Links};
@@ -15,7 +16,8 @@ use crate::lab::hostclock;
 use crate::lab::rundir::RunWriter;
 use crate::record::{Command, Side};
 use command::RunningCommand;
-use monitor::{MonitorNews, Monitors};
+use monitor::Monitors;
+use news::MonitorNews;
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -160,7 +162,7 @@ impl Vm for AttachedVm {
                 Some(event) = ended.1.recv() => return event,
                 _ = tick.tick() => {
                     self.ticks += 1;
-                    if self.ticks % LOOK_TICKS == 0 {
+                    if self.ticks.is_multiple_of(LOOK_TICKS) {
                         self.look();
                     }
                     return VmEvent::Tick;

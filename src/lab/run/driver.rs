@@ -58,7 +58,8 @@ pub struct VmDriver {
     /// When somebody began to migrate an attached guest, or could.
     started_ns: Option<u64>,
     /// Whoever did is through, and how the command for it ended.
-    observed: Option<Option<CommandEnd>>,
+    is_observed: bool,
+    command_end: Option<CommandEnd>,
     /// What an attached guest found when it looked at every page, or why that is not known.
     pages: Option<Result<PageVerdict, String>>,
     /// What holds the load at its share of the link, where it is tied to it.
@@ -94,7 +95,8 @@ impl VmDriver {
             corrupt_pages: 0,
             is_attached: false,
             started_ns: None,
-            observed: None,
+            is_observed: false,
+            command_end: None,
             pages: None,
             link_rate: None,
             now_ns: boot_ns,
@@ -256,7 +258,7 @@ impl VmDriver {
     /// What the guest does at present is to the migration.
     fn stretch(&self, side: Side) -> Stretch {
         match &self.stage {
-            _ if side == Side::Destination || self.observed.is_some() => Stretch::After,
+            _ if side == Side::Destination || self.is_observed => Stretch::After,
             VmStage::Observing { observer } if observer.has_command() => Stretch::During,
             _ if self.has(MilestoneName::Migrate) => Stretch::During,
             _ => Stretch::Before,

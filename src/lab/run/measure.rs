@@ -92,7 +92,7 @@ pub async fn measure_guest(
     watch.show(&Status::step("attaching"));
     let played = Box::pin(watched(request, vm, VmDriver::attached(clock.mono_ns), &mut account, watch)).await;
     let facts = facts.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    finish(request, account, clock, &played, facts)
+    Ok(finish(request, account, clock, &played, facts))
 }
 
 /// The domain that is meant, where one is.
@@ -174,21 +174,27 @@ fn run_obstacle(obstacle: Obstacle, driver: &VmDriver, ports: Vec<String>) -> Ru
     }
 }
 
-fn finish(
+pub(super) fn finish(
     request: &MeasureRequest,
     mut account: Account,
     clock: crate::record::ClockPair,
     watched: &Watched,
     facts: AttachedFacts,
-) -> anyhow::Result<RunResult> {
+) -> RunResult {
     let Watched { driver, error, last, .. } = watched;
     let failed = driver.command_end().filter(|end| !end.is_good());
     let failed = failed.map(|end| command_failed(end, &facts.last_lines));
+    let found = driver.pages().and_then(|pages| pages.as_ref().ok()).map_or(0, |pages| pages.corrupt);
+    let is_named = !driver.guest().corruptions.is_empty() || driver.guest().end.is_some();
+    let unnamed =
+        (found > 0 && !is_named).then(|| format!("the guest found {found} corrupt pages, and named none"));
+    let failed: Vec<String> = failed.into_iter().chain(unnamed).collect();
     let error = match (error, failed) {
-        (Some(RunObstacle::Judged(sentences)), Some(failed)) => {
-            Some(RunObstacle::Judged([vec![failed], sentences.clone()].concat()))
+        (error, failed) if failed.is_empty() => error.clone(),
+        (Some(RunObstacle::Judged(sentences)), failed) => {
+            Some(RunObstacle::Judged([failed, sentences.clone()].concat()))
         }
-        (None, Some(failed)) => Some(RunObstacle::Judged(vec![failed])),
+        (None, failed) => Some(RunObstacle::Judged(failed)),
         (error, _) => error.clone(),
     };
     // A guest that ends when its own time is over has done what it was to.
@@ -219,10 +225,10 @@ fn finish(
         source,
         destination,
         cycles: Vec::new(),
-        measured: Some(measured(request, watched, facts)),
+        measured: Some(Box::new(measured(request, watched, facts))),
         verdict,
     };
-    Ok(conclude(account, run))
+    conclude(account, run)
 }
 
 /// The command's own failure, with its last words.

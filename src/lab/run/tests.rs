@@ -4,6 +4,7 @@ mod booting;
 mod cycling;
 mod ending;
 mod link;
+mod measuring;
 mod migrating;
 mod postcopy;
 mod records;

@@ -1,6 +1,6 @@
 //! A domain of libvirt as a monitor: its job statistics, asked again and again while there is a job, in place of QEMU's own answers.
 
-use super::monitor::{MonitorFacts, MonitorNews};
+use super::news::{MonitorFacts, MonitorNews};
 use crate::lab::hostclock;
 use crate::lab::libvirt::{Domain, JobStatistics, Virsh, job_of};
 use crate::lab::run::vm::{QmpAnswer, VmEvent};
@@ -11,6 +11,9 @@ use tokio::{sync::mpsc, time};
 
 /// How often libvirt is asked: each time a virsh is started.
 const ASK: Duration = Duration::from_millis(300);
+
+/// How often the last figures of a migration that is no more under way are asked for.
+const TRIES: u32 = 10;
 
 /// A domain, and where libvirt can be asked about it.
 #[derive(Debug, Clone)]
@@ -31,14 +34,18 @@ pub async fn attend(target: LibvirtTarget, teller: mpsc::UnboundedSender<Monitor
     let version = version.unwrap_or_default().to_owned();
     let accelerator = target.domain.accelerator;
     let _ = teller.send(MonitorNews::Answers(MonitorFacts { name, version, accelerator }));
-    let (mut said, mut is_under_way) = (Value::Null, false);
+    let (mut said, mut owed) = (Value::Null, 0);
     loop {
         let job = target.job(&["--rawstats"], &target.here).await;
         let job = match job {
-            None if is_under_way => target.last().await,
+            None if owed > 0 => target.last().await,
             job => job,
         };
-        is_under_way = job.as_ref().is_some_and(|answer| answer["status"] == "active");
+        owed = match &job {
+            Some(answer) if answer["status"] == "active" => TRIES,
+            Some(_) => 0,
+            None => owed.saturating_sub(1),
+        };
         if let Some(answer) = job.filter(|answer| *answer != said) {
             said.clone_from(&answer);
             let (side, command, host_ns) = (Side::Source, "query-migrate", hostclock::mono_ns());

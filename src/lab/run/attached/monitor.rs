@@ -1,6 +1,7 @@
 //! What QEMU is heard through: asked what changes nothing, and only that.
 
 use super::jobs::{self, LibvirtTarget};
+use super::news::{MonitorFacts, MonitorNews};
 use crate::lab::hostclock;
 use crate::lab::qmp::{Qmp, QmpEvent};
 use crate::lab::run::vm::{QmpAnswer, VmEvent};
@@ -23,33 +24,7 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 /// How long to wait before the next try.
 const RETRY: Duration = Duration::from_millis(500);
 /// QEMU may stand still when it switches: so long an answer is waited for.
-const ANSWER_LIMIT: Duration = Duration::from_secs(60);
-
-/// A monitor that answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MonitorFacts {
-    /// What it is called: its socket.
-    pub name: String,
-    /// QEMU's version as it says it; empty where it does not.
-    pub version: String,
-    /// How the guest's CPUs are run.
-    pub accelerator: Option<Accelerator>,
-}
-
-/// What a monitor has to tell.
-pub enum MonitorNews {
-    /// Something happened to the VM.
-    Happened(VmEvent),
-    /// It answers.
-    Answers(MonitorFacts),
-    /// It is of no use at present.
-    Trouble {
-        /// Which.
-        name: String,
-        /// Why.
-        why: String,
-    },
-}
+const ANSWER_LIMIT: Duration = Duration::from_mins(1);
 
 /// All monitors of a VM.
 pub struct Monitors {

@@ -87,12 +87,11 @@ impl VmDriver {
         if !(observed || out_of_time || self.guest.end.is_some()) {
             return;
         }
-        match settled_at_ns {
-            Some(at_ns) => self.milestone(MilestoneName::Settled, at_ns),
-            None => {
-                let name = if self.is_attached { "--settle" } else { "migration.settle" };
-                self.notes.push(not_settled(name, limit, &self.guest.away));
-            }
+        if let Some(at_ns) = settled_at_ns {
+            self.milestone(MilestoneName::Settled, at_ns);
+        } else {
+            let name = if self.is_attached { "--settle" } else { "migration.settle" };
+            self.notes.push(not_settled(name, limit, &self.guest.away));
         }
         self.over(Ok(()));
     }

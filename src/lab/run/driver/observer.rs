@@ -137,9 +137,12 @@ impl Observer {
 
     /// Whether QEMU has only just said that all was through.
     fn lacks_figures(&self) -> bool {
+        let is_recent = |at_ns: u64| self.now_ns.saturating_sub(at_ns) < FIGURES_LIMIT.0;
         let has_downtime = self.last[0].as_ref().is_some_and(|sample| sample.downtime_ms > Some(0));
         let said_ns = self.said.as_ref().map(|(.., at_ns)| *at_ns);
-        !has_downtime && said_ns.is_some_and(|at_ns| self.now_ns.saturating_sub(at_ns) < FIGURES_LIMIT.0)
+        // Of a domain that has left, libvirt tells that all was through when somebody asks where it went.
+        let left_ns = self.command.filter(|_| self.has_begun && said_ns.is_none()).map(|end| end.host_ns);
+        !has_downtime && said_ns.max(left_ns).is_some_and(is_recent)
     }
 
     /// What is known of the migration in the end, where QEMU was heard; milestones that only the command tells are added.
@@ -156,9 +159,10 @@ impl Observer {
         }
         let Self { has_begun, said, has_moved, postcopy, peak_throttle_percent, last, milestones, .. } = self;
         // A QEMU that the guest has left may be ended before it can say that all was through.
-        let unsaid = || match has_moved && (is_good || !self.plan.has_command) {
-            true => (MigrationResult::Completed, None),
-            false => (MigrationResult::Failed, Some("QEMU did not say that it was complete".to_owned())),
+        let is_through = has_moved && (is_good || !self.plan.has_command);
+        let unsaid = || {
+            let why = "QEMU did not say that it was complete".to_owned();
+            if is_through { (MigrationResult::Completed, None) } else { (MigrationResult::Failed, Some(why)) }
         };
         let (result, reason) = said.map_or_else(unsaid, |(result, reason, _)| (result, reason));
         let [source, destination] = last;

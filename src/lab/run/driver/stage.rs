@@ -45,10 +45,9 @@ impl VmStage {
         match self {
             Self::Idle => "",
             Self::Booting { .. } => "booting",
-            Self::Baseline { .. } => "measuring the baseline",
             Self::Attaching { .. } => "waiting for the guest",
             Self::Steadying { steady_ns: None, .. } => "waiting for a steady load",
-            Self::Steadying { .. } => "measuring the baseline",
+            Self::Baseline { .. } | Self::Steadying { .. } => "measuring the baseline",
             Self::Observing { observer } if observer.is_commanded() => "running the command",
             Self::Observing { .. } => "watching",
             Self::Sweeping { .. } => "looking at every page",

@@ -68,8 +68,8 @@ impl VmDriver {
     }
 
     /// How the command ended that migrated the guest, where it did.
-    pub fn command_end(&self) -> Option<CommandEnd> {
-        self.observed.flatten()
+    pub const fn command_end(&self) -> Option<CommandEnd> {
+        self.command_end
     }
 
     /// Whether the guest came out on another socket than it began on.
@@ -159,7 +159,7 @@ impl VmDriver {
 
     /// What was observed is over: what is known of it goes where that of a migration of the lab's own goes.
     pub(super) fn observed(&mut self, observer: Observer) {
-        self.observed = Some(observer.command());
+        (self.is_observed, self.command_end) = (true, observer.command());
         let (end, milestones) = observer.conclude();
         self.migration = end;
         for milestone in milestones {
