@@ -10,7 +10,7 @@ use super::table::Table;
 use crate::clock::{Clock, Monotonic};
 use crate::engine::Snapshot;
 use crate::plan::Checked;
-use crate::port::{Port, PortError, Sent, Target};
+use crate::port::{Port, PortError, Sent, Target, Token};
 use crate::record::{Body, End, EndReason};
 use crate::units::Nanos;
 use nix::poll::{PollFd, PollFlags, ppoll};
@@ -48,9 +48,9 @@ impl Audience {
     ///
     /// # Errors
     /// When one of them cannot be opened.
-    pub fn open(targets: &[Target]) -> Result<Opened, PortError> {
+    pub fn open(targets: &[Target], token: Option<&Token>) -> Result<Opened, PortError> {
         let id = new_session();
-        let open = |target| Port::open(target).map(|port| (port, Session::new(id)));
+        let open = |target| Port::open_with(target, token).map(|port| (port, Session::new(id)));
         let overwritten: Vec<String> = targets.iter().filter_map(overwritten).collect();
         let streams = targets.iter().map(open).collect::<Result<Vec<_>, _>>()?;
         for sentence in &overwritten {
@@ -161,7 +161,7 @@ impl Audience {
             let mut waiting = false;
             for stream in &mut self.streams {
                 match stream.finish(now_ns) {
-                    Ok(done) => waiting |= !done && stream.has_reader(),
+                    Ok(done) => waiting |= !done && stream.is_awaited(),
                     Err(error) => failure = failure.or(Some(error.to_string())),
                 }
             }

@@ -293,10 +293,11 @@ fn oom() -> Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     fn findings(plan: Plan, targets: &[&str]) -> Findings {
         let targets = targets.iter().map(|text| text.parse().unwrap()).collect();
-        check(&Options { plan, targets }).unwrap()
+        check(&Options { plan, targets, token: None, labels: BTreeMap::new() }).unwrap()
     }
 
     fn text(plan: Plan, targets: &[&str]) -> String {

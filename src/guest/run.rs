@@ -12,13 +12,13 @@ use super::{beat::Beat, session::Asked};
 use crate::clock::{Clock, Monotonic, cycles, realtime_ns};
 use crate::engine::{Engine, EngineError, Snapshot, come_before_writers};
 use crate::plan::{self, Checked, Plan};
-use crate::port::Target;
+use crate::port::{Target, Token};
 use crate::probe::{self, ClocksourceWatch, DisruptionProbe, PtpProbe, clocksource};
 use crate::record::{
     Body, ClockStep, Corruption, Dirtied, End, EndReason, Gap, Heartbeat, Phase, Stall, SweepEnd,
 };
 use crate::units::Nanos;
-use std::{panic::resume_unwind, rc::Rc, thread};
+use std::{collections::BTreeMap, panic::resume_unwind, rc::Rc, thread};
 
 /// What a run is told.
 #[derive(Debug, Clone)]
@@ -27,6 +27,10 @@ pub struct Options {
     pub plan: Plan,
     /// Where to report; none means a table on the terminal.
     pub targets: Vec<Target>,
+    /// What both ends of a network connection know.
+    pub token: Option<Token>,
+    /// What the VM is called by whoever runs it.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// How often the clocks go to the host.
@@ -49,29 +53,30 @@ pub fn run(options: &Options) -> Result<End, RunError> {
     let cpus = probe::cpus()?;
     thread::scope(|scope| {
         let name = "sully-run".to_owned();
-        let perform = || perform(checked, &cpus, &options.targets, signals);
+        let perform = || perform(checked, &cpus, options, signals);
         let run = thread::Builder::new().name(name.clone()).spawn_scoped(scope, perform);
         let run = run.map_err(|cause| EngineError::Spawn { name, cause })?;
         run.join().unwrap_or_else(|panic| resume_unwind(panic))
     })
 }
 
-fn perform(checked: Checked, cpus: &[u32], targets: &[Target], signals: Signals) -> Result<End, RunError> {
-    let mut run = begin(checked, cpus, targets, signals)?;
+fn perform(checked: Checked, cpus: &[u32], options: &Options, signals: Signals) -> Result<End, RunError> {
+    let mut run = begin(checked, cpus, options, signals)?;
     let ending = run.work();
     Ok(run.finish(ending))
 }
 
 /// What it takes of the stack is not to lie between frames that are dirtied each interval.
 #[inline(never)]
-fn begin(checked: Checked, cpus: &[u32], targets: &[Target], signals: Signals) -> Result<Box<Run>, RunError> {
-    let opened = Audience::open(targets)?;
+fn begin(checked: Checked, cpus: &[u32], options: &Options, signals: Signals) -> Result<Box<Run>, RunError> {
+    let opened = Audience::open(&options.targets, options.token.as_ref())?;
     let mut engine = filling::start(&checked, cpus, &signals)?;
     let crowded = plan::crowded(checked.threads, u32::try_from(cpus.len()).unwrap_or(u32::MAX));
     for warning in engine.warning().into_iter().chain(crowded.as_deref()) {
         boot::announce(warning);
     }
-    let first = hello(&checked, cpus, engine.facts());
+    let mut first = hello(&checked, cpus, engine.facts());
+    first.labels.clone_from(&options.labels);
     if let Some(coarseness) = coarseness(&first.clock) {
         boot::announce(&coarseness);
     }

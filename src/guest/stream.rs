@@ -157,12 +157,21 @@ impl Stream {
         !self.failed && self.port.has_reader()
     }
 
+    /// Whether somebody reads, or is expected back: connections over a network break, and that is no end.
+    pub fn is_awaited(&self) -> bool {
+        self.has_reader() || (!self.failed && self.port.is_expected())
+    }
+
     /// What to wait for. A port nobody reads is not waited for: it would report its hang-up without end.
     pub fn interest(&mut self) -> Option<(BorrowedFd<'_>, PollFlags)> {
+        let is_empty = self.session.outbox().is_empty();
+        if self.port.is_connecting() && !is_empty {
+            return self.port.pollable().map(|fd| (fd, PollFlags::POLLOUT));
+        }
         if self.failed || !self.port.has_reader() {
             return None;
         }
-        let writes = if self.session.outbox().is_empty() { PollFlags::empty() } else { PollFlags::POLLOUT };
+        let writes = if is_empty { PollFlags::empty() } else { PollFlags::POLLOUT };
         self.port.pollable().map(|fd| (fd, writes | PollFlags::POLLIN))
     }
 }
