@@ -152,14 +152,21 @@ impl Audience {
         let _ = ppoll(&mut fds, Some(TimeSpec::from_duration(Nanos(left_ns).into())), None);
     }
 
+    /// Whether a host that spoke over a network is to have everything.
+    pub fn expects_hosts(&self) -> bool {
+        self.streams.iter().any(Stream::is_expected)
+    }
+
     /// Sends what is left to everybody who reads, until `limit_ns` or a further signal. The first target that could
     /// not take it, and why; that nobody reads a VM's port is only said.
-    pub fn flush(&mut self, signals: &Signals, limit_ns: u64) -> Option<String> {
+    pub fn flush(&mut self, signals: &Signals, desk: &mut Desk, limit_ns: u64) -> Option<String> {
         let mut failure = None;
         loop {
             let now_ns = Monotonic.now_ns();
             let mut waiting = false;
             for stream in &mut self.streams {
+                // What it hears is what the host has, or wants again; an error is the next one's, too.
+                let _ = stream.hear_last(now_ns, desk);
                 match stream.finish(now_ns) {
                     Ok(done) => waiting |= !done && stream.is_awaited(),
                     Err(error) => failure = failure.or(Some(error.to_string())),

@@ -7,36 +7,24 @@ use super::desk::Desk;
 use super::error::RunError;
 use super::filling;
 use super::hello::{coarseness, hello};
+use super::options::Options;
 use super::signals::Signals;
 use super::{beat::Beat, session::Asked};
 use crate::clock::{Clock, Monotonic, cycles, realtime_ns};
 use crate::engine::{Engine, EngineError, Snapshot, come_before_writers};
-use crate::plan::{self, Checked, Plan};
-use crate::port::{Target, Token};
+use crate::plan::{self, Checked};
 use crate::probe::{self, ClocksourceWatch, DisruptionProbe, PtpProbe, clocksource};
 use crate::record::{
     Body, ClockStep, Corruption, Dirtied, End, EndReason, Gap, Heartbeat, Phase, Stall, SweepEnd,
 };
 use crate::units::Nanos;
-use std::{collections::BTreeMap, panic::resume_unwind, rc::Rc, thread};
-
-/// What a run is told.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// What to do.
-    pub plan: Plan,
-    /// Where to report; none means a table on the terminal.
-    pub targets: Vec<Target>,
-    /// What both ends of a network connection know.
-    pub token: Option<Token>,
-    /// What the VM is called by whoever runs it.
-    pub labels: BTreeMap<String, String>,
-}
+use std::{panic::resume_unwind, rc::Rc, thread};
 
 /// How often the clocks go to the host.
 const HEARTBEAT: Nanos = Nanos::from_ms(100);
-/// How long the last records may take to go out to a slow reader.
+/// How long the last records may take to go out to a slow reader, or until a host that went away has come again.
 const FLUSH_LIMIT: Nanos = Nanos::from_secs(5);
+const RETURN_LIMIT: Nanos = Nanos::from_secs(15);
 /// Looking at everything takes a few ms on the slowest machine: after so long the VM was stopped meanwhile, ns.
 const STOPPED_NS: u64 = 50_000_000;
 
@@ -337,8 +325,9 @@ impl Run {
         self.report_finds(last.at_ns);
         self.audience.offer_interval(&last, &self.plan, &self.phase);
         let mut end = self.audience.end(&last, reason, detail);
-        let limit_ns = Monotonic.now_ns().saturating_add(FLUSH_LIMIT.0);
-        if let Some(failure) = self.audience.flush(&self.signals, limit_ns)
+        let limit = if self.audience.expects_hosts() { RETURN_LIMIT } else { FLUSH_LIMIT };
+        let limit_ns = Monotonic.now_ns().saturating_add(limit.0);
+        if let Some(failure) = self.audience.flush(&self.signals, &mut self.desk, limit_ns)
             && end.reason != EndReason::ReportFailed
         {
             (end.reason, end.detail) = (EndReason::ReportFailed, Some(failure));

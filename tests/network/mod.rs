@@ -137,10 +137,10 @@ impl Guest {
         self.0.end()
     }
 
-    /// Everything it had to say was taken. A busy machine's timers may be coarse, and it says so.
+    /// Everything it had to say was taken. A busy machine may have coarse timers and do less than the load, and it says so.
     pub fn ends_well(self) {
         let (code, said) = self.end();
-        assert_eq!(code, Some(0), "{said}");
+        assert!(matches!(code, Some(0 | 3)) && !said.contains("report target"), "{code:?} {said}");
     }
 }
 
@@ -175,10 +175,10 @@ impl Kept {
     /// Every session is there from its first record to its last, each record once. How many sessions there are.
     pub fn assert_whole(mut self) -> usize {
         for (session, records) in &mut self.0 {
+            let came = records.clone();
             records.sort();
-            let numbers: Vec<u64> = records.iter().map(|(seq, _)| *seq).collect();
-            let all: Vec<u64> = (0..numbers.len() as u64).collect();
-            assert_eq!(numbers, all, "{}", session.display());
+            let is_whole = records.iter().zip(0..).all(|((seq, _), number)| *seq == number);
+            assert!(is_whole, "{}, as they came: {came:?}", session.display());
             assert_eq!(records.last().map(|(_, name)| name.as_str()), Some("end"), "{}", session.display());
         }
         assert!(!self.0.is_empty(), "no session");

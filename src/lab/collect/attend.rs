@@ -67,7 +67,9 @@ pub async fn attend(
         };
         desk.connection(&path, true);
         let mut talk = Talk::begin(Arc::clone(&desk), socket, hostclock::mono_ns());
-        token.iter().for_each(|token| present(token, talk.out()));
+        if let Some(token) = &token {
+            present(token, talk.out());
+        }
         socket = serve(&stream, talk, &mut inputs).await;
         desk.connection(&path, false);
         // One who accepts only to close again is not run after.

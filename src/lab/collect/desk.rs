@@ -2,7 +2,7 @@
 
 mod keep;
 mod one_vm;
-mod visitors;
+mod welcome;
 
 use super::family::{Family, Home, ToSync, WENT_BACK};
 use super::findings::Findings;
@@ -16,6 +16,7 @@ use super::request::Request;
 use super::store::Fit;
 use super::track::Seen;
 use super::view::View;
+use super::visitors::Visitors;
 use super::vm::Vm;
 use crate::record::{Arrival, SessionId, Side};
 use anyhow::Context;
@@ -51,7 +52,7 @@ struct Inner {
     /// How many connections were ever made.
     connections: u64,
     /// What is known of those who come by themselves.
-    visitors: visitors::Visitors,
+    visitors: Visitors,
     /// New records, for whoever takes them as they come; none where nobody does.
     fresh: Option<Vec<Arrival>>,
     /// The first write that failed.

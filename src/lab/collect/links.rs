@@ -30,6 +30,7 @@ impl Links {
     }
 
     /// Says `token` first wherever it connects to over a network.
+    #[must_use]
     pub fn with_token(mut self, token: Option<Token>) -> Self {
         self.token = token;
         self

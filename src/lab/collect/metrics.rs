@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 
 /// Whose figure it is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Vm {
+struct VmLabels {
     vm: String,
     socket: String,
     session: String,
@@ -113,14 +113,14 @@ pub async fn serve(listener: TcpListener, desk: Arc<Desk>) {
 fn exposition(views: &[View]) -> String {
     let mut registry = Registry::default();
     for (name, help, figure) in GAUGES {
-        let family = Family::<Vm, Figure>::default();
+        let family = Family::<VmLabels, Figure>::default();
         for (view, value) in views.iter().filter_map(|view| Some((view, figure(view)?))) {
             family.get_or_create(&vm(view)).set(value);
         }
         registry.register(name, help, family);
     }
     for (name, help, figure) in TOTALS {
-        let family = Family::<Vm, Total>::default();
+        let family = Family::<VmLabels, Total>::default();
         for (view, value) in views.iter().filter_map(|view| Some((view, figure(view)?))) {
             family.get_or_create(&vm(view)).inc_by(value);
         }
@@ -129,7 +129,7 @@ fn exposition(views: &[View]) -> String {
     let stalls = Family::<Stall, Total>::default();
     for view in views {
         for (class, ms) in &view.stall_ms {
-            let Vm { vm, socket, session, hostname } = vm(view);
+            let VmLabels { vm, socket, session, hostname } = vm(view);
             let stall = Stall { vm, socket, session, hostname, class: class.clone() };
             stalls.get_or_create(&stall).inc_by(ms / 1e3);
         }
@@ -149,8 +149,8 @@ fn exposition(views: &[View]) -> String {
     text
 }
 
-fn vm(view: &View) -> Vm {
-    Vm {
+fn vm(view: &View) -> VmLabels {
+    VmLabels {
         vm: view.name_of_vm(),
         socket: view.socket.clone(),
         session: view.life.clone(),

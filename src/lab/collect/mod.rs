@@ -34,6 +34,7 @@ mod sync;
 mod talk;
 mod track;
 mod view;
+mod visitors;
 mod vm;
 
 pub use called::{called, is_called, libvirt_patterns};

@@ -1,6 +1,5 @@
-//! Guests that come by themselves: each connection is one, and the session tells who it is.
+//! A guest that comes by itself is taken in, and forgotten once its session speaks elsewhere.
 
-use super::super::findings::{Findings, Trouble};
 use super::super::request::Request;
 use super::super::vm::Vm;
 use super::{Desk, REQUESTS_LIMIT};
@@ -8,49 +7,8 @@ use crate::record::Side;
 use std::path::{Path, PathBuf};
 use tokio::sync::mpsc;
 
-/// The most directories that all of them may bring together.
-const DIRS_LIMIT: usize = 4096;
 /// Of how many is remembered what they were, once they have gone.
 const GONE_LIMIT: usize = 1024;
-
-/// What is known of all of them.
-#[derive(Debug, Default)]
-pub struct Visitors {
-    came: u64,
-    dirs: usize,
-    turned_away: u64,
-    /// Connections that ended without a record.
-    mute: u64,
-    /// What went wrong with those that are no longer remembered.
-    trouble: Trouble,
-}
-
-impl Visitors {
-    /// Whether `vm` may bring another directory.
-    pub fn may_bring(&mut self, vm: &Vm) -> bool {
-        self.dirs += usize::from(vm.is_visitor);
-        !vm.is_visitor || self.dirs <= DIRS_LIMIT
-    }
-
-    /// Says what came of them. A stranger is nobody's loss.
-    pub fn conclude(&self, findings: &mut Findings) {
-        if self.turned_away > 0 {
-            findings.notes.push(format!(
-                "{} connections were turned away: without the token, or too many",
-                self.turned_away
-            ));
-        }
-        if self.mute > 0 {
-            findings.notes.push(format!("{} connections that came brought no record", self.mute));
-        }
-        if self.trouble.refused > 0 {
-            findings.faults.push(format!(
-                "{} records were not kept: guests that came brought too many sessions",
-                self.trouble.refused
-            ));
-        }
-    }
-}
 
 impl Desk {
     /// Takes in a guest that came from `peer`: its name among all others, and what is asked of it.
@@ -104,8 +62,7 @@ impl super::Inner {
     /// Forgets a guest whose connection has ended.
     pub(super) fn forget(&mut self, path: &Path) {
         if let Some(vm) = self.vms.remove(path) {
-            self.visitors.trouble.refused += vm.trouble.refused;
-            self.visitors.mute += u64::from(vm.view.session.is_none());
+            self.visitors.forget(&vm);
         }
     }
 }
