@@ -200,7 +200,9 @@ pub fn proxy(own: u16, port: u16) -> Proxy {
             let Ok(host) = TcpStream::connect(("127.0.0.1", port)) else { continue };
             shared.lock().unwrap().extend([guest.try_clone().unwrap(), host.try_clone().unwrap()]);
             let ends = [(guest.try_clone().unwrap(), host.try_clone().unwrap()), (host, guest)];
-            ends.into_iter().for_each(|(from, to)| drop(std::thread::spawn(move || copy(from, to))));
+            for (from, to) in ends {
+                std::thread::spawn(move || copy(from, to));
+            }
         }
     });
     Proxy(open)
