@@ -10,7 +10,7 @@ use crate::cli::{
 };
 use crate::guest::{self, Options, boot};
 use crate::plan::Plan;
-use crate::port::Target;
+use crate::port::{Target, Token};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::{path::PathBuf, process::ExitCode};
@@ -60,9 +60,20 @@ struct RunArgs {
     #[command(flatten)]
     said: flags::PlanFlags,
     /// Where records go: - (standard output), file:PATH (begun anew, whatever it held), virtio[:NAME] (port org.sully.0),
-    /// unix:PATH (connects, and reconnects); may be repeated. A terminal gets a table, with or without
+    /// unix:PATH, tcp:ADDRESS:PORT, vsock:[CID:]PORT (connect, and reconnect), listen:tcp:ADDRESS:PORT, listen:vsock:PORT
+    /// (one host at a time); may be repeated. A terminal gets a table, with or without
     #[arg(long, allow_hyphen_values = true, value_name = "TARGET")]
     report: Vec<Target>,
+    /// The word that both ends of a network connection know: said first where this program connects, demanded where it
+    /// listens. It and the records travel in the clear
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Listen without a token on an address that others than this machine can reach
+    #[arg(long)]
+    open_to_anyone: bool,
+    /// What the VM is called, for example name=web-1; may be repeated
+    #[arg(long, allow_hyphen_values = true, value_name = "KEY=VALUE")]
+    label: Vec<String>,
 }
 
 impl RunArgs {
@@ -76,7 +87,11 @@ impl RunArgs {
             None => Plan::default(),
         };
         plan.take(&self.said.settings);
-        Ok(Options { plan, targets: self.report.clone() })
+        let token = self.token_file.as_deref().map(Token::read).transpose()?;
+        if token.is_none() && !self.open_to_anyone {
+            self.report.iter().try_for_each(Target::examine_openness)?;
+        }
+        Ok(Options { plan, targets: self.report.clone(), token, labels: guest::labels(&self.label)? })
     }
 }
 

@@ -10,7 +10,7 @@ use super::table::Table;
 use crate::clock::{Clock, Monotonic};
 use crate::engine::Snapshot;
 use crate::plan::Checked;
-use crate::port::{Port, PortError, Sent, Target};
+use crate::port::{Port, PortError, Sent, Target, Token};
 use crate::record::{Body, End, EndReason};
 use crate::units::Nanos;
 use nix::poll::{PollFd, PollFlags, ppoll};
@@ -48,9 +48,9 @@ impl Audience {
     ///
     /// # Errors
     /// When one of them cannot be opened.
-    pub fn open(targets: &[Target]) -> Result<Opened, PortError> {
+    pub fn open(targets: &[Target], token: Option<&Token>) -> Result<Opened, PortError> {
         let id = new_session();
-        let open = |target| Port::open(target).map(|port| (port, Session::new(id)));
+        let open = |target| Port::open_with(target, token).map(|port| (port, Session::new(id)));
         let overwritten: Vec<String> = targets.iter().filter_map(overwritten).collect();
         let streams = targets.iter().map(open).collect::<Result<Vec<_>, _>>()?;
         for sentence in &overwritten {
@@ -152,16 +152,23 @@ impl Audience {
         let _ = ppoll(&mut fds, Some(TimeSpec::from_duration(Nanos(left_ns).into())), None);
     }
 
+    /// Whether a host that spoke over a network is to have everything.
+    pub fn expects_hosts(&self) -> bool {
+        self.streams.iter().any(Stream::is_expected)
+    }
+
     /// Sends what is left to everybody who reads, until `limit_ns` or a further signal. The first target that could
     /// not take it, and why; that nobody reads a VM's port is only said.
-    pub fn flush(&mut self, signals: &Signals, limit_ns: u64) -> Option<String> {
+    pub fn flush(&mut self, signals: &Signals, desk: &mut Desk, limit_ns: u64) -> Option<String> {
         let mut failure = None;
         loop {
             let now_ns = Monotonic.now_ns();
             let mut waiting = false;
             for stream in &mut self.streams {
+                // What it hears is what the host has, or wants again; an error is the next one's, too.
+                let _ = stream.hear_last(now_ns, desk);
                 match stream.finish(now_ns) {
-                    Ok(done) => waiting |= !done && stream.has_reader(),
+                    Ok(done) => waiting |= !done && stream.is_awaited(),
                     Err(error) => failure = failure.or(Some(error.to_string())),
                 }
             }

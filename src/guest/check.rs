@@ -1,6 +1,6 @@
 //! Whether this guest can carry out a plan, line by line: each is ok, or says what is wrong and the way out.
 
-use super::{hello::resolved, run::Options};
+use super::{hello::resolved, options::Options};
 use crate::clock::{Monotonic, cycles, resolution, timer_step_ns};
 use crate::engine::{self, EngineError};
 use crate::plan::{self, Backing, Checked, ClockChoice, Fault, Faults, Machine, Numa, PageSize, Plan};

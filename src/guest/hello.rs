@@ -5,6 +5,7 @@ use crate::plan::Checked;
 use crate::probe;
 use crate::record::{ClockFacts, Hello, SCHEMA, SessionId, tick_ns};
 use crate::units::Nanos;
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// Who speaks, on what machine, with which plan and at what cost.
@@ -25,6 +26,7 @@ pub fn hello(plan: &Checked, cpus: &[u32], facts: Facts) -> Hello {
         self_facts: facts.self_facts,
         parent: None,
         parent_seq: None,
+        labels: BTreeMap::new(),
     }
 }
 

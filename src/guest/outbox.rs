@@ -171,6 +171,11 @@ impl Outbox {
         self.waiting_bytes() == 0
     }
 
+    /// Whether nothing is left to be done: everything was sent, and acknowledged where a host does that.
+    pub fn is_settled(&self) -> bool {
+        self.is_empty() && (!self.acknowledged_only || self.lengths.is_empty())
+    }
+
     /// Bytes of the line under way, and of whole lines behind it as far as `limit` bytes.
     fn batch_bytes(&self, limit: usize) -> usize {
         let mut lengths = self.lengths.range(self.at..);

@@ -7,12 +7,12 @@ use super::desk::Desk;
 use super::error::RunError;
 use super::filling;
 use super::hello::{coarseness, hello};
+use super::options::Options;
 use super::signals::Signals;
 use super::{beat::Beat, session::Asked};
 use crate::clock::{Clock, Monotonic, cycles, realtime_ns};
 use crate::engine::{Engine, EngineError, Snapshot, come_before_writers};
-use crate::plan::{self, Checked, Plan};
-use crate::port::Target;
+use crate::plan::{self, Checked};
 use crate::probe::{self, ClocksourceWatch, DisruptionProbe, PtpProbe, clocksource};
 use crate::record::{
     Body, ClockStep, Corruption, Dirtied, End, EndReason, Gap, Heartbeat, Phase, Stall, SweepEnd,
@@ -20,19 +20,11 @@ use crate::record::{
 use crate::units::Nanos;
 use std::{panic::resume_unwind, rc::Rc, thread};
 
-/// What a run is told.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// What to do.
-    pub plan: Plan,
-    /// Where to report; none means a table on the terminal.
-    pub targets: Vec<Target>,
-}
-
 /// How often the clocks go to the host.
 const HEARTBEAT: Nanos = Nanos::from_ms(100);
-/// How long the last records may take to go out to a slow reader.
+/// How long the last records may take to go out to a slow reader, or until a host that went away has come again.
 const FLUSH_LIMIT: Nanos = Nanos::from_secs(5);
+const RETURN_LIMIT: Nanos = Nanos::from_secs(15);
 /// Looking at everything takes a few ms on the slowest machine: after so long the VM was stopped meanwhile, ns.
 const STOPPED_NS: u64 = 50_000_000;
 
@@ -50,28 +42,29 @@ pub fn run(options: &Options) -> Result<End, RunError> {
     checked.pinnable(&cpus)?;
     thread::scope(|scope| {
         let name = "sully-run".to_owned();
-        let perform = || perform(checked, &cpus, &options.targets, signals);
+        let perform = || perform(checked, &cpus, options, signals);
         let run = thread::Builder::new().name(name.clone()).spawn_scoped(scope, perform);
         let run = run.map_err(|cause| EngineError::Spawn { name, cause })?;
         run.join().unwrap_or_else(|panic| resume_unwind(panic))
     })
 }
 
-fn perform(checked: Checked, cpus: &[u32], targets: &[Target], signals: Signals) -> Result<End, RunError> {
-    let mut run = begin(checked, cpus, targets, signals)?;
+fn perform(checked: Checked, cpus: &[u32], options: &Options, signals: Signals) -> Result<End, RunError> {
+    let mut run = begin(checked, cpus, options, signals)?;
     let ending = run.work();
     Ok(run.finish(ending))
 }
 
 /// What it takes of the stack is not to lie between frames that are dirtied each interval.
 #[inline(never)]
-fn begin(checked: Checked, cpus: &[u32], targets: &[Target], signals: Signals) -> Result<Box<Run>, RunError> {
-    let opened = Audience::open(targets)?;
+fn begin(checked: Checked, cpus: &[u32], options: &Options, signals: Signals) -> Result<Box<Run>, RunError> {
+    let opened = Audience::open(&options.targets, options.token.as_ref())?;
     let mut engine = filling::start(&checked, cpus, &signals)?;
     for warning in engine.warning().into_iter().chain(checked.crowded(cpus).as_deref()) {
         boot::announce(warning);
     }
-    let first = hello(&checked, cpus, engine.facts());
+    let mut first = hello(&checked, cpus, engine.facts());
+    first.labels.clone_from(&options.labels);
     if let Some(coarseness) = coarseness(&first.clock) {
         boot::announce(&coarseness);
     }
@@ -332,8 +325,9 @@ impl Run {
         self.report_finds(last.at_ns);
         self.audience.offer_interval(&last, &self.plan, &self.phase);
         let mut end = self.audience.end(&last, reason, detail);
-        let limit_ns = Monotonic.now_ns().saturating_add(FLUSH_LIMIT.0);
-        if let Some(failure) = self.audience.flush(&self.signals, limit_ns)
+        let limit = if self.audience.expects_hosts() { RETURN_LIMIT } else { FLUSH_LIMIT };
+        let limit_ns = Monotonic.now_ns().saturating_add(limit.0);
+        if let Some(failure) = self.audience.flush(&self.signals, &mut self.desk, limit_ns)
             && end.reason != EndReason::ReportFailed
         {
             (end.reason, end.detail) = (EndReason::ReportFailed, Some(failure));

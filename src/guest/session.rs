@@ -33,6 +33,8 @@ pub struct Session {
     hello: Option<Box<Hello>>,
     /// When a host last attached or acknowledged, or was last known to be away.
     acknowledged_ns: u64,
+    /// The last record is there: nothing comes behind it, whatever is asked.
+    has_ended: bool,
 }
 
 /// What a host's command asks of the run.
@@ -55,6 +57,7 @@ impl Session {
             heard: Lines::new(COMMAND_LIMIT_BYTES),
             hello: None,
             acknowledged_ns: 0,
+            has_ended: false,
         }
     }
 
@@ -117,6 +120,7 @@ impl Session {
     pub fn end(&mut self, mono_ns: u64, mut end: End) {
         end.records_dropped = end.records_dropped.saturating_add(self.dropped);
         self.say(mono_ns, Body::End(Box::new(end)));
+        self.has_ended = true;
     }
 
     /// Hears bytes of the host: answers each command, and returns what the run is asked to do.
@@ -256,6 +260,9 @@ impl Session {
 
     /// Accepts a record if `reserve_bytes` stay free with it (always, when there is no such demand).
     fn accept(&mut self, mono_ns: u64, body: Body, reserve_bytes: Option<usize>) -> bool {
+        if self.has_ended {
+            return false;
+        }
         let seq = self.outbox.next_seq();
         encode_into(&mut self.line, &Record { session: self.id, seq, mono_ns, body });
         let fits = self.outbox.has_room(self.line.len(), reserve_bytes.unwrap_or(0));

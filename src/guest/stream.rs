@@ -110,6 +110,17 @@ impl Stream {
         Ok(asked)
     }
 
+    /// Reads what a host over a network says once all is said: which records it has, or wants again.
+    ///
+    /// # Errors
+    /// When the target is gone for good.
+    pub fn hear_last(&mut self, mono_ns: u64, desk: &mut Desk) -> Result<(), PortError> {
+        if !self.is_safe() {
+            self.listen(mono_ns, desk)?;
+        }
+        Ok(())
+    }
+
     /// Whether nothing can or need be sent any more.
     pub fn is_done(&mut self) -> bool {
         self.failed || self.session.outbox().is_empty()
@@ -127,7 +138,19 @@ impl Stream {
         if self.failed {
             return Ok(true);
         }
+        if !self.is_safe() {
+            // It comes again to say what it lacks.
+            if !self.port.has_reader() {
+                self.port.send(now_ns, &[]).inspect_err(|_| self.failed = true)?;
+            }
+            return Ok(false);
+        }
         self.port.finish(now_ns).inspect_err(|_| self.failed = true)
+    }
+
+    /// Whether a host over a network has what was sent: of a connection that breaks nobody knows what arrived.
+    fn is_safe(&mut self) -> bool {
+        self.failed || !self.port.target().is_network() || self.session.outbox().is_settled()
     }
 
     /// Records that were given up and that somebody was to get; of a VM's port that nobody reads none were asked for.
@@ -138,7 +161,7 @@ impl Stream {
 
     /// What of the session was never taken, once the run is over and no more time is given; none where all was.
     pub fn unread(&mut self) -> Option<Unread> {
-        if self.is_done() {
+        if self.is_done() && self.is_safe() {
             return None;
         }
         let (has_reader, outbox) = (self.has_reader(), self.session.outbox());
@@ -146,6 +169,13 @@ impl Stream {
         let target = self.port.target();
         // A port of a VM need not have a reader: nobody may be there to ask. Of every other target records were asked for.
         let is_lost = has_reader || !matches!(target, Target::Virtio(_));
+        if outbox.is_empty() {
+            let held = all - outbox.first_seq();
+            let text = format!(
+                "report target {target}: its host did not acknowledge the last {held} of {all} records"
+            );
+            return Some(Unread { is_lost: true, text });
+        }
         let why =
             if has_reader { "its reader is too slow" } else { "nobody reads there; start the reader first" };
         let text = format!("report target {target} took {sent} of {all} records: {why}");
@@ -157,12 +187,26 @@ impl Stream {
         !self.failed && self.port.has_reader()
     }
 
+    /// Whether a host that spoke over a network is expected back: connections break, and that is no end.
+    pub fn is_expected(&self) -> bool {
+        !self.failed && self.port.is_expected()
+    }
+
+    /// Whether somebody reads, or is expected to.
+    pub fn is_awaited(&self) -> bool {
+        self.has_reader() || self.is_expected()
+    }
+
     /// What to wait for. A port nobody reads is not waited for: it would report its hang-up without end.
     pub fn interest(&mut self) -> Option<(BorrowedFd<'_>, PollFlags)> {
+        let is_empty = self.session.outbox().is_empty();
+        if self.port.is_connecting() && !is_empty {
+            return self.port.pollable().map(|fd| (fd, PollFlags::POLLOUT));
+        }
         if self.failed || !self.port.has_reader() {
             return None;
         }
-        let writes = if self.session.outbox().is_empty() { PollFlags::empty() } else { PollFlags::POLLOUT };
+        let writes = if is_empty { PollFlags::empty() } else { PollFlags::POLLOUT };
         self.port.pollable().map(|fd| (fd, writes | PollFlags::POLLIN))
     }
 }

@@ -52,6 +52,9 @@ pub(super) fn unopened(target: &Target, source: io::Error) -> PortError {
     let remedy = match (target, source.kind()) {
         (Target::Virtio(_), ErrorKind::ResourceBusy) => "another program has it open: end that one first",
         (Target::Virtio(_), _) => "run as root, or give this user the device",
+        (Target::Listen(_), _) => {
+            "give an address of this machine and a port that is free, for example listen:tcp:127.0.0.1:7007"
+        }
         _ => "name a file that may be written, for example file:/tmp/records.ndjson",
     };
     PortError::Open { target: target.to_string(), source, remedy }

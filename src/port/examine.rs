@@ -2,6 +2,7 @@
 
 use super::{
     Port, PortError, Target,
+    doorway::Doorway,
     error::{no_such_port, unopened},
     virtio,
 };
@@ -30,6 +31,13 @@ impl Port {
             Target::Unix(path) => {
                 let is_socket = fs::metadata(path).is_ok_and(|found| found.file_type().is_socket());
                 Ok((!is_socket).then_some("nobody listens there yet: start the reader first"))
+            }
+            // To connect would be seen by the host.
+            Target::Dial(_) => {
+                Ok(Some("whether a host listens there the run finds out, and tries again until one does"))
+            }
+            Target::Listen(address) => {
+                Doorway::open(*address, None).map(|_| None).map_err(|source| unopened(target, source))
             }
         }
     }

@@ -1,21 +1,20 @@
 //! An open port: takes the bytes it can take now, gives the bytes that are there, never waits.
 
 use super::backoff::Backoff;
+use super::doorway::Doorway;
 use super::error::{failure, no_such_port, unopened};
+use super::link::{dial, is_up};
 use super::relay::{Relay, Sink};
-use super::{PortError, Target, readiness, virtio};
+use super::{PortError, Target, Token, readiness, virtio};
 use crate::region::claim;
 use crate::units::Nanos;
-use nix::{
-    poll::{PollFlags, PollTimeout},
-    sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket},
-};
+use nix::poll::{PollFlags, PollTimeout};
 use std::{
     fs::{File, OpenOptions},
     io::{self, ErrorKind, Read, Write},
     net::Shutdown,
     os::{
-        fd::{AsFd, AsRawFd, BorrowedFd},
+        fd::{AsFd, BorrowedFd},
         unix::{fs::OpenOptionsExt, net::UnixStream},
     },
     path::Path,
@@ -40,7 +39,16 @@ pub struct Port {
     retry: Backoff,
     /// How long to wait for a socket's reader to close, once nothing more is sent.
     closed_by_ns: Option<u64>,
+    token: Option<Token>,
+    /// Where hosts come to; none where this program goes to them.
+    doorway: Option<Doorway>,
+    /// Whether the host has said anything on this connection, and on any.
+    is_heard: bool,
+    was_heard: bool,
 }
+
+/// How long a connection may take to be made before another is tried.
+const CONNECT_LIMIT: Nanos = Nanos::from_secs(2);
 
 /// How long the reader of a socket may take to close it once it has everything: what it says meanwhile is taken in, or
 /// the kernel would answer it with a reset.
@@ -54,6 +62,8 @@ enum Channel {
     Virtio(File),
     /// A connected socket.
     Socket(UnixStream),
+    /// A connection that is being made, and when it is given up.
+    Connecting(UnixStream, u64),
     /// A socket that has to be connected to, or a device that has vanished.
     Unconnected,
 }
@@ -64,6 +74,15 @@ impl Port {
     /// # Errors
     /// When the file cannot be created or the virtio-serial port is not there.
     pub fn open(target: &Target) -> Result<Self, PortError> {
+        Self::open_with(target, None)
+    }
+
+    /// As [`Self::open`]; on a network the token is said first where this side dials, and demanded where it listens.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and when there is no listening at the address.
+    pub fn open_with(target: &Target, token: Option<&Token>) -> Result<Self, PortError> {
+        let mut doorway = None;
         let failed = |source| unopened(target, source);
         let relay = |sink| Relay::start(sink).map(Channel::Relay).map_err(failed);
         let channel = match target {
@@ -73,9 +92,25 @@ impl Port {
                 let device = virtio::find(name).ok_or_else(|| no_such_port(name))?;
                 Channel::Virtio(open_device(&device).map_err(failed)?)
             }
-            Target::Unix(path) => dial(path).map_or(Channel::Unconnected, Channel::Socket),
+            Target::Unix(_) => {
+                dial(target).map_or(Channel::Unconnected, |(socket, _)| Channel::Socket(socket))
+            }
+            Target::Dial(_) => Channel::Unconnected,
+            Target::Listen(address) => {
+                doorway = Some(Doorway::open(*address, token.cloned()).map_err(failed)?);
+                Channel::Unconnected
+            }
         };
-        Ok(Self { target: target.clone(), channel, retry: Backoff::default(), closed_by_ns: None })
+        Ok(Self {
+            target: target.clone(),
+            channel,
+            retry: Backoff::default(),
+            closed_by_ns: None,
+            token: token.filter(|_| matches!(target, Target::Dial(_))).cloned(),
+            doorway,
+            is_heard: false,
+            was_heard: false,
+        })
     }
 
     /// What can be polled; none while unconnected.
@@ -84,8 +119,18 @@ impl Port {
             Channel::Unconnected => None,
             Channel::Relay(relay) => Some(relay.as_fd()),
             Channel::Virtio(file) => Some(file.as_fd()),
-            Channel::Socket(socket) => Some(socket.as_fd()),
+            Channel::Socket(socket) | Channel::Connecting(socket, _) => Some(socket.as_fd()),
         }
+    }
+
+    /// Whether a connection is being made: it stands when the socket takes bytes.
+    pub const fn is_connecting(&self) -> bool {
+        matches!(self.channel, Channel::Connecting(..))
+    }
+
+    /// Whether a host that spoke once over a network can be expected to come back.
+    pub const fn is_expected(&self) -> bool {
+        self.was_heard && self.target.is_network()
     }
 
     /// Whether a reader seems to be there: bytes can be expected to go somewhere.
@@ -96,7 +141,7 @@ impl Port {
                 let ready = readiness(file.as_fd(), PollFlags::POLLOUT, PollTimeout::ZERO);
                 !ready.contains(PollFlags::POLLHUP)
             }
-            Channel::Unconnected => false,
+            Channel::Connecting(..) | Channel::Unconnected => false,
         }
     }
 
@@ -108,7 +153,13 @@ impl Port {
         let result = match &mut self.channel {
             Channel::Relay(relay) => relay.send(bytes),
             Channel::Virtio(file) => file.write(bytes),
-            Channel::Socket(socket) => socket.write(bytes),
+            Channel::Socket(socket) => {
+                if let Some(doorway) = &mut self.doorway {
+                    doorway.turn_away(now_ns);
+                }
+                socket.write(bytes)
+            }
+            Channel::Connecting(..) => return Ok(self.go_on_connecting(now_ns)),
             Channel::Unconnected => return Ok(self.reconnect(now_ns)),
         };
         match result {
@@ -130,10 +181,14 @@ impl Port {
                 result => result,
             },
             Channel::Relay(relay) => relay.has_ended().map(|_| 0),
-            Channel::Unconnected => return Ok(0),
+            Channel::Connecting(..) | Channel::Unconnected => return Ok(0),
         };
         match result {
-            Ok(count) => Ok(count),
+            Ok(count) => {
+                self.is_heard |= count > 0;
+                self.was_heard |= self.is_heard;
+                Ok(count)
+            }
             Err(error) if is_transient(&error) => Ok(0),
             Err(source) => self.lost(source).map(|()| 0),
         }
@@ -158,7 +213,7 @@ impl Port {
                 });
                 is_closed(socket).map(|is_closed| is_closed || now_ns >= limit_ns)
             }
-            Channel::Virtio(_) | Channel::Unconnected => Ok(true),
+            Channel::Virtio(_) | Channel::Connecting(..) | Channel::Unconnected => Ok(true),
         };
         result.map_err(|source| failure(&self.target, source))
     }
@@ -174,21 +229,36 @@ impl Port {
             return Err(failure(&self.target, source));
         }
         self.channel = Channel::Unconnected;
-        self.retry = Backoff::default();
+        // One who takes connections on a network only to close them is not run after.
+        if std::mem::take(&mut self.is_heard) || !self.target.is_network() {
+            self.retry = Backoff::default();
+        }
         Ok(())
     }
 
     fn reconnect(&mut self, now_ns: u64) -> Sent {
+        if let Some(doorway) = &mut self.doorway {
+            let Some(host) = doorway.admit(now_ns) else { return Sent::Bytes(0) };
+            self.channel = Channel::Socket(host);
+            return Sent::Reconnecting;
+        }
         if !self.retry.is_due(now_ns) {
             return Sent::Bytes(0);
         }
         let (opened, sent) = match &self.target {
-            Target::Unix(path) => (dial(path).map(Channel::Socket), Sent::Reconnecting),
+            Target::Unix(_) => {
+                (dial(&self.target).map(|(socket, _)| Channel::Socket(socket)), Sent::Reconnecting)
+            }
+            Target::Dial(_) => {
+                let limit_ns = now_ns.saturating_add(CONNECT_LIMIT.0);
+                let begun = dial(&self.target);
+                (begun.map(|(socket, _)| Channel::Connecting(socket, limit_ns)), Sent::Bytes(0))
+            }
             Target::Virtio(name) => {
                 let device = virtio::find(name).and_then(|device| open_device(&device).ok());
                 (device.map(Channel::Virtio), Sent::Reopened)
             }
-            Target::Stdout | Target::File(_) => (None, Sent::Bytes(0)),
+            Target::Stdout | Target::File(_) | Target::Listen(_) => (None, Sent::Bytes(0)),
         };
         match opened {
             Some(channel) => {
@@ -197,6 +267,29 @@ impl Port {
             }
             None => Sent::Bytes(0),
         }
+    }
+
+    /// Looks whether the connection stands by now; the token is the first that is said on it.
+    fn go_on_connecting(&mut self, now_ns: u64) -> Sent {
+        let Channel::Connecting(mut socket, limit_ns) =
+            std::mem::replace(&mut self.channel, Channel::Unconnected)
+        else {
+            return Sent::Bytes(0);
+        };
+        match is_up(&socket) {
+            Ok(false) if now_ns < limit_ns => self.channel = Channel::Connecting(socket, limit_ns),
+            Ok(true) => {
+                let token = self.token.as_ref().map_or(&[][..], Token::line);
+                // What a new connection does not take whole, no token, is none.
+                if socket.write(token).is_ok_and(|count| count == token.len()) {
+                    self.channel = Channel::Socket(socket);
+                    return Sent::Reconnecting;
+                }
+            }
+            // Later, as rarely as it was tried lately.
+            Ok(false) | Err(_) => {}
+        }
+        Sent::Bytes(0)
     }
 }
 
@@ -231,128 +324,9 @@ fn open_device(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(path)
 }
 
-/// A connection to `path` if it can be had at once: a listener whose backlog is full is not waited for.
-fn dial(path: &Path) -> Option<UnixStream> {
-    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-    let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None).ok()?;
-    connect(socket.as_raw_fd(), &UnixAddr::new(path).ok()?).ok()?;
-    Some(UnixStream::from(socket))
-}
-
 fn is_transient(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::net::UnixListener;
-
-    #[test]
-    fn a_file_is_emptied_and_holds_what_was_sent_when_it_is_finished() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("out");
-        std::fs::write(&path, "old content").unwrap();
-        let mut port = Port::open(&Target::File(path.clone())).unwrap();
-        assert_eq!(port.send(0, b"whole\n").unwrap(), Sent::Bytes(6));
-        port.finish(0).unwrap();
-        readiness(port.pollable().unwrap(), PollFlags::POLLIN, PollTimeout::from(20_000u16));
-        assert!(port.finish(0).unwrap());
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "whole\n");
-    }
-
-    #[test]
-    fn a_listener_whose_backlog_is_full_is_not_waited_for() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("s");
-        let _listener = UnixListener::bind(&path).unwrap();
-        let dialled: Vec<UnixStream> = (0..10_000).map_while(|_| dial(&path)).collect();
-        assert!(dialled.len() < 10_000);
-        assert!(!Port::open(&Target::Unix(path)).unwrap().has_reader());
-    }
-
-    #[test]
-    fn a_file_that_cannot_be_created_is_named() {
-        let error = Port::open(&Target::File("/nonexistent/dir/out".into())).unwrap_err().to_string();
-        assert!(error.contains("file:/nonexistent/dir/out"), "{error}");
-    }
-
-    #[test]
-    fn a_file_that_another_run_writes_is_neither_emptied_nor_shared() {
-        let dir = tempfile::tempdir().unwrap();
-        let target = Target::File(dir.path().join("out"));
-        let mut first = Port::open(&target).unwrap();
-        first.send(0, b"mine\n").unwrap();
-        let message = Port::open(&target).unwrap_err().to_string();
-        assert!(message.contains("writes it already") && message.contains("name a file"), "{message}");
-        first.finish(0).unwrap();
-        readiness(first.pollable().unwrap(), PollFlags::POLLIN, PollTimeout::from(20_000u16));
-        assert!(first.finish(0).unwrap());
-        assert_eq!(std::fs::read_to_string(dir.path().join("out")).unwrap(), "mine\n");
-    }
-
-    #[test]
-    fn a_reader_that_answers_the_last_record_gets_no_reset() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("s");
-        let listener = UnixListener::bind(&path).unwrap();
-        let mut port = Port::open(&Target::Unix(path)).unwrap();
-        let (mut host, _) = listener.accept().unwrap();
-        port.send(0, b"end").unwrap();
-        host.write_all(b"acknowledged").unwrap();
-        assert!(!port.finish(0).unwrap(), "the reader has not closed yet");
-        host.write_all(b"once more").unwrap();
-        assert!(!port.finish(CLOSE_LIMIT.0 - 1).unwrap());
-        assert!(port.finish(CLOSE_LIMIT.0).unwrap(), "it need not close");
-        drop(port);
-        let mut heard = String::new();
-        host.read_to_string(&mut heard).unwrap();
-        assert_eq!(heard, "end");
-    }
-
-    #[test]
-    fn a_reader_that_closes_with_records_unread_is_told_from_one_that_read_all() {
-        let end = |reads: bool| {
-            let dir = tempfile::tempdir().unwrap();
-            let path = dir.path().join("s");
-            let listener = UnixListener::bind(&path).unwrap();
-            let mut port = Port::open(&Target::Unix(path)).unwrap();
-            let (mut host, _) = listener.accept().unwrap();
-            port.send(0, b"end").unwrap();
-            if reads {
-                host.read_exact(&mut [0; 3]).unwrap();
-            }
-            drop(host);
-            port.finish(0).map_err(|error| error.to_string())
-        };
-        assert_eq!(end(true), Ok(true));
-        assert!(end(false).unwrap_err().contains("before it had read all"));
-    }
-
-    #[test]
-    fn a_missing_virtio_port_is_answered_with_the_way_out() {
-        let error = Port::open(&Target::Virtio("org.none.7".into())).unwrap_err().to_string();
-        assert!(error.contains("'org.none.7'") && error.contains("virtserialport"), "{error}");
-    }
-
-    #[test]
-    fn a_socket_is_connected_to_when_its_listener_appears_and_again_when_it_closes() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("s");
-        let mut port = Port::open(&Target::Unix(path.clone())).unwrap();
-        assert_eq!((port.send(0, b"x").unwrap(), port.has_reader()), (Sent::Bytes(0), false));
-
-        let listener = UnixListener::bind(&path).unwrap();
-        let later_ns = 1_000_000_000;
-        assert_eq!(port.send(later_ns, b"x").unwrap(), Sent::Reconnecting);
-        let (mut host, _) = listener.accept().unwrap();
-        assert_eq!(port.send(0, b"hello").unwrap(), Sent::Bytes(5));
-        host.write_all(b"command").unwrap();
-        let mut buffer = [0; 16];
-        assert_eq!(port.receive(&mut buffer).unwrap(), 7);
-
-        drop(host);
-        assert_eq!((port.receive(&mut buffer).unwrap(), port.has_reader()), (0, false));
-        assert_eq!(port.send(0, b"x").unwrap(), Sent::Reconnecting);
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 use super::SessionId;
 use crate::plan::Checked;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The first record of a session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +40,9 @@ pub struct Hello {
     /// The first number that is this session's own; what comes before is the parent's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_seq: Option<u64>,
+    /// What the VM is called by whoever runs it, such as `name`; absent without any.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// The clock that stamps visits and gaps.

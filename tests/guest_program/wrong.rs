@@ -3,7 +3,7 @@
 use super::failure;
 
 /// Every flag that takes a value, a wrong one, what repeats it and what shows the form.
-const FLAGS: [(&str, &str, &str, &str); 43] = [
+const FLAGS: [(&str, &str, &str, &str); 48] = [
     ("--memory", "lots", "'lots'", "<number>[K|M|G|T]"),
     ("--memory", "256", "--memory 256", "a number without a unit is bytes"),
     ("--memory", "99999999999T", "'99999999999T'", "less than 2^64 bytes"),
@@ -46,6 +46,11 @@ const FLAGS: [(&str, &str, &str, &str); 43] = [
     ("--report", "file:/tmp", "file:/tmp cannot be opened", "for example file:/tmp/records.ndjson"),
     ("--report", "file:/nonexistent/x", "file:/nonexistent/x", "name a file that may be written"),
     ("--report", "unix:", "'unix:'", "unix:PATH"),
+    ("--report", "tcp:host:7007", "'tcp:host:7007'", "no name is looked up here"),
+    ("--report", "listen:tcp:0.0.0.0:7007", "listen:tcp:0.0.0.0:7007", "--open-to-anyone"),
+    ("--token-file", "/nonexistent", "--token-file /nonexistent", "it cannot be read"),
+    ("--token-file", "/dev/null", "--token-file /dev/null", "chmod 600"),
+    ("--label", "web-1", "'web-1'", "for example name=web-1"),
     ("--plan", "/nonexistent", "/nonexistent cannot be read", "name a file with --plan"),
 ];
 
@@ -61,7 +66,7 @@ fn every_flag_answers_a_wrong_value_with_the_value_and_the_form() {
     let flags = help.split_whitespace().filter_map(|word| word.strip_prefix("--"));
     for flag in flags.filter(|word| word.bytes().all(|letter| letter.is_ascii_lowercase() || letter == b'-'))
     {
-        let is_switch = ["lock", "no-latency", "help"].contains(&flag);
+        let is_switch = ["lock", "no-latency", "open-to-anyone", "help"].contains(&flag);
         let flag = format!("--{flag}");
         assert!(is_switch || FLAGS.iter().any(|(tried, ..)| *tried == flag), "{flag} was not tried");
     }

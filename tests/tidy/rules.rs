@@ -15,7 +15,8 @@ pub const FUNCTION_LINES: usize = 60;
 /// Modules in which `unsafe` lives.
 const UNSAFE_HOMES: [&str; 2] = ["src/region/", "src/clock/"];
 /// Single files of system calls that nix does not have, and of what the static C library is to leave out.
-pub const SYSTEM_CALL_SHIMS: [&str; 4] = [
+pub const SYSTEM_CALL_SHIMS: [&str; 5] = [
+    "src/port/link.rs",
     "src/engine/realtime.rs",
     "src/probe/dirty_log.rs",
     "src/bin/sully/static_libc.rs",

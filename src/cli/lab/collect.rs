@@ -5,6 +5,8 @@ mod table;
 use super::interrupt::interruptions;
 use crate::cli::say::say;
 use crate::lab::collect::{Options, collect};
+use crate::lab::wrong::given;
+use crate::port::Token;
 use crate::units::{ByteSize, Nanos, UnitError};
 use crate::wire::RECORD_LIMIT_BYTES;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -16,13 +18,25 @@ use std::{
 use table::Live;
 use tokio::runtime;
 
-/// Collect the records of running VMs from their virtio-serial sockets, until ^C
+/// Collect the records of running VMs from their virtio-serial sockets and over networks, until ^C
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = AFTER)]
 pub struct CollectArgs {
-    /// Sockets, or patterns such as '/run/vms/*.sock'; they may appear later
-    #[arg(required = true, value_name = "SOCKET")]
+    /// Sockets, or patterns such as '/run/vms/*.sock'; they may appear later. tcp:HOST:PORT is a guest that listens,
+    /// vsock-unix:PATH:PORT one that listens on vsock behind the socket of Cloud Hypervisor or Firecracker
+    #[arg(required_unless_present = "listen", value_name = "SOCKET")]
     pub sockets: Vec<String>,
+    /// Where guests come by themselves: tcp:ADDRESS:PORT, vsock:PORT, or unix:PATH (PATH_PORT of Cloud Hypervisor and
+    /// Firecracker); may be repeated
+    #[arg(long, value_name = "PLACE")]
+    pub listen: Vec<String>,
+    /// The word that both ends of a network connection know: demanded of guests that come, said first to those that
+    /// listen. It and the records travel in the clear
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Listen without a token on an address that others than this machine can reach
+    #[arg(long)]
+    pub open_to_anyone: bool,
     /// Where the sessions' directories go; a collector that starts again here goes on where the last one stopped
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
@@ -81,8 +95,13 @@ const UNSOUND: u8 = 3;
 /// When the directory or the address cannot be used, or the disk does not take the records any more.
 pub fn run(args: &CollectArgs) -> anyhow::Result<ExitCode> {
     raise_file_limit();
+    let token = args.token_file.as_deref().map(Token::read).transpose();
+    let token = given(token.map_err(anyhow::Error::msg))?;
     let options = Options {
         sockets: args.sockets.clone(),
+        listen: args.listen.clone(),
+        token,
+        open_to_anyone: args.open_to_anyone,
         out: args.out.clone(),
         limit_bytes: args.limit.0,
         prometheus: args.prometheus,

@@ -1,10 +1,11 @@
 //! What is found of a plan on this machine, and how each finding is marked.
 
 use super::*;
+use std::collections::BTreeMap;
 
 fn findings(plan: Plan, targets: &[&str]) -> Findings {
     let targets = targets.iter().map(|text| text.parse().unwrap()).collect();
-    check(&Options { plan, targets }).unwrap()
+    check(&Options { plan, targets, token: None, labels: BTreeMap::new() }).unwrap()
 }
 
 fn text(plan: Plan, targets: &[&str]) -> String {

@@ -1,10 +1,12 @@
-//! One socket: connected to whenever it is there, read at once, answered as far as it takes answers.
+//! One source: connected to whenever it is there, read at once, answered as far as it takes answers.
 
 use super::desk::Desk;
 use super::place::Socket;
 use super::request::Request;
+use super::source::{Source, present};
 use super::talk::Talk;
 use crate::lab::hostclock;
+use crate::port::Token;
 use std::{
     io,
     path::{Path, PathBuf},
@@ -26,39 +28,61 @@ const TICK: Duration = Duration::from_millis(250);
 /// What is read at once.
 const CHUNK_BYTES: usize = 16 << 10;
 
-/// Attends a socket until told to stop.
+/// What a connection listens to beside its guest.
+#[derive(Debug)]
+pub struct ConnectionInputs<'a> {
+    requests: &'a mut mpsc::Receiver<Request>,
+    stop: &'a mut watch::Receiver<bool>,
+    /// How long to wait before the next try to connect.
+    retry: Duration,
+}
+
+impl<'a> ConnectionInputs<'a> {
+    /// What is asked of the guest, and when to stop.
+    pub const fn new(requests: &'a mut mpsc::Receiver<Request>, stop: &'a mut watch::Receiver<bool>) -> Self {
+        Self { requests, stop, retry: RETRY }
+    }
+}
+
+/// Attends a source until told to stop; on a network it is told the token first.
 pub async fn attend(
     desk: Arc<Desk>,
     path: PathBuf,
+    token: Option<Token>,
     mut requests: mpsc::Receiver<Request>,
     mut stop: watch::Receiver<bool>,
 ) {
     let mut socket = Socket::new(path.clone());
-    let mut retry = RETRY;
-    while !*stop.borrow() {
+    let source = Source::of(&path);
+    let token = token.filter(|_| source.is_network());
+    let mut inputs = ConnectionInputs::new(&mut requests, &mut stop);
+    while !*inputs.stop.borrow() {
         let stream = tokio::select! {
-            stream = connect(&desk, &path, &mut retry) => stream,
-            Some(request) = requests.recv() => {
+            stream = connect(&desk, &path, &source, &mut inputs.retry) => stream,
+            Some(request) = inputs.requests.recv() => {
                 request.refuse("the VM's socket is not connected");
                 continue;
             }
-            _ = stop.wait_for(|stop| *stop) => return,
+            _ = inputs.stop.wait_for(|stop| *stop) => return,
         };
         desk.connection(&path, true);
-        let talk = Talk::begin(Arc::clone(&desk), socket, hostclock::mono_ns());
-        socket = serve(&stream, talk, (&mut requests, &mut stop), &mut retry).await;
+        let mut talk = Talk::begin(Arc::clone(&desk), socket, hostclock::mono_ns());
+        if let Some(token) = &token {
+            present(token, talk.out());
+        }
+        socket = serve(&stream, talk, &mut inputs).await;
         desk.connection(&path, false);
         // One who accepts only to close again is not run after.
         tokio::select! {
-            () = time::sleep(retry) => retry = (retry * 2).min(RETRY_LONGEST),
-            _ = stop.wait_for(|stop| *stop) => return,
+            () = time::sleep(inputs.retry) => inputs.retry = (inputs.retry * 2).min(RETRY_LONGEST),
+            _ = inputs.stop.wait_for(|stop| *stop) => return,
         }
     }
 }
 
-async fn connect(desk: &Desk, path: &Path, retry: &mut Duration) -> UnixStream {
+async fn connect(desk: &Desk, path: &Path, source: &Source, retry: &mut Duration) -> UnixStream {
     loop {
-        match UnixStream::connect(path).await {
+        match source.connect().await {
             Ok(stream) => return stream,
             Err(error) => desk.is_of_no_use(path, &why_not(&error, desk.was_connected(path))),
         }
@@ -74,18 +98,15 @@ fn why_not(error: &io::Error, was_connected: bool) -> String {
         io::ErrorKind::ConnectionRefused if was_connected => {
             "nobody listens there any more: its VM has ended".into()
         }
+        io::ErrorKind::ConnectionAborted => error.to_string(),
         io::ErrorKind::ConnectionRefused => "nobody listens there: is the VM running?".into(),
         _ => format!("cannot connect: {error}"),
     }
 }
 
 /// Serves until the other end closes or `stop` becomes true; what the next connection has to know.
-async fn serve(
-    stream: &UnixStream,
-    mut talk: Talk,
-    (requests, stop): (&mut mpsc::Receiver<Request>, &mut watch::Receiver<bool>),
-    retry: &mut Duration,
-) -> Socket {
+pub async fn serve(stream: &UnixStream, mut talk: Talk, inputs: &mut ConnectionInputs<'_>) -> Socket {
+    let ConnectionInputs { requests, stop, retry } = inputs;
     let mut buffer = vec![0; CHUNK_BYTES];
     let mut tick = time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -137,8 +158,10 @@ fn read(stream: &UnixStream, talk: &mut Talk, buffer: &mut [u8], retry: &mut Dur
     match stream.try_read(buffer) {
         Ok(0) => false,
         Ok(count) => {
-            *retry = RETRY;
             talk.hear(hostclock::mono_ns(), &buffer[..count]);
+            if talk.has_records() {
+                *retry = RETRY;
+            }
             true
         }
         Err(error) => is_transient(&error),
@@ -201,8 +224,7 @@ mod tests {
             guest.write_all(&lines).await.unwrap();
             drop(guest);
             let talk = Talk::begin(Arc::clone(&desk), Socket::new(path.into()), 0);
-            let mut retry = RETRY;
-            serve(&ours, talk, (&mut requests, &mut stop), &mut retry).await;
+            serve(&ours, talk, &mut ConnectionInputs::new(&mut requests, &mut stop)).await;
             assert_eq!(desk.take_fresh().len(), 600);
         });
     }
@@ -217,7 +239,7 @@ mod tests {
             guest.write_all(&[line(0), line(1), contradicts.into()].concat()).await.unwrap();
             drop(guest);
             let talk = Talk::begin(Arc::clone(&desk), Socket::new("/port".into()), 0);
-            serve(&ours, talk, (&mut requests, &mut stop), &mut { RETRY }).await;
+            serve(&ours, talk, &mut ConnectionInputs::new(&mut requests, &mut stop)).await;
             assert_eq!(desk.take_fresh().len(), 3);
         });
     }
@@ -247,7 +269,7 @@ mod tests {
             let listener = tokio::net::UnixListener::bind(&path).unwrap();
             let (desk, requests) = desk(&path);
             let (_sender, stop) = watch::channel(false);
-            tokio::spawn(attend(Arc::clone(&desk), path.clone(), requests, stop));
+            tokio::spawn(attend(Arc::clone(&desk), path.clone(), None, requests, stop));
             for _ in 0..2 {
                 let (mut guest, _) = listener.accept().await.unwrap();
                 let attach = b"\n{\"type\":\"attach\"}\n";

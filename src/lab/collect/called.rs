@@ -9,6 +9,10 @@ const NAME_CHARS: usize = 20;
 
 /// The name of a socket for people.
 pub fn called(path: &Path) -> String {
+    // An address is no path, and its end means nothing without the rest.
+    if let Some(text) = path.to_str().filter(|text| text.starts_with("tcp:") || text.starts_with("vsock")) {
+        return text.to_owned();
+    }
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
     domain(path).map_or_else(|| name.into_owned(), str::to_owned)
 }
@@ -50,6 +54,9 @@ mod tests {
         assert!(is_called(old, "web-1") && !is_called(old, "web-2") && is_called(old, "org.sully.0"));
         let long = Path::new("/run/libvirt/qemu/channel/3-a-domain-of-a-very-l/org.sully.0");
         assert!(is_called(long, "a-domain-of-a-very-long-name"), "libvirt shortens it");
+        for address in ["tcp:192.0.2.7", "vsock:3", "vsock-unix:/run/v.sock:7"] {
+            assert_eq!(called(Path::new(address)), address);
+        }
         let own = Path::new("/run/vms/3-alpha/port.sock");
         assert_eq!((called(own).as_str(), is_called(own, "alpha")), ("port.sock", false));
     }

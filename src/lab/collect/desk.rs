@@ -2,6 +2,7 @@
 
 mod keep;
 mod one_vm;
+mod welcome;
 
 use super::family::{Family, Home, ToSync, WENT_BACK};
 use super::findings::Findings;
@@ -15,6 +16,7 @@ use super::request::Request;
 use super::store::Fit;
 use super::track::Seen;
 use super::view::View;
+use super::visitors::Visitors;
 use super::vm::Vm;
 use crate::record::{Arrival, SessionId, Side};
 use anyhow::Context;
@@ -49,6 +51,10 @@ struct Inner {
     sessions: HashMap<SessionId, Family>,
     vms: BTreeMap<PathBuf, Vm>,
     news: Vec<String>,
+    /// How many connections were ever made.
+    connections: u64,
+    /// What is known of those who come by themselves.
+    visitors: Visitors,
     /// New records, for whoever takes them as they come; none where nobody does.
     fresh: Option<Vec<Arrival>>,
     /// The first write that failed.
@@ -85,9 +91,13 @@ impl Desk {
     /// A connection was made or lost.
     pub fn connection(&self, path: &Path, connected: bool) {
         let mut inner = self.inner();
-        let Inner { vms, news, .. } = &mut *inner;
+        let Inner { vms, news, connections, .. } = &mut *inner;
         if let Some(vm) = vms.get_mut(path) {
             vm.view.connection(connected);
+            if connected {
+                *connections += 1;
+                vm.connection = *connections;
+            }
             vm.trouble.why_not = None;
             tell(news, format!("{}: {}", vm.view.socket, if connected { "connected" } else { "closed" }));
         }
@@ -187,11 +197,12 @@ impl Desk {
     /// Where a record belongs that is the first of its session on this socket; none where the socket may bring no more.
     pub fn home(&self, path: &Path, heard: &Heard, origin: Option<Origin>) -> Option<Home> {
         let mut inner = self.inner();
-        let Inner { sessions, vms, news, fault, .. } = &mut *inner;
+        let Inner { sessions, vms, news, fault, visitors, .. } = &mut *inner;
         let vm = vms.get_mut(path)?;
         let parent = origin
             .and_then(|origin| Some(sessions.get_mut(&origin.session)?.life(origin.life)?.name.clone()));
-        if !vm.may_bring(&heard.session.to_string()) {
+        let is_new = !sessions.contains_key(&heard.session);
+        if !vm.may_bring(&heard.session.to_string()) || (is_new && !visitors.may_bring(vm)) {
             return None;
         }
         let family = match sessions.entry(heard.session) {
@@ -240,9 +251,9 @@ impl Desk {
     /// Begins a branch of a life with the record `seq`; none where the socket may bring no more.
     pub fn branch(&self, path: &Path, session: SessionId, life: usize, seq: u64, why: &str) -> Option<usize> {
         let mut inner = self.inner();
-        let Inner { sessions, vms, news, fault, .. } = &mut *inner;
+        let Inner { sessions, vms, news, fault, visitors, .. } = &mut *inner;
         let (vm, family) = (vms.get_mut(path)?, sessions.get_mut(&session)?);
-        if !vm.may_bring(&format!("{session} {}", family.lives().len())) {
+        if !vm.may_bring(&format!("{session} {}", family.lives().len())) || !visitors.may_bring(vm) {
             return None;
         }
         // What another branch does not begin before either, both have of the life they come from.
@@ -351,8 +362,9 @@ impl Desk {
 
     fn conclude(&self) -> Findings {
         let mut inner = self.inner();
-        let Inner { sessions, vms, fault, .. } = &mut *inner;
+        let Inner { sessions, vms, fault, visitors, .. } = &mut *inner;
         let mut findings = Findings::default();
+        visitors.conclude(&mut findings);
         for (session, family) in sessions {
             for life in family.lives() {
                 let sockets: Vec<String> =
@@ -362,6 +374,7 @@ impl Desk {
                 about.insert("session".into(), session.to_string().into());
                 about.entry("hostname").or_insert_with(|| "".into());
                 about.insert("sockets".into(), sockets.into());
+                life.reconnects.conclude(about);
                 if let Err(error) = life.store.conclude() {
                     fault.get_or_insert(error);
                 }

@@ -6,7 +6,9 @@
 
 use super::keeper::Progress;
 use super::layout::Layout;
+use super::reconnects::Reconnects;
 use super::store::{Fit, Store, Unsynced};
+use super::vm::Vm;
 use crate::lab::rundir::RECORDS_FILE;
 use crate::record::SessionId;
 use serde_json::{Map, Value};
@@ -48,6 +50,8 @@ pub struct Life {
     pub sockets: Vec<PathBuf>,
     /// The socket that spoke last, and when.
     pub spoke: Option<(PathBuf, u64)>,
+    /// How long it was away when its connection broke.
+    pub reconnects: Reconnects,
     /// The socket of its last heartbeat, and when it came.
     beat: Option<(PathBuf, u64)>,
 }
@@ -148,7 +152,15 @@ impl Family {
 
     fn add(&mut self, layout: &Layout, name: String, parent: Option<usize>) -> io::Result<()> {
         let store = layout.store(&name)?;
-        self.lives.push(Life { name, store, parent, sockets: Vec::new(), spoke: None, beat: None });
+        self.lives.push(Life {
+            name,
+            store,
+            parent,
+            sockets: Vec::new(),
+            spoke: None,
+            reconnects: Reconnects::default(),
+            beat: None,
+        });
         Ok(())
     }
 
@@ -252,10 +264,21 @@ impl Life {
         })
     }
 
-    /// A socket speaks for it.
-    pub fn speaks(&mut self, path: &Path, host_ns: u64) {
-        if self.sockets.len() < SOCKETS_LIMIT && !self.sockets.iter().any(|socket| socket == path) {
-            self.sockets.push(path.to_owned());
+    /// A socket, or a guest that came from one, speaks for it. How long it was away, where it came back with this.
+    pub fn speaks(&mut self, path: &Path, vm: &Vm, host_ns: u64) -> Option<u64> {
+        let since_ns = self.spoke.as_ref().map(|(_, at_ns)| host_ns.saturating_sub(*at_ns));
+        let is_same = vm.is_visitor || self.spoke.as_ref().is_none_or(|(socket, _)| socket == path);
+        if !is_same {
+            self.reconnects.moved(vm.connection);
+        }
+        let away_ns = self.reconnects.on(vm.connection, since_ns);
+        self.on_socket(path, if vm.is_visitor { Path::new(&vm.view.socket) } else { path }, host_ns);
+        away_ns
+    }
+
+    fn on_socket(&mut self, path: &Path, shown: &Path, host_ns: u64) {
+        if self.sockets.len() < SOCKETS_LIMIT && !self.sockets.iter().any(|socket| socket == shown) {
+            self.sockets.push(shown.to_owned());
         }
         match &mut self.spoke {
             Some((socket, at_ns)) if socket == path => *at_ns = host_ns,

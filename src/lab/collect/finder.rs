@@ -1,5 +1,6 @@
 //! Which sockets there are: those that were named, and those that match a pattern now.
 
+use super::source::Source;
 use anyhow::bail;
 use std::{
     collections::BTreeSet,
@@ -30,7 +31,10 @@ impl Finder {
     pub fn new(sockets: &[String]) -> anyhow::Result<Self> {
         let mut finder = Self { named: Vec::new(), patterns: Vec::new(), matched: Vec::new() };
         for socket in sockets {
-            if socket.contains(['*', '?', '[']) {
+            if let Some(source) = Source::network(socket) {
+                source.map_err(anyhow::Error::msg)?;
+                finder.named.push(socket.into());
+            } else if socket.contains(['*', '?', '[']) {
                 if let Err(error) = glob::Pattern::new(socket) {
                     bail!(
                         "'{socket}' is no pattern of sockets: {error}; expected for example '/run/vms/*.sock'"

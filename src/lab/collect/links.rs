@@ -1,7 +1,9 @@
 //! The sockets that are attended, and the disk that is asked in time to keep what came.
 
 use super::desk::Desk;
+use super::door::Door;
 use super::{attend, sync};
+use crate::port::Token;
 use crate::record::Side;
 use std::{path::Path, sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinSet, time};
@@ -14,6 +16,7 @@ const END_LIMIT: Duration = Duration::from_secs(5);
 pub struct Links {
     desk: Arc<Desk>,
     stop: watch::Sender<bool>,
+    token: Option<Token>,
     connections: JoinSet<()>,
     helpers: JoinSet<()>,
 }
@@ -23,7 +26,19 @@ impl Links {
     pub fn new(desk: Arc<Desk>) -> Self {
         let mut helpers = JoinSet::new();
         helpers.spawn(sync::serve(Arc::clone(&desk)));
-        Self { desk, stop: watch::Sender::new(false), connections: JoinSet::new(), helpers }
+        Self { desk, stop: watch::Sender::new(false), token: None, connections: JoinSet::new(), helpers }
+    }
+
+    /// Says `token` first wherever it connects to over a network.
+    #[must_use]
+    pub fn with_token(mut self, token: Option<Token>) -> Self {
+        self.token = token;
+        self
+    }
+
+    /// Lets guests in that come by themselves.
+    pub fn open(&mut self, door: Door) {
+        self.connections.spawn(door.keep(Arc::clone(&self.desk), self.stop.subscribe()));
     }
 
     /// Attends a socket whenever it is there, unless it is attended already.
@@ -31,7 +46,7 @@ impl Links {
         while self.connections.try_join_next().is_some() {}
         if let Some(requests) = self.desk.admit(path, side) {
             let (desk, stop) = (Arc::clone(&self.desk), self.stop.subscribe());
-            self.connections.spawn(attend::attend(desk, path.to_owned(), requests, stop));
+            self.connections.spawn(attend::attend(desk, path.to_owned(), self.token.clone(), requests, stop));
         }
     }
 

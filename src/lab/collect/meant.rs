@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The most VMs a message names.
 const NAMED_LIMIT: usize = 20;
 
-/// The socket of the VM that `name` means: a session, a directory, a socket's path or file name, a domain of libvirt, or a
+/// The socket of the VM that `name` means: a session, a directory, a socket's path or file name, a domain of libvirt, a label, or a
 /// guest's own name;
 /// without one, the only VM there is. A socket that no guest has spoken on yet, such as a migration's destination, is then
 /// none.
@@ -46,6 +46,7 @@ pub fn meant<'a>(
 pub fn is_named(name: &str, path: &Path, view: &View) -> bool {
     is_called(path, name)
         || view.life == name
+        || view.name_of_vm() == name
         || view.session.is_some_and(|session| session.to_string() == name)
         || (!name.is_empty() && view.hostname == name)
 }

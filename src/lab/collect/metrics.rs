@@ -15,7 +15,8 @@ use tokio::net::TcpListener;
 
 /// Whose figure it is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Vm {
+struct VmLabels {
+    vm: String,
     socket: String,
     session: String,
     hostname: String,
@@ -24,6 +25,7 @@ struct Vm {
 /// Whose stalls, and of which class.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Stall {
+    vm: String,
     socket: String,
     session: String,
     hostname: String,
@@ -37,7 +39,7 @@ type Total = Counter<f64, AtomicU64>;
 type Row = (&'static str, &'static str, fn(&View) -> Option<f64>);
 
 /// What may go up and down.
-const GAUGES: [Row; 9] = [
+const GAUGES: [Row; 10] = [
     ("sully_connected", "1 while the VM's socket is connected", |view| {
         Some(f64::from(u8::from(view.connected)))
     }),
@@ -65,6 +67,11 @@ const GAUGES: [Row; 9] = [
         "time between the last heartbeat on one socket and the first on another, beyond their period; the longest of the \
          session's moves",
         |view| view.blackout_ns.map(seconds),
+    ),
+    (
+        "sully_reconnect_seconds",
+        "time from the last record on a connection that broke to the first on the next; the longest of the session",
+        |view| view.reconnect_ns.map(seconds),
     ),
     ("sully_last_seen_seconds", "time since the VM's last record", |view| {
         view.seen_ns.map(|seen_ns| seconds(hostclock::mono_ns().saturating_sub(seen_ns)))
@@ -106,14 +113,14 @@ pub async fn serve(listener: TcpListener, desk: Arc<Desk>) {
 fn exposition(views: &[View]) -> String {
     let mut registry = Registry::default();
     for (name, help, figure) in GAUGES {
-        let family = Family::<Vm, Figure>::default();
+        let family = Family::<VmLabels, Figure>::default();
         for (view, value) in views.iter().filter_map(|view| Some((view, figure(view)?))) {
             family.get_or_create(&vm(view)).set(value);
         }
         registry.register(name, help, family);
     }
     for (name, help, figure) in TOTALS {
-        let family = Family::<Vm, Total>::default();
+        let family = Family::<VmLabels, Total>::default();
         for (view, value) in views.iter().filter_map(|view| Some((view, figure(view)?))) {
             family.get_or_create(&vm(view)).inc_by(value);
         }
@@ -121,12 +128,20 @@ fn exposition(views: &[View]) -> String {
     }
     let stalls = Family::<Stall, Total>::default();
     for view in views {
-        let Vm { socket, session, hostname } = vm(view);
         for (class, ms) in &view.stall_ms {
-            let (socket, session, hostname) = (socket.clone(), session.clone(), hostname.clone());
-            stalls.get_or_create(&Stall { socket, session, hostname, class: class.clone() }).inc_by(ms / 1e3);
+            let VmLabels { vm, socket, session, hostname } = vm(view);
+            let stall = Stall { vm, socket, session, hostname, class: class.clone() };
+            stalls.get_or_create(&stall).inc_by(ms / 1e3);
         }
     }
+    let infos = Family::<Vec<(String, String)>, Figure>::default();
+    for view in views.iter().filter(|view| !view.labels.is_empty()) {
+        let own = [("vm", view.name_of_vm()), ("session", view.life.clone())];
+        let own = own.map(|(key, value)| (key.to_owned(), value)).into_iter();
+        let labels = view.labels.iter().map(|(key, value)| (format!("label_{key}"), value.clone()));
+        infos.get_or_create(&own.chain(labels).collect()).set(1.0);
+    }
+    registry.register("sully_vm_info", "1 for each VM with labels, which it shows", infos);
     registry.register("sully_stall_seconds", "stalls of this session so far, by class", stalls);
     let mut text = String::new();
     // Writing into a string cannot fail.
@@ -134,8 +149,13 @@ fn exposition(views: &[View]) -> String {
     text
 }
 
-fn vm(view: &View) -> Vm {
-    Vm { socket: view.socket.clone(), session: view.life.clone(), hostname: view.hostname.clone() }
+fn vm(view: &View) -> VmLabels {
+    VmLabels {
+        vm: view.name_of_vm(),
+        socket: view.socket.clone(),
+        session: view.life.clone(),
+        hostname: view.hostname.clone(),
+    }
 }
 
 fn seconds(ns: u64) -> f64 {
@@ -160,12 +180,28 @@ mod tests {
             "throttle_ratio",
             "silence_seconds",
             "blackout_seconds",
+            "reconnect_seconds",
+            "vm_info",
             "corrupt_pages_total",
             "records_total",
             "records_given_up_total",
         ] {
             assert!(!text.contains(&format!("sully_{absent}{{")), "{absent}: {text}");
         }
+    }
+
+    #[test]
+    fn a_vm_is_called_by_its_label_and_shows_all_of_them() {
+        let mut view = View::new("tcp:192.0.2.7");
+        view.life = "0000000000000001".into();
+        view.reconnect_ns = Some(1_500_000_000);
+        let text = exposition(&[view.clone()]);
+        assert!(text.contains(r#"sully_connected{vm="tcp:192.0.2.7",socket="#), "{text}");
+        view.labels =
+            [("name", "web-1"), ("rack", "r2")].map(|(key, value)| (key.into(), value.into())).into();
+        let text = exposition(&[view]);
+        assert!(text.contains(r#"sully_reconnect_seconds{vm="web-1",socket="tcp:192.0.2.7","#), "{text}");
+        assert!(text.contains(r#"label_name="web-1",label_rack="r2"} 1"#), "{text}");
     }
 
     #[test]

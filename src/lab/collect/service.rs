@@ -1,13 +1,16 @@
 //! Collects from VMs that others started: many sockets, one directory for each session, for as long as one likes.
 
 use super::desk::Desk;
+use super::door::Door;
 use super::finder::Finder;
 use super::findings::Findings;
 use super::links::Links;
+use super::listener::Listener;
 use super::view::View;
 use super::{control, metrics};
 use crate::lab::hostclock;
 use crate::lab::wrong::given;
+use crate::port::Token;
 use anyhow::Context;
 use nix::sys::signal::Signal;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -26,6 +29,12 @@ const LOOK: Duration = Duration::from_secs(1);
 pub struct Options {
     /// Sockets, or patterns of them.
     pub sockets: Vec<String>,
+    /// Where guests come by themselves.
+    pub listen: Vec<String>,
+    /// What both ends of a network connection know, and whether strangers may come without one.
+    pub token: Option<Token>,
+    /// Whether a listener may be one that strangers can reach, without a token.
+    pub open_to_anyone: bool,
     /// Where the sessions' directories go.
     pub out: PathBuf,
     /// The most bytes that are kept of one session.
@@ -52,6 +61,9 @@ pub async fn collect(
     // A file as large as this process may make it is a full disk (EFBIG), and no reason to die.
     let _held = signal(SignalKind::from_raw(Signal::SIGXFSZ as i32));
     let mut finder = given(Finder::new(&options.sockets))?;
+    let is_guarded = options.token.is_some() || options.open_to_anyone;
+    let open = |text: &String| given(Listener::open(text, is_guarded));
+    let listeners = options.listen.iter().map(open).collect::<anyhow::Result<Vec<_>>>()?;
     let desk = Arc::new(given(Desk::open(&options.out, options.limit_bytes))?);
     let mut helpers = JoinSet::new();
     let control = given(control::listen(&options.out).await)?;
@@ -64,7 +76,10 @@ pub async fn collect(
     for (pattern, _) in finder.unmatched() {
         desk.say(format!("'{pattern}' matches no socket yet"));
     }
-    let mut links = Links::new(Arc::clone(&desk));
+    let mut links = Links::new(Arc::clone(&desk)).with_token(options.token.clone());
+    for listener in listeners {
+        links.open(Door { listener, token: options.token.clone() });
+    }
     let mut tick = time::interval(LOOK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let end_ns = options.duration.map(|span| hostclock::mono_ns().saturating_add(nanos(span)));

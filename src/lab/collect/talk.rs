@@ -14,11 +14,13 @@ use super::held::{Held, Why};
 use super::keeper::{Duty, Keeper};
 use super::offers::{Offers, Origin};
 use super::place::{Place, Socket};
+use super::preface::{PREFACE_LIMIT_BYTES, Preface};
 use super::request::ReplyTo;
 use super::store::Fit;
 use super::track::{Seen, Track};
 use crate::record::{Command, SessionId};
-use crate::wire::{Lines, RECORD_LIMIT_BYTES, encode_command};
+use crate::units::shown;
+use crate::wire::{Line, Lines, RECORD_LIMIT_BYTES, encode_command};
 use std::sync::Arc;
 
 /// What may wait to be sent.
@@ -98,11 +100,27 @@ impl Talk {
             let excused = std::mem::take(&mut self.fragment);
             match Heard::of(&line, now_ns) {
                 Some(heard) => self.record(heard),
-                None if excused => self.lacks_first = true,
+                None if excused => self.first_is_no_record(&line),
                 None => self.torn(),
             }
         });
         self.lines = Some(lines);
+    }
+
+    /// Whether records came on this connection that are somebody's.
+    pub const fn has_records(&self) -> bool {
+        self.end.is_some()
+    }
+
+    /// The first line lacks its beginning, or says how the connection is to be taken.
+    fn first_is_no_record(&mut self, line: &Line<'_>) {
+        match Preface::of(line) {
+            Some(Preface::Token) => {}
+            Some(Preface::Refused { error }) => {
+                self.desk.is_of_no_use(&self.socket.path, &shown(&error, PREFACE_LIMIT_BYTES));
+            }
+            None => self.lacks_first = true,
+        }
     }
 
     /// Time goes on: what was held back is decided, and the guest is told how far its records are safe.

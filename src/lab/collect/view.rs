@@ -1,10 +1,13 @@
 //! What is known of one VM, as a table or a metric shows it.
 
+use super::called::called;
+use super::labels::{NAME, labels_of};
 use super::losses::GuestLosses;
 use crate::record::{Arrival, Body, EndReason, Interval, SessionId, StreamAudit};
 use crate::units::shown;
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use serde_json::{Map, Value};
+use std::{collections::BTreeMap, path::Path};
 
 /// Guests beat ten times a second; what is longer is silence.
 const BEAT_NS: u64 = 100_000_000;
@@ -27,6 +30,8 @@ pub struct View {
     pub life: String,
     /// The guest's name for itself.
     pub hostname: String,
+    /// What whoever runs the VM calls it.
+    pub labels: BTreeMap<String, String>,
     /// The phase of the last interval.
     pub phase: String,
     /// When its last record came, host CLOCK_MONOTONIC.
@@ -47,6 +52,9 @@ pub struct View {
     /// The time between the last heartbeat on one socket and the first on another, beyond their period: the longest of its
     /// moves; absent where it did not move.
     pub blackout_ns: Option<u64>,
+    /// How long it was not heard of when its connection broke: from the last record on one to the first on the next, the
+    /// longest; absent where none came back.
+    pub reconnect_ns: Option<u64>,
     /// What the guest itself says it lost.
     pub losses: GuestLosses,
     /// How its records arrived.
@@ -74,6 +82,24 @@ impl View {
     /// A socket of which nothing is known yet.
     pub fn new(socket: &str) -> Self {
         Self { socket: printable(socket), ..Self::default() }
+    }
+
+    /// The VM's name: its label `name`, else what its socket is called (libvirt's domain, a file's name, an address). A guest's
+    /// own name is none: all guests of one image have the same.
+    pub fn name_of_vm(&self) -> String {
+        let socket = || called(Path::new(&self.socket));
+        self.labels.get(NAME).cloned().unwrap_or_else(socket)
+    }
+
+    /// Takes over what is written down of a guest.
+    pub fn introduce(&mut self, about: &Map<String, Value>) {
+        if let Some(hostname) = about.get("hostname").and_then(Value::as_str) {
+            hostname.clone_into(&mut self.hostname);
+        }
+        if let Some(labels) = about.get("labels").and_then(Value::as_object) {
+            let text = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
+            self.labels = labels.iter().filter_map(text).collect();
+        }
     }
 
     /// A connection was made or lost.
@@ -107,7 +133,12 @@ impl View {
         let is_other = self.session.replace(arrival.record.session) != Some(arrival.record.session);
         self.seen_ns = Some(arrival.host_ns);
         match &arrival.record.body {
-            Body::Hello(hello) => self.hostname = printable(&hello.hostname),
+            Body::Hello(hello) => {
+                self.hostname = printable(&hello.hostname);
+                let labels = labels_of(&hello.labels).into_iter();
+                let text = |(key, value): (String, Value)| Some((key, value.as_str()?.to_owned()));
+                self.labels = labels.filter_map(text).collect();
+            }
             Body::Interval(interval) => self.interval(interval, line),
             Body::Gap(gap) if !self.sums_stalls => {
                 self.stall(gap.class.name(), gap.len_ns as f64 / 1e6);

@@ -23,6 +23,10 @@ pub struct Vm {
     pub bytes: u64,
     /// What went wrong on it.
     pub trouble: Trouble,
+    /// Which connection it is, among all that were made; 0 before the first.
+    pub connection: u64,
+    /// Whether it came by itself: its next connection is another one's place.
+    pub is_visitor: bool,
     /// The directories it brought.
     dirs: HashSet<String>,
 }
@@ -36,6 +40,8 @@ impl Vm {
             requests,
             bytes: 0,
             trouble: Trouble::default(),
+            connection: 0,
+            is_visitor: false,
             dirs: HashSet::new(),
         }
     }

@@ -1,15 +1,12 @@
 //! What a collector shows: a living table on a terminal, a plain line for each event elsewhere.
 
 use crate::cli::say::say;
-use crate::lab::collect::{View, called};
+use crate::lab::collect::View;
 use crate::lab::hostclock;
 use crate::units::{ByteSize, PAGE_BYTES};
 use console::Term;
 use indicatif::{ProgressBar, ProgressStyle};
-use std::{
-    io::{IsTerminal, stderr},
-    path::Path,
-};
+use std::io::{IsTerminal, stderr};
 
 /// The most VMs the table shows.
 const ROWS_LIMIT: usize = 40;
@@ -118,8 +115,7 @@ fn table(views: &[View], now_ns: u64, width: usize) -> String {
     let columns = columns(width);
     let mut lines = vec![line(&COLUMNS.map(|(name, ..)| name.to_owned()), &columns)];
     for view in views.iter().take(ROWS_LIMIT) {
-        let is_alone = views.iter().filter(|other| other.hostname == view.hostname).count() == 1;
-        lines.push(line(&row(view, is_alone, now_ns), &columns));
+        lines.push(line(&row(view, now_ns), &columns));
     }
     if views.len() > ROWS_LIMIT {
         lines.push(format!("and {} more", views.len() - ROWS_LIMIT));
@@ -127,14 +123,10 @@ fn table(views: &[View], now_ns: u64, width: usize) -> String {
     lines.join("\n")
 }
 
-/// The guest's name alone tells which VM it is where no other calls itself the same, as guests of one image do.
-fn row(view: &View, is_alone: bool, now_ns: u64) -> [String; COLUMNS.len()] {
+/// The VM's name, and what the guest calls itself, which alone tells no VM from another.
+fn row(view: &View, now_ns: u64) -> [String; COLUMNS.len()] {
     let dash = || "-".to_owned();
-    let name = match (view.hostname.is_empty(), is_alone) {
-        (true, _) => called(Path::new(&view.socket)),
-        (false, true) => view.hostname.clone(),
-        (false, false) => format!("{} {}", called(Path::new(&view.socket)), view.hostname),
-    };
+    let name = format!("{} {}", view.name_of_vm(), view.hostname);
     let silent_s = view.seen_ns.map_or(0, |seen_ns| now_ns.saturating_sub(seen_ns) / 1_000_000_000);
     let state = match (view.ended, view.connected, silent_s) {
         (Some(_), _, _) => "ended".to_owned(),
@@ -143,7 +135,7 @@ fn row(view: &View, is_alone: bool, now_ns: u64) -> [String; COLUMNS.len()] {
         (None, true, silent_s) => format!("{silent_s}s mute"),
     };
     [
-        shortened(&name, 24),
+        shortened(name.trim_end(), 24),
         if view.life.is_empty() { dash() } else { view.life.clone() },
         shortened(&state, 9),
         view.pages_per_s
@@ -179,7 +171,7 @@ mod tests {
     fn a_row_shows_what_is_known_and_dashes_for_the_rest() {
         let mut view = View::new("/run/vms/a.sock");
         let all: Vec<usize> = (0..COLUMNS.len()).collect();
-        let row = |view: &View, now_ns| line(&row(view, true, now_ns), &all);
+        let row = |view: &View, now_ns| line(&row(view, now_ns), &all);
         assert!(row(&view, 0).starts_with("a.sock ") && row(&view, 0).contains(" closed "));
         let unknown: Vec<String> = row(&view, 0).split_whitespace().skip(3).map(str::to_owned).collect();
         assert_eq!(unknown, ["-"; 8], "nothing was heard, so nothing is zero");
@@ -225,7 +217,12 @@ mod tests {
         });
         let table = table(&views, 0, 200);
         assert!(table.contains("a.sock guest") && table.contains("b.sock guest"), "{table}");
-        assert!(self::table(&views[..1], 0, 200).lines().nth(1).is_some_and(|row| row.starts_with("guest ")));
+        let mut labelled = views[0].clone();
+        labelled.labels.insert("name".into(), "web-1".into());
+        for (view, name) in [(&views[0], "a.sock guest "), (&labelled, "web-1 guest ")] {
+            let shown = self::table(std::slice::from_ref(view), 0, 200);
+            assert!(shown.lines().nth(1).is_some_and(|row| row.starts_with(name)), "{shown}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What is in a file already: an earlier collector's records, or what somebody put in the place of ours.
 
+use super::super::labels::labels_of;
 use super::super::line::{behind_stamp, print_of};
 use super::super::losses::GuestLosses;
 use super::Store;
@@ -8,6 +9,7 @@ use crate::record::Arrival;
 use crate::units::shown;
 use serde::Deserialize;
 use std::{
+    collections::BTreeMap,
     fs, io,
     sync::{Arc, PoisonError},
 };
@@ -23,6 +25,8 @@ struct Place {
     r#type: String,
     #[serde(default)]
     hostname: String,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
 }
 
 impl Store {
@@ -37,6 +41,7 @@ impl Store {
                 self.remember(place.seq, print_of(behind_stamp(line)), place.mono_ns);
                 if place.r#type == "hello" {
                     self.about.insert("hostname".into(), shown(&place.hostname, NAME_LIMIT_CHARS).into());
+                    self.about.insert("labels".into(), labels_of(&place.labels).into());
                 }
                 if GuestLosses::TOLD_BY.contains(&place.r#type.as_str())
                     && let Ok(arrival) = serde_json::from_slice::<Arrival>(line)
