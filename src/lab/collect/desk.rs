@@ -2,9 +2,10 @@
 
 mod keep;
 mod one_vm;
+mod syncing;
 mod welcome;
 
-use super::family::{Family, Home, ToSync, WENT_BACK};
+use super::family::{Family, Home, WENT_BACK};
 use super::findings::Findings;
 use super::heard::Heard;
 use super::held::Held;
@@ -309,35 +310,6 @@ impl Desk {
     /// Whether something could not be written.
     pub fn has_fault(&self) -> bool {
         self.inner().fault.is_some()
-    }
-
-    /// Every file that has something new, which the kernel has by then, and how far it reaches.
-    pub fn take_unsynced(&self) -> Vec<ToSync> {
-        let mut inner = self.inner();
-        let Inner { sessions, news, fault, .. } = &mut *inner;
-        let mut files = Vec::new();
-        for (session, family) in sessions {
-            for (index, life) in family.lives().iter_mut().enumerate() {
-                match life.store.take_unsynced() {
-                    Ok(Some(written)) => files.push(ToSync { session: *session, life: index, written }),
-                    Ok(None) => {}
-                    Err(error) => drop(fault.get_or_insert(error)),
-                }
-                life.gone().into_iter().for_each(|text| tell(news, text));
-            }
-        }
-        files
-    }
-
-    /// The disk was asked to take a file: whether it has what was written, or why not.
-    pub fn synced(&self, file: &ToSync, is_there: io::Result<bool>) {
-        let mut inner = self.inner();
-        let Inner { sessions, fault, .. } = &mut *inner;
-        match (is_there, sessions.get_mut(&file.session).and_then(|family| family.life(file.life))) {
-            (Ok(is_there), Some(life)) => life.store.synced(&file.written, is_there),
-            (Err(error), _) => drop(fault.get_or_insert(error)),
-            (Ok(_), None) => {}
-        }
     }
 
     /// Writes down what is left, and what was found about each session.
