@@ -83,7 +83,7 @@ impl VmDriver {
         let settled_at_ns = self.guest.settled_at_ns();
         let observed = settled_at_ns.is_some() && self.elapsed_ns(since_ns) >= OBSERVED.0;
         let completed_ns = self.when(MilestoneName::Completed).unwrap_or(since_ns);
-        let out_of_time = self.elapsed_ns(completed_ns) >= limit.0;
+        let out_of_time = self.elapsed_ns(completed_ns) >= limit.0 && self.is_heard_since(since_ns);
         if !(observed || out_of_time || self.guest.end.is_some()) {
             return;
         }

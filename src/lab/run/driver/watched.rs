@@ -119,12 +119,17 @@ impl VmDriver {
     pub(super) fn sweeping(&mut self, since_ns: u64) {
         if self.pages.is_some() {
             self.over(Ok(()));
-        } else if self.elapsed_ns(since_ns) >= SWEEP_LIMIT.0 {
+        } else if self.elapsed_ns(since_ns) >= SWEEP_LIMIT.0 && self.is_heard_since(since_ns) {
             self.pages = Some(Err(format!(
                 "the guest did not say within {SWEEP_LIMIT} that it had looked at every page"
             )));
             self.over(Ok(()));
         }
+    }
+
+    /// Whether an attached guest spoke since then: one that did not may be lost, which takes longer to tell.
+    pub(super) fn is_heard_since(&self, since_ns: u64) -> bool {
+        !self.is_attached || self.guest.end.is_some() || self.guest.last_ns >= Some(since_ns)
     }
 
     /// A sweep of the guest's has ended.

@@ -144,17 +144,24 @@ fn a_guest_that_is_not_there_is_no_measurement_and_its_sockets_are_told_of() {
 }
 
 #[test]
-fn a_migration_that_loses_the_guest_is_told_within_seconds() {
-    let mut vm = vm();
-    vm.without("command").when("command", 2000, Cue::Stops).when("command", 3000, Cue::CommandEnds(0));
-    let came = measured(&request(|_| {}), vm, None);
-    assert_eq!(came.run.verdict.outcome, Outcome::Judged);
-    let reasons = came.reasons();
-    assert!(
-        reasons.starts_with("the guest has been silent for 10s while settling\n/fake/port: "),
-        "{reasons}"
-    );
-    assert!(reasons.contains("--guest names every socket"), "{reasons}");
+fn a_migration_that_loses_the_guest_is_told_within_seconds_however_little_is_waited_for() {
+    for settle in [0, 2, 30].map(Nanos::from_secs) {
+        for sweep in [true, false] {
+            let mut vm = vm();
+            vm.without("command").when("command", 2000, Cue::Stops).when(
+                "command",
+                3000,
+                Cue::CommandEnds(0),
+            );
+            let came =
+                measured(&request(|request| (request.settle, request.sweep) = (settle, sweep)), vm, None);
+            assert_eq!(came.run.verdict.outcome, Outcome::Judged, "{settle} {sweep}");
+            let reasons = came.reasons();
+            let lost = "the guest has been silent for 10s while settling\n/fake/port: ";
+            assert!(reasons.starts_with(lost), "{settle} {sweep}: {reasons}");
+            assert!(reasons.contains("--guest names every socket"), "{reasons}");
+        }
+    }
 }
 
 #[test]
