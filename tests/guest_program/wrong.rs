@@ -84,7 +84,7 @@ fn every_key_of_a_plan_file_answers_a_wrong_value_with_the_value_and_the_form() 
     };
     for (flag, value, repeated, form) in FLAGS {
         let key = flag.trim_start_matches("--").replace('-', "_");
-        if !["plan", "report", "backing"].contains(&key.as_str()) {
+        if !["plan", "report", "backing", "token_file", "label"].contains(&key.as_str()) {
             try_one(&format!("{key} = \"{value}\"\n"), repeated, form);
         }
     }
