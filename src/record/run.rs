@@ -81,8 +81,8 @@ pub struct Provenance {
     pub host_cpu_model: String,
     /// QEMU's version, as it names itself.
     pub qemu_version: String,
-    /// How the guest's CPUs were run.
-    pub accelerator: Accelerator,
+    /// How the guest's CPUs were run; none where nobody said it.
+    pub accelerator: Option<Accelerator>,
     /// Why not KVM, where KVM was wanted or tried.
     pub accelerator_reason: Option<String>,
     /// The guest kernel's file name.

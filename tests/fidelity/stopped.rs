@@ -103,7 +103,7 @@ fn blackout(arrivals: &[Arrival], stop: &QmpEvent, resume: &QmpEvent) -> Blackou
         schema: Run::SCHEMA,
         name: "stopped".into(),
         scenario: Value::Null,
-        provenance: Provenance { accelerator: Accelerator::Tcg, ..Provenance::default() },
+        provenance: Provenance { accelerator: Some(Accelerator::Tcg), ..Provenance::default() },
         clock: ClockPair { mono_ns: 0, real_ns: 0 },
         milestones: vec![
             milestone(MilestoneName::Migrate, near.start),

@@ -6,8 +6,11 @@ use anyhow::{Context, bail};
 use nix::sys::socket::{SockaddrStorage, getpeername};
 use std::{
     fs, io,
-    os::fd::{AsRawFd, OwnedFd},
-    path::PathBuf,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::fs::FileTypeExt,
+    },
+    path::{Path, PathBuf},
 };
 use tokio::{
     io::Interest,
@@ -31,9 +34,7 @@ impl Listener {
     pub fn open(text: &str, is_guarded: bool) -> anyhow::Result<Self> {
         if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
             let path = PathBuf::from(path);
-            if std::os::unix::net::UnixStream::connect(&path)
-                .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
-            {
+            if is_left_behind(&path) {
                 fs::remove_file(&path).with_context(|| format!("{} is in the way", path.display()))?;
             }
             let listener =
@@ -89,6 +90,13 @@ impl Listener {
     }
 }
 
+/// Whether nobody listens on a socket any more. A connection to what is no socket is refused as well.
+fn is_left_behind(path: &Path) -> bool {
+    let is_socket = fs::symlink_metadata(path).is_ok_and(|facts| facts.file_type().is_socket());
+    let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    is_socket && std::os::unix::net::UnixStream::connect(path).is_err_and(refused)
+}
+
 /// Whose end it is: the machine, not the port, which is another for each connection.
 fn peer(stream: &std::os::unix::net::UnixStream) -> String {
     let Ok(address) = getpeername::<SockaddrStorage>(stream.as_raw_fd()) else { return "unknown".into() };
@@ -128,6 +136,10 @@ mod tests {
         let second = open(&text, false).unwrap();
         assert!(open(&text, false).unwrap_err().contains("cannot be used"));
         second.remove();
+        let file = dir.path().join("notes");
+        fs::write(&file, "of somebody").unwrap();
+        assert!(open(&format!("unix:{}", file.display()), false).unwrap_err().contains("cannot be used"));
+        assert_eq!(fs::read_to_string(&file).unwrap(), "of somebody", "a file is nobody's dead socket");
         assert!(!dir.path().join("v.sock_7007").exists());
     }
 }

@@ -11,7 +11,7 @@ use crate::{
         timeline::{Figures, PhaseName},
         view::RunView,
     },
-    record::{MilestoneName, Provenance},
+    record::{Accelerator, MilestoneName, Provenance},
 };
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -90,7 +90,10 @@ pub fn unlike(runs: &[RunView]) -> Option<String> {
     let provenance = |of: fn(&Provenance) -> String| -> Vec<String> {
         runs.iter().map(|run| of(&run.data().run.provenance)).collect()
     };
-    differing.extend(difference("accelerator", &provenance(|own| format!("{:?}", own.accelerator))));
+    differing.extend(difference(
+        "accelerator",
+        &provenance(|own| own.accelerator.map_or("n/a", Accelerator::name).to_owned()),
+    ));
     differing.extend(difference("QEMU", &provenance(|own| own.qemu_version.clone())));
     differing.extend(difference("host", &provenance(|own| own.host_cpu_model.clone())));
     (!differing.is_empty()).then(|| {

@@ -24,7 +24,7 @@ const CLOCKSOURCE_CHARS: usize = 32;
 pub fn is_emulated(data: &RunData) -> bool {
     match &data.run.measured {
         Some(measured) => measured.accelerator == Some(Accelerator::Tcg),
-        None => data.session.is_none() && data.run.provenance.accelerator == Accelerator::Tcg,
+        None => data.session.is_none() && data.run.provenance.accelerator == Some(Accelerator::Tcg),
     }
 }
 
@@ -109,8 +109,9 @@ fn driven(table: &mut Table, data: &RunData) {
     let provenance = &data.run.provenance;
     table.fact("date", date(data.run.clock.real_ns));
     let accelerator = match provenance.accelerator {
-        Accelerator::Kvm => "KVM",
-        Accelerator::Tcg => "TCG (emulation)",
+        Some(Accelerator::Kvm) => "KVM",
+        Some(Accelerator::Tcg) => "TCG (emulation)",
+        None => "n/a",
     };
     let reason =
         provenance.accelerator_reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));

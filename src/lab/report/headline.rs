@@ -126,6 +126,9 @@ fn method(timeline: &Timeline) -> &'static str {
 
 /// What a session holds, and how often its VM ran nowhere.
 fn collected(data: &RunData, timeline: &Timeline) -> String {
+    if data.records.stamps.is_empty() && data.run.measured.is_some() {
+        return "No guest was heard.".into();
+    }
     let length_s: f64 = timeline.phases.iter().map(|phase| phase.figures.span.length_s()).sum();
     let blackouts: Vec<String> = timeline
         .phases

@@ -166,7 +166,8 @@ mod tests {
     #[test]
     fn what_limits_the_figures_of_a_run_and_its_cycles_are_told_as_on_the_page() {
         let mut data = Story::precopy().run_data();
-        (data.run.verdict.outcome, data.run.provenance.accelerator) = (Outcome::Judged, Accelerator::Tcg);
+        (data.run.verdict.outcome, data.run.provenance.accelerator) =
+            (Outcome::Judged, Some(Accelerator::Tcg));
         data.run.provenance.notes = vec!["the link was *slow*".into()];
         data.destination_console = vec!["```".into(), "# not a title".into()];
         data.run.cycles =

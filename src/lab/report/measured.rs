@@ -31,6 +31,7 @@ pub fn sentence(data: &RunData) -> Option<String> {
     Some(match measured.end {
         Some(end) if end.is_good() => format!("The command `{what}` ended well{}.", took(measured, end)),
         Some(end) => format!("The command `{what}` failed{}: {end}.", took(measured, end)),
+        None if measured.started_ns.is_none() => format!("The command `{what}` was not started."),
         None => format!("The command `{what}` did not end by itself."),
     })
 }
@@ -41,7 +42,9 @@ pub fn facts(table: &mut Table, data: &RunData, measured: &Measured) {
     table.fact("command", what);
     if !measured.command.is_empty() {
         let end = measured.end.map(|end| format!("{end}{}", took(measured, end)));
-        table.fact("it ended with", end.unwrap_or_else(|| "n/a: it was ended".into()));
+        let was_started = measured.started_ns.is_some();
+        let why = if was_started { "n/a: it was ended" } else { "n/a: it was not started" };
+        table.fact("it ended with", end.unwrap_or_else(|| why.into()));
     }
     table.fact("guest heard on", known(measured.sockets.join(", "), "nothing"));
     table.fact("QEMU heard through", known(measured.monitors.join(", "), "n/a: nobody asked QEMU"));
@@ -53,7 +56,8 @@ pub fn facts(table: &mut Table, data: &RunData, measured: &Measured) {
     let version = &data.run.provenance.qemu_version;
     table.fact("QEMU", known(version.clone(), "n/a: nobody asked it"));
     let guest = data.records.hello.as_deref().map(guest);
-    table.fact("guest", guest.unwrap_or_else(|| "n/a: its hello came before".into()));
+    let why = if measured.sockets.is_empty() { "n/a: none was heard" } else { "n/a: its hello came before" };
+    table.fact("guest", guest.unwrap_or_else(|| why.into()));
     if let Some(why) = &measured.pages_reason {
         table.fact("pages", format!("n/a: {why}"));
     }

@@ -161,7 +161,7 @@ impl Host {
     ) -> Provenance {
         Provenance {
             qemu_version: self.version.text().to_owned(),
-            accelerator: self.chosen.accelerator,
+            accelerator: Some(self.chosen.accelerator),
             accelerator_reason: self.chosen.reason.clone(),
             guest_kernel: self.guest_kernel.clone(),
             guest_memory: ByteSize(memory_bytes).to_string(),

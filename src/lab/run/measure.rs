@@ -246,7 +246,7 @@ fn provenance(driver: &VmDriver, last: &LastWords, facts: &AttachedFacts) -> Pro
     let monitor = facts.monitors.first();
     Provenance {
         qemu_version: monitor.map(|monitor| monitor.version.clone()).unwrap_or_default(),
-        accelerator: monitor.and_then(|monitor| monitor.accelerator).unwrap_or_default(),
+        accelerator: monitor.and_then(|monitor| monitor.accelerator),
         notes,
         ..this_machine()
     }
