@@ -72,3 +72,35 @@ pub fn guest(hello: &Hello) -> String {
 fn known(text: String, otherwise: &str) -> String {
     if text.is_empty() { otherwise.to_owned() } else { text }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::timeline::fixture::Story;
+
+    /// The sentence about the command, and what it ended with.
+    fn told(change: impl FnOnce(&mut Measured)) -> [String; 2] {
+        let mut data = Story::precopy().run_data();
+        let mut measured = Measured { command: vec!["virsh".into(), "a b".into()], ..Measured::default() };
+        change(&mut measured);
+        data.run.measured = Some(Box::new(measured.clone()));
+        let data = data.data();
+        let mut table = Table::default();
+        facts(&mut table, &data, &measured);
+        let text = format!("{table:?}");
+        let end = ["exit code 3", "n/a: it was ended", "n/a: it was not started"]
+            .map(|end| text.contains(end).then_some(end));
+        [sentence(&data).unwrap(), end.into_iter().flatten().collect()]
+    }
+
+    #[test]
+    fn a_command_that_failed_one_that_was_ended_and_one_that_never_began_are_three_things() {
+        let end = CommandEnd { host_ns: 5, code: Some(3), signal: None };
+        let [said, ended] = told(|measured| (measured.started_ns, measured.end) = (Some(1), Some(end)));
+        assert!(said.contains("`virsh 'a b'` failed") && ended == "exit code 3", "{said} {ended}");
+        let [said, ended] = told(|measured| measured.started_ns = Some(1));
+        assert!(said.contains("did not end by itself") && ended == "n/a: it was ended", "{said} {ended}");
+        let [said, ended] = told(|_| {});
+        assert!(said.contains("was not started") && ended == "n/a: it was not started", "{said} {ended}");
+    }
+}
