@@ -1,6 +1,6 @@
-# Keeps one QEMU and its private directory; ends both when the lab says so, goes away, or is not heard of for half a minute.
+# Keeps one QEMU and its private directory, made by the pattern $1; ends both when the lab says so, goes away, or is not heard of for half a minute.
 umask 077
-d=$(mktemp -d /tmp/sully-XXXXXXXX) || exit 1
+d=$(mktemp -d "$1") || exit 1
 q=
 # What the shell has to say of a connection that is gone is not to end it before it is done.
 trap '' PIPE

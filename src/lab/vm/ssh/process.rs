@@ -31,6 +31,8 @@ const CONSOLE_LIMIT: Duration = Duration::from_secs(2);
 const LISTEN_LIMIT: Duration = Duration::from_secs(20);
 /// What every directory of a keeper is called, but for its last letters.
 const DIRECTORY: &str = "/tmp/sully-";
+/// How many random letters that are.
+const RANDOM_LETTERS: usize = 8;
 /// What `ssh` exits with when it failed itself.
 const LOST: i32 = 255;
 /// What a shell adds to the number of the signal that ended a process.
@@ -56,7 +58,8 @@ impl SshProcess {
         let log = fs::File::create(console_log);
         let log =
             log.map_err(|error| link.failed(&format!("keep {}", console_log.display()), error.to_string()))?;
-        let mut command = link.command(include_str!("keeper.sh"), &[]);
+        let pattern = format!("{DIRECTORY}{}", "X".repeat(RANDOM_LETTERS));
+        let mut command = link.command(include_str!("keeper.sh"), &[&pattern]);
         let mut child =
             command.stdin(Stdio::piped()).spawn().map_err(|source| SshError::NoClient { source })?;
         let pipes = child.stdin.take().zip(child.stdout.take());
@@ -134,7 +137,8 @@ async fn directory(stdout: &mut BufReader<ChildStdout>) -> Option<PathBuf> {
     stdout.read_line(&mut line).await.ok()?;
     let name = line.strip_suffix('\n')?;
     let random = name.strip_prefix(DIRECTORY)?;
-    let is_plain = !random.is_empty() && random.chars().all(|letter| letter.is_ascii_alphanumeric());
+    let is_plain =
+        random.len() == RANDOM_LETTERS && random.bytes().all(|letter| letter.is_ascii_alphanumeric());
     is_plain.then(|| PathBuf::from(name))
 }
 
