@@ -2,7 +2,7 @@
 
 use super::{table::Table, words::seconds};
 use crate::{
-    lab::rundir::RunData,
+    lab::{rundir::RunData, shell},
     record::{Accelerator, CommandEnd, Hello, Measured},
     units::{ByteSize, shown},
 };
@@ -10,12 +10,10 @@ use crate::{
 /// The longest command that is shown.
 const COMMAND_CHARS: usize = 300;
 
-/// The command as it was given, a word with spaces in quotes.
+/// The command as a shell takes it.
 fn command(measured: &Measured) -> String {
-    let is_plain =
-        |word: &String| !word.is_empty() && !word.contains(|letter: char| " \t\n'\"".contains(letter));
-    let quoted = |word: &String| if is_plain(word) { word.clone() } else { format!("'{word}'") };
-    shown(&measured.command.iter().map(quoted).collect::<Vec<_>>().join(" "), COMMAND_CHARS)
+    let words: Vec<String> = measured.command.iter().map(|word| shell::readable_word(word)).collect();
+    shown(&words.join(" "), COMMAND_CHARS)
 }
 
 /// How long the command took, where it ended by itself.

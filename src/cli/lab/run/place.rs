@@ -9,6 +9,7 @@ use crate::lab::run::{
     DestinationRequest, Host, HostRequest, RunResult, Watch, preflight, run_scenario, writable,
 };
 use crate::lab::scenario::{Resolved, Scale};
+use crate::lab::shell;
 use crate::lab::vm::accel::Wanted;
 use crate::lab::vm::ssh::{DestAddress, SshAddress};
 use std::path::{Path, PathBuf};
@@ -80,15 +81,9 @@ impl PlaceArgs {
     }
 }
 
-/// A path or an address as a shell takes it.
+/// A path as a shell takes it.
 fn quoted(path: &Path) -> String {
-    let path = path.display().to_string();
-    let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+:@%".contains(letter);
-    if !path.is_empty() && path.chars().all(is_plain) {
-        path
-    } else {
-        format!("'{}'", path.replace('\'', "'\\''"))
-    }
+    shell::readable_word(&path.display().to_string())
 }
 
 /// Where runs are carried out, tried.

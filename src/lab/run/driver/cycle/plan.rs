@@ -1,6 +1,7 @@
 //! What one cycle is to do: the file, how QEMU names it, and what the scenario asks.
 
 use crate::lab::scenario::Scenario;
+use crate::lab::shell;
 use crate::plan::PatternSpec;
 use crate::units::Nanos;
 use serde_json::{Map, Value, json};
@@ -32,12 +33,12 @@ pub(super) struct StateUris {
 impl StateFile {
     /// For a QEMU with this schema.
     pub(super) fn uris(&self, schema: &Value) -> StateUris {
-        let path = self.0.display();
+        let path = self.0.display().to_string();
         if has_file(schema) {
             let uri = format!("file:{path}");
             return StateUris { save: uri.clone(), restore: uri, is_file: true };
         }
-        let quoted = format!("'{}'", path.to_string().replace('\'', r"'\''"));
+        let quoted = shell::word(&path);
         let (save, restore) = (format!("exec:cat > {quoted}"), format!("exec:cat {quoted}"));
         StateUris { save, restore, is_file: false }
     }
