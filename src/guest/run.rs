@@ -12,7 +12,7 @@ use super::signals::Signals;
 use super::{beat::Beat, session::Asked};
 use crate::clock::{Clock, Monotonic, cycles, realtime_ns};
 use crate::engine::{Engine, EngineError, Snapshot, come_before_writers};
-use crate::plan::{self, Checked};
+use crate::plan::{self, BASELINE_PHASE, Checked};
 use crate::probe::{self, ClocksourceWatch, DisruptionProbe, PtpProbe, clocksource};
 use crate::record::{
     Body, ClockStep, Corruption, Dirtied, End, EndReason, Gap, Heartbeat, Phase, Stall, SweepEnd,
@@ -77,7 +77,7 @@ fn begin(checked: Checked, cpus: &[u32], options: &Options, signals: Signals) ->
     let mut run = Box::new(Run::new(checked, engine, audience, signals, (began_ns, start, clocksource)));
     run.audience.say(began_ns, &Body::Hello(Box::new(first)));
     if run.plan.baseline_ns > 0 {
-        run.name_phase(began_ns, "baseline");
+        run.name_phase(began_ns, BASELINE_PHASE);
     } else {
         run.change_phase(began_ns, None);
     }

@@ -49,7 +49,7 @@ pub use pace::{BacklogPolicy, PaceSpec};
 pub(crate) use parameter::settings;
 pub use parameter::{PARAMETERS, Parameter, Scope, Setting, ValueKind};
 pub use pattern::PatternSpec;
-pub use phase::{PHASE_NAME_LIMIT, PhaseAsked, PlannedPhase, name_fault};
+pub use phase::{BASELINE_PHASE, PHASE_NAME_LIMIT, PhaseAsked, PlannedPhase, name_fault};
 pub use pool::{HugePages, Machine, Node, Stock};
 pub use region::{AccessOptions, PlannedRegion, RegionAsked, RegionShare};
 pub(crate) use table::parameters;

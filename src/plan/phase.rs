@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 pub const PHASE_NAME_LIMIT: usize = 64;
 /// The most phases of a plan.
 const MOST_PHASES: usize = 1000;
+/// What the run itself calls the unperturbed time at the start.
+pub const BASELINE_PHASE: &str = "baseline";
 /// Names that the run itself gives to phases.
-const OWN_NAMES: [&str; 2] = ["baseline", "run"];
+const OWN_NAMES: [&str; 2] = [BASELINE_PHASE, "run"];
 
 /// What is asked of one phase; what it leaves out is as the plan says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

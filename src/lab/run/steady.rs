@@ -1,5 +1,6 @@
 //! When a load is steady: before the migration, and again after it. Pure functions of interval records.
 
+use crate::plan::BASELINE_PHASE;
 use crate::record::Interval;
 use std::collections::VecDeque;
 
@@ -19,8 +20,6 @@ const P99_FLOOR_NS: u64 = 1_000_000;
 const SLACK: u128 = 2_000_000_000;
 /// Intervals before the migration that are remembered: an hour at ten a second.
 const BEFORE_LIMIT: usize = 36_000;
-/// Phase of the unperturbed time at the start.
-const BASELINE: &str = "baseline";
 
 /// Whether the load was steady when the baseline was over.
 #[derive(Debug, Default)]
@@ -31,7 +30,7 @@ pub struct Steady {
 impl Steady {
     /// Takes the next interval into account.
     pub fn on(&mut self, interval: &Interval) {
-        let steady = interval.phase != BASELINE && is_near_target(interval);
+        let steady = interval.phase != BASELINE_PHASE && is_near_target(interval);
         self.in_a_row = if steady { self.in_a_row.saturating_add(1) } else { 0 };
     }
 
@@ -259,7 +258,7 @@ mod tests {
 
     #[test]
     fn the_baseline_does_not_count_however_steady_it_is() {
-        let baseline = |index| Interval { phase: BASELINE.into(), ..interval(index, 100, 0) };
+        let baseline = |index| Interval { phase: BASELINE_PHASE.into(), ..interval(index, 100, 0) };
         assert!(!steady(&[baseline(0), baseline(1), baseline(2)]));
     }
 

@@ -9,7 +9,7 @@ use super::{
     numbers::Numbers,
 };
 use crate::{
-    plan::Load,
+    plan::{BASELINE_PHASE, Load},
     record::{
         Arrival, Body, ClockStep, Corruption, End, Gap, GapSummary, Heartbeat, Hello, RegionInterval,
         SessionId, Side, Stall, Throttle,
@@ -345,7 +345,7 @@ fn interval(line: &IntervalLine<'_>, line_at: u64) -> IntervalFigures {
         steal_ms: line.steal_ms,
         callbacks: line.callbacks,
         throttle_percent: line.throttle.map(|throttle| throttle.percent),
-        is_baseline: line.phase == "baseline",
+        is_baseline: line.phase == BASELINE_PHASE,
         line_at,
     }
 }

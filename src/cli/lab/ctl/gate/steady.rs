@@ -1,11 +1,10 @@
 //! When a load holds what was asked for, by what the guest says of itself again and again.
 
+use crate::plan::BASELINE_PHASE;
 use crate::record::Status;
 use crate::units::Share;
 use std::collections::VecDeque;
 
-/// Phase of the unperturbed time at the start.
-const BASELINE: &str = "baseline";
 /// Visits that may be done on the other side of an interval's border.
 const SLACK_VISITS: u64 = 2;
 /// The most samples of a window: two a second for five hours.
@@ -113,7 +112,7 @@ fn unfit(status: &Status) -> Option<String> {
     if status.paused {
         return Some("the load is paused (resume goes on)".into());
     }
-    if status.phase == BASELINE {
+    if status.phase == BASELINE_PHASE {
         return Some("the baseline is not over, which later slowdown is held against".into());
     }
     (status.load.rate.pages_per_s() == Some(0)).then(|| "the load's rate is 0: nothing is asked for".into())

@@ -2,12 +2,11 @@
 
 use crate::histogram::Counts;
 use crate::lab::figure::lacking;
+use crate::plan::BASELINE_PHASE;
 use crate::record::{Interval, Latency, Paid};
 use crate::units::Nanos;
 use std::collections::VecDeque;
 
-/// The unperturbed time at the start, as intervals call it.
-const BASELINE: &str = "baseline";
 /// So long a time is looked at together.
 const TOGETHER_NS: u64 = 1_000_000_000;
 /// The most intervals of that; the usual ones are no shorter than a fiftieth of it.
@@ -29,7 +28,7 @@ pub struct BaselineWaits {
 impl BaselineWaits {
     /// Takes an interval in, if it is the baseline's.
     pub fn on(&mut self, interval: &Interval) {
-        if interval.phase != BASELINE {
+        if interval.phase != BASELINE_PHASE {
             return;
         }
         for (own, packed) in
