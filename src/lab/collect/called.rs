@@ -1,5 +1,6 @@
 //! What a VM's socket is called for short: its file's name, or of libvirt's sockets, which all have one name, the domain's.
 
+use crate::port::DEFAULT_PORT_NAME;
 use std::path::{Path, PathBuf};
 
 /// Where libvirt keeps the sockets of its domains, in newer versions and older ones.
@@ -27,7 +28,7 @@ pub fn is_called(path: &Path, name: &str) -> bool {
 
 /// Patterns for the sockets of libvirt's domains.
 pub fn libvirt_patterns() -> impl Iterator<Item = String> {
-    LIBVIRT.iter().map(|directory| format!("{directory}/*/org.sully.0"))
+    LIBVIRT.iter().map(|directory| format!("{directory}/*/{DEFAULT_PORT_NAME}"))
 }
 
 /// The domain of one of libvirt's sockets: `.../domain-7-NAME/org.sully.0`, or `.../7-NAME/org.sully.0`.

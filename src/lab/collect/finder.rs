@@ -87,7 +87,8 @@ pub fn sockets(pattern: &str) -> impl Iterator<Item = PathBuf> {
     glob::glob(pattern).ok().into_iter().flatten().flatten().filter(|path| is_socket(path))
 }
 
-fn is_socket(path: &Path) -> bool {
+/// Whether a socket lies there.
+pub(super) fn is_socket(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
 }
 

@@ -1,15 +1,13 @@
 //! Where guests come to a collector: `tcp:ADDRESS:PORT`, `vsock:PORT`, or `unix:PATH`, which is how guests of Cloud Hypervisor
 //! and Firecracker come to their host.
 
+use super::finder::is_socket;
 use crate::port::{Address, accept, open_listener};
 use anyhow::{Context, bail};
 use nix::sys::socket::{SockaddrStorage, getpeername};
 use std::{
     fs, io,
-    os::{
-        fd::{AsRawFd, OwnedFd},
-        unix::fs::FileTypeExt,
-    },
+    os::fd::{AsRawFd, OwnedFd},
     path::{Path, PathBuf},
 };
 use tokio::{
@@ -92,9 +90,8 @@ impl Listener {
 
 /// Whether nobody listens on a socket any more. A connection to what is no socket is refused as well.
 fn is_left_behind(path: &Path) -> bool {
-    let is_socket = fs::symlink_metadata(path).is_ok_and(|facts| facts.file_type().is_socket());
     let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
-    is_socket && std::os::unix::net::UnixStream::connect(path).is_err_and(refused)
+    is_socket(path) && std::os::unix::net::UnixStream::connect(path).is_err_and(refused)
 }
 
 /// Whose end it is: the machine, not the port, which is another for each connection.

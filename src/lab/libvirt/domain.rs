@@ -1,11 +1,10 @@
 //! A domain's XML, as far as it matters: the channel of the guest's port, and what runs its CPUs.
 
 use super::Virsh;
+use crate::port::DEFAULT_PORT_NAME;
 use crate::record::Accelerator;
 use std::path::PathBuf;
 
-/// The port's name in the guest.
-const PORT: &str = "org.sully.0";
 /// The port as libvirt takes it.
 const CHANNEL: &str = "<channel type='unix'><target type='virtio' name='org.sully.0'/></channel>";
 
@@ -29,7 +28,7 @@ impl Domain {
         let xml = virsh.ask(&["dumpxml", name]).await?;
         let socket = channel_of(&xml).ok_or_else(|| {
             format!(
-                "the domain '{name}' has no channel {PORT} with a socket: does it run? Put {CHANNEL} into a file and give it to \
+                "the domain '{name}' has no channel {DEFAULT_PORT_NAME} with a socket: does it run? Put {CHANNEL} into a file and give it to \
                  `virsh attach-device {name} FILE --live`"
             )
         })?;
@@ -46,7 +45,9 @@ impl Domain {
 /// The socket of the guest's port in a domain's XML.
 pub fn channel_of(xml: &str) -> Option<PathBuf> {
     let channels = xml.split("<channel").skip(1).map(|rest| rest.split("</channel>").next().unwrap_or(""));
-    let own = channels.into_iter().find(|own| attribute(own, "<target", "name").as_deref() == Some(PORT))?;
+    let own = channels
+        .into_iter()
+        .find(|own| attribute(own, "<target", "name").as_deref() == Some(DEFAULT_PORT_NAME))?;
     attribute(own, "<source", "path").map(PathBuf::from)
 }
 

@@ -2,13 +2,12 @@
 
 use super::HostOptions;
 use super::sockets::{port_socket, qmp_socket, side_name};
+use crate::port::DEFAULT_PORT_NAME;
 use crate::record::{Accelerator, Side};
 use std::path::{Path, PathBuf};
 
 /// The machine: of the two common ones the one that boots a small guest sooner.
 const MACHINE: &str = "pc";
-/// The name of the guest's virtio-serial port.
-const PORT_NAME: &str = "org.sully.0";
 /// The kernel's own arguments. A panic reboots at once, which `-no-reboot` makes the end of QEMU; the timer check is
 /// skipped because on a busy host an emulated timer fails it, and the guest would panic for no fault of its own.
 const KERNEL_ARGUMENTS: &str = "console=ttyS0 quiet panic=-1 no_timer_check";
@@ -121,7 +120,7 @@ impl VmConfig {
         let qmp = listening("qmp", &qmp_socket(&self.sockets, self.side));
         let port = listening("sully0", &port_socket(&self.sockets, self.side));
         // Without an id the port's opening and closing would not be announced.
-        let device = format!("virtserialport,chardev=sully0,name={PORT_NAME},id=sully0");
+        let device = format!("virtserialport,chardev=sully0,name={DEFAULT_PORT_NAME},id=sully0");
         [
             ["-chardev", &console],
             ["-serial", "chardev:console"],
