@@ -64,26 +64,16 @@ fn interval(end_ns: u64) -> Body {
         start_ns: end_ns.saturating_sub(1_000_000_000),
         end_ns,
         writes: 25_600,
-        reads: 0,
         offered: Some(25_600),
         missed: Some(0),
         backlog: Some(0),
-        pages_unique: None,
         target_pages_per_s: Some(25_600),
         service_ns: latency,
         response_ns: latency,
         service_hist: "H".repeat(600),
         response_hist: "H".repeat(600),
-        open_ns: None,
-        gaps: None,
-        steal_ms: None,
-        callbacks: None,
-        stall_ms: None,
-        throttle: None,
-        regions: Vec::new(),
-        cpus: Vec::new(),
-        cpus_left_out: None,
         self_cost: SelfCost { cpu_ns: 1, pages_dirtied: None },
+        ..Interval::default()
     }))
 }
 

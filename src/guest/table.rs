@@ -120,7 +120,6 @@ mod tests {
             start_ns: 5_000_000_000,
             end_ns: 6_000_000_000,
             writes: 25_600,
-            reads: 0,
             pages_unique: Some(25_600),
             offered: Some(25_600),
             missed: Some(0),
@@ -128,23 +127,13 @@ mod tests {
             target_pages_per_s: Some(25_600),
             service_ns: latency,
             response_ns: latency,
-            service_hist: String::new(),
-            response_hist: String::new(),
-            open_ns: None,
             gaps: Some(GapSummary {
                 count: 1,
                 total_ns: 10_000_000,
                 max_ns: 10_000_000,
                 threshold_ns: 100_000,
             }),
-            steal_ms: None,
-            callbacks: None,
-            stall_ms: None,
-            throttle: None,
-            regions: Vec::new(),
-            cpus: Vec::new(),
-            cpus_left_out: None,
-            self_cost: crate::record::SelfCost::default(),
+            ..Interval::default()
         }
     }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 ///
 /// Intervals of a session follow each other without a gap: where a reader was slow, one interval covers the time
 /// of several, and no count is lost.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "host", derive(schemars::JsonSchema))]
 pub struct Interval {
     /// `baseline`, then `run`.

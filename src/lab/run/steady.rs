@@ -170,7 +170,7 @@ fn is_up_to_date(interval: &Interval) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Latency, SelfCost};
+    use crate::record::Latency;
 
     /// The `index`th interval of 100 ms with a target of 1000 pages a second.
     fn interval(index: u64, writes: u64, p99_ns: u64) -> Interval {
@@ -179,26 +179,12 @@ mod tests {
             start_ns: index * 100_000_000,
             end_ns: (index + 1) * 100_000_000,
             writes,
-            reads: 0,
-            pages_unique: None,
             offered: Some(100),
             missed: Some(0),
             backlog: Some(0),
             target_pages_per_s: Some(1000),
-            service_ns: Latency::default(),
             response_ns: Latency { count: writes, p99: Some(p99_ns), ..Latency::default() },
-            service_hist: String::new(),
-            response_hist: String::new(),
-            open_ns: None,
-            gaps: None,
-            steal_ms: None,
-            callbacks: None,
-            stall_ms: None,
-            throttle: None,
-            regions: Vec::new(),
-            cpus: Vec::new(),
-            cpus_left_out: None,
-            self_cost: SelfCost::default(),
+            ..Interval::default()
         }
     }
 
@@ -218,7 +204,6 @@ mod tests {
             end_ns: u64::MAX,
             writes: u64::MAX,
             reads: u64::MAX,
-            offered: None,
             target_pages_per_s: Some(u64::MAX),
             ..interval(0, 0, 0)
         };

@@ -1,7 +1,7 @@
 //! The guest of a scripted VM.
 
 use crate::histogram::Counts;
-use crate::record::{GapSummary, Interval, Latency, SelfCost, SessionId};
+use crate::record::{GapSummary, Interval, Latency, SessionId};
 use crate::units::Rate;
 
 /// A millisecond, ns.
@@ -48,26 +48,16 @@ impl FakeGuest {
             start_ns: now_ns - TICK_NS,
             end_ns: now_ns,
             writes: done,
-            reads: 0,
             offered: Some(self.asked),
             missed: Some(0),
             backlog: Some(behind),
-            pages_unique: None,
             target_pages_per_s: Some(self.asked * 10),
-            service_ns: Latency::default(),
             response_ns: Latency { count: done, p99: Some(500_000), ..Latency::default() },
             service_hist: packed.clone(),
             response_hist: packed,
-            open_ns: None,
             gaps: self.away_percent.map(gaps),
             steal_ms: self.away_percent.map(|percent| away_ns(percent) / (2 * MS)),
-            callbacks: None,
-            stall_ms: None,
-            throttle: None,
-            regions: Vec::new(),
-            cpus: Vec::new(),
-            cpus_left_out: None,
-            self_cost: SelfCost::default(),
+            ..Interval::default()
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::histogram::Counts;
 use crate::record::{
-    Arrival, Body, ClockPair, Interval, Latency, Outcome, Provenance, QemuBody, Record, SelfCost, SessionId,
+    Arrival, Body, ClockPair, Interval, Latency, Outcome, Provenance, QemuBody, Record, SessionId,
     StreamAudit, Verdict,
 };
 
@@ -15,8 +15,6 @@ fn interval(seq: u64, start_ns: u64, value_ns: u64) -> Arrival {
         start_ns,
         end_ns: start_ns + 100_000_000,
         writes: 10,
-        reads: 0,
-        pages_unique: None,
         offered: Some(10),
         missed: Some(0),
         backlog: Some(0),
@@ -25,16 +23,7 @@ fn interval(seq: u64, start_ns: u64, value_ns: u64) -> Arrival {
         response_ns: Latency::of(&counts, 0),
         service_hist: counts.pack(),
         response_hist: counts.pack(),
-        open_ns: None,
-        gaps: None,
-        steal_ms: None,
-        callbacks: None,
-        stall_ms: None,
-        throttle: None,
-        regions: Vec::new(),
-        cpus: Vec::new(),
-        cpus_left_out: None,
-        self_cost: SelfCost::default(),
+        ..Interval::default()
     }));
     let mono_ns = start_ns + 100_000_000;
     // The second record took 5 ms longer to arrive than the first.

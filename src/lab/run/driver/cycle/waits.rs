@@ -212,7 +212,6 @@ impl VisitsAfter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::SelfCost;
 
     const MS: u64 = 1_000_000;
 
@@ -225,8 +224,6 @@ mod tests {
             start_ns: index * 100 * MS,
             end_ns: (index + 1) * 100 * MS,
             writes: visits,
-            reads: 0,
-            pages_unique: None,
             offered: Some(visits),
             missed: Some(0),
             backlog: Some(0),
@@ -235,16 +232,7 @@ mod tests {
             response_ns: Latency::of(&counts, 0),
             service_hist: counts.pack(),
             response_hist: counts.pack(),
-            open_ns: None,
-            gaps: None,
-            steal_ms: None,
-            callbacks: None,
-            stall_ms: None,
-            throttle: None,
-            regions: Vec::new(),
-            cpus: Vec::new(),
-            cpus_left_out: None,
-            self_cost: SelfCost::default(),
+            ..Interval::default()
         }
     }
 
