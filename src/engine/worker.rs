@@ -90,6 +90,24 @@ fn take_up<C: Clock>(
     }
 }
 
+/// The next batch once it is due, and when that was; none where there are orders to take up, which it is held for.
+#[inline]
+fn due_batch<C: Clock>(
+    clock: &C,
+    (control, taken_up): (&Control, u32),
+    work: &mut Work,
+) -> Option<(Batch, u64)> {
+    let held = work.drawn.held.take();
+    let batch = held.unwrap_or_else(|| work.pacer.next(&mut work.drawn.intended_ns));
+    match wait(clock, (control, taken_up), &batch) {
+        Some(start_ns) => Some((batch, start_ns)),
+        None => {
+            work.drawn.held = Some(batch);
+            None
+        }
+    }
+}
+
 /// Stores into pages until there are orders to take up, where visits are stores and nothing else. A batch that is too late is
 /// given up whole.
 fn store_until_called<C: Clock>(
@@ -98,13 +116,7 @@ fn store_until_called<C: Clock>(
     tally: &VisitTally,
     work: &mut Work,
 ) {
-    loop {
-        let held = work.drawn.held.take();
-        let batch = held.unwrap_or_else(|| work.pacer.next(&mut work.drawn.intended_ns));
-        let Some(start_ns) = wait(clock, (control, taken_up), &batch) else {
-            work.drawn.held = Some(batch);
-            return;
-        };
+    while let Some((batch, start_ns)) = due_batch(clock, (control, taken_up), work) {
         if start_ns <= work.pacer.released(start_ns, &batch) {
             work.store(batch.visits);
             tally.wrote(work.sums.writes);
@@ -121,13 +133,7 @@ fn compute_until_called<C: Clock>(
     tally: &VisitTally,
     work: &mut Work,
 ) {
-    loop {
-        let held = work.drawn.held.take();
-        let batch = held.unwrap_or_else(|| work.pacer.next(&mut work.drawn.intended_ns));
-        let Some(start_ns) = wait(clock, (control, taken_up), &batch) else {
-            work.drawn.held = Some(batch);
-            return;
-        };
+    while let Some((batch, start_ns)) = due_batch(clock, (control, taken_up), work) {
         let until_ns = work.pacer.released(start_ns, &batch);
         let mut round = Round { control, tally, visitor: &mut work.visitor, sums: &mut work.sums, until_ns };
         let intended_ns = &work.drawn.intended_ns[..batch.visits];
