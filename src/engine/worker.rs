@@ -99,13 +99,11 @@ fn due_batch<C: Clock>(
 ) -> Option<(Batch, u64)> {
     let held = work.drawn.held.take();
     let batch = held.unwrap_or_else(|| work.pacer.next(&mut work.drawn.intended_ns));
-    match wait(clock, (control, taken_up), &batch) {
-        Some(start_ns) => Some((batch, start_ns)),
-        None => {
-            work.drawn.held = Some(batch);
-            None
-        }
+    if let Some(start_ns) = wait(clock, (control, taken_up), &batch) {
+        return Some((batch, start_ns));
     }
+    work.drawn.held = Some(batch);
+    None
 }
 
 /// Stores into pages until there are orders to take up, where visits are stores and nothing else. A batch that is too late is
