@@ -3,9 +3,9 @@
 use super::VmError;
 use crate::lab::qmp::QemuVersion;
 use crate::units::shown;
+use nix::unistd::{AccessFlags, access};
 use std::{
     env,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -27,7 +27,7 @@ pub fn find(named: Option<&Path>) -> Result<PathBuf, VmError> {
 }
 
 /// Where the program `wanted` is: looked for on PATH where it is a bare name, taken as it is where it is a path.
-pub(super) fn program(wanted: &Path) -> Option<PathBuf> {
+pub fn program(wanted: &Path) -> Option<PathBuf> {
     if wanted.components().count() != 1 || wanted.is_absolute() {
         return is_program(wanted).then(|| wanted.to_owned());
     }
@@ -35,8 +35,9 @@ pub(super) fn program(wanted: &Path) -> Option<PathBuf> {
     env::split_paths(&path).map(|directory| directory.join(wanted)).find(|candidate| is_program(candidate))
 }
 
+/// Whether it can be run by whom this process runs as.
 fn is_program(path: &Path) -> bool {
-    path.metadata().is_ok_and(|facts| facts.is_file() && facts.permissions().mode() & 0o111 != 0)
+    path.is_file() && access(path, AccessFlags::X_OK).is_ok()
 }
 
 /// Asks the program for its version.

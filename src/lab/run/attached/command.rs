@@ -2,14 +2,14 @@
 
 use crate::lab::hostclock;
 use crate::lab::run::vm::VmEvent;
+use crate::lab::vm::locate;
 use crate::record::CommandEnd;
 use crate::units::shown;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-use nix::unistd::{AccessFlags, Pid, access};
+use nix::unistd::Pid;
 use std::{
     collections::VecDeque,
-    env,
     fs::File,
     io::{Write, stderr},
     path::{Path, PathBuf},
@@ -46,18 +46,12 @@ const SIGNALS: [(Signal, Duration); 3] = [
 /// # Errors
 /// There is none, or it cannot be run: a sentence.
 pub fn program(name: &str) -> Result<PathBuf, String> {
-    let can_run = |path: &Path| path.is_file() && access(path, AccessFlags::X_OK).is_ok();
     let given = Path::new(name);
-    if name.contains('/') {
-        return match (can_run(given), given.exists()) {
-            (true, _) => Ok(given.to_owned()),
-            (false, true) => Err(format!("'{name}' is no program that can be run")),
-            (false, false) => Err(format!("there is no program '{name}'")),
-        };
-    }
-    let path = env::var_os("PATH").unwrap_or_default();
-    let mut found = env::split_paths(&path).map(|directory| directory.join(name));
-    found.find(|path| can_run(path)).ok_or_else(|| format!("there is no program '{name}' on PATH"))
+    locate::program(given).ok_or_else(|| match (name.contains('/'), given.exists()) {
+        (true, true) => format!("'{name}' is no program that can be run"),
+        (true, false) => format!("there is no program '{name}'"),
+        (false, _) => format!("there is no program '{name}' on PATH"),
+    })
 }
 
 /// A command at work, or ended and not yet reaped: as long as it is not, its process group can be nobody else's.
