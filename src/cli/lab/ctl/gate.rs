@@ -87,28 +87,47 @@ impl Gate {
     }
 }
 
+/// How long a gate waits.
+struct Patience {
+    begin_ns: u64,
+    limit: Nanos,
+}
+
+impl Patience {
+    /// From now on.
+    fn new(limit: Nanos) -> Self {
+        Self { begin_ns: hostclock::mono_ns(), limit }
+    }
+
+    /// Waits until the guest is to be asked again; false when the time was over before.
+    async fn lasts(&self) -> bool {
+        let is_left = hostclock::mono_ns().saturating_sub(self.begin_ns) < self.limit.0;
+        if is_left {
+            time::sleep(ASK_EVERY).await;
+        }
+        is_left
+    }
+}
+
 async fn wait_steady(args: &SteadyArgs, line: &mut GuestLine) -> anyhow::Result<Passed> {
-    let begin_ns = hostclock::mono_ns();
+    let patience = Patience::new(args.timeout);
     let mut steadiness = Steadiness::new(args.within, args.hold.0);
     loop {
         let status = match status(line).await? {
             Ok(status) => status,
             Err(refused) => return Ok((refused, 3)),
         };
-        let now_ns = hostclock::mono_ns();
-        if steadiness.on(now_ns, &status) {
+        if steadiness.on(hostclock::mono_ns(), &status) {
             return Ok((format!("steady for {}: {}", args.hold, steadiness.said()), 0));
         }
-        if now_ns.saturating_sub(begin_ns) >= args.timeout.0 {
-            let text = format!("not steady within {}: {}", args.timeout, steadiness.said());
-            return Ok((text, 3));
+        if !patience.lasts().await {
+            return Ok((format!("not steady within {}: {}", args.timeout, steadiness.said()), 3));
         }
-        time::sleep(ASK_EVERY).await;
     }
 }
 
 async fn verify(args: &VerifyArgs, line: &mut GuestLine) -> anyhow::Result<Passed> {
-    let begin_ns = hostclock::mono_ns();
+    let patience = Patience::new(args.timeout);
     let before = match status(line).await? {
         Ok(status) => status.sweeps,
         Err(refused) => return Ok((refused, 3)),
@@ -133,15 +152,14 @@ async fn verify(args: &VerifyArgs, line: &mut GuestLine) -> anyhow::Result<Passe
                 ),
             });
         }
-        if hostclock::mono_ns().saturating_sub(begin_ns) >= args.timeout.0 {
+        if !patience.lasts().await {
             return Ok((format!("the sweep had not ended within {}", args.timeout), 3));
         }
-        time::sleep(ASK_EVERY).await;
     }
 }
 
 async fn wait_done(args: &DoneArgs, line: &mut GuestLine) -> anyhow::Result<Passed> {
-    let begin_ns = hostclock::mono_ns();
+    let patience = Patience::new(args.timeout);
     loop {
         let end = match line {
             GuestLine::Collector(..) => collected_end(line).await?,
@@ -157,10 +175,9 @@ async fn wait_done(args: &DoneArgs, line: &mut GuestLine) -> anyhow::Result<Pass
         if let Some(end) = end {
             return Ok(ended(&end));
         }
-        if hostclock::mono_ns().saturating_sub(begin_ns) >= args.timeout.0 {
+        if !patience.lasts().await {
             return Ok((format!("the guest program had not ended within {}", args.timeout), 3));
         }
-        time::sleep(ASK_EVERY).await;
     }
 }
 
