@@ -1,6 +1,6 @@
 //! What a run ran on, how its stream arrived, and how it was judged.
 
-use super::words::{signed_time, time};
+use super::words::{accelerator, signed_time, time};
 use super::{headline::outcome, measured, table::Table};
 use crate::{
     lab::{
@@ -22,10 +22,7 @@ const CLOCKSOURCE_CHARS: usize = 32;
 
 /// Whether the guest was emulated.
 pub fn is_emulated(data: &RunData) -> bool {
-    match &data.run.measured {
-        Some(measured) => measured.accelerator == Some(Accelerator::Tcg),
-        None => data.session.is_none() && data.run.provenance.accelerator == Some(Accelerator::Tcg),
-    }
+    data.run.provenance.accelerator == Some(Accelerator::Tcg)
 }
 
 /// The verdict in one line.
@@ -108,11 +105,7 @@ fn collected(table: &mut Table, session: &CollectedSession, real_ns: u64, hello:
 fn driven(table: &mut Table, data: &RunData) {
     let provenance = &data.run.provenance;
     table.fact("date", date(data.run.clock.real_ns));
-    let accelerator = match provenance.accelerator {
-        Some(Accelerator::Kvm) => "KVM",
-        Some(Accelerator::Tcg) => "TCG (emulation)",
-        None => "n/a",
-    };
+    let accelerator = provenance.accelerator.map_or("n/a", accelerator);
     let reason =
         provenance.accelerator_reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
     table.fact("accelerator", format!("{accelerator}{reason}"));

@@ -1,9 +1,12 @@
 //! Who migrated a guest that the lab only measured, and through what it was heard.
 
-use super::{table::Table, words::seconds};
+use super::{
+    table::Table,
+    words::{accelerator, seconds},
+};
 use crate::{
     lab::{rundir::RunData, shell},
-    record::{Accelerator, CommandEnd, Hello, Measured},
+    record::{CommandEnd, Hello, Measured},
     units::{ByteSize, shown},
 };
 
@@ -46,13 +49,9 @@ pub fn facts(table: &mut Table, data: &RunData, measured: &Measured) {
     }
     table.fact("guest heard on", known(measured.sockets.join(", "), "nothing"));
     table.fact("QEMU heard through", known(measured.monitors.join(", "), "n/a: nobody asked QEMU"));
-    let accelerator = measured.accelerator.map(|accelerator| match accelerator {
-        Accelerator::Kvm => "KVM".to_owned(),
-        Accelerator::Tcg => "TCG (emulation)".to_owned(),
-    });
-    table.fact("accelerator", accelerator.unwrap_or_else(|| "n/a: nobody said it".into()));
-    let version = &data.run.provenance.qemu_version;
-    table.fact("QEMU", known(version.clone(), "n/a: nobody asked it"));
+    let provenance = &data.run.provenance;
+    table.fact("accelerator", provenance.accelerator.map_or("n/a: nobody said it", accelerator));
+    table.fact("QEMU", known(provenance.qemu_version.clone(), "n/a: nobody asked it"));
     let guest = data.records.hello.as_deref().map(guest);
     let why = if measured.sockets.is_empty() { "n/a: none was heard" } else { "n/a: its hello came before" };
     table.fact("guest", guest.unwrap_or_else(|| why.into()));

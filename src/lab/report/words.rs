@@ -6,7 +6,7 @@ use crate::{
         figure::{figure, short},
         timeline::nanos,
     },
-    record::Latency,
+    record::{Accelerator, Latency},
     units::{Nanos, PAGE_BYTES},
 };
 
@@ -67,6 +67,14 @@ pub fn count(count: Option<u64>) -> String {
 /// `1 pass`, `2 passes`.
 pub fn counted(count: u64, one: &str, many: &str) -> String {
     if count == 1 { format!("1 {one}") } else { format!("{count} {many}") }
+}
+
+/// How a guest's CPUs were run.
+pub const fn accelerator(accelerator: Accelerator) -> &'static str {
+    match accelerator {
+        Accelerator::Kvm => "KVM",
+        Accelerator::Tcg => "TCG (emulation)",
+    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::vm::{CommandedVm, LastWords, QmpAnswer, Vm, VmEvent};
 use crate::lab::collect::{Desk, Finder, Links};
 use crate::lab::hostclock;
 use crate::lab::rundir::RunWriter;
-use crate::record::{Command, Side};
+use crate::record::{Accelerator, Command, Side};
 use command::RunningCommand;
 use monitor::Monitors;
 use news::MonitorNews;
@@ -47,6 +47,13 @@ pub struct AttachedFacts {
     pub troubles: BTreeMap<String, String>,
     /// The last lines of the command.
     pub last_lines: Vec<String>,
+}
+
+impl AttachedFacts {
+    /// How the guest's CPUs are run, by the first monitor that says it.
+    pub fn accelerator(&self) -> Option<Accelerator> {
+        self.monitors.iter().find_map(|monitor| monitor.accelerator)
+    }
 }
 
 /// What is attached to, and what is run.

@@ -246,7 +246,7 @@ fn provenance(driver: &VmDriver, last: &LastWords, facts: &AttachedFacts) -> Pro
     let monitor = facts.monitors.first();
     Provenance {
         qemu_version: monitor.map(|monitor| monitor.version.clone()).unwrap_or_default(),
-        accelerator: monitor.and_then(|monitor| monitor.accelerator),
+        accelerator: facts.accelerator(),
         notes,
         ..this_machine()
     }
@@ -271,8 +271,8 @@ fn measured(request: &MeasureRequest, watched: &Watched, facts: AttachedFacts) -
             .chain(request.guests.clone())
             .collect(),
         expect: request.expect.clone(),
+        accelerator: facts.accelerator(),
         sockets: facts.sockets,
-        accelerator: facts.monitors.iter().find_map(|monitor| monitor.accelerator),
         monitors: facts.monitors.into_iter().map(|monitor| monitor.name).collect(),
         pages,
         pages_reason,
