@@ -41,14 +41,7 @@ fn carried_out(args: &RunArgs) -> anyhow::Result<ExitCode> {
     };
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let reports = runtime.block_on(run_all(args, scenarios))?;
-    reports.write_junit(args.junit.as_deref())?;
-    let worst = reports.exit_code();
-    let explained = reports.finish();
-    // A run whose directory is not whole has said why: what else could not be written has the same cause.
-    if worst != 1 {
-        explained?;
-    }
-    Ok(ExitCode::from(worst))
+    reports.conclude(args.junit.as_deref())
 }
 
 /// Lists the built-in scenarios, or prints one.

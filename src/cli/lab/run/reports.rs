@@ -72,24 +72,28 @@ impl RunReports {
         }
     }
 
-    /// Writes what became of all runs so far as JUnit XML, where somebody wants it.
+    /// Writes what became of all runs as JUnit XML where somebody wants it, and explains them. The exit code of the worst.
     ///
     /// # Errors
-    /// When the file cannot be written.
-    pub fn write_junit(&self, path: Option<&Path>) -> anyhow::Result<()> {
-        path.map_or(Ok(()), |path| write_junit(&self.suites, path))
-    }
-
-    /// The exit code of the worst run.
-    pub const fn exit_code(&self) -> u8 {
-        self.code
+    /// The first thing that could not be read or written.
+    pub fn conclude(self, junit: Option<&Path>) -> anyhow::Result<ExitCode> {
+        if let Some(path) = junit {
+            write_junit(&self.suites, path)?;
+        }
+        let code = self.code;
+        let explained = self.finish();
+        // A run whose directory is not whole has said why: what else could not be written has the same cause.
+        if code != 1 {
+            explained?;
+        }
+        Ok(ExitCode::from(code))
     }
 
     /// Prints the text on all runs, writes the page that compares several, and says where the run directories are.
     ///
     /// # Errors
     /// The first thing that could not be read or written.
-    pub fn finish(mut self) -> anyhow::Result<()> {
+    fn finish(mut self) -> anyhow::Result<()> {
         if !self.views.is_empty() {
             print(&format!("\n{}", text(&self.views, width(&Term::stdout()))))?;
             let page = page_path(&self.dirs);
@@ -194,7 +198,7 @@ mod tests {
         let other = result(&Story::post_copy(), parent.path());
         let dir = other.dir.clone();
         reports.add(other, &[], "");
-        assert_eq!(reports.exit_code(), 3);
+        assert_eq!(reports.code, 3);
         let fault = reports.finish().unwrap_err();
         assert!(fault.to_string().contains("records.ndjson"), "{fault}");
         assert!(dir.join(REPORT_FILE).is_file());
@@ -215,7 +219,7 @@ mod tests {
             reports.conclusions[0].ends_with("\n            again: sully-lab run --again x"),
             "{reports:?}"
         );
-        assert_eq!(reports.exit_code(), 3);
+        assert_eq!(reports.code, 3);
         assert!(reports.conclusions[0].contains("expect.figures demands downtime_ms < 1"), "{reports:?}");
         let written = RunData::read(&dir).unwrap().run.verdict;
         assert_eq!((written.outcome, written.reasons.len()), (Outcome::Judged, 1));
