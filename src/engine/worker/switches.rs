@@ -106,11 +106,23 @@ struct Outcome {
 
 /// Runs `first` from T0 on over stamped pages, each order at its time, and stops at `end_ns`.
 fn load(clock: Fake, first: Leg, orders: Vec<(u64, Order)>, end_ns: u64) -> Outcome {
-    load_of(clock, first, orders, end_ns, true)
+    load_of(clock, first, orders, end_ns, Deeds::Stamped)
 }
 
-/// The same, timed and over stamped pages or `full` neither.
-fn load_of(clock: Fake, first: Leg, orders: Vec<(u64, Order)>, end_ns: u64, full: bool) -> Outcome {
+/// What a writer does when it is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Deeds {
+    /// Timed visits of stamped pages.
+    Stamped,
+    /// Stores, neither timed nor stamped.
+    Bare,
+    /// Units of work, not timed.
+    Units,
+}
+
+/// The same of other deeds.
+fn load_of(clock: Fake, first: Leg, orders: Vec<(u64, Order)>, end_ns: u64, deeds: Deeds) -> Outcome {
+    let full = deeds == Deeds::Stamped;
     let (_, mut slices) = Region::map(PageCount(PAGES), 1).unwrap();
     let (slice, stamps) = (slices.remove(0), Arc::new(StampTally::new()));
     let ledger = Ledger::new(7, slice.first(), slice.pages());
@@ -121,7 +133,7 @@ fn load_of(clock: Fake, first: Leg, orders: Vec<(u64, Order)>, end_ns: u64, full
         pattern: pattern(PatternSpec::Shuffle, PageCount(PAGES), 1),
         reads: Reads::new(VisitMix { reads: 0, visits: 1 }, 1),
         visitor,
-        computes: false,
+        computes: deeds == Deeds::Units,
         timed: full,
         drawn: Drawn::none(),
         sums: Sums::default(),
@@ -236,7 +248,7 @@ fn bare_stores_take_the_pages_of_a_lap_in_turn_with_visits_that_may_only_read() 
     // Stopped for a while: what a late batch had drawn is kept.
     let clock =
         Fake::new(T0_NS, 50).with_pause(T0_NS + 220 * MS, 5 * MS).with_pause(T0_NS + 280 * MS, 5 * MS);
-    let outcome = load_of(clock, leg("5000p/s"), orders, T0_NS + 300 * MS, false);
+    let outcome = load_of(clock, leg("5000p/s"), orders, T0_NS + 300 * MS, Deeds::Bare);
     assert!((2_000..PAGES).contains(&outcome.visits) && outcome.counts.reads > 100, "{:?}", outcome.counts);
     let told = (touched(&outcome.slice), outcome.counts.missed);
     assert_eq!(told, (outcome.counts.writes, 0), "less than a lap: no page twice");
@@ -276,6 +288,17 @@ fn a_sweep_looks_at_every_page_and_no_visit_is_lost_by_it() {
         "only the last sweep is the last one"
     );
     assert!(outcome.visits.abs_diff(3000) <= 5, "{}", outcome.visits);
+}
+
+#[test]
+fn whatever_a_writer_does_orders_that_change_nothing_cost_none_of_it() {
+    let mark = || Order::Mark(vec![0; usize::try_from(PAGES).unwrap()].into());
+    for deeds in [Deeds::Stamped, Deeds::Bare, Deeds::Units] {
+        let orders = (1..300).map(|ms| (T0_NS + ms * MS + 500_000, mark())).collect();
+        let outcome = load_of(Fake::new(T0_NS, 50), leg("10000p/s"), orders, T0_NS + 300 * MS, deeds);
+        assert!(outcome.visits.abs_diff(3000) <= 11, "{deeds:?}: {}", outcome.visits);
+        assert_eq!(outcome.counts.missed, 0, "{deeds:?}");
+    }
 }
 
 #[test]
