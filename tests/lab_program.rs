@@ -156,6 +156,18 @@ fn every_command_explains_itself() {
 }
 
 #[test]
+fn help_fits_a_terminal_of_80_columns() {
+    for command in
+        ["", "image", "run", "scenarios", "converge", "calibrate", "report", "collect", "measure", "ctl"]
+    {
+        let output = lab(&format!("{command} --help")).env("COLUMNS", "80").output().unwrap();
+        let help = String::from_utf8(output.stdout).unwrap();
+        let wide: Vec<&str> = help.lines().filter(|line| line.chars().count() > 80).collect();
+        assert!(help.lines().count() > 5 && wide.is_empty(), "{command}: {wide:#?}");
+    }
+}
+
+#[test]
 fn a_printed_scenario_is_a_scenario_file() {
     let printed = lab("scenarios smoke/auto-converge").output().unwrap();
     let dir = tempfile::tempdir().unwrap();

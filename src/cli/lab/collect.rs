@@ -77,13 +77,13 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 const AFTER: &str = "\
-Each session gets a directory DIR/<16 hex digits> with records.ndjson and session.json. While the collector holds the
+Each session gets a directory DIR/<16 hex digits> with records.ndjson and session.json. While the collector holds the \
 sockets, commands go through it: sully-lab ctl DIR/<16 hex digits> ping
 
-A VM that went back to an earlier state (a snapshot restored again, a clone, loadvm) goes on in a directory of its own;
+A VM that went back to an earlier state (a snapshot restored again, a clone, loadvm) goes on in a directory of its own; \
 session.json there says where it came from.
 
-Exit codes: 0 everything that came is kept; 1 it cannot be kept (the disk is full); 2 the command line is wrong; 3 records
+Exit codes: 0 everything that came is kept; 1 it cannot be kept (the disk is full); 2 the command line is wrong; 3 records \
 were lost, given up by a guest or not kept, pages were corrupt by the guests' own sums, or nothing came at all.";
 
 /// Exit code when not everything is kept, a guest lost something, or nothing came at all.

@@ -35,17 +35,19 @@ pub struct CtlArgs {
 const AFTER: &str = "\
 Commands:
   ping, status, pause, resume, sweep, stop
-  mark TEXT...           put a note into the stream
-  phase NAME             begin a phase
-  dirty pages=N          dirty exactly N different pages, then hold still; resume or set rate= goes on
-  set KEY=VALUE...       change the load, for example set rate=200M/s pattern=random
-  '{\"type\":...}'         any line of docs/WIRE.md as it is
+  mark TEXT...      put a note into the stream
+  phase NAME        begin a phase
+  dirty pages=N     dirty exactly N different pages, then hold still;
+                    resume or set rate= goes on
+  set KEY=VALUE...  change the load: set rate=200M/s pattern=random
+  '{\"type\":...}'    any line of docs/WIRE.md as it is
 What the guest does not know it refuses, and says what it knows.
 
-Gates, for scripts; each waits, and says by its exit code whether it came (--help after each tells more):
-  wait-steady [--within 5%] [--for 10s] [--timeout 1m]   the load holds what was asked for
-  wait-done [--timeout 1h]                               the guest program ended, and lost nothing
-  verify [--timeout 5m]                                  every page was looked at, and none is corrupt
+Gates, for scripts; each waits, and says by its exit code whether it came:
+  wait-steady       the load holds what was asked [--within, --for, --timeout]
+  wait-done         the guest program ended, and lost nothing [--timeout]
+  verify            every page was looked at, and none is corrupt [--timeout]
+`wait-steady --help` and so on tell more.
 
 Exit codes: 0 done; 1 no answer; 2 the command line is wrong; 3 the guest refused, or a gate stayed closed.
 

@@ -72,11 +72,14 @@ pub struct MeasureArgs {
 }
 
 const AFTER: &str = "\
+Examples:
   sully-lab measure --guest /run/a.sock --guest /run/b.sock -- ./migrate.sh vm1
   sully-lab measure --guest /run/a.sock --qmp /run/a.qmp --limit 5m
 
-docs/MEASURE-ANY.md shows libvirt, KubeVirt, Proxmox and a gate for CI. Exit codes: 0 all is well; 1 it could not be measured, or was
-interrupted; 2 the command line is wrong; 3 the command failed, the guest was lost, records are missing, or an --expect does
+docs/MEASURE-ANY.md shows libvirt, KubeVirt, Proxmox and a gate for CI.
+
+Exit codes: 0 all is well; 1 it could not be measured, or was \
+interrupted; 2 the command line is wrong; 3 the command failed, the guest was lost, records are missing, or an --expect does \
 not hold.";
 
 /// The longest name of a run.

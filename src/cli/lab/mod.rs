@@ -37,7 +37,7 @@ enum LabCommand {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done; 1 failed; 2 the command line or a file is wrong; 3 it ran, and a judgement failed (migration
+Exit codes: 0 done; 1 failed; 2 the command line or a file is wrong; 3 it ran, and a judgement failed (migration \
 failed, records lost, load below target, an expectation of the scenario not met, a command refused).
 
 From nothing to a report:
