@@ -204,6 +204,7 @@ mod tests {
             end_ns: u64::MAX,
             writes: u64::MAX,
             reads: u64::MAX,
+            offered: None,
             target_pages_per_s: Some(u64::MAX),
             ..interval(0, 0, 0)
         };
